@@ -1,0 +1,65 @@
+"""The lab: interleaves async SQLAlchemy sessions on a real PostgreSQL by a schedule, and judges what comes out.
+
+The public names are loaded when they are first used, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lab.engine.gate import point
+    from lab.errors import Divergence, LabError, ScenarioError, ServerError, TokenError, UsageError, Violation
+    from lab.outcome import Outcome
+    from lab.scenario import Scenario, actor, invariant, planted_bug, probe
+    from lab.schedulers.drawn import schedules
+
+_PLACES = {
+    "point": "lab.engine.gate",
+    "Divergence": "lab.errors",
+    "LabError": "lab.errors",
+    "ScenarioError": "lab.errors",
+    "ServerError": "lab.errors",
+    "TokenError": "lab.errors",
+    "UsageError": "lab.errors",
+    "Violation": "lab.errors",
+    "Outcome": "lab.outcome",
+    "Scenario": "lab.scenario",
+    "actor": "lab.scenario",
+    "invariant": "lab.scenario",
+    "planted_bug": "lab.scenario",
+    "probe": "lab.scenario",
+    "schedules": "lab.schedulers.drawn",
+}
+
+__all__ = [
+    "Divergence",
+    "LabError",
+    "Outcome",
+    "Scenario",
+    "ScenarioError",
+    "ServerError",
+    "TokenError",
+    "UsageError",
+    "Violation",
+    "actor",
+    "invariant",
+    "planted_bug",
+    "point",
+    "probe",
+    "schedules",
+]
+
+
+def __getattr__(name: str) -> object:
+    try:
+        place = _PLACES[name]
+    except KeyError:
+        raise AttributeError(f"module 'lab' has no attribute {name!r}") from None
+    value = globals()[name] = getattr(importlib.import_module(place), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,18 @@
+"""Checkers: pure functions that judge an execution. Invariants, which ask the database, are run by `lab.explore`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lab.checkers.results import unexpected_results
+from lab.checkers.stalls import stall
+from lab.outcome import Outcome
+from lab.record import Finding, Stall
+from lab.scenario import Scenario
+
+__all__ = ["judge"]
+
+
+def judge(scenario: Scenario, outcome: Outcome, stalls: Sequence[Stall]) -> list[Finding]:
+    """What the checkers that need no database object to, the gravest first."""
+    return [*stall(outcome, stalls), *unexpected_results(scenario, outcome)]

@@ -1,0 +1,28 @@
+"""Objects to an execution in which nobody could go on.
+
+PostgreSQL breaks a deadlock of its own locks. One that passes through the process, two asyncio locks in opposite
+order or a lock held across a statement, it cannot see: every actor waits for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from lab.outcome import Ending, Outcome
+from lab.record import Finding, Stall
+
+__all__ = ["stall"]
+
+
+def stall(outcome: Outcome, stalls: Sequence[Stall]) -> Iterator[Finding]:
+    """One finding for a stalled execution: who waits for what."""
+    if outcome.ending is not Ending.STALLED:
+        return
+    parts = []
+    for each in stalls:
+        if each.lock is not None:
+            holders = " and ".join(each.lock.holders) or "somebody"
+            parts.append(f"{each.actor} waits for {holders} in {each.place}")
+        else:
+            parts.append(f"{each.actor} waits in the process at {each.place}")
+    yield Finding("stall", "somebody can always go on", "; ".join(parts))

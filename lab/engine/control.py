@@ -1,0 +1,159 @@
+"""Takes hold of the event loop for the time of one execution, for the code of actors only.
+
+Three things must not happen behind the engine's back: an actor starts a task, sleeps, or hands work to a
+thread. Each is caught at the one place in asyncio through which every spelling of it goes (`asyncio.sleep`
+and `from asyncio import sleep`, anyio's and asyncio's task groups, `gather`, `wait_for`), so nothing has to
+be patched in anybody's module. Code that is not an actor's is passed through untouched, and everything is put
+back at the end.
+
+- Tasks: the loop's task factory.
+- `sleep(0)`: asyncio's private `__sleep0`. `sleep(seconds)`: `loop.call_later` with asyncio's private
+  callback for it; all other timers stay real.
+- Threads: `loop.run_in_executor` counts as an operation under way, so the engine waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import asyncio.futures
+import asyncio.tasks
+import contextlib
+import contextvars
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from lab.engine.execution import Execution
+from lab.engine.gate import Actor, State, arrive, become, current_actor
+from lab.errors import UsageError
+from lab.trace import Action, ActionKind
+
+__all__ = ["controlled"]
+
+_SLEEP0 = "__sleep0"
+_WAKE_SLEEPER = asyncio.futures._set_result_unless_cancelled  # type: ignore[attr-defined]
+_ASYNCPG = str(Path(asyncpg.__file__).parent)
+
+
+class _Asleep:
+    """Stands in for the timer of a sleep; the sleeper cancels it when it is woken in another way."""
+
+    def __init__(self, actor: Actor, gate: asyncio.Future[Any]) -> None:
+        self._actor, self._gate = actor, gate
+
+    def cancel(self) -> None:
+        if self._actor.gate is self._gate:
+            self._actor.gate = None
+            self._actor.running_again()
+
+
+@contextlib.contextmanager
+def controlled(execution: Execution) -> Iterator[None]:
+    """Catch tasks, sleeps and threads of actors until the block ends. Raises `UsageError` for a foreign loop."""
+    loop = asyncio.get_running_loop()
+    if not hasattr(loop, "_ready"):
+        raise UsageError(
+            f"the lab needs asyncio's own event loop, and {type(loop).__module__} is not it: "
+            "run this test with anyio_backend 'asyncio' and without uvloop"
+        )
+    before = loop.get_task_factory()
+    loop.set_task_factory(_task_factory(execution, before))
+    with (
+        _replaced(loop, "call_later", _call_later(loop.call_later)),
+        _replaced(loop, "run_in_executor", _run_in_executor(loop.run_in_executor)),
+        _replaced(asyncio.tasks, _SLEEP0, _sleep0(getattr(asyncio.tasks, _SLEEP0))),
+    ):
+        try:
+            yield
+        finally:
+            loop.set_task_factory(before)
+
+
+@contextlib.contextmanager
+def _replaced(owner: object, name: str, value: object) -> Iterator[None]:
+    own = vars(owner)
+    before, had = own.get(name), name in own
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        if had:
+            setattr(owner, name, before)
+        else:
+            delattr(owner, name)
+
+
+def _task_factory(execution: Execution, before: Callable[..., Any] | None) -> Callable[..., Any]:
+    make = before or _plain_task
+
+    def factory(
+        loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any
+    ) -> asyncio.Future[Any]:
+        parent = current_actor()
+        if parent is None or parent.execution is not execution or _is_driver_work(coro):
+            return make(loop, coro, **options)  # type: ignore[no-any-return]
+        child = execution.adopt(parent)
+        context = options.pop("context", None) or contextvars.copy_context()
+        context.run(become, child)
+        task: asyncio.Task[Any] = make(loop, coro, context=context, **options)
+        child.task = task
+        task.add_done_callback(lambda _: execution.finished(child))
+        return task
+
+    return factory
+
+
+def _plain_task(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any) -> Any:
+    return asyncio.Task(coro, loop=loop, **options)
+
+
+def _is_driver_work(coro: Coroutine[Any, Any, Any]) -> bool:
+    """asyncpg's own tasks (it cancels statements in one) act for an actor but are none."""
+    code = getattr(coro, "cr_code", None)
+    return code is not None and code.co_filename.startswith(_ASYNCPG)
+
+
+def _call_later(real: Callable[..., Any]) -> Callable[..., Any]:
+    def call_later(
+        delay: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+    ) -> Any:
+        actor = current_actor()
+        if callback is not _WAKE_SLEEPER or actor is None or actor.execution.closing:
+            return real(delay, callback, *args, context=context)
+        gate, actor.gate_value = args
+        actor.action = Action(ActionKind.SLEEP, f"{delay:g}")
+        actor.gate = gate
+        actor.state = State.PARKED
+        actor.execution.settled(actor)
+        return _Asleep(actor, gate)
+
+    return call_later
+
+
+def _sleep0(real: Callable[[], Any]) -> Callable[[], Any]:
+    async def sleep0() -> None:
+        if current_actor() is None:
+            await real()
+        else:
+            await arrive(Action(ActionKind.SLEEP, "0"))
+
+    return sleep0
+
+
+def _run_in_executor(real: Callable[..., Any]) -> Callable[..., Any]:
+    def run_in_executor(executor: Any, function: Callable[..., Any], *args: Any) -> Any:
+        future = real(executor, function, *args)
+        actor = current_actor()
+        if actor is not None:
+            actor.flights += 1
+            future.add_done_callback(lambda _: landed(actor))
+        return future
+
+    def landed(actor: Actor) -> None:
+        actor.flights -= 1
+        actor.running_again()
+        actor.execution.arm()
+
+    return run_in_executor

@@ -1,0 +1,205 @@
+"""Where actors park, and what the engine knows about each of them.
+
+An actor is a task. A context variable names the actor whose code is running; tasks that it starts inherit
+the variable and become actors of their own. Everything that user code reaches (a statement, a COMMIT,
+`lab.point`, a sleep) comes through `arrive` here and stays until a decision lets it go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any
+
+from lab.trace import Action, ActionKind, LockWait, Result
+
+if TYPE_CHECKING:
+    from lab.engine.execution import Execution
+    from lab.engine.ports import Backend
+
+__all__ = ["Actor", "State", "arrive", "become", "current_actor", "point", "running_as"]
+
+_current: ContextVar[Actor | None] = ContextVar("lab_current_actor", default=None)
+
+
+class State(Enum):
+    """What an actor is doing. At rest nobody is RUNNING."""
+
+    RUNNING = auto()
+    PARKED = auto()
+    WAITING = auto()
+    """Its statement waits in PostgreSQL for a lock."""
+    GRANTED = auto()
+    """Its statement waited and has been granted the lock, or has been answered while it waited."""
+    STALLED = auto()
+    """Waits for something in the process that only another actor can give."""
+    DONE = auto()
+
+
+class Actor:
+    """One schedulable task of an execution."""
+
+    __slots__ = (
+        "action",
+        "backend",
+        "children",
+        "execution",
+        "flights",
+        "gate",
+        "gate_value",
+        "held",
+        "name",
+        "rank",
+        "result",
+        "root",
+        "state",
+        "task",
+        "wait",
+    )
+
+    def __init__(
+        self, name: str, execution: Execution, rank: tuple[int, int], root: Actor | None = None
+    ) -> None:
+        self.name = name
+        self.execution = execution
+        self.rank = rank
+        """Its place in the order of decisions: that of its root actor, then its number among its tasks."""
+        self.root = root or self
+        self.state = State.RUNNING
+        self.task: asyncio.Task[object] | None = None
+        self.children = 0
+        self.action = Action(ActionKind.POINT, "start")
+        """What it is doing, or will do next when it is parked."""
+        self.result: Result | None = None
+        self.gate: asyncio.Future[Any] | None = None
+        """What it awaits while it is parked; set by the decision that lets it go on."""
+        self.gate_value: object = None
+        """What a sleep gives back to its sleeper."""
+        self.flights = 0
+        """How many operations of its own are under way on connections; 0 or 1 in ordinary code."""
+        self.backend: Backend | None = None
+        """The connection of the operation that is under way."""
+        self.wait: LockWait | None = None
+        self.held = False
+        """Granted a lock on a server that cannot freeze: its answer is held back until it is chosen."""
+
+    def __repr__(self) -> str:
+        return f"<actor {self.name} {self.state.name}>"
+
+    def resume(self) -> None:
+        """Let it take its step. Called by the engine, at rest."""
+        woken = self.state is State.GRANTED
+        self.state = State.RUNNING
+        self.held = False
+        if woken and self.backend is not None:
+            self.backend.thaw()
+        if self.gate is not None and not self.gate.done():
+            self.gate.set_result(self.gate_value)
+
+    async def park(self, action: Action) -> None:
+        """Stay here until chosen."""
+        execution = self.execution
+        if execution.closing:
+            return
+        self.action, self.gate_value = action, None
+        gate = self.gate = asyncio.get_running_loop().create_future()
+        self.state = State.PARKED
+        execution.settled(self)
+        await self._stay(gate)
+
+    async def _stay(self, gate: asyncio.Future[Any]) -> None:
+        try:
+            await gate
+        except asyncio.CancelledError:
+            self.running_again()  # cancelled by another actor or a timeout: its clean-up runs now
+            raise
+        finally:
+            self.gate = None
+
+    def running_again(self) -> None:
+        """It runs although no decision was made: cancelled, or released by another actor."""
+        if self.state not in (State.RUNNING, State.DONE):
+            self.state = State.RUNNING
+            self.execution.arm()
+
+    @contextlib.contextmanager
+    def flight(self, backend: Backend) -> Iterator[None]:
+        """The time in which an operation of this actor is under way on a connection."""
+        self.running_again()
+        outer, self.backend = self.backend, backend
+        self.flights += 1
+        try:
+            yield
+        except asyncio.CancelledError:
+            self.running_again()
+            raise
+        finally:
+            self.flights -= 1
+            if not self.flights:
+                self.execution.arm()
+            if self.state is State.RUNNING and not self.held:
+                self.backend = outer
+
+    async def hold(self) -> None:
+        """Keep an answer back that came while the engine takes this actor for waiting.
+
+        Happens on a server whose backends cannot be frozen, and when a waiting backend is killed.
+        """
+        if (self.state is State.RUNNING and not self.held) or self.execution.closing:
+            self.held = False
+            return
+        gate = self.gate = asyncio.get_running_loop().create_future()
+        self.gate_value = None
+        self.state = State.GRANTED
+        self.held = False
+        self.execution.settled(self)
+        await self._stay(gate)
+        self.backend = None
+
+    def waits(self, wait: LockWait) -> None:
+        """Its backend says that its statement waits for a lock."""
+        if self.flights and self.state in (State.RUNNING, State.GRANTED) and not self.execution.closing:
+            if self.backend is not None:
+                self.backend.freeze()
+            self.wait = wait
+            self.held = False
+            self.state = State.WAITING
+            self.execution.settled(self)
+
+
+def current_actor() -> Actor | None:
+    """The actor whose code is running, or None outside an execution."""
+    return _current.get()
+
+
+def become(actor: Actor) -> None:
+    """Make the current context an actor's own, for good."""
+    _current.set(actor)
+
+
+@contextlib.contextmanager
+def running_as(actor: Actor | None) -> Iterator[None]:
+    """Run a block as an actor, or as nobody: what it does is then no part of the schedule."""
+    token = _current.set(actor)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+async def arrive(action: Action) -> None:
+    """Park the running actor before `action`; outside an execution, go straight on."""
+    actor = _current.get()
+    if actor is not None:
+        await actor.park(action)
+
+
+async def point(label: str) -> None:
+    """A scheduling point of one's own: the schedule may switch to another actor here.
+
+    Does nothing outside an execution, so it may stay in code that also runs in production.
+    """
+    await arrive(Action(ActionKind.POINT, label))

@@ -1,0 +1,44 @@
+"""What the engine needs from the database side, as protocols. `lab.postgres` implements them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+__all__ = ["Backend", "LockWaits"]
+
+
+class Backend(Protocol):
+    """One connection of an actor and the server process behind it."""
+
+    @property
+    def pid(self) -> int:
+        """Process id of the server process."""
+
+    def freeze(self) -> None:
+        """Stop the process in its lock wait, so that waking it becomes a decision. May do nothing."""
+
+    def thaw(self) -> None:
+        """Let a frozen process go on. Harmless when it is not frozen."""
+
+
+class LockWaits(Protocol):
+    """Knows which statements wait for locks."""
+
+    @property
+    def pushed(self) -> bool:
+        """Whether backends report their waits themselves, after their deadlock check."""
+
+    @property
+    def frozen(self) -> bool:
+        """Whether waiting backends can be frozen."""
+
+    @property
+    def poll_seconds(self) -> float:
+        """How long a statement may be in flight before the engine asks about it."""
+
+    async def blockers(self, pids: Sequence[int]) -> Mapping[int, tuple[int, ...]]:
+        """For each process: the processes that hold what it waits for; empty if it does not wait."""
+
+    async def unreported(self, pids: Sequence[int]) -> Mapping[int, tuple[int, ...]]:
+        """The processes among `pids` that wait for something of which no report will come, with its holders."""

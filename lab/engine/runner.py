@@ -1,0 +1,199 @@
+"""Runs one execution: rest, decide, step, until nobody can go on.
+
+There is one runner, for discovery and for replay alike. When the scheduler fails in mid-execution (a replay
+diverged, Hypothesis ran out of choices) the actors are led to their end by serial decisions before the error
+goes on, so connections stay usable. When nothing can go on (a stall) or nothing ends (the step limit) the
+backends are terminated instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+
+from lab.engine.control import controlled
+from lab.engine.execution import Execution
+from lab.engine.gate import Actor, State, running_as
+from lab.engine.ports import LockWaits
+from lab.outcome import Ending
+from lab.record import Stall
+from lab.schedulers.base import Alternative, Choices
+from lab.trace import Step, Trace
+
+__all__ = ["Finished", "run"]
+
+CLOSING_SECONDS = 5.0
+"""How long cancelled actors may take to end once their backends are gone; beyond it they are left behind."""
+
+Body = Callable[[], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One execution as the engine saw it: `values` and `errors` by root actor; those in neither did not end."""
+
+    ending: Ending
+    trace: Trace
+    values: Mapping[str, object]
+    errors: Mapping[str, BaseException]
+    stalls: tuple[Stall, ...] = ()
+    sessions: Mapping[int, str] = field(default_factory=dict)
+
+
+async def run(
+    bodies: Mapping[str, Body],
+    choose: Callable[[Choices], int],
+    waits: LockWaits,
+    *,
+    step_limit: int,
+    terminate: Callable[[list[int]], Awaitable[None]],
+) -> Finished:
+    """Run the actors to their end under the decisions of `choose`.
+
+    `terminate` ends backends by process id when the execution has to be broken off. Raises whatever `choose`
+    raised, after the actors were led to their end.
+    """
+    runner = _Runner(Execution(waits), choose, step_limit, terminate)
+    with controlled(runner.execution):
+        return await runner.run(bodies)
+
+
+class _Runner:
+    def __init__(
+        self,
+        execution: Execution,
+        choose: Callable[[Choices], int],
+        step_limit: int,
+        terminate: Callable[[list[int]], Awaitable[None]],
+    ) -> None:
+        self.execution = execution
+        self._choose = choose
+        self._step_limit = step_limit
+        self._terminate = terminate
+        self._steps: list[Step] = []
+        self._refusal: BaseException | None = None
+        self._values: dict[str, object] = {}
+        self._errors: dict[str, BaseException] = {}
+
+    async def run(self, bodies: Mapping[str, Body]) -> Finished:
+        for name, body in bodies.items():
+            self._start(self.execution.add(name), body)
+        self.execution.arm()
+        stalls: tuple[Stall, ...] = ()
+        try:
+            ending = await self._steps_until_the_end()
+            if unfinished := [a for a in self.execution.actors.values() if a.state is not State.DONE]:
+                stalls = tuple(_stall(actor) for actor in unfinished)
+        finally:
+            await self._close()
+        if self._refusal is not None:
+            raise self._refusal
+        return Finished(
+            ending,
+            Trace(tuple(self._steps), tuple(bodies)),
+            self._values,
+            self._errors,
+            stalls,
+            self.execution.sessions,
+        )
+
+    def _start(self, actor: Actor, body: Body) -> None:
+        async def live() -> None:
+            try:
+                self._values[actor.name] = await body()
+            except asyncio.CancelledError as error:
+                if not self.execution.closing:
+                    self._errors[actor.name] = error
+            except Exception as error:  # the verdict on it is the outcome's business
+                if not self.execution.closing:
+                    self._errors[actor.name] = error
+
+        with running_as(actor):
+            coroutine = live()
+            actor.task = asyncio.Task(coroutine, loop=asyncio.get_running_loop(), name=actor.name)
+        actor.task.add_done_callback(lambda _: self.execution.finished(actor))
+
+    async def _steps_until_the_end(self) -> Ending:
+        execution, last = self.execution, None
+        while True:
+            await execution.rest()
+            alternatives = execution.alternatives(last)
+            if not alternatives:
+                if await execution.wait_for_the_outside():
+                    continue
+                done = all(a.state is State.DONE for a in execution.actors.values())
+                return Ending.COMPLETED if done else Ending.STALLED
+            if len(self._steps) >= self._step_limit:
+                return Ending.STEP_LIMIT
+            last = await self._step(alternatives, last)
+
+    async def _step(self, alternatives: tuple[Alternative, ...], last: str | None) -> str:
+        chosen = alternatives[self._decide(Choices(len(self._steps), alternatives, last))]
+        actor = self.execution.actors[chosen.actor]
+        actor.result, actor.wait = None, None
+        actor.resume()
+        self.execution.arm()
+        await self.execution.rest()
+        self._steps.append(
+            Step(
+                number=len(self._steps) + 1,
+                actor=actor.name,
+                alternatives=tuple(each.actor for each in alternatives),
+                action=chosen.action,
+                woken=chosen.woken,
+                result=actor.result,
+                wait=actor.wait if actor.state is State.WAITING else None,
+                preempted=last if last and last != actor.name and last == alternatives[0].actor else "",
+            )
+        )
+        return actor.name
+
+    def _decide(self, choices: Choices) -> int:
+        if self._refusal is not None:
+            return 0
+        try:
+            return self._choose(choices)
+        except BaseException as refusal:  # raised again once the actors have ended
+            self._refusal = refusal
+            return 0
+
+    async def _close(self) -> None:
+        """End what has not ended: free the locks first, then cancel."""
+        tasks = [a.task for a in self.execution.actors.values() if a.task and not a.task.done()]
+        if not tasks:
+            return
+        self.execution.closing = True
+        for actor in self.execution.actors.values():
+            if actor.backend is not None:
+                actor.backend.thaw()
+        with contextlib.suppress(Exception):  # the server may be what failed; that error is on its way already
+            await self._terminate(list(self.execution.sessions))
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=CLOSING_SECONDS)
+
+
+def _stall(actor: Actor) -> Stall:
+    if actor.state is State.WAITING:
+        return Stall(actor.name, actor.action.text, actor.wait)
+    return Stall(actor.name, _place(actor.task))
+
+
+def _place(task: asyncio.Task[object] | None) -> str:
+    """File, line and text of the innermost line of code outside the standard library's asyncio."""
+    frames: list[tuple[str, int]] = []
+    awaited: object = task.get_coro() if task is not None else None
+    while awaited is not None:
+        frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
+        if frame is not None:
+            frames.append((frame.f_code.co_filename, frame.f_lineno))
+        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
+    own = [f for f in frames if "/asyncio/" not in f[0] and "/anyio/" not in f[0] and "/sqlalchemy/" not in f[0]]
+    for filename, line in chain(reversed(own), reversed(frames)):
+        text = traceback.linecache.getline(filename, line).strip()  # type: ignore[attr-defined]
+        return f"{filename}:{line}: {text}"
+    return "an unknown place"

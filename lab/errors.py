@@ -1,0 +1,55 @@
+"""One tree of errors. It imports nothing, so that every module may import it.
+
+The exit status that the command line gives for an error stands beside the error, so that the mapping
+exists once. Statuses 0 and 1 belong to verdicts (no violation, a violation), never to errors of the lab;
+`Violation` is the exception that carries the second of them.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "Divergence",
+    "LabError",
+    "ScenarioError",
+    "ServerError",
+    "TokenError",
+    "UncontrolledError",
+    "UsageError",
+    "Violation",
+]
+
+
+class LabError(Exception):
+    """Base of everything the lab raises on purpose; its text is one clear sentence for the user."""
+
+    exit_status = 3
+
+
+class UsageError(LabError):
+    """The caller asked for something that cannot be: an unknown target, a bad option."""
+
+    exit_status = 2
+
+
+class ScenarioError(UsageError):
+    """A scenario cannot be run as it is written: no actors, a failing setup, an invariant that crashes."""
+
+
+class TokenError(UsageError):
+    """A replay token that is broken, truncated, foreign, or made for something that changed since."""
+
+
+class ServerError(LabError):
+    """The PostgreSQL server cannot be reached, refuses what the lab needs, or died."""
+
+
+class UncontrolledError(LabError):
+    """An actor waits for something outside the lab's control (a thread, a socket to elsewhere)."""
+
+
+class Divergence(LabError):
+    """A replay did not meet the choices that were recorded. Never a verdict on the scenario."""
+
+
+class Violation(AssertionError):
+    """A scenario broke one of its invariants on a real server. The text is the whole failure report."""

@@ -1,0 +1,1 @@
+"""PostgreSQL's side of the engine's ports: servers, connections, lock waits, reset."""

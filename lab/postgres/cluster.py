@@ -1,0 +1,149 @@
+"""The lab's foothold on one server: what its role may do there, and the databases that the lab made.
+
+The lab never writes to a database that it did not create. Its databases carry a name that says so and a comment;
+as long as a lab lives, its session holds an advisory lock for each of them. So a later lab can tell what one that
+was killed left behind, and drops it; a database that merely has a similar name is never touched.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from lab.errors import ServerError
+from lab.postgres.connection import ACTOR_SETTINGS, PRIVILEGED_SETTINGS
+from lab.postgres.lock_waits import PostgresLockWaits
+from lab.postgres.server import Server
+
+__all__ = ["Abilities", "Cluster"]
+
+PREFIX = "concurrency_lab_"
+COMMENT = "made by concurrency-lab; dropped when it ends"
+CONNECT_SECONDS = 10.0
+"""How long a server given by URL may take to answer at all."""
+
+_ABILITIES = """
+SELECT current_setting('server_version_num')::int AS version,
+       current_setting('is_superuser') = 'on' AS superuser,
+       rolcreatedb OR rolsuper AS may_create_databases
+FROM pg_roles WHERE rolname = current_user
+"""
+_MAY_SET = "SELECT bool_and(has_parameter_privilege(current_user, name, 'SET')) FROM unnest($1::text[]) AS name"
+_LEFT_BEHIND = """
+SELECT datname FROM pg_database
+WHERE starts_with(datname, $1) AND shobj_description(oid, 'pg_database') = $2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What of the lab's lock control works on a server, for this role."""
+
+    version: int
+    """As PostgreSQL numbers itself: 180004 is 18.4."""
+    superuser: bool
+    may_create_databases: bool
+    pushed: bool
+    """Backends report their lock waits, so a deadlock's victim is certain."""
+    frozen: bool
+    """Waiting backends can be frozen, so several waiters wake one at a time."""
+
+
+class Cluster:
+    """An open foothold on a server. Belongs to the event loop that opened it."""
+
+    def __init__(self, server: Server, admin: asyncpg.Connection, abilities: Abilities) -> None:
+        self.server = server
+        self.abilities = abilities
+        self._admin = admin
+        self._databases: list[str] = []
+
+    @classmethod
+    async def open(cls, server: Server) -> Cluster:
+        """Connect, learn what the role may do, and drop what a killed lab left. Raises `ServerError`."""
+        admin = await connect(server)
+        try:
+            abilities = await _abilities(server, admin)
+            if not abilities.may_create_databases:
+                raise ServerError(
+                    f"the role on {server.description} may not create databases, and the lab works only in its own: "
+                    "ALTER ROLE … CREATEDB, or leave the URL out to use the embedded server"
+                )
+            cluster = cls(server, admin, abilities)
+            await cluster._drop_left_behind()
+        except BaseException:
+            admin.terminate()
+            raise
+        return cluster
+
+    def actor_settings(self) -> dict[str, str]:
+        """Settings for the connections of actors, as far as the role may make them."""
+        if self.abilities.pushed:
+            return ACTOR_SETTINGS | PRIVILEGED_SETTINGS
+        return dict(ACTOR_SETTINGS)
+
+    def lock_waits(self, monitor: asyncpg.Connection) -> PostgresLockWaits:
+        """The engine's view of lock waits, asked over `monitor`."""
+        return PostgresLockWaits(monitor, pushed=self.abilities.pushed, frozen=self.abilities.frozen)
+
+    async def create_database(self) -> str:
+        """Make a new, empty database and return its name."""
+        name = PREFIX + secrets.token_hex(6)
+        await self._admin.execute("SELECT pg_advisory_lock(hashtext($1))", name)
+        await self._admin.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+        await self._admin.execute(f"COMMENT ON DATABASE {name} IS '{COMMENT}'")
+        self._databases.append(name)
+        return name
+
+    async def drop_database(self, name: str) -> None:
+        """Drop a database that this lab made, whoever is still connected to it."""
+        self._databases.remove(name)
+        await self._admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        await self._admin.execute("SELECT pg_advisory_unlock(hashtext($1))", name)
+
+    async def close(self) -> None:
+        """Drop the lab's databases and disconnect. The embedded server goes as a whole, so nothing is dropped there."""
+        if self.server.folder is None and not self._admin.is_closed():
+            for name in list(self._databases):
+                await self.drop_database(name)
+        self._admin.terminate()
+
+    async def _drop_left_behind(self) -> None:
+        if self.server.folder is not None:
+            return
+        for (name,) in await self._admin.fetch(_LEFT_BEHIND, PREFIX, COMMENT):
+            if await self._admin.fetchval("SELECT pg_try_advisory_lock(hashtext($1))", name):
+                await self._admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+                await self._admin.execute("SELECT pg_advisory_unlock(hashtext($1))", name)
+
+
+async def connect(server: Server, **options: Any) -> asyncpg.Connection:
+    """A connection of the lab's own. Raises `ServerError` with one sentence."""
+    try:
+        return await asyncpg.connect(**{**server.connect, "timeout": CONNECT_SECONDS, **options})
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, ValueError) as error:
+        reason = str(error).strip().splitlines()
+        raise ServerError(
+            f"cannot connect to {server.description}: {reason[0] if reason else type(error).__name__}"
+        ) from error
+
+
+async def _abilities(server: Server, admin: asyncpg.Connection) -> Abilities:
+    row = await admin.fetchrow(_ABILITIES)
+    names = [name for name in PRIVILEGED_SETTINGS if name != "client_min_messages"]
+    if row["superuser"]:
+        pushed = True
+    elif row["version"] >= 150000:
+        pushed = await admin.fetchval(_MAY_SET, names)
+    else:
+        pushed = False
+    return Abilities(
+        version=row["version"],
+        superuser=row["superuser"],
+        may_create_databases=row["may_create_databases"],
+        pushed=pushed,
+        frozen=pushed and server.may_freeze(admin.get_server_pid()),
+    )

@@ -1,0 +1,245 @@
+"""Connections that the engine can see: what is under way on them, what they wait for, what they answered.
+
+Statements park in SQLAlchemy's engine events (`watch`), where they are the statements that the user wrote. What
+happens on the wire is seen one layer below, because only there an operation has a beginning and an end: SQLAlchemy
+has no event after a COMMIT, nor around the fetches of a streamed result. Every operation of an asyncpg connection
+goes through the coroutine methods of its protocol object, so a connection class of our own, which asyncpg's
+`connection_class` allows, puts `Wire` in front of it. That the protocol is an attribute named `_protocol` is
+private to asyncpg; a contract test fails if that ever changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+
+from lab.engine.gate import Actor, arrive, current_actor
+from lab.trace import Action, ActionKind, LockWait, Result
+
+__all__ = ["ACTOR_SETTINGS", "PRIVILEGED_SETTINGS", "LabConnection", "ServerProcess"]
+
+ACTOR_SETTINGS = {
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+    "plan_cache_mode": "force_custom_plan",
+    "synchronize_seqscans": "off",
+    "timezone": "UTC",
+    "application_name": "concurrency-lab actor",
+}
+"""Settings of an actor's connection that keep plans and scans the same in every run of a schedule."""
+
+PRIVILEGED_SETTINGS = {
+    "deadlock_timeout": "1ms",
+    "log_lock_waits": "on",
+    "client_min_messages": "log",
+    "log_min_messages": "fatal",
+    "lc_messages": "C",
+}
+"""Settings that make a backend report each lock wait to its own client, right after its one deadlock check.
+All but `client_min_messages` need a superuser or GRANT SET ON PARAMETER."""
+
+_ISOLATE = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {}"
+
+ROWS_KEPT = 20
+"""Rows of a result that a trace keeps; more would make traces of bulk reads heavy."""
+
+_STILL_WAITING = re.compile(r"still waiting for (\w+) on (.+?)(?: after [\d.]+ ms)?$")
+_TUPLE = re.compile(r'tuple (\(\d+,\d+\)) in relation "([^"]+)"')
+_RELATION = re.compile(r"relation (\d+) of database \d+")
+
+
+class ServerProcess:
+    """The backend behind one connection, and whether we may stop it."""
+
+    def __init__(self, pid: int, *, may_freeze: bool) -> None:
+        self.pid = pid
+        self._may_freeze = may_freeze
+        self._frozen = False
+
+    def freeze(self) -> None:
+        """Stop the process in its lock wait. Does nothing where we may not."""
+        if self._may_freeze and not self._frozen:
+            self._signal(signal.SIGSTOP)
+            self._frozen = True
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        if self._frozen:
+            self._frozen = False
+            self._signal(signal.SIGCONT)
+
+    def interrupt_if_frozen(self) -> None:
+        """Cancel the statement of a frozen backend, so that it wakes up cancelled whatever it was granted.
+
+        The client's own cancel request takes a connection of its own and may come after the lock.
+        """
+        if self._frozen:
+            self._signal(signal.SIGINT)
+            self.thaw()
+
+    def _signal(self, number: signal.Signals) -> None:
+        try:
+            os.kill(self.pid, number)
+        except ProcessLookupError:
+            self._may_freeze = False  # it died; its connection will say so
+
+
+class LabConnection(asyncpg.Connection):
+    """An asyncpg connection whose operations the engine sees."""
+
+    def __init__(self, protocol: Any, *args: Any) -> None:
+        super().__init__(protocol, *args)
+        self.process = ServerProcess(protocol.get_server_pid(), may_freeze=False)
+        self.isolation = ""
+        """The default isolation level that was last set on this session, "" for that of its first moment."""
+        self._protocol = Wire(protocol, self)
+        self._waiting_for: Actor | None = None
+        self.add_log_listener(_heard)
+
+    async def isolate(self, level: str) -> None:
+        """Make `level` the default of this session's transactions."""
+        await self.execute(_ISOLATE.format(level))
+        self.isolation = level
+
+    async def forget_session_state(self) -> None:
+        """Give up advisory locks, settings, cursors and temporary tables; the isolation level stays."""
+        again = _ISOLATE.format(self.isolation) if self.isolation else ""
+        await self.execute(f"{self.get_reset_query()} DISCARD TEMP; {again}")
+
+    @property
+    def busy_for(self) -> Actor | None:
+        """The actor whose operation is under way here."""
+        return self._waiting_for
+
+    async def during(self, actor: Actor, operation: Callable[..., Awaitable[Any]], *args: Any, **named: Any) -> Any:
+        """Run one operation as the flight of an actor, and hold its answer back if the engine says so."""
+        actor.execution.serves(self.process, actor)
+        outer, self._waiting_for = self._waiting_for, actor
+        try:
+            with actor.flight(self.process):
+                answer = await operation(*args, **named)
+        except asyncio.CancelledError:
+            self.process.interrupt_if_frozen()
+            raise
+        except Exception as error:
+            actor.result = Result(error=getattr(error, "sqlstate", None) or type(error).__name__)
+            await actor.hold()
+            raise
+        finally:
+            self._waiting_for = outer
+        await actor.hold()
+        return answer
+
+
+class Wire:
+    """Stands before an asyncpg protocol and reports each operation of an actor on it."""
+
+    __slots__ = ("_connection", "_protocol")
+
+    def __init__(self, protocol: Any, connection: LabConnection) -> None:
+        self._protocol = protocol
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._protocol, name)
+
+    async def query(self, query: str, timeout: Any) -> Any:
+        actor = current_actor()
+        if actor is None:
+            return await self._protocol.query(query, timeout)
+        status = await self._connection.during(actor, self._protocol.query, query, timeout)
+        if status != "BEGIN":
+            actor.result = Result(tag=status or "")
+        return status
+
+    async def prepare(self, *args: Any, **named: Any) -> Any:
+        return await self._through(self._protocol.prepare, *args, **named)
+
+    async def bind_execute(self, *args: Any, **named: Any) -> Any:
+        actor = current_actor()
+        if actor is None:
+            return await self._protocol.bind_execute(*args, **named)
+        answer = await self._connection.during(actor, self._protocol.bind_execute, *args, **named)
+        rows, tag = (answer[0], answer[1].decode()) if isinstance(answer, tuple) else (answer, "")
+        actor.result = _result(rows, tag)
+        return answer
+
+    async def execute(self, *args: Any, **named: Any) -> Any:
+        """The next rows of a streamed result: a scheduling point, since it can lock and wait like any other."""
+        actor = current_actor()
+        if actor is None:
+            return await self._protocol.execute(*args, **named)
+        await arrive(Action(ActionKind.FETCH, str(args[2] if len(args) > 2 else "")))
+        answer = await self._connection.during(actor, self._protocol.execute, *args, **named)
+        actor.result = _result(answer[0] if isinstance(answer, tuple) else answer, "FETCH")
+        return answer
+
+    async def bind_execute_many(self, *args: Any, **named: Any) -> Any:
+        answer = await self._through(self._protocol.bind_execute_many, *args, **named)
+        if (actor := current_actor()) is not None:
+            actor.result = _result(answer, "executed for each row")
+        return answer
+
+    async def bind(self, *args: Any, **named: Any) -> Any:
+        return await self._through(self._protocol.bind, *args, **named)
+
+    async def copy_in(self, *args: Any, **named: Any) -> Any:
+        return await self._through(self._protocol.copy_in, *args, **named)
+
+    async def copy_out(self, *args: Any, **named: Any) -> Any:
+        return await self._through(self._protocol.copy_out, *args, **named)
+
+    async def close_statement(self, *args: Any, **named: Any) -> Any:
+        return await self._through(self._protocol.close_statement, *args, **named)
+
+    async def close_portal(self, *args: Any, **named: Any) -> Any:
+        return await self._through(self._protocol.close_portal, *args, **named)
+
+    async def close(self, timeout: Any) -> Any:
+        return await self._through(self._protocol.close, timeout)
+
+    async def _through(self, operation: Callable[..., Awaitable[Any]], *args: Any, **named: Any) -> Any:
+        actor = current_actor()
+        if actor is None:
+            return await operation(*args, **named)
+        return await self._connection.during(actor, operation, *args, **named)
+
+
+def _result(rows: Any, tag: str) -> Result:
+    if not rows:
+        return Result(tag=tag)
+    kept = rows[:ROWS_KEPT]
+    return Result(
+        tag=tag,
+        rows=tuple(tuple(map(repr, row.values())) for row in kept),
+        columns=tuple(kept[0].keys()),
+    )
+
+
+def _heard(connection: Any, message: Any) -> None:
+    """A log message from a backend; one of them says that its statement waits for a lock."""
+    actor = connection.busy_for
+    if actor is None or "still waiting" not in message.message:
+        return
+    actor.waits(wait_of(message.message, getattr(message, "context", None) or ""))
+
+
+def wait_of(message: str, context: str) -> LockWait:
+    """The lock mode and target that a "still waiting" message names, without ids that differ between runs."""
+    found = _STILL_WAITING.search(message)
+    if found is None:
+        return LockWait(())
+    mode, target = found[1], found[2]
+    if row := _TUPLE.search(context):
+        target = f"row {row[1]} of {row[2]}"
+    elif relation := _RELATION.search(target):
+        target = f"table #{relation[1]}"
+    elif "transaction" in target:
+        target = "transaction"
+    return LockWait((), mode, target)

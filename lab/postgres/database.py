@@ -1,0 +1,172 @@
+"""One database of the lab with everything that belongs to it: schema, engine, monitor, watched engines.
+
+A database serves every scenario that shares its metadata. It belongs to the event loop that opened it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import asyncpg
+from sqlalchemy import MetaData
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import Pool
+
+from lab.errors import ScenarioError
+from lab.postgres.cluster import Cluster, connect
+from lab.postgres.connection import LabConnection
+from lab.postgres.lock_waits import PostgresLockWaits
+from lab.postgres.pool import HOUSE, ActorPool
+from lab.postgres.reset import Snapshot, Tables
+from lab.postgres.watch import Route, instrumented
+
+__all__ = ["Database"]
+
+DEFAULT_LEVEL = "READ COMMITTED"
+_TERMINATE = "SELECT pg_terminate_backend(pid, 5000) FROM unnest($1::int[]) AS pid"
+"""Waits, up to five seconds, until the processes are gone: only then are their locks."""
+
+
+class Database:
+    """A database that can run executions of scenarios over one set of tables."""
+
+    def __init__(self, cluster: Cluster, name: str, monitor: asyncpg.Connection) -> None:
+        self.cluster = cluster
+        self.name = name
+        self.waits: PostgresLockWaits = cluster.lock_waits(monitor)
+        self.tables = Tables(monitor, privileged=cluster.abilities.superuser)
+        self._monitor = monitor
+        self._levels: Mapping[str, str] = {}
+        self._connections: list[LabConnection] = []
+        self._watched: dict[AsyncEngine, contextlib.ExitStack] = {}
+        self._close = contextlib.ExitStack()
+        self._route = Route(
+            connect={**cluster.server.connect, "database": name},
+            settings=cluster.actor_settings(),
+            may_freeze=cluster.server.may_freeze if cluster.abilities.frozen else _never,
+            isolation=self._level,
+            opened=self._connections.append,
+        )
+        self.engine = create_async_engine("postgresql+asyncpg://", poolclass=ActorPool)
+        self._close.enter_context(instrumented(self.engine, self._route))
+
+    @classmethod
+    async def create(cls, cluster: Cluster, metadata: MetaData | None) -> Database:
+        """Make a database and its tables. Raises `ScenarioError` if the metadata cannot be created."""
+        name = await cluster.create_database()
+        monitor = await connect(cluster.server, database=name)
+        database = cls(cluster, name, monitor)
+        try:
+            if metadata is not None:
+                async with database.engine.begin() as connection:
+                    await connection.run_sync(metadata.create_all)
+        except Exception as error:
+            await database.close()
+            raise ScenarioError(f"the tables cannot be created: {_first_line(error)}") from error
+        await database.tables.learn()
+        return database
+
+    async def close(self) -> None:
+        """Disconnect and drop the database."""
+        for stack in self._watched.values():
+            stack.close()
+        for connection in self._connections:
+            connection.terminate()
+        self._monitor.terminate()
+        self._close.close()
+        await self.cluster.drop_database(self.name)
+
+    # ------------------------------------------------------------------ before and after an execution
+
+    async def prepare(
+        self, snapshot: Snapshot, levels: Mapping[str, str], watched: Iterable[AsyncEngine]
+    ) -> None:
+        """Restore the tables, clear the sessions' state and open what the actors (the keys of `levels`) need."""
+        self._levels = levels
+        self._connections[:] = [each for each in self._connections if not each.is_closed()]
+        await asyncio.gather(
+            self.tables.restore(snapshot), *(each.forget_session_state() for each in self._connections)
+        )
+        await self._warm(list(levels))
+        for engine in watched:
+            await self._watch(engine, len(levels))
+
+    async def terminate(self, pids: Sequence[int]) -> None:
+        """End backends of actors and wait until they are gone."""
+        await self._monitor.fetch(_TERMINATE, list(pids))
+        for connection in self._connections:
+            if connection.process.pid in pids:
+                connection.terminate()
+
+    async def end_open_transactions(self) -> None:
+        """End sessions whose actor is done but left a transaction open; its locks would outlive the execution."""
+        leaked = [
+            each.process.pid for each in self._connections if not each.is_closed() and each.is_in_transaction()
+        ]
+        if leaked:
+            await self.terminate(leaked)
+
+    async def alive(self) -> bool:
+        """Whether the server still answers."""
+        try:
+            return bool(await self._monitor.fetchval("SELECT true"))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return False
+
+    async def _warm(self, names: Sequence[str]) -> None:
+        pool = self.engine.pool
+        assert isinstance(pool, ActorPool)
+        for name in names:
+            if pool.is_warm(name):
+                continue
+            pool.warming = name
+            try:
+                async with self.engine.connect():
+                    pass
+            finally:
+                pool.warming = HOUSE
+
+    async def _watch(self, engine: AsyncEngine, actors: int) -> None:
+        """Redirect an application's engine here, and open as many connections as its pool allows, up to one an actor."""
+        if engine not in self._watched:
+            await engine.dispose()
+            stack = contextlib.ExitStack()
+            stack.enter_context(instrumented(engine, self._route))
+            self._watched[engine] = stack
+        wanted = min(actors, _size(engine.pool, actors))
+        if _idle(engine.pool) >= wanted:
+            return
+        async with contextlib.AsyncExitStack() as held:
+            for _ in range(wanted):
+                await held.enter_async_context(engine.connect())
+
+    async def unwatch(self, engine: AsyncEngine) -> None:
+        """Give an application's engine back."""
+        if stack := self._watched.pop(engine, None):
+            await engine.dispose()
+            stack.close()
+
+    def _level(self, name: str | None) -> str:
+        return DEFAULT_LEVEL if name is None else self._levels.get(name, DEFAULT_LEVEL)
+
+
+def _never(pid: int) -> bool:
+    return False
+
+
+def _size(pool: Pool, otherwise: int) -> int:
+    size: Any = getattr(pool, "size", None)
+    return int(size()) or otherwise if size is not None else 0
+
+
+def _idle(pool: Pool) -> int:
+    checked_in: Any = getattr(pool, "checkedin", None)
+    return int(checked_in()) if checked_in is not None else 0
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0] if text else ''}".rstrip(": ")

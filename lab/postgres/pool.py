@@ -1,0 +1,78 @@
+"""A connection pool that gives each actor connections of its own.
+
+Which connection an actor gets is part of what must not differ between two runs of one schedule: a session carries
+caches, temporary tables and settings. An ordinary pool hands out whatever came back last, which depends on the
+executions before. Here each actor has its own, opened before the first step and lowest number first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.pool import ConnectionPoolEntry, Pool
+
+from lab.engine.gate import current_actor
+
+__all__ = ["ActorPool"]
+
+HOUSE = ""
+"""The owner of connections that serve the lab itself: setup, invariants."""
+
+
+class ActorPool(Pool):
+    """Connections by root actor. Grows without bound: an actor that opens five sessions gets five."""
+
+    _is_asyncio = True  # type: ignore[assignment]
+
+    def __init__(self, creator: Any, **options: Any) -> None:
+        super().__init__(creator, **options)
+        self._idle: dict[str, list[ConnectionPoolEntry]] = {}
+        self._owner: dict[ConnectionPoolEntry, tuple[str, int]] = {}
+        self.warming = HOUSE
+        """Whom connections opened outside an execution are for."""
+
+    def connections(self) -> list[Any]:
+        """The open asyncpg connections of actors, in order of opening."""
+        return [
+            entry.dbapi_connection.driver_connection
+            for entry, (owner, _) in self._owner.items()
+            if owner != HOUSE and entry.dbapi_connection is not None
+        ]
+
+    def is_warm(self, owner: str) -> bool:
+        """Whether an open connection lies ready for this actor."""
+        return any(
+            entry.dbapi_connection is not None and not entry.dbapi_connection.driver_connection.is_closed()
+            for entry in self._idle.get(owner, ())
+        )
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        actor = current_actor()
+        owner = actor.root.name if actor else self.warming
+        if idle := self._idle.get(owner):
+            idle.sort(key=lambda entry: self._owner[entry][1])
+            return idle.pop(0)
+        entry = self._create_connection()
+        self._owner[entry] = owner, len(self._owner)
+        return entry
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        self._idle.setdefault(self._owner[record][0], []).append(record)
+
+    def dispose(self) -> None:
+        """Close every idle connection."""
+        for entries in self._idle.values():
+            for entry in entries:
+                entry.close()
+                del self._owner[entry]
+        self._idle.clear()
+
+    def recreate(self) -> ActorPool:
+        """An empty pool of the same kind."""
+        self.dispose()
+        return ActorPool(self._creator, dialect=self._dialect, pre_ping=self._pre_ping)
+
+    def status(self) -> str:
+        """How many connections each owner has."""
+        counts = {owner: len(entries) for owner, entries in self._idle.items()}
+        return f"idle connections: {counts}"

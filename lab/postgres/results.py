@@ -1,0 +1,100 @@
+"""Turns what actors returned and raised into comparable results, and a deadlock's detail into its cycle.
+
+PostgreSQL names processes and transactions by number. Here they become the names of actors, because a number differs
+between two runs of the same schedule and tells a reader nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from sqlalchemy.orm.exc import StaleDataError
+
+from lab.outcome import ABORT_STATES, ActorResult, Mask, ResultKind
+from lab.record import DeadlockEdge
+from lab.trace import Trace
+
+__all__ = ["aborted_or_raised", "deadlock_cycle", "is_connection_loss", "returned", "sqlstate_of"]
+
+_PROCESS = re.compile(r"\b([Pp])rocess (\d+)")
+_TRANSACTION = re.compile(r"\btransaction \d+")
+_EDGE = re.compile(
+    r"Process (?P<waiter>\d+) waits for (?P<mode>\w+) on (?P<target>.+?); blocked by process (?P<holder>\d+)\."
+)
+_LOST = ("08", "57P")
+
+
+def returned(value: object, mask: Mask) -> ActorResult:
+    """The result of an actor that came to its end."""
+    return ActorResult(ResultKind.RETURNED, mask(repr(value)), value)
+
+
+def aborted_or_raised(error: BaseException, sessions: Mapping[int, str], mask: Mask) -> ActorResult:
+    """The result of an actor that ended with an error."""
+    server = _server_error(error)
+    state = sqlstate_of(error)
+    aborted = state in ABORT_STATES or isinstance(error, StaleDataError)
+    message = getattr(server, "message", None) or str(error).strip().split("\n")[0]
+    name = type(server or error).__name__
+    return ActorResult(
+        ResultKind.ABORTED if aborted else ResultKind.RAISED,
+        mask(_named(f"{name}: {message}" if message else name, sessions)),
+        error=error,
+        sqlstate=state,
+        detail=mask(_named(getattr(server, "detail", None) or "", sessions)),
+    )
+
+
+def sqlstate_of(error: BaseException) -> str:
+    """The SQLSTATE behind an error of SQLAlchemy or asyncpg, "" if there is none."""
+    for each in (error, getattr(error, "orig", None)):
+        if state := getattr(each, "sqlstate", None):
+            return str(state)
+    return ""
+
+
+def is_connection_loss(error: BaseException) -> bool:
+    """Whether an error says that the connection or the server is gone."""
+    state = sqlstate_of(error)
+    return state.startswith(_LOST) or bool(getattr(error, "connection_invalidated", False))
+
+
+def deadlock_cycle(result: ActorResult, sessions: Mapping[int, str], trace: Trace) -> tuple[DeadlockEdge, ...]:
+    """The cycle that PostgreSQL reported to its victim, with the statement of each actor in it."""
+    detail = getattr(_server_error(result.error), "detail", None) or ""
+    return tuple(
+        DeadlockEdge(
+            waiter=_name(edge["waiter"], sessions),
+            holder=_name(edge["holder"], sessions),
+            mode=edge["mode"],
+            target=_TRANSACTION.sub("transaction", edge["target"]),
+            sql=_statement_of(_name(edge["waiter"], sessions), trace),
+        )
+        for edge in _EDGE.finditer(detail)
+    )
+
+
+def _statement_of(actor: str, trace: Trace) -> str:
+    """What the actor was doing when the deadlock was found: the statement that waited, or that was refused."""
+    for step in reversed(trace.steps):
+        refused = step.result is not None and step.result.error == "40P01"
+        if step.actor == actor and (step.wait is not None or refused):
+            return step.action.text
+    return ""
+
+
+def _server_error(error: BaseException | None) -> BaseException | None:
+    original = getattr(error, "orig", None)
+    if original is None:
+        return error if hasattr(error, "sqlstate") else None
+    return original.__cause__ or original  # type: ignore[no-any-return]
+
+
+def _named(text: str, sessions: Mapping[int, str]) -> str:
+    text = _PROCESS.sub(lambda found: _name(found[2], sessions), text)
+    return _TRANSACTION.sub("transaction", text)
+
+
+def _name(pid: str, sessions: Mapping[int, str]) -> str:
+    return sessions.get(int(pid), "another session")

@@ -1,0 +1,74 @@
+"""One judged execution: everything that a report, a count or a token is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lab.outcome import Outcome
+from lab.scenario import Scenario
+from lab.schedule import Schedule
+from lab.trace import LockWait, Trace
+
+__all__ = ["DeadlockEdge", "ExecutionRecord", "Finding", "Stall"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something a checker objects to. `name` is the broken invariant's sentence where there is one."""
+
+    checker: str
+    name: str
+    message: str
+    location: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes two findings the same violation: the checker and the invariant, not the values."""
+        return self.checker, self.name
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlockEdge:
+    """One edge of a deadlock's cycle: who waits for whom, in which mode on what, with which SQL."""
+
+    waiter: str
+    holder: str
+    mode: str
+    target: str
+    sql: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """An actor that could not go on, and where: `lock` names the lock wait, `place` the line of code."""
+
+    actor: str
+    place: str
+    lock: LockWait | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRecord:
+    """A judged execution of a scenario at an isolation level ("" when each actor has its own default)."""
+
+    scenario: Scenario
+    isolation: str
+    trace: Trace
+    outcome: Outcome
+    findings: tuple[Finding, ...] = ()
+    stalls: tuple[Stall, ...] = ()
+    deadlocks: tuple[tuple[DeadlockEdge, ...], ...] = field(default=())
+
+    @property
+    def failed(self) -> bool:
+        """Whether any checker objected."""
+        return bool(self.findings)
+
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule of this execution, as it replays."""
+        return Schedule.of(self.trace)
+
+    def same_as(self, other: ExecutionRecord) -> bool:
+        """Whether two executions are identical in trace, results and final rows."""
+        return self.trace == other.trace and self.outcome == other.outcome

@@ -1,0 +1,56 @@
+"""Schedules that Hypothesis draws, so that it shrinks data and schedule together.
+
+A decision is one drawn integer, 0 meaning "the actor that ran last goes on". Hypothesis shrinks towards
+zeros, hence towards a serial run: what remains are the switches that the failure needs. Decisions are drawn
+while the execution runs, since only then is it known how many alternatives there are; a decision without
+an alternative draws nothing.
+"""
+
+from __future__ import annotations
+
+from hypothesis.internal.conjecture.data import ConjectureData
+from hypothesis.strategies import SearchStrategy
+
+from lab.schedulers.base import Choices
+from lab.trace import Trace
+
+__all__ = ["DrawnSchedule", "schedules"]
+
+
+class DrawnSchedule:
+    """A scheduler whose decisions are drawn from a Hypothesis test case. Serves one execution."""
+
+    def __init__(self, data: ConjectureData) -> None:
+        self._data = data
+        self._decisions: list[int] = []
+
+    def begin(self, execution: int) -> bool:
+        """A drawn schedule belongs to one example; a second execution of it starts with new draws."""
+        self._decisions = []
+        return True
+
+    def choose(self, choices: Choices) -> int:
+        """A drawn index, shrinking to 0."""
+        most = len(choices.alternatives) - 1
+        decision = self._data.draw_integer(0, most) if most else 0
+        self._decisions.append(decision)
+        return decision
+
+    def end(self, trace: Trace) -> None:
+        """Nothing to learn."""
+
+    def __repr__(self) -> str:
+        return f"<schedule {''.join(map(str, self._decisions)) or 'not drawn yet'}>"
+
+
+class _Schedules(SearchStrategy[DrawnSchedule]):
+    def do_draw(self, data: ConjectureData) -> DrawnSchedule:
+        return DrawnSchedule(data)
+
+    def __repr__(self) -> str:
+        return "schedules()"
+
+
+def schedules() -> SearchStrategy[DrawnSchedule]:
+    """A Hypothesis strategy for schedules: pass the drawn value to `lab.check(scenario, schedule)`."""
+    return _Schedules()

@@ -1,0 +1,34 @@
+"""Uniform random walk: every runnable actor is equally likely at every step.
+
+Each execution draws from a generator of its own, seeded by (seed, number of the execution). So any part of
+a hunt can run anywhere, on any number of workers, and gives the same executions.
+"""
+
+from __future__ import annotations
+
+import random
+
+from lab.schedulers.base import Choices
+from lab.trace import Trace
+
+__all__ = ["RandomWalk"]
+
+
+class RandomWalk:
+    """Chooses uniformly among the runnable actors."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._random = random.Random()
+
+    def begin(self, execution: int) -> bool:
+        """Never over: a random walk samples, it does not enumerate."""
+        self._random.seed(f"{self._seed}:{execution}")
+        return True
+
+    def choose(self, choices: Choices) -> int:
+        """A uniform index."""
+        return self._random.randrange(len(choices.alternatives))
+
+    def end(self, trace: Trace) -> None:
+        """Nothing to learn."""

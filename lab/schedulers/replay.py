@@ -1,0 +1,64 @@
+"""Replay: takes the recorded decisions, and stops loudly when they cannot be taken.
+
+Replay is a scheduler like any other, so a replay goes the same way through the engine as the execution that
+it repeats. It is not in the list of search policies, since it needs a schedule instead of a seed.
+"""
+
+from __future__ import annotations
+
+from lab.errors import Divergence
+from lab.schedule import Schedule, choices_digest
+from lab.schedulers.base import Choices
+from lab.trace import Trace
+
+__all__ = ["Replay"]
+
+CAUSES = (
+    "Likely causes: the scenario, the code it calls or a library changed since the token was made; "
+    "another server version; a choice that depends on the clock, on chance or on something outside the lab."
+)
+
+
+class Replay:
+    """Repeats one schedule, once for each execution asked for."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule = schedule
+        self._step = 0
+
+    def begin(self, execution: int) -> bool:
+        """From the first step again. Never over: the caller says how often."""
+        self._step = 0
+        return True
+
+    def choose(self, choices: Choices) -> int:
+        """The recorded actor. Raises `Divergence` if it cannot run now, or if nothing is recorded any more."""
+        names = choices.names
+        runnable = ", ".join(names)
+        if self._step >= len(self._schedule):
+            raise Divergence(
+                f"diverged after the last recorded step, {self._step}: expected the end, "
+                f"but still runnable: {runnable}. {CAUSES}"
+            )
+        expected = self._schedule.decisions[self._step]
+        self._step += 1
+        if expected not in names:
+            raise Divergence(
+                f"diverged at step {self._step}: expected {expected} to go on, "
+                f"but runnable were: {runnable}. {CAUSES}"
+            )
+        return names.index(expected)
+
+    def end(self, trace: Trace) -> None:
+        """Raise `Divergence` if the execution ended early or met other choices on the way."""
+        if self._step < len(self._schedule):
+            expected = self._schedule.decisions[self._step]
+            raise Divergence(
+                f"diverged after step {self._step}: the execution ended, but expected {expected} to go on. {CAUSES}"
+            )
+        met = choices_digest(step.alternatives for step in trace)
+        if self._schedule.choices and met != self._schedule.choices:
+            raise Divergence(
+                "diverged: every recorded decision could be taken, but who else was runnable differs from "
+                f"the recording (met {met}, recorded {self._schedule.choices}). {CAUSES}"
+            )

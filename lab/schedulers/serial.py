@@ -1,0 +1,44 @@
+"""Serial runs: each actor goes on until it ends or waits, in every order of the actors, then stop.
+
+These are the executions without preemption. They find what breaks without any concurrency, and they are
+the yardstick for everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import permutations
+
+from lab.schedulers.base import Choices
+from lab.trace import Trace
+
+__all__ = ["Serial"]
+
+
+class Serial:
+    """Runs the actors one after the other, once for each order."""
+
+    def __init__(self) -> None:
+        self._orders: Iterator[tuple[str, ...]] | None = None
+        self._order: tuple[str, ...] = ()
+
+    def begin(self, execution: int) -> bool:
+        """The first execution takes the order of declaration; over when every order was run."""
+        if self._orders is None:
+            return True
+        self._order = next(self._orders, ())
+        return bool(self._order)
+
+    def choose(self, choices: Choices) -> int:
+        """The actor that ran last, else the first one of the order."""
+        names = choices.names
+        if self._orders is None:
+            self._orders = permutations(names)
+            self._order = next(self._orders)
+        if names[0] == choices.last:
+            return 0
+        rank = {name: position for position, name in enumerate(self._order)}
+        return min(range(len(names)), key=lambda index: rank.get(names[index], len(rank)))
+
+    def end(self, trace: Trace) -> None:
+        """Nothing to learn."""

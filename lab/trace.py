@@ -1,0 +1,118 @@
+"""What happened in one execution, step by step: the decision, the alternatives, the SQL, the result.
+
+A trace is a value. Everything that tells two executions apart is in it and nothing that cannot be
+controlled is: no process id, no transaction id, no clock. So equality of traces is the lab's test for
+"the same execution", and the reason why the fields below hold names and texts instead of live objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+__all__ = ["Action", "ActionKind", "LockWait", "Result", "Step", "Trace"]
+
+
+class ActionKind(StrEnum):
+    """The kinds of scheduling point at which an actor parks."""
+
+    STATEMENT = "statement"
+    FETCH = "fetch"
+    COMMIT = "COMMIT"
+    ROLLBACK = "ROLLBACK"
+    SAVEPOINT = "SAVEPOINT"
+    RELEASE = "RELEASE"
+    ROLLBACK_TO = "ROLLBACK TO"
+    POINT = "point"
+    SLEEP = "sleep"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What an actor does next once it is chosen.
+
+    `text` is the SQL of a statement, the label of a point, the name of a savepoint or the seconds of a
+    sleep; `parameters` are the bound values of a statement as `repr` texts, in the order of their
+    placeholders (one tuple for each row of an executemany).
+    """
+
+    kind: ActionKind
+    text: str = ""
+    parameters: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the server answered: its command tag, the rows (as texts, cut at a limit), or an SQLSTATE."""
+
+    tag: str = ""
+    rows: tuple[tuple[str, ...], ...] = ()
+    columns: tuple[str, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LockWait:
+    """A statement that waits: for which actors, in which lock mode, on what.
+
+    `target` reads like "row of account (0,1)", "table account", "advisory lock 7" or "transaction";
+    transaction ids are left out, since they differ between two runs of one schedule.
+    """
+
+    holders: tuple[str, ...]
+    mode: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: who was chosen among whom, what it did, and how the step ended.
+
+    `alternatives` are the runnable actors in the order of decisions, so `alternatives[decision]` is
+    `actor`. `woken` says that the action had been waiting for a lock and went on; then the action is the
+    one of the step that began the wait. `wait` is set when the step ended in a lock wait.
+    """
+
+    number: int
+    actor: str
+    alternatives: tuple[str, ...]
+    action: Action
+    woken: bool = False
+    result: Result | None = None
+    wait: LockWait | None = None
+    preempted: str = ""
+    """The actor that was still runnable when this step was given to another, if that is what happened."""
+
+    def __post_init__(self) -> None:
+        assert self.actor in self.alternatives, (self.actor, self.alternatives)
+
+    @property
+    def decision(self) -> int:
+        """Index of the chosen actor; 0 is "the actor that ran last goes on" where it still can."""
+        return self.alternatives.index(self.actor)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The steps of one execution, in order."""
+
+    steps: tuple[Step, ...] = ()
+    actors: tuple[str, ...] = field(default=())
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self.steps)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @property
+    def preemptions(self) -> int:
+        """Switches away from an actor that was still runnable."""
+        return sum(bool(step.preempted) for step in self.steps)
+
+    @property
+    def context_switches(self) -> int:
+        """All changes of the running actor, preemptions included."""
+        pairs = zip(self.steps, self.steps[1:], strict=False)
+        return sum(before.actor != after.actor for before, after in pairs)

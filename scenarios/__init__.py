@@ -1,0 +1,1 @@
+"""The scenarios that ship with the lab: one file for each subject."""
