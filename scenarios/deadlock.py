@@ -1,0 +1,235 @@
+"""Deadlocks: requests that lock rows in clashing order, one of which PostgreSQL has to refuse.
+
+A deadlock is no bug by itself: the victim is told and may try again. The bugs are to report success all the same,
+and to have deadlocks at all where one order of locking would do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from lab import Outcome, Scenario, actor, invariant, planted_bug
+from scenarios.schema import Bank, Counter
+
+__all__ = [
+    "AdvisoryLocksInOppositeOrder",
+    "CoreUpdatesInOppositeOrder",
+    "LineForOneRow",
+    "OrderedLocks",
+    "OrmUpdatesInOppositeOrder",
+    "RingOfFour",
+    "RingOfTwo",
+    "SwallowedDeadlock",
+]
+
+RING = ("ann", "ben", "cleo", "dan")
+VICTIM = "40P01"
+
+
+async def count_up(session: AsyncSession, counter: int) -> None:
+    """Add one to a counter where it stands, in the database."""
+    await session.execute(update(Counter).where(Counter.id == counter).values(value=Counter.value + 1))
+
+
+async def total(session: AsyncSession) -> int:
+    """The sum of all counters."""
+    return await session.scalar(select(func.coalesce(func.sum(Counter.value), 0))) or 0
+
+
+def victims(outcome: Outcome) -> list[str]:
+    """The actors that PostgreSQL refused in order to break a deadlock."""
+    return [name for name, result in outcome.results.items() if result.sqlstate == VICTIM]
+
+
+@dataclass(frozen=True)
+class RingOfTwo(Scenario):
+    """Two members follow each other at the same time: each counts on its own row, then on the other's.
+
+    PostgreSQL refuses at most one of them; the other one's follow is counted on both rows.
+    """
+
+    metadata = Bank.metadata
+    members = 2
+
+    async def setup(self, session: AsyncSession) -> None:
+        """A counter for each member."""
+        session.add_all([Counter(id=member, value=0) for member in range(self.members)])
+
+    async def follow(self, session: AsyncSession, name: str) -> str:
+        """Count a follow on the row of the follower and on the row of the followed."""
+        member = RING.index(name)
+        async with session.begin():
+            await count_up(session, member)
+            await count_up(session, (member + 1) % self.members)
+        return "followed"
+
+    @actor(names=RING[:2])
+    async def member(self, session: AsyncSession, name: str) -> str:
+        """Follows the next one in the ring."""
+        return await self.follow(session, name)
+
+    @invariant
+    async def at_most_one_is_refused(self, outcome: Outcome) -> None:
+        """Once one victim has given up its locks, the ring is broken."""
+        assert len(victims(outcome)) <= 1, f"{' and '.join(victims(outcome))} were refused"
+
+    @invariant
+    async def every_success_is_counted_twice(self, session: AsyncSession, outcome: Outcome) -> None:
+        """What was reported as done is in the database, and nothing else is."""
+        counted, expected = await total(session), 2 * len(outcome.committed)
+        assert counted == expected, f"{len(outcome.committed)} succeeded, so {expected} counts, not {counted}"
+
+
+@dataclass(frozen=True)
+class RingOfFour(RingOfTwo):
+    """Four members, each following the next: a deadlock that only all four together can make."""
+
+    members = 4
+
+    @actor(names=RING)
+    async def member(self, session: AsyncSession, name: str) -> str:
+        """Follows the next one in the ring."""
+        return await self.follow(session, name)
+
+
+@planted_bug(
+    of=RingOfTwo,
+    token="",
+    cause="the handler takes the deadlock for a duplicate, rolls back and reports success, but nothing is written",
+    fix="run the whole transaction again, or let the error reach the caller",
+)
+@dataclass(frozen=True)
+class SwallowedDeadlock(RingOfTwo):
+    """Swallows the error of the deadlock's victim and reports success."""
+
+    async def follow(self, session: AsyncSession, name: str) -> str:
+        """Count a follow, and call it done whatever comes."""
+        try:
+            return await super().follow(session, name)
+        except DBAPIError:
+            await session.rollback()
+            return "followed"
+
+
+@dataclass(frozen=True)
+class OrderedLocks(Scenario):
+    """Two orders take the same two articles from stock, written down in opposite order.
+
+    Each sorts its articles before it touches them, so one waits for the other and nobody is refused.
+    """
+
+    metadata = Bank.metadata
+
+    async def setup(self, session: AsyncSession) -> None:
+        """Two articles."""
+        session.add_all([Counter(id=1, value=0), Counter(id=2, value=0)])
+
+    async def order(self, session: AsyncSession, *articles: int) -> None:
+        """Count each article as sold, in the order of their ids."""
+        async with session.begin():
+            for article in sorted(articles):
+                await count_up(session, article)
+
+    @actor
+    async def alice(self, session: AsyncSession) -> None:
+        """Orders article 1, then article 2."""
+        await self.order(session, 1, 2)
+
+    @actor
+    async def bob(self, session: AsyncSession) -> None:
+        """Orders article 2, then article 1."""
+        await self.order(session, 2, 1)
+
+    @invariant
+    async def nobody_is_refused(self, outcome: Outcome) -> None:
+        """Locks that are taken in one order make no cycle."""
+        assert not victims(outcome), f"{' and '.join(victims(outcome))} was the victim of a deadlock"
+
+    @invariant
+    async def every_success_is_counted_twice(self, session: AsyncSession, outcome: Outcome) -> None:
+        """Both articles of each order are counted."""
+        assert await total(session) == 2 * len(outcome.committed)
+
+
+@planted_bug(
+    of=OrderedLocks,
+    token="",
+    cause="each request updates the rows in the order in which its articles came in",
+    fix="sort the ids before the first UPDATE",
+)
+@dataclass(frozen=True)
+class CoreUpdatesInOppositeOrder(OrderedLocks):
+    """One Core UPDATE with bound parameters an article, in the order of the request."""
+
+    async def order(self, session: AsyncSession, *articles: int) -> None:
+        """Count each article as sold, as they come."""
+        async with session.begin():
+            for article in articles:
+                await count_up(session, article)
+
+
+@planted_bug(
+    of=OrderedLocks,
+    token="",
+    cause="one flush would sort its UPDATEs by primary key, but a flush after each article keeps the request's order",
+    fix="load all rows FOR UPDATE in the order of their ids before the first change",
+)
+@dataclass(frozen=True)
+class OrmUpdatesInOppositeOrder(OrderedLocks):
+    """Locks, changes and flushes one loaded object after the other."""
+
+    async def order(self, session: AsyncSession, *articles: int) -> None:
+        """Count each article as sold, one flush an article."""
+        async with session.begin():
+            for article in articles:
+                counter = await session.get_one(Counter, article, with_for_update=True)
+                counter.value += 1
+                await session.flush()
+
+
+@planted_bug(
+    of=OrderedLocks,
+    token="",
+    cause="advisory locks are real locks: two requests that take them in opposite order wait for each other",
+    fix="take advisory locks in the order of their keys",
+)
+@dataclass(frozen=True)
+class AdvisoryLocksInOppositeOrder(OrderedLocks):
+    """Guards each article by an advisory lock, taken in the order of the request."""
+
+    async def order(self, session: AsyncSession, *articles: int) -> None:
+        """Lock all articles, then count each as sold."""
+        async with session.begin():
+            for article in articles:
+                await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": article})
+            for article in sorted(articles):
+                await count_up(session, article)
+
+
+@dataclass(frozen=True)
+class LineForOneRow(Scenario):
+    """Three requests lock one row FOR UPDATE, read it and write it back; they stand in line and none is lost."""
+
+    metadata = Bank.metadata
+
+    async def setup(self, session: AsyncSession) -> None:
+        """One counter."""
+        session.add(Counter(id=1, value=0))
+
+    @actor(names=("first", "second", "third"))
+    async def visitor(self, session: AsyncSession) -> int:
+        """Takes the next number."""
+        async with session.begin():
+            counter = await session.get_one(Counter, 1, with_for_update=True)
+            counter.value += 1
+            return counter.value
+
+    @invariant
+    async def every_visitor_gets_a_number_of_his_own(self, outcome: Outcome) -> None:
+        """The numbers are 1, 2 and 3."""
+        numbers = sorted(str(result.value) for result in outcome.results.values())
+        assert numbers == ["1", "2", "3"], f"the numbers are {', '.join(numbers)}"
