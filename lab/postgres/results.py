@@ -18,7 +18,7 @@ from lab.trace import Trace
 __all__ = ["aborted_or_raised", "deadlock_cycle", "is_connection_loss", "returned", "sqlstate_of"]
 
 _PROCESS = re.compile(r"\b([Pp])rocess (\d+)")
-_TRANSACTION = re.compile(r"\btransaction \d+")
+_TRANSACTION = re.compile(r"\b(transaction|pivot) \d+")
 _EDGE = re.compile(
     r"Process (?P<waiter>\d+) waits for (?P<mode>\w+) on (?P<target>.+?); blocked by process (?P<holder>\d+)\."
 )
@@ -68,7 +68,7 @@ def deadlock_cycle(result: ActorResult, sessions: Mapping[int, str], trace: Trac
             waiter=_name(edge["waiter"], sessions),
             holder=_name(edge["holder"], sessions),
             mode=edge["mode"],
-            target=_TRANSACTION.sub("transaction", edge["target"]),
+            target=_TRANSACTION.sub(r"\1", edge["target"]),
             sql=_statement_of(_name(edge["waiter"], sessions), trace),
         )
         for edge in _EDGE.finditer(detail)
@@ -93,7 +93,7 @@ def _server_error(error: BaseException | None) -> BaseException | None:
 
 def _named(text: str, sessions: Mapping[int, str]) -> str:
     text = _PROCESS.sub(lambda found: _name(found[2], sessions), text)
-    return _TRANSACTION.sub("transaction", text)
+    return _TRANSACTION.sub(r"\1", text)
 
 
 def _name(pid: str, sessions: Mapping[int, str]) -> str:
