@@ -1,0 +1,196 @@
+"""What scheduling costs: an execution in the lab against the same actors without it, as a ratio of medians.
+
+Two actors of five ORM statements each. In the lab they are interleaved by the `random` scheduler. Without the lab
+the same coroutines run one after the other on a plain engine, on the same server, with the settings that keep plans
+the same but none of the lab's lock control. Both sides restore the tables in the same way before, and read the rows
+and check the invariant after. Both take turns within one run, since nothing else can be compared on a noisy machine.
+
+The first row has the actors on rows of their own: what scheduling itself costs. In the second both want the same
+rows, so that lock waits and their grants are in the price; without the lab there is nothing to wait for.
+
+    python bench/overhead.py
+    python bench/overhead.py --pairs 1000 --json
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+import asyncpg
+from _common import Spread, show
+from sqlalchemy import ForeignKey, func, select
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from lab import Scenario, actor, invariant
+from lab.explore import Explorer
+from lab.postgres.cluster import Cluster, connect
+from lab.postgres.connection import ACTOR_SETTINGS
+from lab.postgres.embedded import embedded_server
+from lab.postgres.reset import Snapshot, Tables
+from lab.postgres.server import Server
+from lab.scenario import actors_of
+from lab.schedulers import make_scheduler
+
+WARM_UP = 20
+"""Pairs that are run before the first one counts: caches of SQLAlchemy and PostgreSQL fill."""
+
+
+class Base(DeclarativeBase):
+    """Accounts and their entries."""
+
+
+class Account(Base):
+    """An account and its balance."""
+
+    __tablename__ = "account"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    balance: Mapped[int]
+
+
+class Entry(Base):
+    """One booking on an account."""
+
+    __tablename__ = "entry"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id"))
+    amount: Mapped[int]
+
+
+@dataclass(frozen=True)
+class Bookings(Scenario):
+    """Each actor books an amount: five ORM statements and a COMMIT. `same_rows` makes them contend."""
+
+    same_rows: bool = False
+    metadata = Base.metadata
+
+    async def setup(self, session: AsyncSession) -> None:
+        """Four accounts."""
+        session.add_all(Account(id=number, balance=100) for number in (1, 2, 3, 4))
+
+    @actor
+    async def alice(self, session: AsyncSession) -> int:
+        """Move from account 1 to account 2."""
+        return await self._book(session, 1, 2)
+
+    @actor
+    async def bob(self, session: AsyncSession) -> int:
+        """Move between accounts of his own, or between hers."""
+        return await (self._book(session, 1, 2) if self.same_rows else self._book(session, 3, 4))
+
+    async def _book(self, session: AsyncSession, source: int, target: int) -> int:
+        async with session.begin():
+            payer = await session.get_one(Account, source, with_for_update=True)
+            payee = await session.get_one(Account, target, with_for_update=True)
+            entries = (await session.scalars(select(Entry).where(Entry.account_id == source))).all()
+            session.add(Entry(account_id=source, amount=-10))
+            await session.flush()
+            payer.balance -= 10
+            payee.balance += 10
+        return len(entries)
+
+    @invariant
+    async def money_is_conserved(self, session: AsyncSession) -> None:
+        """No money appears or disappears."""
+        assert await session.scalar(select(func.sum(Account.balance))) == 400
+
+
+class Plain:
+    """The same work without the lab: a plain engine, on a database that the lab does not watch."""
+
+    def __init__(self, engine: AsyncEngine, monitor: asyncpg.Connection, tables: Tables, snapshot: Snapshot) -> None:
+        self._engine, self._monitor, self._tables, self._snapshot = engine, monitor, tables, snapshot
+
+    @classmethod
+    async def open(cls, cluster: Cluster, scenario: Scenario) -> Plain:
+        """Make the database, the tables and their rows."""
+        name = await cluster.create_database()
+        address = {**cluster.server.connect, "database": name, "server_settings": ACTOR_SETTINGS}
+        engine = create_async_engine("postgresql+asyncpg://", connect_args=address)
+        async with engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+        monitor = await connect(cluster.server, database=name)
+        tables = Tables(monitor, privileged=cluster.abilities.superuser)
+        await tables.learn()
+        async with AsyncSession(engine) as session, session.begin():
+            await scenario.setup(session)
+        return cls(engine, monitor, tables, await tables.capture())
+
+    async def run(self, scenario: Bookings) -> None:
+        """One actor after the other, between the same reset and the same final check as in the lab."""
+        await self._tables.restore(self._snapshot)
+        for declaration in actors_of(type(scenario)):
+            async with AsyncSession(self._engine) as session:
+                await getattr(scenario, declaration.attribute)(session)
+        await self._tables.rows()
+        async with AsyncSession(self._engine) as session:
+            await scenario.money_is_conserved(session)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._engine.dispose()
+        await self._monitor.close()
+
+
+async def compare(server: Server, scenario: Bookings, pairs: int, seed: int) -> tuple[list[float], list[float]]:
+    """Milliseconds of each execution, in the lab and without it, taking turns."""
+    explorer = Explorer(server)
+    plain = await Plain.open(await explorer.open(), scenario)
+    scheduler = make_scheduler("random", seed)
+
+    async def in_the_lab() -> None:
+        record = await explorer.run(scenario, scheduler)
+        assert not record.failed, record.findings
+
+    with_lab, without = [], []
+    for number in range(-WARM_UP, pairs):
+        scheduler.begin(number)
+        taken = await _milliseconds(in_the_lab), await _milliseconds(lambda: plain.run(scenario))
+        if number >= 0:
+            with_lab.append(taken[0])
+            without.append(taken[1])
+    await plain.close()
+    await explorer.aclose()
+    return with_lab, without
+
+
+async def _milliseconds(work: Callable[[], Awaitable[None]]) -> float:
+    started = perf_counter()
+    await work()
+    return 1000 * (perf_counter() - started)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--pairs", type=int, default=500, help="executions with and without the lab, for each row")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    result: dict[str, object] = {"pairs": options.pairs, "seed": options.seed}
+    rows = []
+    with embedded_server() as server:
+        for name, suffix, scenario in (
+            ("rows of their own", "", Bookings()),
+            ("the same rows", "_contended", Bookings(same_rows=True)),
+        ):
+            figures = asyncio.run(compare(server, scenario, options.pairs, options.seed))
+            with_lab, without = map(Spread.of, figures)
+            ratio = with_lab.median / without.median
+            result |= {
+                f"ratio{suffix}": round(ratio, 3),
+                f"lab_ms{suffix}": round(with_lab.median, 3),
+                f"plain_ms{suffix}": round(without.median, 3),
+            }
+            rows.append((name, with_lab, without, f"{ratio:.2f}"))
+    columns = ("two actors on", "in the lab, ms [quartiles]", "without, ms [quartiles]", "ratio of medians")
+    show(f"{options.pairs} pairs, seed {options.seed}", columns, rows, result, as_json=options.json)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
