@@ -122,7 +122,7 @@ class Explorer:
         findings = judge(scenario, outcome, finished.stalls)
         if outcome.ending in (Ending.COMPLETED, Ending.DEADLOCKED):
             findings += await _broken_invariants(database.engine, scenario, outcome)
-        deadlocks = (deadlock_cycle(r, finished.sessions, finished.trace) for r in outcome.results.values())
+        steps, sessions = finished.trace.steps, finished.sessions
         return ExecutionRecord(
             scenario,
             isolation or scenario.isolation,
@@ -130,7 +130,7 @@ class Explorer:
             outcome,
             tuple(findings),
             finished.stalls,
-            tuple(cycle for cycle in deadlocks if cycle),
+            tuple(deadlock_cycle(detail, steps[:number], sessions) for number, detail in finished.deadlocks),
         )
 
     async def _database(self, metadata: MetaData | None) -> Database:

@@ -1,1 +1,127 @@
-"""pytest plugin."""
+"""The pytest plugin: the `lab` fixture and its options. A thin shell; it loads the lab only when a test asks for it.
+
+There is one server for the whole run. Under pytest-xdist the workers share it, each with databases of its own; the
+controller hands them a folder in which the first worker that needs the server leaves its address.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from lab.postgres.server import Server
+    from lab.testing import Lab
+
+__all__ = ["lab", "lab_server"]
+
+_RENDEZVOUS = pytest.StashKey[str]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The plugin's options."""
+    group = parser.getgroup("lab", "concurrency lab")
+    group.addoption(
+        "--lab-url",
+        default=os.environ.get("LAB_URL"),
+        help="External PostgreSQL for the lab, which works in databases of its own there (default: LAB_URL, else an "
+        "embedded server).",
+    )
+    group.addoption("--lab-replay", metavar="TOKEN", help="Replay this token in the tests that check its scenario.")
+    group.addoption("--lab-isolation", metavar="LEVEL", help="Run every scenario at this isolation level.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a wrong option before any test runs."""
+    from lab.errors import LabError  # noqa: PLC0415
+
+    try:
+        _options(config)
+    except LabError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """On xdist's controller: one folder for all workers."""
+    stash = node.config.stash
+    if _RENDEZVOUS not in stash:
+        stash[_RENDEZVOUS] = tempfile.mkdtemp(prefix="lab-run-")
+    node.workerinput["lab_rendezvous"] = stash[_RENDEZVOUS]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the folder of the run."""
+    if folder := config.stash.get(_RENDEZVOUS, None):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """An execution on a server has no use for Hypothesis's default deadline of 200 ms; one that was chosen stays."""
+    for item in items:
+        test = getattr(item, "obj", None)
+        if "lab" in getattr(item, "fixturenames", ()) and hasattr(test, "hypothesis"):
+            _without_default_deadline(test)
+
+
+def _without_default_deadline(test: Any) -> None:
+    from hypothesis import settings  # noqa: PLC0415
+
+    own = getattr(test, "_hypothesis_internal_use_settings", None)
+    if own is None or own.deadline == settings.default.deadline:
+        test._hypothesis_internal_use_settings = settings(own, deadline=None)  # noqa: SLF001
+
+
+@pytest.fixture(scope="session")
+def lab_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """The server of this run: one by URL, or an embedded one that every xdist worker shares."""
+    from lab.postgres.embedded import embedded_server, shared_server  # noqa: PLC0415
+    from lab.postgres.server import external_server  # noqa: PLC0415
+
+    config = request.config
+    if url := config.getoption("--lab-url"):
+        server = external_server(url)
+    elif rendezvous := getattr(config, "workerinput", {}).get("lab_rendezvous"):
+        server = shared_server(Path(rendezvous))
+    else:
+        server = embedded_server()
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+async def lab(lab_server: Server, anyio_backend: Any, pytestconfig: pytest.Config) -> AsyncIterator[Lab]:
+    """Checks scenarios: `await lab.check(scenario, schedule)`.
+
+    It is asynchronous and lives as long as its module, so that anyio keeps one event loop, and with it the lab's
+    connections, for all examples of all tests in the module.
+    """
+    from lab.explore import Explorer  # noqa: PLC0415
+    from lab.testing import Lab  # noqa: PLC0415
+
+    isolation, replay = _options(pytestconfig)
+    explorer = Explorer(lab_server)
+    try:
+        yield Lab(explorer, isolation=isolation, replay=replay)
+    finally:
+        await explorer.aclose()
+
+
+def _options(config: pytest.Config) -> tuple[str | None, Any]:
+    """The isolation level and the decoded token. Raises `UsageError`."""
+    isolation, text = config.getoption("--lab-isolation"), config.getoption("--lab-replay")
+    if isolation is None and text is None:
+        return None, None
+    from lab.errors import UsageError  # noqa: PLC0415
+    from lab.replay_token import decode  # noqa: PLC0415
+    from lab.scenario import ISOLATION_LEVELS  # noqa: PLC0415
+
+    if isolation is not None and isolation.upper() not in ISOLATION_LEVELS:
+        raise UsageError(f"--lab-isolation={isolation}: known levels are {', '.join(ISOLATION_LEVELS)}")
+    return isolation and isolation.upper(), decode(text) if text else None

@@ -9,7 +9,7 @@ from lab.scenario import Scenario
 from lab.schedule import Schedule
 from lab.trace import LockWait, Trace
 
-__all__ = ["DeadlockEdge", "ExecutionRecord", "Finding", "Stall"]
+__all__ = ["DeadlockEdge", "ExecutionRecord", "Failure", "Finding", "Stall"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class DeadlockEdge:
     mode: str
     target: str
     sql: str = ""
+    parameters: tuple[object, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +73,21 @@ class ExecutionRecord:
     def same_as(self, other: ExecutionRecord) -> bool:
         """Whether two executions are identical in trace, results and final rows."""
         return self.trace == other.trace and self.outcome == other.outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A violation in its smallest form, its token, and what it was when it was found."""
+
+    record: ExecutionRecord
+    token: str
+    found: ExecutionRecord
+    execution: int = 0
+    """Number of the execution that showed it first, from 1; 0 when it does not come from a hunt."""
+    executions: int = 0
+    """How many executions the hunt was allowed."""
+    scheduler: str = ""
+    identical: int = 0
+    replays: int = 0
+    divergence: str = ""
+    """What a replay that was not identical said, "" if there was none."""

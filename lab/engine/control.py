@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import sqlalchemy
 
 from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State, arrive, become, current_actor
@@ -35,6 +36,7 @@ __all__ = ["controlled"]
 _SLEEP0 = "__sleep0"
 _WAKE_SLEEPER = asyncio.futures._set_result_unless_cancelled  # type: ignore[attr-defined]
 _ASYNCPG = str(Path(asyncpg.__file__).parent)
+_SQLALCHEMY = str(Path(sqlalchemy.__file__).parent)
 
 
 class _Asleep:
@@ -92,14 +94,16 @@ def _task_factory(execution: Execution, before: Callable[..., Any] | None) -> Ca
         loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any
     ) -> asyncio.Future[Any]:
         parent = current_actor()
-        if parent is None or parent.execution is not execution or _is_driver_work(coro):
+        if parent is None or parent.execution is not execution or _is_of(coro, _ASYNCPG):
             return make(loop, coro, **options)  # type: ignore[no-any-return]
-        child = execution.adopt(parent)
-        context = options.pop("context", None) or contextvars.copy_context()
-        context.run(become, child)
-        task: asyncio.Task[Any] = make(loop, coro, context=context, **options)
-        child.task = task
-        task.add_done_callback(lambda _: execution.finished(child))
+        if _is_of(coro, _SQLALCHEMY):
+            actor = parent
+        else:
+            actor = execution.adopt(parent)
+            context = options.setdefault("context", contextvars.copy_context())
+            context.run(become, actor)
+        task: asyncio.Task[Any] = make(loop, coro, **options)
+        actor.lives_in(task)
         return task
 
     return factory
@@ -109,10 +113,14 @@ def _plain_task(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any],
     return asyncio.Task(coro, loop=loop, **options)
 
 
-def _is_driver_work(coro: Coroutine[Any, Any, Any]) -> bool:
-    """asyncpg's own tasks (it cancels statements in one) act for an actor but are none."""
+def _is_of(coro: Coroutine[Any, Any, Any], package: str) -> bool:
+    """Whether a task would run a library's own coroutine.
+
+    asyncpg cancels statements in tasks of its own; they act for an actor but are none. SQLAlchemy closes a session
+    in a shielded task while the actor waits for it; that is the actor itself, not a task that it started.
+    """
     code = getattr(coro, "cr_code", None)
-    return code is not None and code.co_filename.startswith(_ASYNCPG)
+    return code is not None and code.co_filename.startswith(package)
 
 
 def _call_later(real: Callable[..., Any]) -> Callable[..., Any]:

@@ -42,6 +42,8 @@ class Execution:
         """The execution is being broken off: nothing parks any more."""
         self.sessions: dict[int, str] = {}
         """Process id of every backend that served an actor -> the actor's name."""
+        self.deadlocks: list[str] = []
+        """PostgreSQL's detail of each deadlock that it reported in the step under way."""
         self._loop: Any = asyncio.get_running_loop()
         self._sockets = self._open_sockets()
         self._bell: asyncio.Future[None] | None = None
@@ -66,11 +68,6 @@ class Execution:
     def serves(self, backend: Backend, actor: Actor) -> None:
         """Remember whose session a backend is, so that a lock's holder can be named."""
         self.sessions[backend.pid] = actor.name
-
-    def finished(self, actor: Actor) -> None:
-        """An actor's task ended."""
-        actor.state = State.DONE
-        self.settled(actor)
 
     def settled(self, actor: Actor) -> None:
         """An actor came to rest; if it was the last one, wake the runner."""

@@ -57,6 +57,7 @@ class Actor:
         "root",
         "state",
         "task",
+        "tasks",
         "wait",
     )
 
@@ -70,6 +71,8 @@ class Actor:
         self.root = root or self
         self.state = State.RUNNING
         self.task: asyncio.Task[object] | None = None
+        self.tasks = 0
+        """How many tasks run its code: its own, and one more while SQLAlchemy closes a session for it."""
         self.children = 0
         self.action = Action(ActionKind.POINT, "start")
         """What it is doing, or will do next when it is parked."""
@@ -88,6 +91,18 @@ class Actor:
 
     def __repr__(self) -> str:
         return f"<actor {self.name} {self.state.name}>"
+
+    def lives_in(self, task: asyncio.Task[Any]) -> None:
+        """Its code runs in this task; it is done when its last task is."""
+        self.task = self.task or task
+        self.tasks += 1
+        task.add_done_callback(self._leave)
+
+    def _leave(self, task: asyncio.Task[Any]) -> None:
+        self.tasks -= 1
+        if not self.tasks:
+            self.state = State.DONE
+        self.execution.settled(self)
 
     def resume(self) -> None:
         """Let it take its step. Called by the engine, at rest."""

@@ -41,6 +41,8 @@ class Finished:
     values: Mapping[str, object]
     errors: Mapping[str, BaseException]
     stalls: tuple[Stall, ...] = ()
+    deadlocks: tuple[tuple[int, str], ...] = ()
+    """Each deadlock as PostgreSQL reported it: (number of the step in which its victim was refused, detail)."""
     sessions: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -75,6 +77,7 @@ class _Runner:
         self._step_limit = step_limit
         self._terminate = terminate
         self._steps: list[Step] = []
+        self._deadlocks: list[tuple[int, str]] = []
         self._refusal: BaseException | None = None
         self._values: dict[str, object] = {}
         self._errors: dict[str, BaseException] = {}
@@ -98,6 +101,7 @@ class _Runner:
             self._values,
             self._errors,
             stalls,
+            tuple(self._deadlocks),
             self.execution.sessions,
         )
 
@@ -114,8 +118,7 @@ class _Runner:
 
         with running_as(actor):
             coroutine = live()
-            actor.task = asyncio.Task(coroutine, loop=asyncio.get_running_loop(), name=actor.name)
-        actor.task.add_done_callback(lambda _: self.execution.finished(actor))
+            actor.lives_in(asyncio.Task(coroutine, loop=asyncio.get_running_loop(), name=actor.name))
 
     async def _steps_until_the_end(self) -> Ending:
         execution, last = self.execution, None
@@ -150,6 +153,8 @@ class _Runner:
                 preempted=last if last and last != actor.name and last == alternatives[0].actor else "",
             )
         )
+        self._deadlocks += [(len(self._steps), detail) for detail in self.execution.deadlocks]
+        self.execution.deadlocks.clear()
         return actor.name
 
     def _decide(self, choices: Choices) -> int:

@@ -129,6 +129,8 @@ class LabConnection(asyncpg.Connection):
             raise
         except Exception as error:
             actor.result = Result(error=getattr(error, "sqlstate", None) or type(error).__name__)
+            if isinstance(error, asyncpg.DeadlockDetectedError):
+                actor.execution.deadlocks.append(error.detail or "")
             await actor.hold()
             raise
         finally:

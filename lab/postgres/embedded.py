@@ -22,7 +22,7 @@ from lab.postgres import keeper
 from lab.postgres.install import DEFAULT_VERSION, Install, prepared
 from lab.postgres.server import Server
 
-__all__ = ["embedded_server", "shared_server"]
+__all__ = ["embedded_server", "joined_server", "shared_server"]
 
 LONGEST_SOCKET_FOLDER = 80
 """A socket path has room for about 100 characters, the file name included."""
@@ -139,6 +139,11 @@ def _leave(keeping: subprocess.Popen[str]) -> None:
     """Wait until server and folder are gone; not for long, since other processes may still use the server."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         keeping.wait(LEAVING_SECONDS)
+
+
+def joined_server(version: int, folder: Path, pid: int) -> Server:
+    """A running embedded server that another process holds. It ends when that process does."""
+    return _server(version, folder, pid, contextlib.ExitStack())
 
 
 def _server(version: int, folder: Path, pid: int, close: contextlib.ExitStack) -> Server:

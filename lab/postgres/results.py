@@ -7,13 +7,13 @@ between two runs of the same schedule and tells a reader nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy.orm.exc import StaleDataError
 
 from lab.outcome import ABORT_STATES, ActorResult, Mask, ResultKind
 from lab.record import DeadlockEdge
-from lab.trace import Trace
+from lab.trace import Step
 
 __all__ = ["aborted_or_raised", "deadlock_cycle", "is_connection_loss", "returned", "sqlstate_of"]
 
@@ -60,28 +60,26 @@ def is_connection_loss(error: BaseException) -> bool:
     return state.startswith(_LOST) or bool(getattr(error, "connection_invalidated", False))
 
 
-def deadlock_cycle(result: ActorResult, sessions: Mapping[int, str], trace: Trace) -> tuple[DeadlockEdge, ...]:
-    """The cycle that PostgreSQL reported to its victim, with the statement of each actor in it."""
-    detail = getattr(_server_error(result.error), "detail", None) or ""
-    return tuple(
-        DeadlockEdge(
-            waiter=_name(edge["waiter"], sessions),
-            holder=_name(edge["holder"], sessions),
-            mode=edge["mode"],
-            target=_TRANSACTION.sub(r"\1", edge["target"]),
-            sql=_statement_of(_name(edge["waiter"], sessions), trace),
+def deadlock_cycle(
+    detail: str, steps: Sequence[Step], sessions: Mapping[int, str]
+) -> tuple[DeadlockEdge, ...]:
+    """The cycle that PostgreSQL reported to its victim in the last of `steps`, with the statement of each actor."""
+    cycle = []
+    for edge in _EDGE.finditer(detail):
+        waiter, target = _name(edge["waiter"], sessions), _TRANSACTION.sub("transaction", edge["target"])
+        # Its last step: the statement that waited or, for the victim, was refused.
+        action = next((step.action for step in reversed(steps) if step.actor == waiter), None)
+        cycle.append(
+            DeadlockEdge(
+                waiter,
+                _name(edge["holder"], sessions),
+                edge["mode"],
+                target,
+                action.text if action else "",
+                action.parameters if action else (),
+            )
         )
-        for edge in _EDGE.finditer(detail)
-    )
-
-
-def _statement_of(actor: str, trace: Trace) -> str:
-    """What the actor was doing when the deadlock was found: the statement that waited, or that was refused."""
-    for step in reversed(trace.steps):
-        refused = step.result is not None and step.result.error == "40P01"
-        if step.actor == actor and (step.wait is not None or refused):
-            return step.action.text
-    return ""
+    return tuple(cycle)
 
 
 def _server_error(error: BaseException | None) -> BaseException | None:

@@ -13,13 +13,16 @@ from lab.schedulers.base import Alternative, Choices, Scheduler
 from lab.schedulers.random_walk import RandomWalk
 from lab.schedulers.serial import Serial
 
-__all__ = ["DEFAULT", "SCHEDULERS", "Alternative", "Choices", "Scheduler", "make_scheduler"]
+__all__ = ["DEFAULT", "SCHEDULERS", "Alternative", "Choices", "Scheduler", "is_independent", "make_scheduler"]
 
 SCHEDULERS: dict[str, Callable[[int], Scheduler]] = {
     "random": RandomWalk,
     "serial": lambda seed: Serial(),
 }
 """Name -> how to make one from a seed."""
+
+INDEPENDENT = frozenset({"random"})
+"""Those whose executions are independent samples: parts of a hunt may run anywhere, and 3/n bounds apply."""
 
 DEFAULT = "random"
 
@@ -31,3 +34,8 @@ def make_scheduler(name: str, seed: int) -> Scheduler:
     except KeyError:
         known = ", ".join(sorted(SCHEDULERS))
         raise UsageError(f"unknown scheduler {name!r}; known are {known}") from None
+
+
+def is_independent(name: str) -> bool:
+    """Whether the executions of a scheduler are independent samples."""
+    return name in INDEPENDENT

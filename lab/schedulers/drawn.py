@@ -4,10 +4,15 @@ A decision is one drawn integer, 0 meaning "the actor that ran last goes on". Hy
 zeros, hence towards a serial run: what remains are the switches that the failure needs. Decisions are drawn
 while the execution runs, since only then is it known how many alternatives there are; a decision without
 an alternative draws nothing.
+
+Hypothesis ends an example that draws too much by raising `StopTest`. That is no ordinary exception, and anyio's test
+runner takes it for the end of everything. So it is kept here: the actors go on serially to their end, the example
+then returns as if nothing had happened, and Hypothesis, which knows the state of its test case, discards it.
 """
 
 from __future__ import annotations
 
+from hypothesis.errors import StopTest
 from hypothesis.internal.conjecture.data import ConjectureData
 from hypothesis.strategies import SearchStrategy
 
@@ -22,25 +27,29 @@ class DrawnSchedule:
 
     def __init__(self, data: ConjectureData) -> None:
         self._data = data
-        self._decisions: list[int] = []
+        self.exhausted = False
+        """Hypothesis gives no more choices: what this execution shows is not asked for."""
 
     def begin(self, execution: int) -> bool:
-        """A drawn schedule belongs to one example; a second execution of it starts with new draws."""
-        self._decisions = []
+        """A drawn schedule belongs to one example; a second execution of it goes on drawing."""
         return True
 
     def choose(self, choices: Choices) -> int:
         """A drawn index, shrinking to 0."""
         most = len(choices.alternatives) - 1
-        decision = self._data.draw_integer(0, most) if most else 0
-        self._decisions.append(decision)
+        decision = 0
+        if most and not self.exhausted:
+            try:
+                decision = self._data.draw_integer(0, most)
+            except StopTest:
+                self.exhausted = True
         return decision
 
     def end(self, trace: Trace) -> None:
         """Nothing to learn."""
 
     def __repr__(self) -> str:
-        return f"<schedule {''.join(map(str, self._decisions)) or 'not drawn yet'}>"
+        return "<drawn; the failure message holds its token>"
 
 
 class _Schedules(SearchStrategy[DrawnSchedule]):

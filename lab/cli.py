@@ -1,0 +1,152 @@
+"""The command line: a thin shell. Exit status 0: no violation; 1: a violation; 2: wrong use; 3: inconclusive or failed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from lab.errors import LabError
+from lab.postgres.install import DEFAULT_VERSION, VERSIONS
+from lab.scenario import ISOLATION_LEVELS
+from lab.schedulers import DEFAULT, SCHEDULERS
+
+__all__ = ["main"]
+
+EXIT = {"pass": 0, "fail": 1, "inconclusive": 3}
+
+WIDTH = 120
+"""Columns where the output is no terminal."""
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+err = Console(stderr=True, highlight=False)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
+
+
+def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that say which server to use."""
+    command = click.option(
+        "--url", envvar="LAB_URL", help="An external PostgreSQL; the lab works in databases of its own there."
+    )(command)
+    return click.option(
+        "--postgres",
+        "version",
+        type=click.Choice([str(version) for version in sorted(VERSIONS, reverse=True)]),
+        default=str(DEFAULT_VERSION),
+        show_default=True,
+        help="Major version of the embedded server.",
+    )(command)
+
+
+def level_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The option that overrides a scenario's isolation level."""
+    return click.option(
+        "--isolation",
+        type=click.Choice(ISOLATION_LEVELS, case_sensitive=False),
+        help="Run every transaction at this isolation level instead of the scenario's own.",
+    )(command)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="concurrency-lab", prog_name="lab")
+def cli() -> None:
+    """Interleave async SQLAlchemy sessions on a real PostgreSQL; find, shrink and replay races."""
+
+
+@cli.command("list")
+@click.argument("package", default="scenarios")
+@json_option
+def list_(package: str, as_json: bool) -> None:
+    """Scenarios, their variants, planted bugs and invariants in PACKAGE (default: scenarios)."""
+    from lab.catalogue import entries  # noqa: PLC0415 - each command loads only what it needs
+
+    found = entries(package)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for each in found:
+        of = f" of {each['of']}" if each["of"] else ""
+        click.echo(f"{each['target']}  {each['kind']}{of}  {each['isolation']}  {', '.join(each['actors'])}")
+        for invariant in each["invariants"]:
+            click.echo(f"    {invariant}")
+
+
+@cli.command()
+@click.argument("target", required=False)
+@click.option("--scheduler", type=click.Choice(sorted(SCHEDULERS)), default=DEFAULT, show_default=True)
+@click.option("--executions", type=click.IntRange(min=1), help="How many at most. [default: 200]")
+@click.option("--seconds", type=click.FloatRange(min=0), help="Stop after this time.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@level_option
+@click.option("--workers", type=click.IntRange(min=1), help="Processes to hunt with. [default: 1; 2 without TARGET]")
+@click.option("--keep-going", is_flag=True, help="Do not stop at the first violation.")
+@server_options
+@json_option
+def hunt(target: str | None, **options: Any) -> None:
+    """Search schedules of TARGET (module:Class or a short name) for a violation.
+
+    Without TARGET, hunt everything listed: every right variant must pass and every planted bug be found.
+    """
+    from lab.shell import hunt_all, hunt_target  # noqa: PLC0415
+
+    coroutine = hunt_target(out, err, target, **options) if target else hunt_all(out, err, **options)
+    sys.exit(EXIT[_run(coroutine)])
+
+
+@cli.command()
+@click.argument("token")
+@click.option("--times", type=click.IntRange(min=1), default=5, show_default=True, help="How often.")
+@server_options
+@json_option
+def replay(token: str, **options: Any) -> None:
+    """Repeat exactly the execution that TOKEN names, and say how many of the replays were identical."""
+    from lab.shell import replay_token  # noqa: PLC0415
+
+    sys.exit(EXIT[_run(replay_token(out, err, token, **options))])
+
+
+@cli.command()
+@server_options
+@json_option
+def doctor(**options: Any) -> None:
+    """Server, privileges, and what of the lock control works here."""
+    from lab.shell import examine  # noqa: PLC0415
+
+    sys.exit(EXIT[_run(examine(out, err, **options))])
+
+
+def _run(coroutine: Coroutine[Any, Any, str]) -> str:
+    return asyncio.run(coroutine)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except LabError as error:
+        err.print(f"lab: {error}", markup=False)
+        sys.exit(error.exit_status)
+    except (KeyboardInterrupt, click.Abort):
+        err.print("lab: interrupted")
+        sys.exit(3)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(3)
+    except Exception:  # a defect of the lab: its own exit status, never that of a violation
+        traceback.print_exc()
+        sys.exit(3)

@@ -1,0 +1,118 @@
+"""Finds scenarios: by target, by short name, or all there are in a package."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+
+from lab.errors import UsageError
+from lab.scenario import Scenario, actors_of, target_of, validate
+
+__all__ = ["DEFAULT_PACKAGE", "discover", "instance_of", "resolve"]
+
+DEFAULT_PACKAGE = "scenarios"
+
+
+def discover(package: str = DEFAULT_PACKAGE) -> list[type[Scenario]]:
+    """Every scenario with actors in a package or module, in order of modules and of definition.
+
+    Raises `UsageError` if there is no such package or one of its modules does not import.
+    """
+    root = _imported(package)
+    names = [package]
+    if hasattr(root, "__path__"):
+        names += sorted(module.name for module in pkgutil.walk_packages(root.__path__, f"{package}."))
+    return [cls for name in names for cls in _scenarios_in(_imported(name))]
+
+
+def resolve(target: str) -> type[Scenario]:
+    """The scenario class for `module:Class`, or for a short name that is unique in the package `scenarios`.
+
+    Raises `UsageError` that names the nearest targets.
+    """
+    module_name, colon, class_name = target.partition(":")
+    if not colon:
+        return _by_short_name(target)
+    if module_name.endswith(".py"):
+        module_name = ".".join(Path(module_name).with_suffix("").parts)
+    found: object = _imported(module_name)
+    for part in class_name.split("."):
+        found = getattr(found, part, None)
+    if isinstance(found, type) and issubclass(found, Scenario):
+        return found
+    if found is not None:
+        raise UsageError(f"{target} is not a scenario: it does not derive from lab.Scenario")
+    raise UsageError(
+        f"no scenario {class_name!r} in {module_name}{_near(class_name, _scenarios_in(_imported(module_name)))}"
+    )
+
+
+def instance_of(target: str) -> Scenario:
+    """The scenario of a target with its default parameters. Raises `UsageError` if it cannot be made or run."""
+    cls = resolve(target)
+    validate(cls)
+    try:
+        return cls()
+    except TypeError as error:
+        raise UsageError(
+            f"{target_of(cls)} cannot be made without arguments ({error}); give every parameter a default"
+        ) from None
+
+
+def _by_short_name(name: str) -> type[Scenario]:
+    known = discover()
+    matches = [cls for cls in known if cls.__qualname__ == name]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise UsageError(f"{name} is ambiguous: {', '.join(target_of(cls) for cls in matches)}")
+    raise UsageError(f"no scenario named {name!r}{_near(name, known)}")
+
+
+def _near(name: str, known: Iterable[type[Scenario]]) -> str:
+    targets = {cls.__qualname__.lower(): target_of(cls) for cls in known}
+    near = difflib.get_close_matches(name.lower(), targets, n=3, cutoff=0.5)
+    if near:
+        return f"; did you mean {' or '.join(targets[each] for each in near)}?"
+    return "; `lab list` shows what there is"
+
+
+def _scenarios_in(module: ModuleType) -> list[type[Scenario]]:
+    return [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and issubclass(value, Scenario)
+        and value.__module__ == module.__name__
+        and not value.__name__.startswith("_")
+        and actors_of(value)
+    ]
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            where = "" if name == error.name else f" (there is no {error.name})"
+            raise UsageError(f"no module named {name!r}{where}; run the lab from the folder that holds it") from None
+        raise _does_not_import(name, error) from error
+    except (ValueError, TypeError):
+        raise UsageError(f"{name!r} is not a module name; expected module:Class") from None
+    except Exception as error:
+        raise _does_not_import(name, error) from error
+
+
+def _does_not_import(name: str, error: Exception) -> UsageError:
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    if isinstance(error, SyntaxError):
+        place = f" ({error.filename}:{error.lineno})"
+    words = str(error).strip().splitlines()
+    return UsageError(f"module {name} does not import: {type(error).__name__}: {words[0] if words else ''}{place}")

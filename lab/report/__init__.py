@@ -1,0 +1,1 @@
+"""Reports: data in, text out. Plain text carries the full meaning."""

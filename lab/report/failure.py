@@ -1,0 +1,131 @@
+"""The failure message, in the order in which a reader needs it: what broke, the smallest story, why, how sure, how to
+replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab.outcome import ResultKind
+from lab.record import DeadlockEdge, ExecutionRecord, Failure, Finding
+from lab.report.sql import statement_text
+from lab.report.story import WIDTH, story
+from lab.scenario import target_of
+
+__all__ = ["execution_report", "failure_report"]
+
+HEADLINES = {
+    "invariant": "INVARIANT BROKEN",
+    "result": "UNEXPECTED ERROR",
+    "stall": "STALL",
+}
+
+
+def failure_report(failure: Failure, *, replay_hint: str = "lab replay") -> str:
+    """The whole message for a failure, as plain text of several lines."""
+    record = failure.record
+    return "\n".join(
+        [
+            *_what_broke(record),
+            *_where_found(failure),
+            "",
+            story(record.trace),
+            "",
+            *_why(record),
+            f"Replay   {replay_hint} {failure.token}",
+        ]
+    )
+
+
+def execution_report(record: ExecutionRecord) -> str:
+    """One execution without a hunt around it: what broke, if anything, and the story."""
+    head = list(_what_broke(record)) if record.failed else [f"NO VIOLATION  {target_of(record.scenario)}"]
+    return "\n".join([*head, _setting(record), "", story(record.trace), "", *_why(record)]).rstrip()
+
+
+def _what_broke(record: ExecutionRecord) -> Iterator[str]:
+    for finding in record.findings:
+        yield f"{HEADLINES[finding.checker]}  {finding.message}"
+        if finding.checker == "invariant":
+            yield f'invariant "{finding.name}"  {_short(finding)}'.rstrip()
+    yield f"scenario {target_of(record.scenario)}  {record.scenario!r}"
+
+
+def _short(finding: Finding) -> str:
+    path, _, line = finding.location.rpartition(":")
+    try:
+        return f"{Path(path).relative_to(Path.cwd())}:{line}"
+    except ValueError:
+        return f"{Path(path).name}:{line}"
+
+
+def _setting(record: ExecutionRecord) -> str:
+    trace = record.trace
+    return (
+        f"{record.isolation} · {len(trace)} steps, {_count(trace.preemptions, 'preemption')}, "
+        f"{_count(trace.context_switches, 'context switch', 'context switches')} · {record.outcome.ending}"
+    )
+
+
+def _where_found(failure: Failure) -> Iterator[str]:
+    record = failure.record
+    if not failure.replays and not failure.execution:
+        yield f"{record.isolation} · {_shrunk(failure)}"
+        return
+    if failure.execution:
+        of = f" of {failure.executions}" if failure.executions else ""
+        yield f"execution {failure.execution}{of} · {failure.scheduler} · {record.isolation}"
+    yield f"{_shrunk(failure)} · replayed {failure.identical}/{failure.replays} identical"
+    if failure.divergence:
+        yield f"not every replay was identical: {failure.divergence}"
+    if record.outcome.uncontrolled:
+        yield f"not compared, since no schedule controls it: {', '.join(record.outcome.uncontrolled)}"
+
+
+def _shrunk(failure: Failure) -> str:
+    found, trace = failure.found.trace, failure.record.trace
+    return (
+        f"minimised {len(found)} → {len(trace)} steps, "
+        f"{found.preemptions} → {_count(trace.preemptions, 'preemption')}, "
+        f"{_count(trace.context_switches, 'context switch', 'context switches')}"
+    )
+
+
+def _why(record: ExecutionRecord) -> Iterator[str]:
+    lines = [*_results(record), *(line for cycle in record.deadlocks for line in _deadlock(cycle)), *_stalls(record)]
+    if lines:
+        yield "Why"
+        yield from (f"  {line}" for line in lines)
+        yield ""
+
+
+def _results(record: ExecutionRecord) -> Iterator[str]:
+    for name, result in record.outcome.results.items():
+        if result.kind is ResultKind.RETURNED:
+            value = "" if result.value is None else f" {result.text}"
+            yield f"{name} returned{value}"
+        else:
+            state = f" ({result.sqlstate})" if result.sqlstate else ""
+            yield f"{name} {result.kind}: {result.text}{state}"
+
+
+def _deadlock(cycle: tuple[DeadlockEdge, ...]) -> Iterator[str]:
+    yield "deadlock:"
+    for edge in cycle:
+        sql = f" in {statement_text(edge.sql, edge.parameters)}" if edge.sql else ""
+        line = f"{edge.waiter} waits for {edge.holder}: {edge.mode} on {edge.target}{sql}"
+        yield f"  {line if len(line) < WIDTH else line[: WIDTH - 2] + '…'}"
+
+
+def _stalls(record: ExecutionRecord) -> Iterator[str]:
+    for stall in record.stalls:
+        if stall.lock is not None:
+            holders = " and ".join(stall.lock.holders) or "somebody"
+            yield f"{stall.actor} waits for a lock of {holders}: {statement_text(stall.place)}"
+        else:
+            yield f"{stall.actor} waits in the process: {stall.place}"
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -1,0 +1,90 @@
+"""Statements as a reader wants them in a story: one line, values in place, nothing of the driver's notation."""
+
+from __future__ import annotations
+
+import re
+
+from lab.trace import Action, ActionKind, Result, Step
+
+__all__ = ["action_text", "result_text", "statement_text", "step_text"]
+
+ROWS_SHOWN = 3
+_TYPE = r"\w+(?:\(\d+(?:, ?\d+)?\))?(?: VARYING| PRECISION| WITH(?:OUT)? TIME ZONE)?(?:\(\d+\))?(?:\[\])?"
+_PLACEHOLDER = re.compile(rf"\$(\d+)(?:::{_TYPE})?")
+_COLUMN_OF = re.compile(r"\b([A-Za-z_]\w*)\.([A-Za-z_]\w*)")
+_ALIAS = re.compile(r" AS \w+_\w+(?=[,\s]|$)")
+
+
+def statement_text(sql: str, parameters: tuple[object, ...] = ()) -> str:
+    """The SQL on one line, bound values in place of `$1`, columns without their table where there is only one."""
+    text = " ".join(sql.split())
+    tables = {table for table, _ in _COLUMN_OF.findall(text)}
+    if len(tables) == 1:
+        text = _COLUMN_OF.sub(r"\2", text)
+    text = _ALIAS.sub("", text)
+    if parameters and isinstance(parameters[0], tuple):
+        more = [f"({', '.join(map(str, row))})" for row in parameters[1:] if isinstance(row, tuple)]
+        first = _filled(text, parameters[0])
+        shown = ", ".join(more[:ROWS_SHOWN]) + (" …" if len(more) > ROWS_SHOWN else "")
+        return f"{first}, then with {shown}" if more else first
+    return _filled(text, parameters)
+
+
+def _filled(text: str, parameters: tuple[object, ...]) -> str:
+    def value(found: re.Match[str]) -> str:
+        index = int(found[1]) - 1
+        return str(parameters[index]) if index < len(parameters) else found[0]
+
+    return _PLACEHOLDER.sub(value, text)
+
+
+def action_text(action: Action) -> str:
+    """What an actor does at a scheduling point, in words of SQL where there are any."""
+    if action.kind is ActionKind.STATEMENT:
+        return statement_text(action.text, action.parameters)
+    if action.kind is ActionKind.SLEEP:
+        return f"sleep {action.text}"
+    if action.kind is ActionKind.POINT:
+        return f"point {action.text!r}"
+    if action.kind is ActionKind.FETCH:
+        return "FETCH"
+    return f"{action.kind} {action.text}".strip()
+
+
+def result_text(result: Result | None) -> str:
+    """The answer, short: values of a few rows, a count of changed rows, or the SQLSTATE of an error."""
+    if result is None:
+        return ""
+    if result.error:
+        return f"→ error {result.error}"
+    if result.rows:
+        rows = [_row(row) for row in result.rows[:ROWS_SHOWN]]
+        more = " …" if len(result.rows) > ROWS_SHOWN else ""
+        return f"→ {', '.join(rows)}{more}"
+    verb, _, count = result.tag.rpartition(" ")
+    if verb.startswith("SELECT") or result.tag == "FETCH":
+        return "→ no row"
+    if count.isdigit():
+        return f"→ {count} row{'' if count == '1' else 's'}"
+    return ""
+
+
+def _row(row: tuple[str, ...]) -> str:
+    return row[0] if len(row) == 1 else f"({', '.join(row)})"
+
+
+def step_text(step: Step) -> str:
+    """One step: the action with its answer, and whether it began or ended a lock wait."""
+    if step.woken:
+        done = f"<… completed> {result_text(step.result)}".strip()
+        return f"{done} <waits again{_for(step)}>" if step.wait else done
+    if step.wait:
+        return f"{action_text(step.action)} <waits{_for(step)}>"
+    return f"{action_text(step.action)} {result_text(step.result)}".strip()
+
+
+def _for(step: Step) -> str:
+    assert step.wait is not None
+    holders = " and ".join(step.wait.holders)
+    target = f": {step.wait.target}" if step.wait.target else ""
+    return f" for {holders}{target}" if holders else ""

@@ -1,0 +1,54 @@
+"""The story of an execution: a numbered table, one column for each actor, one row for each step."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from lab.report.sql import step_text
+from lab.trace import Trace
+
+__all__ = ["story"]
+
+WIDTH = 118
+NARROWEST = 24
+NUMBER = 4
+
+
+def story(trace: Trace, width: int = WIDTH) -> str:
+    """The steps as plain text, at most `width` characters wide. More than four actors share one column."""
+    actors = _columns(trace)
+    if len(actors) * (NARROWEST + 2) > width - NUMBER:
+        return "\n".join(_list(trace, width))
+    return "\n".join(line.rstrip() for line in _table(trace, actors, width))
+
+
+def _columns(trace: Trace) -> list[str]:
+    seen = {step.actor for step in trace}
+    named = [actor for actor in trace.actors if actor in seen]
+    return named + sorted(seen - set(named))
+
+
+def _table(trace: Trace, actors: list[str], width: int) -> Iterator[str]:
+    column = (width - NUMBER) // max(len(actors), 1)
+    yield f"{'#':>{NUMBER - 1}} " + "".join(f" {name:<{column - 1}}" for name in actors)
+    for step in trace:
+        if step.preempted:
+            yield f"{'':>{NUMBER}} ── preemption: {step.preempted} was runnable ──"
+        indent = " " * (column * actors.index(step.actor) + 1)
+        for index, line in enumerate(textwrap.wrap(step_text(step), column - 2, subsequent_indent="  ")):
+            number = f"{step.number:>{NUMBER - 1}} " if index == 0 else " " * NUMBER
+            yield f"{number}{indent}{line}"
+
+
+def _list(trace: Trace, width: int) -> Iterator[str]:
+    longest = max(len(step.actor) for step in trace)
+    for step in trace:
+        if step.preempted:
+            yield f"{'':>{NUMBER}} ── preemption: {step.preempted} was runnable ──"
+        yield from textwrap.wrap(
+            f"{step.number:>{NUMBER - 1}}  {step.actor:<{longest}}  {step_text(step)}",
+            width,
+            subsequent_indent=" " * (NUMBER + longest + 5),
+            drop_whitespace=True,
+        )

@@ -1,0 +1,262 @@
+"""What the commands of the command line do. Each returns a verdict; `cli` turns it into an exit status."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from lab.campaign import Line, demonstration_jobs, hunt_everything, hunt_one
+from lab.explore import Explorer
+from lab.hunt import HuntResult, Verdict
+from lab.places import Place
+from lab.postgres.cluster import Abilities
+from lab.postgres.server import Server
+from lab.registry import discover, instance_of, resolve
+from lab.replay_token import decode, scenario_of
+from lab.replays import Replays, replay_times
+from lab.report.failure import execution_report
+from lab.report.tables import hunt_table, plain_table
+from lab.scenario import target_of
+from lab.workers import Job
+
+__all__ = ["examine", "hunt_all", "hunt_target", "replay_token"]
+
+DEFAULT_EXECUTIONS = 200
+DEMONSTRATION_WORKERS = 2
+
+
+async def hunt_target(out: Console, err: Console, target: str, *, as_json: bool, **options: Any) -> str:
+    """`lab hunt TARGET`."""
+    scenario = instance_of(target)
+    place = Place(options["url"], int(options["version"]))
+    job = _job(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
+    with place.server() as server, _progress(err, quiet=as_json) as bar:
+        task = bar.add_task(job.target, total=job.executions)
+        result = await hunt_one(
+            server, place, job, options["workers"] or 1, lambda seen: bar.update(task, completed=seen.executions)
+        )
+    if as_json:
+        out.out(json.dumps(_hunt_json(result, job), indent=2))
+    else:
+        _print_hunt(out, result, job)
+    return result.verdict
+
+
+async def hunt_all(out: Console, err: Console, *, as_json: bool, **options: Any) -> str:
+    """`lab hunt` without a target: the demonstration over everything listed."""
+    place = Place(options["url"], int(options["version"]))
+    jobs = demonstration_jobs(discover(), _job(options, "", 1), options["executions"])
+    lines: list[Line] = []
+    interrupted = ""
+    with place.server() as server, _progress(err, quiet=as_json) as bar:
+        task = bar.add_task("hunting", total=len(jobs))
+        try:
+            async for line in hunt_everything(server, place, jobs, options["workers"] or DEMONSTRATION_WORKERS):
+                lines.append(line)
+                bar.update(task, advance=1, description=line.target)
+        except BaseException as error:  # what was found until now is shown below in any case
+            interrupted = str(error) or "interrupted"
+    lines.sort(key=lambda line: [job.target for _, job in jobs].index(line.target))
+    unexpected = [line for line in lines if not line.as_expected]
+    verdict = Verdict.PASS
+    if interrupted:
+        verdict = Verdict.INCONCLUSIVE
+    if unexpected:
+        # A violation in a right variant is a finding; anything else left the search incomplete.
+        found = any(line.kind == "right" and line.done.result.failures for line in unexpected)
+        missed = any(line.kind == "planted" and line.done.result.verdict == Verdict.PASS for line in unexpected)
+        verdict = Verdict.FAIL if found or missed else Verdict.INCONCLUSIVE
+    if as_json:
+        results = [{**_hunt_json(line.done.result, line.done.job), **_line_json(line)} for line in lines]
+        out.out(json.dumps({"verdict": verdict, "seed": options["seed"], "results": results}, indent=2))
+    else:
+        _print_demonstration(out, lines, unexpected, interrupted)
+    return verdict
+
+
+async def replay_token(out: Console, err: Console, text: str, *, times: int, as_json: bool, **options: Any) -> str:
+    """`lab replay TOKEN`."""
+    token = decode(text)
+    scenario = scenario_of(token, resolve(token.target))
+    place = Place(options["url"], int(options["version"]))
+    with place.server() as server:
+        explorer = Explorer(server)
+        try:
+            replays = await replay_times(explorer, scenario, token.schedule, token.isolation or None, times)
+        finally:
+            await explorer.aclose()
+    if as_json:
+        out.out(json.dumps({"target": token.target, **_replays_json(replays)}, indent=2))
+        return replays.verdict
+    if replays.record is not None:
+        out.out(execution_report(replays.record))
+        out.out("")
+    if replays.divergence:
+        err.out(f"lab: {replays.divergence}")
+    out.out(f"replayed {replays.identical}/{replays.times} identical · verdict {replays.verdict}")
+    return replays.verdict
+
+
+async def examine(out: Console, err: Console, *, as_json: bool, url: str | None, version: str) -> str:
+    """`lab doctor`."""
+    place = Place(url, int(version))
+    with place.server() as server:
+        explorer = Explorer(server)
+        try:
+            abilities = (await explorer.open()).abilities
+        finally:
+            await explorer.aclose()
+    if as_json:
+        out.out(json.dumps({"server": server.description, **asdict(abilities)}, indent=2))
+    else:
+        out.print(plain_table(("", "", ""), _examination(server, abilities)))
+    return Verdict.PASS
+
+
+def _job(options: dict[str, Any], target: str, executions: int) -> Job:
+    return Job(
+        target=target,
+        scheduler=options["scheduler"],
+        executions=executions,
+        seconds=options["seconds"],
+        seed=options["seed"],
+        isolation=options["isolation"],
+        keep_going=options["keep_going"],
+    )
+
+
+def _progress(err: Console, *, quiet: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=err,
+        disable=quiet or not err.is_terminal,
+        transient=True,
+    )
+
+
+def _hunt_json(result: HuntResult, job: Job) -> dict[str, Any]:
+    failures = [
+        {key: value for key, value in asdict(failure).items() if key != "report"} for failure in result.failures
+    ]
+    return {
+        "target": result.target,
+        "verdict": result.verdict,
+        "reason": result.reason,
+        "executions": result.executions,
+        "distinct_traces": len(result.traces),
+        "exhausted": result.exhausted,
+        "outcomes": dict(result.outcomes),
+        "failures": failures,
+        "seconds": round(result.seconds, 3),
+        "seed": result.seed,
+        "scheduler": job.scheduler,
+        "isolation": job.isolation,
+    }
+
+
+def _line_json(line: Line) -> dict[str, Any]:
+    return {"kind": line.kind, "as_expected": line.as_expected, "error": line.done.error}
+
+
+def _replays_json(replays: Replays) -> dict[str, Any]:
+    return {
+        "times": replays.times,
+        "identical": replays.identical,
+        "diverged": replays.diverged,
+        "verdict": replays.verdict,
+        "divergence": replays.divergence,
+    }
+
+
+def _print_hunt(out: Console, result: HuntResult, job: Job) -> None:
+    for failure in result.failures:
+        out.out(failure.report)
+        out.out("")
+    searched = f"{result.executions} executions, {len(result.traces)} distinct traces, {result.seconds:.1f} s"
+    end = "; every schedule of this scheduler was run" if result.exhausted else ""
+    out.out(f"{result.verdict}: {result.target}: {searched} · {job.scheduler}(seed={job.seed}){end}")
+    if result.reason or result.trouble:
+        out.out(f"ended early: {result.reason or result.trouble}")
+
+
+def _print_demonstration(out: Console, lines: list[Line], unexpected: list[Line], interrupted: str) -> None:
+    shown = next((line for line in lines if line.kind == "planted" and line.done.result.failures), None)
+    rows = []
+    for line in lines:
+        result = line.done.result
+        smallest = ""
+        if result.failures:
+            first = result.failures[0]
+            smallest = f"{first.steps} steps, {first.preemptions} preemptions"
+        rows.append(
+            (
+                line.as_expected,
+                (
+                    escape(line.target),
+                    line.kind,
+                    result.verdict,
+                    str(result.executions),
+                    str(len(result.traces)),
+                    smallest or escape(line.done.error or result.reason),
+                ),
+            )
+        )
+    out.print(hunt_table(rows))
+    out.out("")
+    for line in unexpected:
+        for failure in line.done.result.failures:
+            out.out(failure.report)
+            out.out("")
+    if shown is not None:
+        out.out("One of the planted bugs, as the lab reports it:\n")
+        out.out(shown.done.result.failures[0].report)
+        out.out("")
+    if interrupted:
+        out.out(f"ended early: {interrupted}")
+    planted = [line for line in lines if line.kind == "planted"]
+    right = [line for line in lines if line.kind == "right"]
+    out.out(
+        f"{sum(line.as_expected for line in planted)} of {len(planted)} planted bugs found, "
+        f"{sum(line.as_expected for line in right)} of {len(right)} right variants pass"
+    )
+
+
+def _examination(server: Server, abilities: Abilities) -> list[tuple[str, str, str]]:
+    def yes(works: bool, without: str) -> tuple[str, str]:
+        return ("yes", "") if works else ("no", without)
+
+    major, minor = divmod(abilities.version, 10000)
+    return [
+        ("server", server.description, f"PostgreSQL {major}.{minor}"),
+        ("databases of the lab's own", *yes(abilities.may_create_databases, "needs CREATEDB")),
+        (
+            "lock waits are pushed",
+            *yes(
+                abilities.pushed,
+                "needs a superuser or GRANT SET ON PARAMETER deadlock_timeout, log_lock_waits, log_min_messages, "
+                "lc_messages; until then waits are polled and a deadlock's victim may differ between replays",
+            ),
+        ),
+        (
+            "waiters are frozen",
+            *yes(
+                abilities.frozen,
+                "works on the embedded server only; when several waiters wake at once, replays may differ, and each "
+                "says how many of them were identical",
+            ),
+        ),
+        (
+            "triggers are off while rows are restored",
+            *yes(abilities.superuser, "needs a superuser; triggers fire when the rows of a setup are restored"),
+        ),
+    ]
+
+

@@ -1,0 +1,100 @@
+"""What the `lab` fixture gives to a test: checks of scenarios, on one server for the whole run."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from lab.errors import UsageError, Violation
+from lab.explore import Explorer
+from lab.outcome import Ending
+from lab.record import ExecutionRecord, Failure
+from lab.replay_token import ReplayToken, encode, scenario_of, token_for
+from lab.report.failure import failure_report
+from lab.scenario import Scenario, target_of
+from lab.schedulers import DEFAULT, Scheduler, make_scheduler
+from lab.schedulers.replay import Replay
+
+__all__ = ["Lab"]
+
+
+@dataclass(repr=False)
+class Lab:
+    """Checks scenarios in tests. Made by the pytest plugin; `explorer` belongs to the test's event loop."""
+
+    explorer: Explorer
+    isolation: str | None = None
+    replay: ReplayToken | None = None
+    _found: dict[tuple[str, str], ExecutionRecord] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return "lab"
+
+    async def check(
+        self, scenario: Scenario, schedule: Scheduler | None = None, *, isolation: str | None = None
+    ) -> ExecutionRecord:
+        """Run one execution and raise `Violation`, with the whole report, if it broke an invariant.
+
+        `schedule` is what `lab.schedules()` drew, any other scheduler, or None for a serial run. `isolation` overrides
+        the scenario's level; `--lab-isolation` overrides both. With `--lab-replay`, the scenario of the token is run
+        under the schedule of the token instead, whatever is passed here.
+        """
+        __tracebackhide__ = True
+        level = self.isolation or isolation
+        if self.replay is not None and self.replay.target == target_of(scenario):
+            scenario = scenario_of(self.replay, type(scenario))
+            schedule = Replay(self.replay.schedule)
+            level = self.replay.isolation or level
+        record = await self._run(scenario, schedule or make_scheduler("serial", 0), 0, level)
+        if record.failed and not getattr(schedule, "exhausted", False):
+            raise Violation(self._report(record, level))
+        return record
+
+    async def hunt(
+        self,
+        scenario: Scenario,
+        *,
+        scheduler: str = DEFAULT,
+        executions: int = 200,
+        seed: int = 0,
+        isolation: str | None = None,
+    ) -> int:
+        """Check a scenario under many schedules of one scheduler; returns the number of executions.
+
+        Raises `Violation` with the minimised report at the first violation.
+        """
+        from lab.hunt import Hunt  # noqa: PLC0415 - a test that only checks does not need it
+
+        level = self.isolation or isolation
+        hunt = Hunt(scenario, target_of(scenario), scheduler, executions, seed=seed, isolation=level)
+        result = await hunt.run(self.explorer)
+        if result.failures:
+            raise Violation(result.failures[0].report)
+        if result.reason:
+            raise UsageError(f"the hunt of {result.target} is inconclusive: {result.reason}")
+        return result.executions
+
+    @contextlib.contextmanager
+    def watch(self, *engines: AsyncEngine) -> Iterator[None]:
+        """Let actors use an application's own engines: for the block, they lead to the lab's database."""
+        with self.explorer.watching(*engines):
+            yield
+
+    async def _run(
+        self, scenario: Scenario, scheduler: Scheduler, number: int, level: str | None
+    ) -> ExecutionRecord:
+        scheduler.begin(number)
+        record = await self.explorer.run(scenario, scheduler, isolation=level)
+        if record.outcome.ending is Ending.STEP_LIMIT:
+            raise UsageError(f"{target_of(scenario)} did not end within the step limit; is there an endless loop?")
+        return record
+
+    def _report(self, record: ExecutionRecord, level: str | None) -> str:
+        """The failure message. `found` is the first failing execution of this scenario, before Hypothesis shrank it."""
+        key = target_of(record.scenario), record.findings[0].name
+        found = self._found.setdefault(key, record)
+        token = encode(token_for(record.scenario, record.schedule, level or ""))
+        return failure_report(Failure(record, token, found), replay_hint="pytest … --lab-replay=TOKEN   or   lab replay")
