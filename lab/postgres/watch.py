@@ -7,6 +7,7 @@ SQLAlchemy's asyncio layer runs its synchronous core in a greenlet, so an event 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,15 @@ from lab.postgres.connection import LabConnection, ServerProcess
 from lab.trace import Action, ActionKind
 
 __all__ = ["Route", "instrumented"]
+
+_SAVEPOINT = re.compile(r"\s*(SAVEPOINT|RELEASE|ROLLBACK TO)\s+(?:SAVEPOINT\s+)?(\S+)\s*$", re.IGNORECASE)
+"""SQLAlchemy sends these as statements like any other, so its events for them would be a second point each."""
+_OWN_LEVEL = "lab: isolation level that the engine set when it connected"
+_SAVEPOINT_KINDS = {
+    "SAVEPOINT": ActionKind.SAVEPOINT,
+    "RELEASE": ActionKind.RELEASE,
+    "ROLLBACK TO": ActionKind.ROLLBACK_TO,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +49,11 @@ class Route:
 @contextlib.contextmanager
 def instrumented(engine: AsyncEngine, route: Route) -> Iterator[None]:
     """Watch an engine until the block ends. Connections that it had before must have been disposed of."""
-    listeners = [
+    listeners: list[tuple[Any, str, Callable[..., Any]]] = [
         (engine.sync_engine.dialect, "do_connect", _connector(route)),
         (engine.sync_engine, "before_cursor_execute", _before_statement),
         (engine.sync_engine, "commit", _park_at(ActionKind.COMMIT)),
         (engine.sync_engine, "rollback", _park_at(ActionKind.ROLLBACK)),
-        (engine.sync_engine, "savepoint", _park_at_savepoint(ActionKind.SAVEPOINT)),
-        (engine.sync_engine, "release_savepoint", _park_at_savepoint(ActionKind.RELEASE)),
-        (engine.sync_engine, "rollback_savepoint", _park_at_savepoint(ActionKind.ROLLBACK_TO)),
         (engine.sync_engine, "checkout", _isolate(route)),
     ]
     for target, name, handler in listeners:
@@ -63,7 +70,11 @@ def _before_statement(
 ) -> None:
     if current_actor() is None:
         return
-    await_only(arrive(Action(ActionKind.STATEMENT, statement, _texts(parameters, executemany))))
+    if found := _SAVEPOINT.match(statement):
+        action = Action(_SAVEPOINT_KINDS[found[1].upper()], found[2])
+    else:
+        action = Action(ActionKind.STATEMENT, statement, _texts(parameters, executemany))
+    await_only(arrive(action))
 
 
 def _texts(parameters: Any, executemany: bool) -> tuple[object, ...]:
@@ -78,14 +89,6 @@ def _park_at(kind: ActionKind) -> Callable[[Any], None]:
     def park(connection: Any) -> None:
         if current_actor() is not None:
             await_only(arrive(Action(kind)))
-
-    return park
-
-
-def _park_at_savepoint(kind: ActionKind) -> Callable[..., None]:
-    def park(connection: Any, name: str, context: Any = None) -> None:
-        if current_actor() is not None:
-            await_only(arrive(Action(kind, name or "")))
 
     return park
 
@@ -125,6 +128,10 @@ def _isolate(route: Route) -> Callable[..., None]:
         actor = current_actor()
         level = route.isolation(actor.root.name if actor else None)
         connection: LabConnection = dbapi_connection.driver_connection
+        # Code may set a level for one checkout. SQLAlchemy then goes back to the dialect's default by name, which
+        # would hide the session's own from then on: go back to what the engine asked for when it connected.
+        own = record.info.setdefault(_OWN_LEVEL, dbapi_connection.isolation_level)
+        dbapi_connection.isolation_level = dbapi_connection._isolation_setting = own  # noqa: SLF001
         if connection.isolation != level:
             before = actor.result if actor else None
             await_only(connection.isolate(level))
