@@ -1,4 +1,7 @@
-"""The command line: a thin shell. Exit status 0: no violation; 1: a violation; 2: wrong use; 3: inconclusive or failed."""
+"""The command line: a thin shell.
+
+Exit status 0: no violation; 1: a violation; 2: wrong use; 3: inconclusive, or the lab or the server failed.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,7 @@ def cli() -> None:
 @cli.command("list")
 @click.argument("package", default="scenarios")
 @json_option
-def list_(package: str, as_json: bool) -> None:
+def list_(package: str, *, as_json: bool) -> None:
     """Scenarios, their variants, planted bugs and invariants in PACKAGE (default: scenarios)."""
     from lab.catalogue import entries  # noqa: PLC0415 - each command loads only what it needs
 
@@ -147,6 +150,6 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(3)
-    except Exception:  # a defect of the lab: its own exit status, never that of a violation
+    except Exception:  # noqa: BLE001 - a defect of the lab: its own exit status, never that of a violation
         traceback.print_exc()
         sys.exit(3)

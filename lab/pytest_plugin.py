@@ -74,7 +74,8 @@ def _without_default_deadline(test: Any) -> None:
     from hypothesis import settings  # noqa: PLC0415
 
     own = getattr(test, "_hypothesis_internal_use_settings", None)
-    if own is None or own.deadline == settings.default.deadline:
+    usual = settings.default
+    if own is None or usual is None or own.deadline == usual.deadline:
         test._hypothesis_internal_use_settings = settings(own, deadline=None)  # noqa: SLF001
 
 

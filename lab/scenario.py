@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 ISOLATION_LEVELS = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
+FEWEST_ACTORS = 2
 ACTOR_PARAMETERS = ("session", "sessions", "connection", "engine", "name")
 INVARIANT_PARAMETERS = ("session", "connection", "outcome")
 SETUP_PARAMETERS = ("session", "connection")
@@ -151,9 +152,7 @@ def invariant(body: Body) -> Body:
     return body
 
 
-def planted_bug(
-    *, of: type[Scenario], token: str = "", cause: str = "", fix: str = ""
-) -> Callable[[Class], Class]:
+def planted_bug(*, of: type[Scenario], token: str = "", cause: str = "", fix: str = "") -> Callable[[Class], Class]:
     """Declare a scenario as the wrong variant `of` a right one, with the token that replays its bug."""
 
     def mark(cls: Class) -> Class:
@@ -209,8 +208,9 @@ def actors_of(cls: type[Scenario]) -> tuple[ActorDeclaration, ...]:
     found = []
     for attribute, mark in _marked(cls, _ACTOR).items():
         wants = _parameters(getattr(cls, attribute))
-        for name in mark.names or (attribute,):
-            found.append(ActorDeclaration(name, attribute, wants, mark.isolation, mark.allows))
+        found += [
+            ActorDeclaration(name, attribute, wants, mark.isolation, mark.allows) for name in mark.names or (attribute,)
+        ]
     return tuple(found)
 
 
@@ -251,7 +251,7 @@ def _location(body: Callable[..., object]) -> str:
 def validate(cls: type[Scenario]) -> None:
     """Raise `ScenarioError` with one sentence if a scenario cannot be run as it is written."""
     actors = actors_of(cls)
-    if len(actors) < 2:
+    if len(actors) < FEWEST_ACTORS:
         has = "no actor" if not actors else f"one actor ({actors[0].name})"
         raise ScenarioError(
             f"{target_of(cls)} has {has}: a schedule needs two or more; decorate coroutine methods with @actor"
@@ -287,6 +287,4 @@ def _validate_method(cls: type[Scenario], attribute: str, allowed: tuple[str, ..
         raise ScenarioError(f"{target_of(cls)}.{attribute} must be `async def`")
     for name in _parameters(method):
         if name not in allowed:
-            raise ScenarioError(
-                f"{target_of(cls)}.{attribute} asks for {name!r}; it can have {', '.join(allowed)}"
-            )
+            raise ScenarioError(f"{target_of(cls)}.{attribute} asks for {name!r}; it can have {', '.join(allowed)}")

@@ -59,7 +59,7 @@ async def hunt_all(out: Console, err: Console, *, as_json: bool, **options: Any)
             async for line in hunt_everything(server, place, jobs, options["workers"] or DEMONSTRATION_WORKERS):
                 lines.append(line)
                 bar.update(task, advance=1, description=line.target)
-        except BaseException as error:  # what was found until now is shown below in any case
+        except BaseException as error:  # noqa: BLE001 - what was found until now is shown below in any case
             interrupted = str(error) or "interrupted"
     lines.sort(key=lambda line: [job.target for _, job in jobs].index(line.target))
     unexpected = [line for line in lines if not line.as_expected]
@@ -230,33 +230,34 @@ def _print_demonstration(out: Console, lines: list[Line], unexpected: list[Line]
 
 
 def _examination(server: Server, abilities: Abilities) -> list[tuple[str, str, str]]:
-    def yes(works: bool, without: str) -> tuple[str, str]:
+    def yes(*, works: bool, without: str) -> tuple[str, str]:
         return ("yes", "") if works else ("no", without)
 
     major, minor = divmod(abilities.version, 10000)
     return [
         ("server", server.description, f"PostgreSQL {major}.{minor}"),
-        ("databases of the lab's own", *yes(abilities.may_create_databases, "needs CREATEDB")),
+        ("databases of the lab's own", *yes(works=abilities.may_create_databases, without="needs CREATEDB")),
         (
             "lock waits are pushed",
             *yes(
-                abilities.pushed,
-                "needs a superuser or GRANT SET ON PARAMETER deadlock_timeout, log_lock_waits, log_min_messages, "
-                "lc_messages; until then waits are polled and a deadlock's victim may differ between replays",
+                works=abilities.pushed,
+                without="needs a superuser or GRANT SET ON PARAMETER deadlock_timeout, log_lock_waits, "
+                "log_min_messages, lc_messages; until then waits are polled and a deadlock's victim may differ between replays",
             ),
         ),
         (
             "waiters are frozen",
             *yes(
-                abilities.frozen,
-                "works on the embedded server only; when several waiters wake at once, replays may differ, and each "
-                "says how many of them were identical",
+                works=abilities.frozen,
+                without="works on the embedded server only; when several waiters wake at once, replays may "
+                "differ, and each says how many of them were identical",
             ),
         ),
         (
             "triggers are off while rows are restored",
-            *yes(abilities.superuser, "needs a superuser; triggers fire when the rows of a setup are restored"),
+            *yes(
+                works=abilities.superuser,
+                without="needs a superuser; triggers fire when the rows of a setup are restored",
+            ),
         ),
     ]
-
-

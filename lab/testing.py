@@ -83,9 +83,7 @@ class Lab:
         with self.explorer.watching(*engines):
             yield
 
-    async def _run(
-        self, scenario: Scenario, scheduler: Scheduler, number: int, level: str | None
-    ) -> ExecutionRecord:
+    async def _run(self, scenario: Scenario, scheduler: Scheduler, number: int, level: str | None) -> ExecutionRecord:
         scheduler.begin(number)
         record = await self.explorer.run(scenario, scheduler, isolation=level)
         if record.outcome.ending is Ending.STEP_LIMIT:
@@ -97,4 +95,6 @@ class Lab:
         key = target_of(record.scenario), record.findings[0].name
         found = self._found.setdefault(key, record)
         token = encode(token_for(record.scenario, record.schedule, level or ""))
-        return failure_report(Failure(record, token, found), replay_hint="pytest … --lab-replay=TOKEN   or   lab replay")
+        return failure_report(
+            Failure(record, token, found), replay_hint="pytest … --lab-replay=TOKEN   or   lab replay"
+        )

@@ -11,7 +11,7 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -55,9 +55,7 @@ def _silent(result: HuntResult) -> None:
     pass
 
 
-async def perform(
-    explorer: Explorer, job: Job, progress: Callable[[HuntResult], None] = _silent
-) -> JobResult:
+async def perform(explorer: Explorer, job: Job, progress: Callable[[HuntResult], None] = _silent) -> JobResult:
     """Do one job in this process."""
     try:
         hunt = Hunt(instance_of(job.target), **asdict(job), progress=progress)
@@ -74,7 +72,7 @@ class Workers:
         self._number = number
         self._processes: list[asyncio.subprocess.Process] = []
 
-    async def perform(self, jobs: Sequence[Job]) -> AsyncIterator[tuple[int, JobResult]]:
+    async def perform(self, jobs: Sequence[Job]) -> AsyncGenerator[tuple[int, JobResult], None]:
         """Perform the jobs; yields (index, result) as they are done. Ends the workers when it is left."""
         todo = iter(enumerate(jobs))
         done: asyncio.Queue[tuple[int, JobResult]] = asyncio.Queue()
@@ -90,9 +88,7 @@ class Workers:
                     process.kill()
                 await process.wait()
 
-    async def _feed(
-        self, todo: Iterator[tuple[int, Job]], done: asyncio.Queue[tuple[int, JobResult]]
-    ) -> None:
+    async def _feed(self, todo: Iterator[tuple[int, Job]], done: asyncio.Queue[tuple[int, JobResult]]) -> None:
         """Give a worker job after job; one that dies is replaced, so that every job has an answer."""
         process = await self._start()
         for index, job in todo:

@@ -32,6 +32,7 @@ SELECT current_setting('server_version_num')::int AS version,
 FROM pg_roles WHERE rolname = current_user
 """
 _MAY_SET = "SELECT bool_and(has_parameter_privilege(current_user, name, 'SET')) FROM unnest($1::text[]) AS name"
+_PARAMETERS_CAN_BE_GRANTED = 150000
 _LEFT_BEHIND = """
 SELECT datname FROM pg_database
 WHERE starts_with(datname, $1) AND shobj_description(oid, 'pg_database') = $2
@@ -67,11 +68,7 @@ class Cluster:
         admin = await connect(server)
         try:
             abilities = await _abilities(server, admin)
-            if not abilities.may_create_databases:
-                raise ServerError(
-                    f"the role on {server.description} may not create databases, and the lab works only in its own: "
-                    "ALTER ROLE … CREATEDB, or leave the URL out to use the embedded server"
-                )
+            _insist_on_databases(server, abilities)
             cluster = cls(server, admin, abilities)
             await cluster._drop_left_behind()
         except BaseException:
@@ -120,6 +117,14 @@ class Cluster:
                 await self._admin.execute("SELECT pg_advisory_unlock(hashtext($1))", name)
 
 
+def _insist_on_databases(server: Server, abilities: Abilities) -> None:
+    if not abilities.may_create_databases:
+        raise ServerError(
+            f"the role on {server.description} may not create databases, and the lab works only in its own: "
+            "ALTER ROLE … CREATEDB, or leave the URL out to use the embedded server"
+        )
+
+
 async def connect(server: Server, **options: Any) -> asyncpg.Connection:
     """A connection of the lab's own. Raises `ServerError` with one sentence."""
     try:
@@ -136,7 +141,7 @@ async def _abilities(server: Server, admin: asyncpg.Connection) -> Abilities:
     names = [name for name in PRIVILEGED_SETTINGS if name != "client_min_messages"]
     if row["superuser"]:
         pushed = True
-    elif row["version"] >= 150000:
+    elif row["version"] >= _PARAMETERS_CAN_BE_GRANTED:
         pushed = await admin.fetchval(_MAY_SET, names)
     else:
         pushed = False

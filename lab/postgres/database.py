@@ -81,9 +81,7 @@ class Database:
 
     # ------------------------------------------------------------------ before and after an execution
 
-    async def prepare(
-        self, snapshot: Snapshot, levels: Mapping[str, str], watched: Iterable[AsyncEngine]
-    ) -> None:
+    async def prepare(self, snapshot: Snapshot, levels: Mapping[str, str], watched: Iterable[AsyncEngine]) -> None:
         """Restore the tables, clear the sessions' state and open what the actors (the keys of `levels`) need."""
         self._levels = levels
         self._connections[:] = [each for each in self._connections if not each.is_closed()]
@@ -103,9 +101,7 @@ class Database:
 
     async def end_open_transactions(self) -> None:
         """End sessions whose actor is done but left a transaction open; its locks would outlive the execution."""
-        leaked = [
-            each.process.pid for each in self._connections if not each.is_closed() and each.is_in_transaction()
-        ]
+        leaked = [each.process.pid for each in self._connections if not each.is_closed() and each.is_in_transaction()]
         if leaked:
             await self.terminate(leaked)
 
@@ -130,7 +126,7 @@ class Database:
                 pool.warming = HOUSE
 
     async def _watch(self, engine: AsyncEngine, actors: int) -> None:
-        """Redirect an application's engine here, and open as many connections as its pool allows, up to one an actor."""
+        """Redirect an application's engine here, and open what its pool allows, up to one connection an actor."""
         if engine not in self._watched:
             await engine.dispose()
             stack = contextlib.ExitStack()

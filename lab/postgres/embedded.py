@@ -51,7 +51,6 @@ SETTINGS = {
 SETTINGS_SINCE = {18: {"io_method": "sync"}}
 
 
-
 def embedded_server(version: int = DEFAULT_VERSION) -> Server:
     """Start a server of one's own. Raises `ServerError` if it does not come up."""
     install = prepared(version)
@@ -160,5 +159,5 @@ def _server(version: int, folder: Path, pid: int, close: contextlib.ExitStack) -
 def _short_folder() -> Path:
     base = tempfile.gettempdir()
     if len(base) > LONGEST_SOCKET_FOLDER:
-        base = "/tmp"
+        base = "/tmp"  # noqa: S108 - mkdtemp makes a folder of our own in it
     return Path(tempfile.mkdtemp(prefix="lab-", dir=base))

@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import threading
+from typing import IO, Any
 
 READY = "database system is ready to accept connections"
 STOP_SECONDS = 10.0
@@ -26,13 +27,14 @@ STOP_SECONDS = 10.0
 PR_SET_PDEATHSIG = 1
 
 
-def main(order):
+def main(order: dict[str, Any]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     pipe = os.open(order["pipe"], os.O_RDONLY)
     server = start(order)
     log = pathlib.Path(order["folder"], "server.log").open("w")
     lines = []
+    assert server.stderr is not None
     for line in server.stderr:
         log.write(line)
         lines.append(line.strip())
@@ -50,7 +52,7 @@ def main(order):
     shutil.rmtree(order["folder"], ignore_errors=True)
 
 
-def start(order):
+def start(order: dict[str, Any]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         order["command"],
         user=order["user"],
@@ -68,7 +70,7 @@ def start(order):
     )
 
 
-def end_with_parent():
+def end_with_parent() -> None:
     """On Linux: should the keeper itself be killed, the server gets SIGQUIT and goes as well."""
     try:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
@@ -76,17 +78,17 @@ def end_with_parent():
         pass
 
 
-def say(line):
+def say(line: str) -> None:
     print(line, flush=True)
 
 
-def drain(stream, log):
+def drain(stream: IO[str], log: IO[str]) -> None:
     for line in stream:
         log.write(line)
         log.flush()
 
 
-def stop(server, data):
+def stop(server: subprocess.Popen[str], data: str) -> None:
     for pid in children(server.pid):
         send(pid, signal.SIGCONT)
     send(server.pid, signal.SIGQUIT)
@@ -100,7 +102,7 @@ def stop(server, data):
         ctypes.CDLL(None).shmctl(segment, 0, None)  # 0 is IPC_RMID
 
 
-def orphaned_memory(data):
+def orphaned_memory(data: str) -> int | None:
     """Id of the System V segment that stays behind when the server itself was killed; its pid file then stays too."""
     try:
         return int(pathlib.Path(data, "postmaster.pid").read_text().splitlines()[6].split()[1])
@@ -108,19 +110,20 @@ def orphaned_memory(data):
         return None
 
 
-def children(parent):
-    return [pid for pid, its_parent in processes() if its_parent == parent]
+def children(of: int) -> list[int]:
+    return [pid for pid, its_parent in processes() if its_parent == of]
 
 
-def processes():
+def processes() -> list[tuple[int, int]]:
     """(pid, parent) of every process."""
     if os.path.isdir("/proc/self"):
         return [(int(pid), parent(int(pid))) for pid in os.listdir("/proc") if pid.isdigit()]
     listing = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True).stdout
-    return [tuple(map(int, line.split())) for line in listing.splitlines()]
+    rows = (line.split() for line in listing.splitlines())
+    return [(int(pid), int(its_parent)) for pid, its_parent in rows]
 
 
-def parent(pid):
+def parent(pid: int) -> int:
     """The parent of a process, 0 if it is gone."""
     if not os.path.isdir("/proc/self"):
         return dict(processes()).get(pid, 0)
@@ -131,7 +134,7 @@ def parent(pid):
     return int(text.rpartition(")")[2].split()[1])
 
 
-def send(pid, number):
+def send(pid: int, number: int) -> None:
     try:
         os.kill(pid, number)
     except ProcessLookupError:

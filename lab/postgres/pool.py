@@ -22,7 +22,7 @@ HOUSE = ""
 class ActorPool(Pool):
     """Connections by root actor. Grows without bound: an actor that opens five sessions gets five."""
 
-    _is_asyncio = True  # type: ignore[assignment]
+    _is_asyncio = True
 
     def __init__(self, creator: Any, **options: Any) -> None:
         super().__init__(creator, **options)

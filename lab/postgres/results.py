@@ -60,9 +60,7 @@ def is_connection_loss(error: BaseException) -> bool:
     return state.startswith(_LOST) or bool(getattr(error, "connection_invalidated", False))
 
 
-def deadlock_cycle(
-    detail: str, steps: Sequence[Step], sessions: Mapping[int, str]
-) -> tuple[DeadlockEdge, ...]:
+def deadlock_cycle(detail: str, steps: Sequence[Step], sessions: Mapping[int, str]) -> tuple[DeadlockEdge, ...]:
     """The cycle that PostgreSQL reported to its victim in the last of `steps`, with the statement of each actor."""
     cycle = []
     for edge in _EDGE.finditer(detail):

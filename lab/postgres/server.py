@@ -6,14 +6,15 @@ import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from lab.errors import ServerError, UsageError
+from lab.errors import UsageError
 
 __all__ = ["Server", "external_server"]
+
 
 @dataclass(frozen=True)
 class Server:
@@ -34,7 +35,7 @@ class Server:
         """Let go of the server; the embedded one ends when nobody holds it any more."""
         self.on_close.close()
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -46,7 +47,9 @@ def external_server(url: str) -> Server:
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise UsageError(f"not a database URL: {url!r}; expected postgresql://user:password@host:port/database") from None
+        raise UsageError(
+            f"not a database URL: {url!r}; expected postgresql://user:password@host:port/database"
+        ) from None
     if parsed.get_backend_name() != "postgresql":
         raise UsageError(f"the lab needs PostgreSQL, and this URL names {parsed.get_backend_name()}")
     return Server(
@@ -57,7 +60,7 @@ def external_server(url: str) -> Server:
 
 
 def _asyncpg_arguments(url: URL) -> dict[str, Any]:
-    named = {
+    named: dict[str, Any] = {
         "host": url.host,
         "port": url.port,
         "user": url.username,
@@ -65,7 +68,7 @@ def _asyncpg_arguments(url: URL) -> dict[str, Any]:
         "database": url.database or "postgres",
     }
     for name, value in url.query.items():
-        named[name] = int(value) if name == "port" else value  # type: ignore[arg-type]
+        named[name] = int(str(value)) if name == "port" else value
     if not named["host"]:
         named["host"] = "localhost"
     return {name: value for name, value in named.items() if value is not None}

@@ -1,5 +1,6 @@
-"""The failure message, in the order in which a reader needs it: what broke, the smallest story, why, how sure, how to
-replay.
+"""The failure message, in the order in which a reader needs it.
+
+What broke; the smallest story; why; how sure; how to replay.
 """
 
 from __future__ import annotations
