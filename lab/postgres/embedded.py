@@ -74,9 +74,10 @@ def shared_server(rendezvous: Path, version: int = DEFAULT_VERSION) -> Server:
             found = json.loads(place.read_text())
             folder = Path(found["folder"])
             held = os.open(folder / "alive", os.O_WRONLY | os.O_NONBLOCK)
+            running = _Running(None, held, found["pid"])
             close = contextlib.ExitStack()
-            close.callback(os.close, held)
-            return _server(found["version"], folder, found["pid"], close)
+            close.callback(running.leave)
+            return _server(found["version"], folder, running, close)
         server = embedded_server(version)
         place.write_text(json.dumps({"folder": str(server.folder), "pid": server.pid, "version": version}))
         return server
@@ -110,18 +111,54 @@ def _started(install: Install, version: int, folder: Path) -> Server:
             user=account.user,
             group=account.group,
         )
-        assert keeping.stdout is not None
-        word, _, rest = keeping.stdout.readline().strip().partition(" ")
-        keeping.stdout.close()
-        close = contextlib.ExitStack()
-        close.callback(_leave, keeping)
-        close.callback(os.close, os.open(pipe, os.O_WRONLY))
+        running = _Running(keeping, os.open(pipe, os.O_WRONLY))
     finally:
         os.close(both)
-    if word != "ready":
+    close = contextlib.ExitStack()
+    close.callback(running.leave)
+    try:
+        running.become_ready()
+    except ServerError:
         close.close()
-        raise ServerError(f"the embedded server did not start: {rest or 'its keeper died'}")
-    return _server(version, folder, int(rest), close)
+        raise
+    return _server(version, folder, running, close)
+
+
+class _Running:
+    """A server that runs, seen from the process that started its keeper."""
+
+    def __init__(self, keeping: subprocess.Popen[str] | None, pipe: int | None, pid: int = 0) -> None:
+        self.pid = pid
+        self._keeping = keeping
+        self._pipe = pipe
+
+    def become_ready(self) -> None:
+        """Wait for the keeper's word. Raises `ServerError`."""
+        assert self._keeping is not None
+        assert self._keeping.stdout is not None
+        word, _, rest = self._keeping.stdout.readline().strip().partition(" ")
+        if word != "ready":
+            raise ServerError(f"the embedded server did not start: {rest or 'its keeper died'}")
+        self.pid = int(rest)
+
+    def crash(self) -> None:
+        """End the server as a crash does and start it again on the same data; returns when it is ready."""
+        assert self._pipe is not None
+        os.write(self._pipe, keeper.CRASH)
+        self.become_ready()
+
+    def leave(self) -> None:
+        """Let go, and wait until server and folder are gone; not for long, should others still use it."""
+        if self._pipe is not None:
+            os.close(self._pipe)
+        if self._keeping is not None and self._keeping.stdout is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._keeping.wait(LEAVING_SECONDS)
+            self._keeping.stdout.close()
+
+    def holds(self, backend: int) -> bool:
+        """Whether a process is a backend of this server."""
+        return keeper.parent(backend) == self.pid
 
 
 def _keeper(**order: object) -> subprocess.Popen[str]:
@@ -134,24 +171,20 @@ def _keeper(**order: object) -> subprocess.Popen[str]:
     )
 
 
-def _leave(keeping: subprocess.Popen[str]) -> None:
-    """Wait until server and folder are gone; not for long, since other processes may still use the server."""
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        keeping.wait(LEAVING_SECONDS)
-
-
 def joined_server(version: int, folder: Path, pid: int) -> Server:
     """A running embedded server that another process holds. It ends when that process does."""
-    return _server(version, folder, pid, contextlib.ExitStack())
+    return _server(version, folder, _Running(None, None, pid), contextlib.ExitStack())
 
 
-def _server(version: int, folder: Path, pid: int, close: contextlib.ExitStack) -> Server:
+def _server(version: int, folder: Path, running: _Running, close: contextlib.ExitStack) -> Server:
     return Server(
         description=f"embedded PostgreSQL {version}",
         connect={"host": str(folder / "s"), "user": "postgres", "database": "postgres"},
-        may_freeze=lambda backend: keeper.parent(backend) == pid,
-        pid=pid,
+        may_freeze=running.holds,
+        pid=running.pid,
         folder=folder,
+        version=version,
+        crash=running.crash,
         on_close=close,
     )
 

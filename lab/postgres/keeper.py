@@ -7,7 +7,8 @@ SIGKILL to the lab's process group reaches it.
 
 Called with one argument, a JSON object: `command` (the server's command line), `folder` (removed at the end), `pipe`,
 `data`, and `user` and `group` (ids to run the server under, or null). It prints one line: `ready PID` or
-`failed REASON`.
+`failed REASON`. Each `crash` that is written to the pipe stops the server as a crash does, without a checkpoint, starts
+it again on the same data, and prints such a line again.
 """
 
 import ctypes
@@ -22,6 +23,7 @@ import threading
 from typing import IO, Any
 
 READY = "database system is ready to accept connections"
+CRASH = b"crash\n"
 STOP_SECONDS = 10.0
 """How long an immediate shutdown may take; it takes milliseconds unless a process is stuck in the kernel."""
 PR_SET_PDEATHSIG = 1
@@ -31,8 +33,19 @@ def main(order: dict[str, Any]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     pipe = os.open(order["pipe"], os.O_RDONLY)
+    log = open(os.path.join(order["folder"], "server.log"), "w")
+    server = ready(order, log)
+    while commands := os.read(pipe, 4096):
+        for _ in range(commands.count(CRASH)):
+            stop(server, order["data"])
+            server = ready(order, log)
+    stop(server, order["data"])
+    shutil.rmtree(order["folder"], ignore_errors=True)
+
+
+def ready(order: dict[str, Any], log: IO[str]) -> subprocess.Popen[str]:
+    """Start the server and say when it is ready, or why it does not come up."""
     server = start(order)
-    log = pathlib.Path(order["folder"], "server.log").open("w")
     lines = []
     assert server.stderr is not None
     for line in server.stderr:
@@ -43,13 +56,9 @@ def main(order: dict[str, Any]) -> None:
             break
     else:
         server.wait()
-        reason = " | ".join(lines[-3:]) or f"exit status {server.returncode}"
-        say(f"failed {reason}")
+        say(f"failed {' | '.join(lines[-3:]) or f'exit status {server.returncode}'}")
     threading.Thread(target=drain, args=(server.stderr, log), daemon=True).start()
-    while os.read(pipe, 4096):
-        pass
-    stop(server, order["data"])
-    shutil.rmtree(order["folder"], ignore_errors=True)
+    return server
 
 
 def start(order: dict[str, Any]) -> subprocess.Popen[str]:
@@ -89,9 +98,12 @@ def drain(stream: IO[str], log: IO[str]) -> None:
 
 
 def stop(server: subprocess.Popen[str], data: str) -> None:
-    for pid in children(server.pid):
-        send(pid, signal.SIGCONT)
+    # The server first, so that it starts no process any more; a frozen backend then wakes up to its own end, before it
+    # could do anything with a lock that it was granted.
     send(server.pid, signal.SIGQUIT)
+    for pid in children(server.pid):
+        send(pid, signal.SIGQUIT)
+        send(pid, signal.SIGCONT)
     try:
         server.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:

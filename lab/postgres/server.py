@@ -29,6 +29,9 @@ class Server:
     may_freeze: Callable[[int], bool]
     pid: int | None = None
     folder: Path | None = None
+    version: int | None = None
+    crash: Callable[[], None] | None = None
+    """Ends the server as a crash does and starts it again; only the process that started a server can."""
     on_close: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, compare=False, repr=False)
 
     def close(self) -> None:
