@@ -10,6 +10,7 @@ fixtures, so nobody has to take what he does not use: see `ACTOR_PARAMETERS` and
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -118,6 +119,7 @@ class _ActorMark:
 
 Body = TypeVar("Body", bound=Callable[..., Awaitable[object]])
 Class = TypeVar("Class", bound=type[Scenario])
+Value = TypeVar("Value")
 
 
 @overload
@@ -203,6 +205,21 @@ def _default(field: dataclasses.Field[Any]) -> object:
     return field.default
 
 
+def _once_for_each_class(read: Callable[[type[Scenario]], Value]) -> Callable[[type[Scenario]], Value]:
+    """Keep on the class what was read from it: doing so for every execution would cost more than a statement."""
+    name = f"_lab_{read.__name__}"
+
+    @functools.wraps(read)
+    def kept(cls: type[Scenario]) -> Value:
+        if name not in vars(cls):
+            setattr(cls, name, read(cls))
+        value: Value = vars(cls)[name]
+        return value
+
+    return kept
+
+
+@_once_for_each_class
 def actors_of(cls: type[Scenario]) -> tuple[ActorDeclaration, ...]:
     """The actors in order of declaration, base classes first; an override keeps the place of the original."""
     found = []
@@ -214,6 +231,7 @@ def actors_of(cls: type[Scenario]) -> tuple[ActorDeclaration, ...]:
     return tuple(found)
 
 
+@_once_for_each_class
 def invariants_of(cls: type[Scenario]) -> tuple[InvariantDeclaration, ...]:
     """The invariants in order of declaration."""
     return tuple(
@@ -248,6 +266,7 @@ def _location(body: Callable[..., object]) -> str:
     return f"{code.co_filename}:{code.co_firstlineno}"
 
 
+@_once_for_each_class
 def validate(cls: type[Scenario]) -> None:
     """Raise `ScenarioError` with one sentence if a scenario cannot be run as it is written."""
     actors = actors_of(cls)
