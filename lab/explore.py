@@ -30,6 +30,7 @@ from lab.scenario import (
     Scenario,
     actors_of,
     invariants_of,
+    parameters_of,
     target_of,
     validate,
 )
@@ -50,7 +51,7 @@ class Explorer:
         self._server = server
         self._cluster: Cluster | None = None
         self._databases: dict[int, tuple[MetaData | None, Database]] = {}
-        self._snapshots: dict[tuple[int, str], Snapshot] = {}
+        self._snapshots: dict[tuple[int, type[Scenario], str], Snapshot] = {}
         self._watched: list[AsyncEngine] = []
 
     async def open(self) -> Cluster:
@@ -97,6 +98,9 @@ class Explorer:
             record = await self._run(scenario, scheduler, isolation, step_limit)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise ServerError(f"the server {self._server.description} failed: {error}") from error
+        finally:
+            for _, database in self._databases.values():
+                database.give_back()
         scheduler.end(record.trace)
         return record
 
@@ -144,7 +148,7 @@ class Explorer:
         return self._databases[id(metadata)][1]
 
     async def _snapshot(self, database: Database, scenario: Scenario) -> Snapshot:
-        key = id(scenario.metadata), f"{target_of(scenario)} {scenario!r}"
+        key = id(scenario.metadata), type(scenario), repr(parameters_of(scenario))
         if key not in self._snapshots:
             if len(self._snapshots) >= SNAPSHOTS_KEPT:
                 self._snapshots.pop(next(iter(self._snapshots)))
@@ -222,7 +226,7 @@ async def _broken_invariants(engine: AsyncEngine, scenario: Scenario, outcome: O
     async with AsyncSession(engine) as session:
         for each in invariants_of(type(scenario)):
             if (message := await _objection(session, scenario, each, outcome)) is not None:
-                broken.append(Finding("invariant", each.name, message, each.location))
+                broken.append(Finding("invariant", each.name, message, each.location))  # noqa: PERF401 - awaits
     return broken
 
 
@@ -253,7 +257,7 @@ def _crashed(scenario: Scenario, declaration: InvariantDeclaration, error: Excep
 
 async def _call(method: Callable[..., Awaitable[object]], session: AsyncSession, **more: object) -> None:
     """Call a setup or an invariant with what its parameters ask for."""
-    wants = method.__code__.co_varnames[1 : method.__code__.co_argcount]  # type: ignore[attr-defined]
+    wants = method.__code__.co_varnames[1 : method.__code__.co_argcount]
     given: dict[str, object] = {**more, "session": session}
     if "connection" in wants:
         given["connection"] = await session.connection()

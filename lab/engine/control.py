@@ -9,7 +9,11 @@ back at the end.
 - Tasks: the loop's task factory.
 - `sleep(0)`: asyncio's private `__sleep0`. `sleep(seconds)`: `loop.call_later` with asyncio's private
   callback for it; all other timers stay real.
-- Threads: `loop.run_in_executor` counts as an operation under way, so the engine waits for it.
+- Threads: `loop.run_in_executor`, and the one method behind anyio's, count as an operation under way, so the
+  engine waits for them.
+
+The loop's selector is stood before as well: that asyncio asks it to sleep is how the engine learns that nothing is
+ready to run.
 """
 
 from __future__ import annotations
@@ -19,12 +23,14 @@ import asyncio.futures
 import asyncio.tasks
 import contextlib
 import contextvars
+import sys
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import sqlalchemy
+from anyio._backends._asyncio import AsyncIOBackend
 
 from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State, arrive, become, current_actor
@@ -33,8 +39,10 @@ from lab.trace import Action, ActionKind
 
 __all__ = ["controlled"]
 
-_SLEEP0 = "__sleep0"
-_WAKE_SLEEPER = asyncio.futures._set_result_unless_cancelled  # type: ignore[attr-defined]
+_SELECTOR, _SLEEP0 = "_selector", "__sleep0"
+_THREAD = "run_sync_in_worker_thread"
+_WAKE_SLEEPER = asyncio.futures._set_result_unless_cancelled  # type: ignore[attr-defined]  # noqa: SLF001
+_ASYNCIO = str(Path(asyncio.__file__).parent)
 _ASYNCPG = str(Path(asyncpg.__file__).parent)
 _SQLALCHEMY = str(Path(sqlalchemy.__file__).parent)
 
@@ -60,11 +68,14 @@ def controlled(execution: Execution) -> Iterator[None]:
             f"the lab needs asyncio's own event loop, and {type(loop).__module__} is not it: "
             "run this test with anyio_backend 'asyncio' and without uvloop"
         )
+    selector: Any = getattr(loop, _SELECTOR)
     before = loop.get_task_factory()
     loop.set_task_factory(_task_factory(execution, before))
     with (
+        _replaced(selector, "select", _select(execution, selector.select)),
         _replaced(loop, "call_later", _call_later(loop.call_later)),
         _replaced(loop, "run_in_executor", _run_in_executor(loop.run_in_executor)),
+        _replaced(AsyncIOBackend, _THREAD, _anyio_thread(vars(AsyncIOBackend)[_THREAD])),
         _replaced(asyncio.tasks, _SLEEP0, _sleep0(getattr(asyncio.tasks, _SLEEP0))),
     ):
         try:
@@ -87,16 +98,25 @@ def _replaced(owner: object, name: str, value: object) -> Iterator[None]:
             delattr(owner, name)
 
 
+def _select(execution: Execution, real: Callable[[float | None], list[Any]]) -> Callable[..., list[Any]]:
+    def select(timeout: float | None = None) -> list[Any]:
+        if (timeout is not None and timeout <= 0) or not execution.needs_a_look():
+            return real(timeout)
+        if events := real(0):
+            return events
+        return [] if execution.runs_dry() else real(timeout)
+
+    return select
+
+
 def _task_factory(execution: Execution, before: Callable[..., Any] | None) -> Callable[..., Any]:
     make = before or _plain_task
 
-    def factory(
-        loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any
-    ) -> asyncio.Future[Any]:
+    def factory(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Future[Any]:
         parent = current_actor()
         if parent is None or parent.execution is not execution or _is_of(coro, _ASYNCPG):
             return make(loop, coro, **options)  # type: ignore[no-any-return]
-        if _is_of(coro, _SQLALCHEMY):
+        if _is_of(coro, _SQLALCHEMY) and _called_from(_SQLALCHEMY):
             actor = parent
         else:
             actor = execution.adopt(parent)
@@ -123,6 +143,14 @@ def _is_of(coro: Coroutine[Any, Any, Any], package: str) -> bool:
     return code is not None and code.co_filename.startswith(package)
 
 
+def _called_from(package: str) -> bool:
+    """Whether the library itself starts the task; `gather(session.execute(…), …)` in user code does not."""
+    frame = sys._getframe(1)  # noqa: SLF001
+    while frame.f_back is not None and frame.f_code.co_filename.startswith((_ASYNCIO, __file__)):
+        frame = frame.f_back
+    return frame.f_code.co_filename.startswith(package)
+
+
 def _call_later(real: Callable[..., Any]) -> Callable[..., Any]:
     def call_later(
         delay: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
@@ -142,7 +170,8 @@ def _call_later(real: Callable[..., Any]) -> Callable[..., Any]:
 
 def _sleep0(real: Callable[[], Any]) -> Callable[[], Any]:
     async def sleep0() -> None:
-        if current_actor() is None:
+        actor = current_actor()
+        if actor is None or actor.flights:  # anyio makes one on the way to a thread, which is no point of the user's
             await real()
         else:
             await arrive(Action(ActionKind.SLEEP, "0"))
@@ -150,11 +179,25 @@ def _sleep0(real: Callable[[], Any]) -> Callable[[], Any]:
     return sleep0
 
 
+def _anyio_thread(real: Any) -> Any:
+    """Anyio has worker threads of its own, behind this one method of its backend."""
+
+    async def run_sync_in_worker_thread(cls: Any, *args: Any, **named: Any) -> Any:
+        actor = current_actor()
+        if actor is None:
+            return await real.__func__(cls, *args, **named)
+        with actor.busy():
+            return await real.__func__(cls, *args, **named)
+
+    return classmethod(run_sync_in_worker_thread)
+
+
 def _run_in_executor(real: Callable[..., Any]) -> Callable[..., Any]:
     def run_in_executor(executor: Any, function: Callable[..., Any], *args: Any) -> Any:
         future = real(executor, function, *args)
         actor = current_actor()
         if actor is not None:
+            actor.running_again()  # released by another actor, it may come here without having parked
             actor.flights += 1
             future.add_done_callback(lambda _: landed(actor))
         return future

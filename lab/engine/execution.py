@@ -5,9 +5,10 @@ scheduler sees is a function of its own choices and not of timing.
 
 That an actor is *parked* or *waits for a lock* is told (it arrives, its backend reports). That it is *stalled*,
 waiting in the process for something that only another actor can give, nobody tells. It is inferred from the
-event loop: when a pass finds nothing ready to run, an actor that is neither parked nor has an operation under
-way cannot move by itself. That reads asyncio's private queue of ready callbacks; the alternative, calling an
-actor stalled after some milliseconds, would make schedules depend on the load of the machine.
+event loop: when the loop is about to sleep because nothing is ready to run (`runs_dry`), an actor that is neither
+parked nor has an operation under way cannot move by itself. That reads asyncio's private queue of ready callbacks and
+stands before its selector; the alternative, calling an actor stalled after some milliseconds, would make schedules
+depend on the load of the machine.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from lab.engine.gate import Actor, State
+from lab.engine.gate import Actor, State, set_by_an_actor
 from lab.engine.ports import Backend, LockWaits
 from lab.errors import UncontrolledError
 from lab.schedulers.base import Alternative
@@ -44,10 +45,13 @@ class Execution:
         """Process id of every backend that served an actor -> the actor's name."""
         self.deadlocks: list[str] = []
         """PostgreSQL's detail of each deadlock that it reported in the step under way."""
+        self._leaving: list[int] = []
+        """Backends whose connection was closed; until they are gone they may hold locks."""
         self._loop: Any = asyncio.get_running_loop()
         self._sockets = self._open_sockets()
         self._bell: asyncio.Future[None] | None = None
-        self._armed = False
+        self.armed = False
+        """Whether to look for stalled actors once the loop runs dry; the state is not at rest before that."""
 
     # ------------------------------------------------------------------ reports from actors
 
@@ -69,35 +73,60 @@ class Execution:
         """Remember whose session a backend is, so that a lock's holder can be named."""
         self.sessions[backend.pid] = actor.name
 
+    def leaves(self, backend: Backend) -> None:
+        """A connection of an actor was closed; its backend ends, and lets go of its locks, a moment later."""
+        self._leaving.append(backend.pid)
+
+    def own_socket(self, number: int) -> None:
+        """A connection that was opened during the execution: no socket to elsewhere."""
+        self._sockets |= {number}
+
     def settled(self, actor: Actor) -> None:
         """An actor came to rest; if it was the last one, wake the runner."""
         if self._any(State.RUNNING):
             return
-        if self._any(State.STALLED):
-            self.arm()  # it may have released somebody: look at the loop before deciding
-        elif not self._armed:
+        if self._any(State.STALLED) or self._something_is_ready():
+            self.arm()  # what is still to run may release or cancel somebody: let the loop run dry first
+        else:
+            self.armed = False
             self._ring()
 
     def arm(self) -> None:
         """Look, as soon as the loop runs dry, who cannot move by himself."""
-        if not self._armed:
-            self._armed = True
-            self._loop.call_soon(self._probe)
+        self.armed = True
 
-    def _probe(self) -> None:
-        if self._loop._ready:
-            self._loop.call_soon(self._probe)
-            return
-        self._armed = False
+    def needs_a_look(self) -> bool:
+        """Whether it matters that the loop has nothing ready: somebody may be stalled, or all are at rest.
+
+        Not while all who run have an operation under way: when it ends, the execution is armed again.
+        """
+        if not self.armed:
+            return False
+        running = self.in_state(State.RUNNING)
+        if not running or any(not actor.flights for actor in running):
+            return True
+        self.armed = False
+        return False
+
+    def runs_dry(self) -> bool:
+        """Nothing is ready to run and no socket has anything to say: who runs without an operation is stalled.
+
+        True if that gave the loop something to do.
+        """
+        self.armed = False
         for actor in self.actors.values():
             if actor.state is State.RUNNING and not actor.flights:
                 actor.state = State.STALLED
         if not self._any(State.RUNNING):
             self._ring()
+        return self._something_is_ready()
 
     def _ring(self) -> None:
         if self._bell is not None and not self._bell.done():
             self._bell.set_result(None)
+
+    def _something_is_ready(self) -> bool:
+        return bool(self._loop._ready)  # noqa: SLF001 - see above: nothing public tells
 
     def _any(self, state: State) -> bool:
         return any(actor.state is state for actor in self.actors.values())
@@ -111,12 +140,15 @@ class Execution:
     async def rest(self) -> None:
         """Return when nobody runs and it is known which waiting statements have been granted."""
         while True:
-            while self._armed or self._any(State.RUNNING):
+            while self.armed or self._any(State.RUNNING):
                 await self._listen(self.waits.poll_seconds)
                 await self._look_for_unreported_waits()
+            if self._leaving:
+                leaving, self._leaving = self._leaving, []
+                await self.waits.gone(leaving)
             if waiting := self.in_state(State.WAITING):
                 await self._learn_grants(waiting)
-            if not self._armed and not self._any(State.RUNNING):
+            if not self.armed and not self._any(State.RUNNING):
                 return
 
     async def _listen(self, seconds: float) -> bool:
@@ -176,20 +208,49 @@ class Execution:
         )
 
     async def wait_for_the_outside(self) -> bool:
-        """When nobody can run: wait for stalled actors that use a socket which is not the lab's.
+        """When nobody can run: wait for what no decision brings, if there is any such thing.
 
-        True if one of them moved. Raises `UncontrolledError` after `OUTSIDE_SECONDS` without any.
+        That is a timeout of an actor's own which ends soon, a deadlock that PostgreSQL will find although no report
+        of its check comes, or an answer on a socket that is not the lab's. True if somebody moved. Raises
+        `UncontrolledError` after `OUTSIDE_SECONDS` in which such a socket gave no answer.
         """
-        if not self.in_state(State.STALLED) or not self._open_sockets() - self._sockets:
+        stalled = self.in_state(State.STALLED)
+        elsewhere = bool(stalled) and bool(self._open_sockets() - self._sockets)
+        if not (elsewhere or self._a_timeout_is_near() or self._a_deadlock_is_left_to_find()):
             return False
+        before = [actor.state for actor in self.actors.values()]
         await self._listen(OUTSIDE_SECONDS)
-        if self.in_state(State.PARKED, State.RUNNING):
+        if before != [actor.state for actor in self.actors.values()]:
             return True
-        names = ", ".join(actor.name for actor in self.in_state(State.STALLED))
+        if not elsewhere:
+            return False
+        names = ", ".join(actor.name for actor in stalled)
         raise UncontrolledError(
             f"{names} waited {OUTSIDE_SECONDS:g} s for a socket that is not the lab's; replace what is behind "
             "it in the scenario, since the lab cannot control it"
         )
+
+    def _a_timeout_is_near(self) -> bool:
+        """Whether a timer that an actor's code set (`asyncio.timeout`, `wait_for`) will move somebody soon."""
+        soon = self._loop.time() + OUTSIDE_SECONDS
+        timers = self._loop._scheduled  # noqa: SLF001 - nothing public tells
+        return any(not timer.cancelled() and timer.when() <= soon and set_by_an_actor(timer) for timer in timers)
+
+    def _a_deadlock_is_left_to_find(self) -> bool:
+        """Whether waiting actors form a cycle; where reports are pushed, the check has been by then."""
+        if self.waits.pushed:
+            return False
+        holders = {actor.name: actor.wait.holders for actor in self.in_state(State.WAITING) if actor.wait}
+        for name in holders:
+            seen: set[str] = set()
+            ahead = list(holders[name])
+            while ahead:
+                if (following := ahead.pop()) not in seen:
+                    seen.add(following)
+                    ahead += holders.get(following, ())
+            if name in seen:
+                return True
+        return False
 
     def _open_sockets(self) -> frozenset[int]:
         selector = getattr(self._loop, "_selector", None)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lab.engine.execution import Execution
     from lab.engine.ports import Backend
 
-__all__ = ["Actor", "State", "arrive", "become", "current_actor", "point", "running_as"]
+__all__ = ["Actor", "State", "arrive", "become", "current_actor", "point", "running_as", "set_by_an_actor"]
 
 _current: ContextVar[Actor | None] = ContextVar("lab_current_actor", default=None)
 
@@ -61,9 +61,7 @@ class Actor:
         "wait",
     )
 
-    def __init__(
-        self, name: str, execution: Execution, rank: tuple[int, int], root: Actor | None = None
-    ) -> None:
+    def __init__(self, name: str, execution: Execution, rank: tuple[int, int], root: Actor | None = None) -> None:
         self.name = name
         self.execution = execution
         self.rank = rank
@@ -158,6 +156,18 @@ class Actor:
             if self.state is State.RUNNING and not self.held:
                 self.backend = outer
 
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """Work under way that is no scheduling point: a connection being opened, a thread."""
+        self.running_again()
+        self.flights += 1
+        try:
+            yield
+        finally:
+            self.flights -= 1
+            self.running_again()
+            self.execution.arm()
+
     async def hold(self) -> None:
         """Keep an answer back that came while the engine takes this actor for waiting.
 
@@ -188,6 +198,11 @@ class Actor:
 def current_actor() -> Actor | None:
     """The actor whose code is running, or None outside an execution."""
     return _current.get()
+
+
+def set_by_an_actor(timer: asyncio.TimerHandle) -> bool:
+    """Whether code of an actor set this timer."""
+    return timer._context.get(_current) is not None  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def become(actor: Actor) -> None:

@@ -40,5 +40,8 @@ class LockWaits(Protocol):
     async def blockers(self, pids: Sequence[int]) -> Mapping[int, tuple[int, ...]]:
         """For each process: the processes that hold what it waits for; empty if it does not wait."""
 
+    async def gone(self, pids: Sequence[int]) -> None:
+        """Return when these processes, whose connections were closed, have ended and hold no lock any more."""
+
     async def unreported(self, pids: Sequence[int]) -> Mapping[int, tuple[int, ...]]:
         """The processes among `pids` that wait for something of which no report will come, with its holders."""

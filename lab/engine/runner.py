@@ -112,7 +112,7 @@ class _Runner:
             except asyncio.CancelledError as error:
                 if not self.execution.closing:
                     self._errors[actor.name] = error
-            except Exception as error:  # the verdict on it is the outcome's business
+            except Exception as error:  # noqa: BLE001 - the verdict on it is the outcome's business
                 if not self.execution.closing:
                     self._errors[actor.name] = error
 
@@ -162,7 +162,7 @@ class _Runner:
             return 0
         try:
             return self._choose(choices)
-        except BaseException as refusal:  # raised again once the actors have ended
+        except BaseException as refusal:  # noqa: BLE001 - raised again once the actors have ended
             self._refusal = refusal
             return 0
 

@@ -46,6 +46,10 @@ All but `client_min_messages` need a superuser or GRANT SET ON PARAMETER."""
 
 _ISOLATE = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {}"
 
+_ENDS = {"COMMIT;": ActionKind.COMMIT, "ROLLBACK;": ActionKind.ROLLBACK}
+"""How asyncpg ends a transaction. An actor parks here and not in SQLAlchemy's events for it: SQLAlchemy sends those
+before its clean-up begins, so a cancellation that strikes in one would leave the session's transaction open."""
+
 ROWS_KEPT = 20
 """Rows of a result that a trace keeps; more would make traces of bulk reads heavy."""
 
@@ -90,7 +94,7 @@ class ServerProcess:
             self._may_freeze = False  # it died; its connection will say so
 
 
-class LabConnection(asyncpg.Connection):
+class LabConnection(asyncpg.Connection):  # type: ignore[misc]
     """An asyncpg connection whose operations the engine sees."""
 
     def __init__(self, protocol: Any, *args: Any) -> None:
@@ -102,6 +106,11 @@ class LabConnection(asyncpg.Connection):
         self._waiting_for: Actor | None = None
         self.add_log_listener(_heard)
 
+    @property
+    def socket(self) -> Any:
+        """The socket to the server."""
+        return self._transport.get_extra_info("socket")
+
     async def isolate(self, level: str) -> None:
         """Make `level` the default of this session's transactions."""
         await self.execute(_ISOLATE.format(level))
@@ -111,6 +120,13 @@ class LabConnection(asyncpg.Connection):
         """Give up advisory locks, settings, cursors and temporary tables; the isolation level stays."""
         again = _ISOLATE.format(self.isolation) if self.isolation else ""
         await self.execute(f"{self.get_reset_query()} DISCARD TEMP; {again}")
+
+    def _cleanup(self) -> None:
+        """asyncpg's, for a connection that was closed in whatever way. Private there, hence a contract test."""
+        if (actor := current_actor()) is not None:
+            actor.execution.leaves(self.process)
+        self.process.thaw()
+        super()._cleanup()
 
     @property
     def busy_for(self) -> Actor | None:
@@ -155,6 +171,8 @@ class Wire:
         actor = current_actor()
         if actor is None:
             return await self._protocol.query(query, timeout)
+        if (ends := _ENDS.get(query)) is not None:
+            await arrive(Action(ends))
         status = await self._connection.during(actor, self._protocol.query, query, timeout)
         if status != "BEGIN":
             actor.result = Result(tag=status or "")
@@ -177,7 +195,7 @@ class Wire:
         actor = current_actor()
         if actor is None:
             return await self._protocol.execute(*args, **named)
-        await arrive(Action(ActionKind.FETCH, str(args[2] if len(args) > 2 else "")))
+        await arrive(Action(ActionKind.FETCH, str(args[2])))
         answer = await self._connection.during(actor, self._protocol.execute, *args, **named)
         actor.result = _result(answer[0] if isinstance(answer, tuple) else answer, "FETCH")
         return answer

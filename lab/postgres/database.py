@@ -8,18 +8,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import asyncpg
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import Pool
 
 from lab.errors import ScenarioError
 from lab.postgres.cluster import Cluster, connect
 from lab.postgres.connection import LabConnection
 from lab.postgres.lock_waits import PostgresLockWaits
 from lab.postgres.pool import HOUSE, ActorPool
+from lab.postgres.redirect import Redirected
 from lab.postgres.reset import Snapshot, Tables
 from lab.postgres.watch import Route, instrumented
 
@@ -41,7 +40,7 @@ class Database:
         self._monitor = monitor
         self._levels: Mapping[str, str] = {}
         self._connections: list[LabConnection] = []
-        self._watched: dict[AsyncEngine, contextlib.ExitStack] = {}
+        self._redirected: dict[AsyncEngine, Redirected] = {}
         self._close = contextlib.ExitStack()
         self._route = Route(
             connect={**cluster.server.connect, "database": name},
@@ -71,8 +70,8 @@ class Database:
 
     async def close(self) -> None:
         """Disconnect and drop the database."""
-        for stack in self._watched.values():
-            stack.close()
+        for redirected in self._redirected.values():
+            redirected.close()
         for connection in self._connections:
             connection.terminate()
         self._monitor.terminate()
@@ -84,13 +83,14 @@ class Database:
     async def prepare(self, snapshot: Snapshot, levels: Mapping[str, str], watched: Iterable[AsyncEngine]) -> None:
         """Restore the tables, clear the sessions' state and open what the actors (the keys of `levels`) need."""
         self._levels = levels
+        await self.end_open_transactions()  # of an execution that was broken off
         self._connections[:] = [each for each in self._connections if not each.is_closed()]
         await asyncio.gather(
             self.tables.restore(snapshot), *(each.forget_session_state() for each in self._connections)
         )
         await self._warm(list(levels))
         for engine in watched:
-            await self._watch(engine, len(levels))
+            await self._lend(engine, len(levels))
 
     async def terminate(self, pids: Sequence[int]) -> None:
         """End backends of actors and wait until they are gone."""
@@ -116,7 +116,7 @@ class Database:
         pool = self.engine.pool
         assert isinstance(pool, ActorPool)
         for name in names:
-            if pool.is_warm(name):
+            if pool.is_warm(name, self._level(name)):
                 continue
             pool.warming = name
             try:
@@ -125,42 +125,29 @@ class Database:
             finally:
                 pool.warming = HOUSE
 
-    async def _watch(self, engine: AsyncEngine, actors: int) -> None:
-        """Redirect an application's engine here, and open what its pool allows, up to one connection an actor."""
-        if engine not in self._watched:
-            await engine.dispose()
-            stack = contextlib.ExitStack()
-            stack.enter_context(instrumented(engine, self._route))
-            self._watched[engine] = stack
-        wanted = min(actors, _size(engine.pool, actors))
-        if _idle(engine.pool) >= wanted:
-            return
-        async with contextlib.AsyncExitStack() as held:
-            for _ in range(wanted):
-                await held.enter_async_context(engine.connect())
+    async def _lend(self, engine: AsyncEngine, actors: int) -> None:
+        """Send an application's engine here until the execution is over."""
+        if engine in self._redirected and self._redirected[engine].damaged:
+            self._redirected.pop(engine).close()
+        if engine not in self._redirected:
+            self._redirected[engine] = Redirected(engine, self._route)
+        self._redirected[engine].on()
+        await self._redirected[engine].warm(actors)
 
-    async def unwatch(self, engine: AsyncEngine) -> None:
-        """Give an application's engine back."""
-        if stack := self._watched.pop(engine, None):
-            await engine.dispose()
-            stack.close()
+    def give_back(self) -> None:
+        """Let the applications' engines work with their own connections again."""
+        for each in self._redirected.values():
+            each.off()
 
     def _level(self, name: str | None) -> str:
-        return DEFAULT_LEVEL if name is None else self._levels.get(name, DEFAULT_LEVEL)
+        """The isolation level of an actor; of nobody: that of the actor whose connection is being opened."""
+        pool = self.engine.pool
+        assert isinstance(pool, ActorPool)
+        return self._levels.get(name or pool.warming, DEFAULT_LEVEL)
 
 
 def _never(pid: int) -> bool:
     return False
-
-
-def _size(pool: Pool, otherwise: int) -> int:
-    size: Any = getattr(pool, "size", None)
-    return int(size()) or otherwise if size is not None else 0
-
-
-def _idle(pool: Pool) -> int:
-    checked_in: Any = getattr(pool, "checkedin", None)
-    return int(checked_in()) if checked_in is not None else 0
 
 
 def _first_line(error: BaseException) -> str:

@@ -16,6 +16,8 @@ _BOTH = """
 SELECT pid, pg_blocking_pids(pid) || pg_safe_snapshot_blocking_pids(pid) FROM unnest($1::int[]) AS pid
 """
 _SAFE_SNAPSHOT = "SELECT pid, pg_safe_snapshot_blocking_pids(pid) FROM unnest($1::int[]) AS pid"
+_END = "SELECT pg_terminate_backend(pid, 5000) FROM unnest($1::int[]) AS pid"
+"""Waits, up to five seconds, until the processes are gone: only then are their locks."""
 
 PUSHED_POLL_SECONDS = 0.05
 """With reports pushed, asking serves only the one wait that has no report (a DEFERRABLE snapshot)."""
@@ -40,6 +42,10 @@ class PostgresLockWaits:
     async def blockers(self, pids: Sequence[int]) -> Mapping[int, tuple[int, ...]]:
         """See `LockWaits`."""
         return await self._holders(_BOTH, pids)
+
+    async def gone(self, pids: Sequence[int]) -> None:
+        """See `LockWaits`."""
+        await self.monitor.fetch(_END, pids)
 
     async def unreported(self, pids: Sequence[int]) -> Mapping[int, tuple[int, ...]]:
         """See `LockWaits`."""

@@ -39,19 +39,28 @@ class ActorPool(Pool):
             if owner != HOUSE and entry.dbapi_connection is not None
         ]
 
-    def is_warm(self, owner: str) -> bool:
-        """Whether an open connection lies ready for this actor."""
-        return any(
-            entry.dbapi_connection is not None and not entry.dbapi_connection.driver_connection.is_closed()
-            for entry in self._idle.get(owner, ())
+    def is_warm(self, owner: str, level: str) -> bool:
+        """Whether the connection that this actor will get first is open and at this isolation level."""
+        first = min(self._idle.get(owner, ()), key=self._turn, default=None)
+        return (
+            first is not None
+            and _is_open(first)
+            and first.dbapi_connection.driver_connection.isolation == level  # type: ignore[union-attr]
         )
+
+    def _turn(self, entry: ConnectionPoolEntry) -> tuple[bool, int]:
+        """Open connections first, in order of opening."""
+        return not _is_open(entry), self._owner[entry][1]
 
     def _do_get(self) -> ConnectionPoolEntry:
         actor = current_actor()
         owner = actor.root.name if actor else self.warming
         if idle := self._idle.get(owner):
-            idle.sort(key=lambda entry: self._owner[entry][1])
-            return idle.pop(0)
+            entry = min(idle, key=self._turn)
+            idle.remove(entry)
+            if entry.dbapi_connection is not None and not _is_open(entry):
+                entry.invalidate()  # the lab ended its backend; SQLAlchemy opens it again
+            return entry
         entry = self._create_connection()
         self._owner[entry] = owner, len(self._owner)
         return entry
@@ -76,3 +85,8 @@ class ActorPool(Pool):
         """How many connections each owner has."""
         counts = {owner: len(entries) for owner, entries in self._idle.items()}
         return f"idle connections: {counts}"
+
+
+def _is_open(entry: ConnectionPoolEntry) -> bool:
+    connection: Any = entry.dbapi_connection
+    return connection is not None and not connection.driver_connection.is_closed()

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import await_only
 
 from lab.engine.gate import arrive, current_actor
+from lab.errors import ScenarioError
 from lab.postgres.connection import LabConnection, ServerProcess
 from lab.trace import Action, ActionKind
 
@@ -24,6 +25,7 @@ __all__ = ["Route", "instrumented"]
 
 _SAVEPOINT = re.compile(r"\s*(SAVEPOINT|RELEASE|ROLLBACK TO)\s+(?:SAVEPOINT\s+)?(\S+)\s*$", re.IGNORECASE)
 """SQLAlchemy sends these as statements like any other, so its events for them would be a second point each."""
+_BEFORE = "lab: the actor's result before this connection was opened"
 _OWN_LEVEL = "lab: isolation level that the engine set when it connected"
 _SAVEPOINT_KINDS = {
     "SAVEPOINT": ActionKind.SAVEPOINT,
@@ -44,6 +46,8 @@ class Route:
     """Name of a root actor (None outside an execution) -> the isolation level of its transactions."""
     opened: Callable[[LabConnection], None]
     """Told of every connection that was opened."""
+    active: Callable[[], bool] = lambda: True
+    """Whether the engine goes this way now; an application's engine does only during an execution."""
 
 
 @contextlib.contextmanager
@@ -51,9 +55,7 @@ def instrumented(engine: AsyncEngine, route: Route) -> Iterator[None]:
     """Watch an engine until the block ends. Connections that it had before must have been disposed of."""
     listeners: list[tuple[Any, str, Callable[..., Any]]] = [
         (engine.sync_engine.dialect, "do_connect", _connector(route)),
-        (engine.sync_engine, "before_cursor_execute", _before_statement),
-        (engine.sync_engine, "commit", _park_at(ActionKind.COMMIT)),
-        (engine.sync_engine, "rollback", _park_at(ActionKind.ROLLBACK)),
+        (engine.sync_engine, "before_cursor_execute", _before_statement(route)),
         (engine.sync_engine, "checkout", _isolate(route)),
     ]
     for target, name, handler in listeners:
@@ -65,16 +67,19 @@ def instrumented(engine: AsyncEngine, route: Route) -> Iterator[None]:
             event.remove(target, name, handler)
 
 
-def _before_statement(
-    connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
-) -> None:
-    if current_actor() is None:
-        return
-    if found := _SAVEPOINT.match(statement):
-        action = Action(_SAVEPOINT_KINDS[found[1].upper()], found[2])
-    else:
-        action = Action(ActionKind.STATEMENT, statement, _texts(parameters, executemany))
-    await_only(arrive(action))
+def _before_statement(route: Route) -> Callable[..., None]:
+    def before_statement(
+        connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
+    ) -> None:
+        if current_actor() is None or not route.active():
+            return
+        if found := _SAVEPOINT.match(statement):
+            action = Action(_SAVEPOINT_KINDS[found[1].upper()], found[2])
+        else:
+            action = Action(ActionKind.STATEMENT, statement, _texts(parameters, executemany))
+        await_only(arrive(action))
+
+    return before_statement
 
 
 def _texts(parameters: Any, executemany: bool) -> tuple[object, ...]:
@@ -85,29 +90,23 @@ def _texts(parameters: Any, executemany: bool) -> tuple[object, ...]:
     return tuple(map(repr, parameters))
 
 
-def _park_at(kind: ActionKind) -> Callable[[Any], None]:
-    def park(connection: Any) -> None:
-        if current_actor() is not None:
-            await_only(arrive(Action(kind)))
-
-    return park
-
-
 def _connector(route: Route) -> Callable[..., Any]:
     def connect(dialect: Any, record: Any, args: list[Any], options: dict[str, Any]) -> Any:
+        if not route.active():
+            return None
         own = {"prepared_statement_cache_size", "prepared_statement_name_func", "statement_cache_size"}
         kept = {name: value for name, value in options.items() if name in own}
         kept["server_settings"] = {**(options.get("server_settings") or {}), **route.settings}
         actor = current_actor()
         if actor is None:
             return _open(dialect, route, kept)
-        actor.flights += 1  # opening a connection is an operation under way, though no decision waits for it
-        try:
-            return _open(dialect, route, kept)
-        finally:
-            actor.flights -= 1
-            actor.running_again()
-            actor.execution.arm()
+        record.info[_BEFORE] = actor.result  # what setting up the connection answers is no part of the step
+        with actor.busy():
+            adapted = _open(dialect, route, kept)
+        socket = adapted.driver_connection.socket
+        if socket is not None:
+            actor.execution.own_socket(socket.fileno())
+        return adapted
 
     return connect
 
@@ -127,15 +126,20 @@ def _isolate(route: Route) -> Callable[..., None]:
     def isolate(dbapi_connection: Any, record: Any, proxy: Any) -> None:
         actor = current_actor()
         level = route.isolation(actor.root.name if actor else None)
-        connection: LabConnection = dbapi_connection.driver_connection
+        connection = dbapi_connection.driver_connection
+        if not isinstance(connection, LabConnection):
+            raise ScenarioError(
+                "the watched engine makes its connections by itself (creator or async_creator), so the lab cannot "
+                "lead them to its own database; make the engine from a URL"
+            )
         # Code may set a level for one checkout. SQLAlchemy then goes back to the dialect's default by name, which
         # would hide the session's own from then on: go back to what the engine asked for when it connected.
         own = record.info.setdefault(_OWN_LEVEL, dbapi_connection.isolation_level)
         dbapi_connection.isolation_level = dbapi_connection._isolation_setting = own  # noqa: SLF001
+        before = record.info.pop(_BEFORE, actor.result if actor else None)
         if connection.isolation != level:
-            before = actor.result if actor else None
             await_only(connection.isolate(level))
-            if actor:
-                actor.result = before  # the answer to the lab's own statement is no part of the step
+        if actor:
+            actor.result = before
 
     return isolate
