@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from lab.errors import UsageError
 from lab.explore import Explorer
-from lab.hunt import HuntResult, Verdict
+from lab.hunt import INTERRUPTED, HuntResult, Verdict
 from lab.places import Place
 from lab.postgres.server import Server
 from lab.scenario import Scenario, kind_of, target_of
@@ -63,7 +65,10 @@ async def hunt_everything(
         return
     async with _explorer(server) as explorer:
         for kind, job in jobs:
-            yield Line(job.target, kind, await perform(explorer, job))
+            line = Line(job.target, kind, await perform(explorer, job))
+            yield line
+            if line.done.result.trouble == INTERRUPTED:  # a hunt keeps what it found, so the rest is stopped here
+                raise asyncio.CancelledError
 
 
 def demonstration_jobs(
@@ -82,27 +87,46 @@ async def _hunt_in_parts(
 ) -> HuntResult:
     if not is_independent(job.scheduler):
         raise UsageError(f"the scheduler {job.scheduler!r} searches in one order and cannot be shared among workers")
-    last = job.first + job.executions
-    size = max(1, min(LONGEST_PART, job.executions // (4 * workers)))
-    parts = [replace(job, first=start, executions=min(size, last - start)) for start in range(job.first, last, size)]
+    started = time.monotonic()
     total = HuntResult(job.target, job.seed)
     waiting: dict[int, HuntResult] = {}
     added = 0
-    async with contextlib.aclosing(Workers(place.of(server), workers).perform(parts)) as done:
-        async for index, result in done:
-            waiting[index] = _unwrapped(result)
-            # Parts are added in order, so that the first violation is the same one for any number of workers.
-            while added in waiting:
-                total.add(waiting.pop(added))
-                added += 1
-                progress(total)
-                if total.trouble or (total.failures and not job.keep_going):
-                    return total
+    try:
+        async with contextlib.aclosing(Workers(place.of(server), workers).perform(_parts(job, workers))) as done:
+            async for index, result in done:
+                waiting[index] = _unwrapped(result, total)
+                # Parts are added in order, so that the first violation is the same one for any number of workers.
+                while added in waiting:
+                    total.add(waiting.pop(added))
+                    added += 1
+                    progress(total)
+                    if total.trouble not in ("", INTERRUPTED) or (total.failures and not job.keep_going):
+                        return total
+    except asyncio.CancelledError:
+        total.trouble = INTERRUPTED
+    finally:
+        if total.trouble:
+            for index in sorted(waiting):
+                total.add(waiting[index])
+        total.seconds = time.monotonic() - started
     return total
 
 
-def _unwrapped(done: JobResult) -> HuntResult:
-    if done.error and done.exit_status == UsageError.exit_status:
+def _parts(job: Job, workers: int) -> Iterator[Job]:
+    """The parts of a hunt, made as the workers ask for them: each is told how much of the time is left."""
+    size = max(1, min(LONGEST_PART, job.executions // (4 * workers)))
+    last = job.first + job.executions
+    started = time.monotonic()
+    for first in range(job.first, last, size):
+        left = None if job.seconds is None else job.seconds - (time.monotonic() - started)
+        if left is not None and left <= 0:
+            return
+        yield replace(job, first=first, executions=min(size, last - first), total=job.executions, seconds=left)
+
+
+def _unwrapped(done: JobResult, found: HuntResult | None = None) -> HuntResult:
+    """The result of a job. A wrong use is raised, unless that would hide a violation that was `found` before."""
+    if done.exit_status == UsageError.exit_status and not (found and found.failures):
         raise UsageError(done.error)
     return done.result
 

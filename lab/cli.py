@@ -25,12 +25,13 @@ from lab.schedulers import DEFAULT, SCHEDULERS
 __all__ = ["main"]
 
 EXIT = {"pass": 0, "fail": 1, "inconclusive": 3}
+BROKEN = 3
 
 WIDTH = 120
 """Columns where the output is no terminal."""
 
-out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, width=None if sys.stdout and sys.stdout.isatty() else WIDTH)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
 
@@ -87,22 +88,24 @@ def list_(package: str, *, as_json: bool) -> None:
 @click.argument("target", required=False)
 @click.option("--scheduler", type=click.Choice(sorted(SCHEDULERS)), default=DEFAULT, show_default=True)
 @click.option("--executions", type=click.IntRange(min=1), help="How many at most. [default: 200]")
-@click.option("--seconds", type=click.FloatRange(min=0), help="Stop after this time.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0), help="Stop after this time; without TARGET it is for each scenario."
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @level_option
 @click.option("--workers", type=click.IntRange(min=1), help="Processes to hunt with. [default: 1; 2 without TARGET]")
 @click.option("--keep-going", is_flag=True, help="Do not stop at the first violation.")
 @server_options
 @json_option
-def hunt(target: str | None, **options: Any) -> None:
+def hunt(target: str | None, **options: Any) -> int:
     """Search schedules of TARGET (module:Class or a short name) for a violation.
 
     Without TARGET, hunt everything listed: every right variant must pass and every planted bug be found.
     """
     from lab.shell import hunt_all, hunt_target  # noqa: PLC0415
 
-    coroutine = hunt_target(out, err, target, **options) if target else hunt_all(out, err, **options)
-    sys.exit(EXIT[_run(coroutine)])
+    # An empty TARGET is a script's unset variable: it must not pass for "everything".
+    return _status(hunt_all(out, err, **options) if target is None else hunt_target(out, err, target, **options))
 
 
 @cli.command()
@@ -110,46 +113,64 @@ def hunt(target: str | None, **options: Any) -> None:
 @click.option("--times", type=click.IntRange(min=1), default=5, show_default=True, help="How often.")
 @server_options
 @json_option
-def replay(token: str, **options: Any) -> None:
+def replay(token: str, **options: Any) -> int:
     """Repeat exactly the execution that TOKEN names, and say how many of the replays were identical."""
     from lab.shell import replay_token  # noqa: PLC0415
 
-    sys.exit(EXIT[_run(replay_token(out, err, token, **options))])
+    return _status(replay_token(out, err, token, **options))
 
 
 @cli.command()
 @server_options
 @json_option
-def doctor(**options: Any) -> None:
+def doctor(**options: Any) -> int:
     """Server, privileges, and what of the lock control works here."""
     from lab.shell import examine  # noqa: PLC0415
 
-    sys.exit(EXIT[_run(examine(out, err, **options))])
+    return _status(examine(out, err, **options))
 
 
-def _run(coroutine: Coroutine[Any, Any, str]) -> str:
-    return asyncio.run(coroutine)
+def _status(command: Coroutine[Any, Any, str]) -> int:
+    return EXIT[asyncio.run(command)]
 
 
 def main() -> None:
     """Entry point of the console script."""
     sys.path.insert(0, str(Path.cwd()))
     try:
-        cli(standalone_mode=False)
+        status = cli(standalone_mode=False) or 0
+        if sys.stdout:
+            sys.stdout.flush()
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
+        status = error.exit_code
     except LabError as error:
-        err.print(f"lab: {error}", markup=False)
-        sys.exit(error.exit_status)
+        _say(str(error))
+        status = error.exit_status
     except (KeyboardInterrupt, click.Abort):
-        err.print("lab: interrupted")
-        sys.exit(3)
+        _say("interrupted")
+        status = BROKEN
+    except SystemExit:
+        # No command exits by itself. click and rich do when nobody reads standard output any more, and with 1, which
+        # here means a violation.
+        status = _unread()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(3)
+        status = _unread()
+    except OSError as error:
+        _say(f"cannot go on: {error}")
+        status = _unread()
     except Exception:  # noqa: BLE001 - a defect of the lab: its own exit status, never that of a violation
         traceback.print_exc()
-        sys.exit(3)
+        status = BROKEN
+    sys.exit(status)
+
+
+def _say(sentence: str) -> None:
+    err.print(f"lab: {sentence}", markup=False)
+
+
+def _unread() -> int:
+    """Nothing more can be written: let what is buffered go nowhere, instead of failing once more at the exit."""
+    if sys.stdout:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN

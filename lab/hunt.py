@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from lab.errors import Divergence, ServerError
+from lab.errors import Divergence, LabError, ServerError
 from lab.explore import Explorer
 from lab.minimise import minimise
 from lab.outcome import Ending
@@ -22,11 +22,13 @@ from lab.schedulers import DEFAULT, Scheduler, make_scheduler
 from lab.schedulers.replay import Replay
 from lab.trace import Trace
 
-__all__ = ["Hunt", "HuntResult", "ReportedFailure", "Verdict", "confirm"]
+__all__ = ["INTERRUPTED", "Hunt", "HuntResult", "ReportedFailure", "Verdict", "confirm"]
 
 CONFIRMATIONS = 5
 """How often a failure is replayed before it is reported."""
 FAILURES_KEPT = 20
+INTERRUPTED = "interrupted"
+"""The trouble of a hunt that was cancelled, by Ctrl-C for example."""
 
 
 class Verdict:
@@ -45,6 +47,8 @@ class ReportedFailure:
     checker: str
     anomaly: str | None
     invariant: str | None
+    broken: str
+    """The sentence that does not hold: of an invariant, or what the checker insists on."""
     preemptions: int
     steps: int
     execution: int
@@ -62,6 +66,7 @@ class ReportedFailure:
             checker=finding.checker,
             anomaly=None,
             invariant=finding.name if finding.checker == "invariant" else None,
+            broken=finding.name,
             preemptions=record.trace.preemptions,
             steps=len(record.trace),
             execution=failure.execution,
@@ -69,6 +74,11 @@ class ReportedFailure:
             replays=failure.replays,
             report=failure_report(failure),
         )
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes two failures the same violation, as in `Finding.key`."""
+        return self.checker, self.broken
 
 
 @dataclass(slots=True)
@@ -99,21 +109,21 @@ class HuntResult:
 
     @property
     def reason(self) -> str:
-        """Why the verdict is inconclusive, "" if it is not."""
-        if self.verdict != Verdict.INCONCLUSIVE:
-            return ""
-        if self.trouble:
+        """Why the hunt ended early, whatever it found, or why the verdict is inconclusive; "" for neither."""
+        if self.trouble or self.verdict != Verdict.INCONCLUSIVE:
             return self.trouble
         if self.endless:
             return f"{self.endless} executions met the step limit"
         return "no execution fitted into the time that was given"
 
     def add(self, other: HuntResult) -> None:
-        """Take in what another part of the same hunt saw."""
+        """Take in what the next part of the same hunt saw; a violation that is known already stays as it is."""
+        known = {failure.key for failure in self.failures}
         self.executions += other.executions
         self.outcomes.update(other.outcomes)
         self.traces |= other.traces
-        self.failures += other.failures
+        new = [failure for failure in other.failures if failure.key not in known]
+        self.failures = (self.failures + new)[:FAILURES_KEPT]
         self.endless += other.endless
         self.trouble = self.trouble or other.trouble
         self.exhausted = other.exhausted
@@ -123,7 +133,8 @@ class HuntResult:
 class Hunt:
     """The search of one scenario. Stops at the first violation unless `keep_going`.
 
-    `first` is the number of its first execution, for a hunt that is one part of a larger one.
+    For a hunt that is one part of a larger one, `first` is the number of its first execution and `total` how many
+    executions the whole may have.
     """
 
     scenario: Scenario
@@ -131,6 +142,7 @@ class Hunt:
     scheduler: str = DEFAULT
     executions: int = 200
     first: int = 0
+    total: int = 0
     seconds: float | None = None
     seed: int = 0
     isolation: str | None = None
@@ -138,15 +150,20 @@ class Hunt:
     progress: Callable[[HuntResult], None] = lambda result: None
 
     async def run(self, explorer: Explorer) -> HuntResult:
-        """Hunt. A failing server and Ctrl-C end it early and keep what was found; other errors are raised."""
+        """Hunt. A failing server and Ctrl-C end it early and keep what was found.
+
+        So does any other `LabError` once something was found; before, it is raised.
+        """
         result = HuntResult(self.target, self.seed)
         started = time.monotonic()
         try:
             await self._search(explorer, result, started)
-        except ServerError as error:
+        except LabError as error:
+            if not isinstance(error, ServerError) and not result.failures:
+                raise
             result.trouble = str(error)
         except asyncio.CancelledError:
-            result.trouble = "interrupted"
+            result.trouble = INTERRUPTED
         result.seconds = time.monotonic() - started
         return result
 
@@ -185,7 +202,7 @@ class Hunt:
             encode(token),
             found,
             execution=number,
-            executions=self.executions,
+            executions=self.total or self.executions,
             scheduler=f"{self.scheduler}(seed={self.seed})",
         )
 

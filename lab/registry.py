@@ -19,6 +19,10 @@ __all__ = ["DEFAULT_PACKAGE", "discover", "instance_of", "resolve"]
 DEFAULT_PACKAGE = "scenarios"
 
 
+class NoModuleError(UsageError):
+    """There is no module of that name."""
+
+
 def discover(package: str = DEFAULT_PACKAGE) -> list[type[Scenario]]:
     """Every scenario with actors in a package or module, in order of modules and of definition.
 
@@ -46,11 +50,10 @@ def resolve(target: str) -> type[Scenario]:
         found = getattr(found, part, None)
     if isinstance(found, type) and issubclass(found, Scenario):
         return found
-    if found is not None:
+    if class_name and found is not None:
         raise UsageError(f"{target} is not a scenario: it does not derive from lab.Scenario")
-    raise UsageError(
-        f"no scenario {class_name!r} in {module_name}{_near(class_name, _scenarios_in(_imported(module_name)))}"
-    )
+    near = _near(class_name, _scenarios_in(_imported(module_name)), module_name)
+    raise UsageError(f"no scenario {class_name!r} in {module_name}{near}")
 
 
 def instance_of(target: str) -> Scenario:
@@ -59,14 +62,21 @@ def instance_of(target: str) -> Scenario:
     validate(cls)
     try:
         return cls()
-    except TypeError as error:
+    except Exception as error:
+        hint = "; give every parameter a default" if isinstance(error, TypeError) else ""
         raise UsageError(
-            f"{target_of(cls)} cannot be made without arguments ({error}); give every parameter a default"
-        ) from None
+            f"{target_of(cls)} cannot be made without arguments: {type(error).__name__}: {_first_line(error)}{hint}"
+        ) from error
 
 
 def _by_short_name(name: str) -> type[Scenario]:
-    known = discover()
+    try:
+        known = discover()
+    except NoModuleError:
+        raise UsageError(
+            f"no scenario named {name!r}, and no package {DEFAULT_PACKAGE!r} here to look for it; "
+            "give the target as module:Class"
+        ) from None
     matches = [cls for cls in known if cls.__qualname__ == name]
     if len(matches) == 1:
         return matches[0]
@@ -75,12 +85,12 @@ def _by_short_name(name: str) -> type[Scenario]:
     raise UsageError(f"no scenario named {name!r}{_near(name, known)}")
 
 
-def _near(name: str, known: Iterable[type[Scenario]]) -> str:
+def _near(name: str, known: Iterable[type[Scenario]], package: str = "") -> str:
     targets = {cls.__qualname__.lower(): target_of(cls) for cls in known}
     near = difflib.get_close_matches(name.lower(), targets, n=3, cutoff=0.5)
     if near:
         return f"; did you mean {' or '.join(targets[each] for each in near)}?"
-    return "; `lab list` shows what there is"
+    return f"; `{f'lab list {package}'.strip()}` shows what there is"
 
 
 def _scenarios_in(module: ModuleType) -> list[type[Scenario]]:
@@ -101,18 +111,21 @@ def _imported(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             where = "" if name == error.name else f" (there is no {error.name})"
-            raise UsageError(f"no module named {name!r}{where}; run the lab from the folder that holds it") from None
+            raise NoModuleError(f"no module named {name!r}{where}; run the lab from the folder that holds it") from None
         raise _does_not_import(name, error) from error
     except (ValueError, TypeError):
         raise UsageError(f"{name!r} is not a module name; expected module:Class") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _does_not_import(name, error) from error
 
 
-def _does_not_import(name: str, error: Exception) -> UsageError:
+def _does_not_import(name: str, error: BaseException) -> UsageError:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
     if isinstance(error, SyntaxError):
         place = f" ({error.filename}:{error.lineno})"
-    words = str(error).strip().splitlines()
-    return UsageError(f"module {name} does not import: {type(error).__name__}: {words[0] if words else ''}{place}")
+    return UsageError(f"module {name} does not import: {type(error).__name__}: {_first_line(error)}{place}")
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), "")

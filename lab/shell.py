@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import asdict
 from typing import Any
@@ -11,15 +12,16 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lab.campaign import Line, demonstration_jobs, hunt_everything, hunt_one
+from lab.errors import LabError
 from lab.explore import Explorer
-from lab.hunt import HuntResult, Verdict
+from lab.hunt import INTERRUPTED, HuntResult, Verdict
 from lab.places import Place
 from lab.postgres.cluster import Abilities
 from lab.postgres.server import Server
 from lab.registry import discover, instance_of, resolve
 from lab.replay_token import decode, scenario_of
 from lab.replays import Replays, replay_times
-from lab.report.failure import execution_report
+from lab.report.failure import count, execution_report
 from lab.report.tables import hunt_table, plain_table
 from lab.scenario import target_of
 from lab.workers import Job
@@ -59,8 +61,10 @@ async def hunt_all(out: Console, err: Console, *, as_json: bool, **options: Any)
             async for line in hunt_everything(server, place, jobs, options["workers"] or DEMONSTRATION_WORKERS):
                 lines.append(line)
                 bar.update(task, advance=1, description=line.target)
-        except BaseException as error:  # noqa: BLE001 - what was found until now is shown below in any case
-            interrupted = str(error) or "interrupted"
+        except asyncio.CancelledError:
+            interrupted = INTERRUPTED
+        except LabError as error:  # what was found until now is shown below in any case
+            interrupted = str(error)
     lines.sort(key=lambda line: [job.target for _, job in jobs].index(line.target))
     unexpected = [line for line in lines if not line.as_expected]
     verdict = Verdict.PASS
@@ -183,8 +187,8 @@ def _print_hunt(out: Console, result: HuntResult, job: Job) -> None:
     searched = f"{result.executions} executions, {len(result.traces)} distinct traces, {result.seconds:.1f} s"
     end = "; every schedule of this scheduler was run" if result.exhausted else ""
     out.out(f"{result.verdict}: {result.target}: {searched} · {job.scheduler}(seed={job.seed}){end}")
-    if result.reason or result.trouble:
-        out.out(f"ended early: {result.reason or result.trouble}")
+    if result.reason:
+        out.out(f"ended early: {result.reason}")
 
 
 def _print_demonstration(out: Console, lines: list[Line], unexpected: list[Line], interrupted: str) -> None:
@@ -195,7 +199,7 @@ def _print_demonstration(out: Console, lines: list[Line], unexpected: list[Line]
         smallest = ""
         if result.failures:
             first = result.failures[0]
-            smallest = f"{first.steps} steps, {first.preemptions} preemptions"
+            smallest = f"{first.steps} steps, {count(first.preemptions, 'preemption')}"
         rows.append(
             (
                 line.as_expected,
@@ -242,7 +246,8 @@ def _examination(server: Server, abilities: Abilities) -> list[tuple[str, str, s
             *yes(
                 works=abilities.pushed,
                 without="needs a superuser or GRANT SET ON PARAMETER deadlock_timeout, log_lock_waits, "
-                "log_min_messages, lc_messages; until then waits are polled and a deadlock's victim may differ between replays",
+                "log_min_messages, lc_messages; until then waits are polled and a deadlock's victim may differ between "
+                "replays",
             ),
         ),
         (

@@ -14,7 +14,7 @@ from lab.report.sql import statement_text
 from lab.report.story import WIDTH, story
 from lab.scenario import target_of
 
-__all__ = ["execution_report", "failure_report"]
+__all__ = ["count", "execution_report", "failure_report"]
 
 HEADLINES = {
     "invariant": "INVARIANT BROKEN",
@@ -64,8 +64,8 @@ def _short(finding: Finding) -> str:
 def _setting(record: ExecutionRecord) -> str:
     trace = record.trace
     return (
-        f"{record.isolation} · {len(trace)} steps, {_count(trace.preemptions, 'preemption')}, "
-        f"{_count(trace.context_switches, 'context switch', 'context switches')} · {record.outcome.ending}"
+        f"{record.isolation} · {len(trace)} steps, {count(trace.preemptions, 'preemption')}, "
+        f"{count(trace.context_switches, 'context switch', 'context switches')} · {record.outcome.ending}"
     )
 
 
@@ -88,8 +88,8 @@ def _shrunk(failure: Failure) -> str:
     found, trace = failure.found.trace, failure.record.trace
     return (
         f"minimised {len(found)} → {len(trace)} steps, "
-        f"{found.preemptions} → {_count(trace.preemptions, 'preemption')}, "
-        f"{_count(trace.context_switches, 'context switch', 'context switches')}"
+        f"{found.preemptions} → {count(trace.preemptions, 'preemption')}, "
+        f"{count(trace.context_switches, 'context switch', 'context switches')}"
     )
 
 
@@ -128,5 +128,6 @@ def _stalls(record: ExecutionRecord) -> Iterator[str]:
             yield f"{stall.actor} waits in the process: {stall.place}"
 
 
-def _count(number: int, one: str, many: str = "") -> str:
+def count(number: int, one: str, many: str = "") -> str:
+    """A number and its noun."""
     return f"{number} {one if number == 1 else many or one + 's'}"
