@@ -122,11 +122,12 @@ class _Runner:
 
     async def _steps_until_the_end(self) -> Ending:
         execution, last = self.execution, None
+        await execution.rest()
         while True:
-            await execution.rest()
             alternatives = execution.alternatives(last)
             if not alternatives:
                 if await execution.wait_for_the_outside():
+                    await execution.rest()
                     continue
                 done = all(a.state is State.DONE for a in execution.actors.values())
                 return Ending.COMPLETED if done else Ending.STALLED
