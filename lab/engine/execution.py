@@ -43,6 +43,8 @@ class Execution:
         """The execution is being broken off: nothing parks any more."""
         self.sessions: dict[int, str] = {}
         """Process id of every backend that served an actor -> the actor's name."""
+        self.serving: dict[str, Backend] = {}
+        """Name of a root actor -> the session that it used last."""
         self.deadlocks: list[str] = []
         """PostgreSQL's detail of each deadlock that it reported in the step under way."""
         self._leaving: list[int] = []
@@ -72,6 +74,7 @@ class Execution:
     def serves(self, backend: Backend, actor: Actor) -> None:
         """Remember whose session a backend is, so that a lock's holder can be named."""
         self.sessions[backend.pid] = actor.name
+        self.serving[actor.root.name] = backend
 
     def leaves(self, backend: Backend) -> None:
         """A connection of an actor was closed; its backend ends, and lets go of its locks, a moment later."""
@@ -241,9 +244,9 @@ class Execution:
         if self.waits.pushed:
             return False
         holders = {actor.name: actor.wait.holders for actor in self.in_state(State.WAITING) if actor.wait}
-        for name in holders:
+        for name, first in holders.items():
             seen: set[str] = set()
-            ahead = list(holders[name])
+            ahead = list(first)
             while ahead:
                 if (following := ahead.pop()) not in seen:
                     seen.add(following)
