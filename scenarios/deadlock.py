@@ -13,7 +13,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from lab import Outcome, Scenario, actor, invariant, planted_bug
-from scenarios.schema import Bank, Counter
+from scenarios.retry import is_retryable, retried
+from scenarios.schema import Article, Bank, Counter, Shop
 
 __all__ = [
     "AdvisoryLocksInOppositeOrder",
@@ -21,8 +22,14 @@ __all__ = [
     "LineForOneRow",
     "OrderedLocks",
     "OrmUpdatesInOppositeOrder",
+    "PriceJobs",
+    "PriceJobsInOppositeOrder",
+    "RetriedRing",
+    "RetryOfTheLastStatement",
     "RingOfFour",
+    "RingOfThree",
     "RingOfTwo",
+    "ShareToExclusive",
     "SwallowedDeadlock",
 ]
 
@@ -96,6 +103,64 @@ class RingOfFour(RingOfTwo):
         return await self.follow(session, name)
 
 
+@dataclass(frozen=True)
+class RingOfThree(RingOfTwo):
+    """Three members, each following the next."""
+
+    members = 3
+
+    @actor(names=RING[:3])
+    async def member(self, session: AsyncSession, name: str) -> str:
+        """Follows the next one in the ring."""
+        return await self.follow(session, name)
+
+
+@dataclass(frozen=True)
+class RetriedRing(RingOfThree):
+    """Three members follow in a ring, and whoever is refused runs the whole transaction again: all succeed."""
+
+    async def follow(self, session: AsyncSession, name: str) -> str:
+        """Count a follow on both rows, again from the start after a deadlock."""
+        member = RING.index(name)
+
+        async def both() -> str:
+            await count_up(session, member)
+            await count_up(session, (member + 1) % self.members)
+            return "followed"
+
+        return await retried(session, both)
+
+    @invariant
+    async def everybody_succeeds(self, outcome: Outcome) -> None:
+        """The retry cures every deadlock."""
+        assert len(outcome.committed) == self.members, f"only {' and '.join(outcome.committed)} succeeded"
+
+
+@planted_bug(
+    of=RetriedRing,
+    token="",
+    cause="a deadlock rolls the whole transaction back, but only the statement that failed runs again",
+    fix="run the whole transaction again",
+)
+@dataclass(frozen=True)
+class RetryOfTheLastStatement(RetriedRing):
+    """Repeats the statement that was refused, in a new transaction, and forgets the one before it."""
+
+    async def follow(self, session: AsyncSession, name: str) -> str:
+        """Count a follow on both rows; repeat the second alone after a deadlock."""
+        member = RING.index(name)
+        try:
+            async with session.begin():
+                await count_up(session, member)
+                await count_up(session, (member + 1) % self.members)
+        except DBAPIError as error:
+            if not is_retryable(error):
+                raise
+            async with session.begin():
+                await count_up(session, (member + 1) % self.members)
+        return "followed"
+
+
 @planted_bug(
     of=RingOfTwo,
     token="",
@@ -147,7 +212,7 @@ class OrderedLocks(Scenario):
     @invariant
     async def nobody_is_refused(self, outcome: Outcome) -> None:
         """Locks that are taken in one order make no cycle."""
-        assert not victims(outcome), f"{' and '.join(victims(outcome))} was the victim of a deadlock"
+        assert not victims(outcome), f"{' and '.join(victims(outcome))} fell victim to a deadlock"
 
     @invariant
     async def every_success_is_counted_twice(self, session: AsyncSession, outcome: Outcome) -> None:
@@ -220,16 +285,100 @@ class LineForOneRow(Scenario):
         """One counter."""
         session.add(Counter(id=1, value=0))
 
+    async def locked(self, session: AsyncSession) -> Counter:
+        """The counter, under a lock that nobody shares."""
+        return await session.get_one(Counter, 1, with_for_update=True)
+
     @actor(names=("first", "second", "third"))
     async def visitor(self, session: AsyncSession) -> int:
         """Takes the next number."""
         async with session.begin():
-            counter = await session.get_one(Counter, 1, with_for_update=True)
+            counter = await self.locked(session)
             counter.value += 1
             return counter.value
 
     @invariant
+    async def nobody_is_refused(self, outcome: Outcome) -> None:
+        """Whoever has the lock already has the one that he needs for writing."""
+        assert not victims(outcome), f"{' and '.join(victims(outcome))} fell victim to a deadlock"
+
+    @invariant
     async def every_visitor_gets_a_number_of_his_own(self, outcome: Outcome) -> None:
-        """The numbers are 1, 2 and 3."""
-        numbers = sorted(str(result.value) for result in outcome.results.values())
-        assert numbers == ["1", "2", "3"], f"the numbers are {', '.join(numbers)}"
+        """The numbers are given out one after the other, each once."""
+        numbers = sorted(result.value for result in outcome.results.values() if isinstance(result.value, int))
+        assert numbers == list(range(1, len(numbers) + 1)), f"the numbers are {numbers}"
+
+
+@planted_bug(
+    of=LineForOneRow,
+    token="",
+    cause="several requests share the lock, and each waits for the others to let go before it can write",
+    fix="lock FOR UPDATE from the start",
+)
+@dataclass(frozen=True)
+class ShareToExclusive(LineForOneRow):
+    """Locks the row FOR SHARE, which others may too, and then writes it, which needs the lock alone."""
+
+    async def locked(self, session: AsyncSession) -> Counter:
+        """The counter, under a shared lock."""
+        return await session.get_one(Counter, 1, with_for_update={"read": True})
+
+
+@dataclass(frozen=True)
+class PriceJobs(Scenario):
+    """Two jobs each raise the prices of books and of films, two bulk UPDATEs, the groups in the same order."""
+
+    metadata = Shop.metadata
+
+    async def setup(self, session: AsyncSession) -> None:
+        """Two articles in each group."""
+        session.add_all(
+            Article(id=number, category="books" if number < 3 else "films", price=10) for number in range(1, 5)
+        )
+
+    async def raise_prices(self, session: AsyncSession, *categories: str) -> None:
+        """Raise the prices of these groups, in the order of their names."""
+        await self.raise_in_order(session, *sorted(categories))
+
+    async def raise_in_order(self, session: AsyncSession, *categories: str) -> None:
+        """Raise the prices of one group after the other, in one transaction."""
+        async with session.begin():
+            for category in categories:
+                dearer = update(Article).where(Article.category == category).values(price=Article.price + 1)
+                await session.execute(dearer)
+
+    @actor
+    async def nightly(self, session: AsyncSession) -> None:
+        """Raises books and films."""
+        await self.raise_prices(session, "books", "films")
+
+    @actor
+    async def manual(self, session: AsyncSession) -> None:
+        """Raises films and books."""
+        await self.raise_prices(session, "films", "books")
+
+    @invariant
+    async def nobody_is_refused(self, outcome: Outcome) -> None:
+        """Groups that are locked in one order make no cycle."""
+        assert not victims(outcome), f"{' and '.join(victims(outcome))} fell victim to a deadlock"
+
+    @invariant
+    async def every_price_is_raised_by_every_success(self, session: AsyncSession, outcome: Outcome) -> None:
+        """No price is raised by half a job."""
+        prices, expected = set(await session.scalars(select(Article.price))), 10 + len(outcome.committed)
+        assert prices == {expected}, f"the prices are {sorted(prices)}, expected {expected}"
+
+
+@planted_bug(
+    of=PriceJobs,
+    token="",
+    cause="each job locks one whole group and then waits for the group that the other one has locked",
+    fix="update the groups in the same order everywhere",
+)
+@dataclass(frozen=True)
+class PriceJobsInOppositeOrder(PriceJobs):
+    """Raises the groups in the order in which the job names them."""
+
+    async def raise_prices(self, session: AsyncSession, *categories: str) -> None:
+        """Raise the prices of these groups as they come."""
+        await self.raise_in_order(session, *categories)
