@@ -16,10 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from lab.checkers import judge
 from lab.engine import runner
-from lab.errors import LabError, ScenarioError, ServerError
+from lab.errors import LabError, ScenarioError, ServerError, UsageError
+from lab.faults import FaultKind
 from lab.outcome import ActorResult, Ending, Mask, Outcome, ResultKind
 from lab.postgres.cluster import Cluster
 from lab.postgres.database import Database
+from lab.postgres.embedded import embedded_server
 from lab.postgres.reset import Snapshot
 from lab.postgres.results import aborted_or_raised, deadlock_cycle, is_connection_loss, returned
 from lab.postgres.server import Server
@@ -47,8 +49,11 @@ SNAPSHOTS_KEPT = 200
 class Explorer:
     """Runs executions of scenarios on one server, on one event loop. Close it with `aclose`."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, may_crash: bool = False) -> None:
         self._server = server
+        self._may_crash = may_crash
+        self._own: tuple[Server, Explorer] | None = None
+        """A server for scenarios that crash it: others may be at work on `server`."""
         self._cluster: Cluster | None = None
         self._databases: dict[int, tuple[MetaData | None, Database]] = {}
         self._snapshots: dict[tuple[int, type[Scenario], str], Snapshot] = {}
@@ -69,6 +74,20 @@ class Explorer:
                 await self._cluster.close()
         self._databases.clear()
         self._cluster = None
+        if self._own is not None:
+            own_server, own_explorer = self._own
+            self._own = None
+            await own_explorer.aclose()
+            own_server.close()
+
+    def _private(self) -> Explorer:
+        """An explorer on a server of its own. Raises `UsageError` where the lab cannot crash one."""
+        if self._own is None:
+            if self._server.version is None:
+                raise UsageError("a scenario with the fault 'crash' needs the embedded server; leave the URL out")
+            server = embedded_server(self._server.version)
+            self._own = server, Explorer(server, may_crash=True)
+        return self._own[1]
 
     @contextlib.contextmanager
     def watching(self, *engines: AsyncEngine) -> Iterator[None]:
@@ -94,6 +113,8 @@ class Explorer:
         the scheduler raises.
         """
         validate(type(scenario))
+        if FaultKind.CRASH in scenario.faults and not self._may_crash:
+            return await self._private().run(scenario, scheduler, isolation=isolation, step_limit=step_limit)
         try:
             record = await self._run(scenario, scheduler, isolation, step_limit)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -113,13 +134,13 @@ class Explorer:
         levels = {each.name: isolation or each.isolation or scenario.isolation for each in declarations}
         await database.prepare(snapshot, levels, (*scenario.watch, *self._watched))
         mask = Mask(datetime.now(UTC), snapshot.text)
-        finished = await runner.run(
+        plan = runner.Plan(
             {each.name: partial(_body, database.engine, scenario, each) for each in declarations},
-            scheduler.choose,
-            database.waits,
-            step_limit=step_limit,
-            terminate=database.terminate,
+            step_limit,
+            scenario.faults,
+            scenario.faults_at_most,
         )
+        finished = await runner.run(plan, scheduler.choose, database.waits, database)
         await self._insist_on_a_server(database, finished.errors.values())
         await database.end_open_transactions()
         outcome = await _outcome(database, finished, mask)
@@ -192,7 +213,8 @@ async def _outcome(database: Database, finished: runner.Finished, mask: Mask) ->
     results: dict[str, ActorResult] = {}
     for name in finished.trace.actors:
         if name in finished.errors:
-            results[name] = aborted_or_raised(finished.errors[name], finished.sessions, mask)
+            struck = name in finished.struck
+            results[name] = aborted_or_raised(finished.errors[name], finished.sessions, mask, struck=struck)
         elif name in finished.values:
             results[name] = returned(finished.values[name], mask)
         else:

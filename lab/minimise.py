@@ -1,4 +1,4 @@
-"""Makes a failing schedule smaller: fewer preemptions, then fewer context switches, then fewer steps.
+"""Makes a failing schedule smaller: fewer faults, fewer preemptions, fewer context switches, fewer steps.
 
 Only by running: a smaller schedule counts when it really broke the same thing, same checker and same invariant. Two
 passes take turns until neither helps.
@@ -67,9 +67,9 @@ def _decisions(record: ExecutionRecord) -> tuple[int, ...]:
     return tuple(decisions)
 
 
-def _size(record: ExecutionRecord) -> tuple[int, int, int, tuple[int, ...]]:
+def _size(record: ExecutionRecord) -> tuple[int, int, int, int, tuple[int, ...]]:
     trace = record.trace
-    return trace.preemptions, trace.context_switches, len(trace), _decisions(record)
+    return trace.faults, trace.preemptions, trace.context_switches, len(trace), _decisions(record)
 
 
 def _smaller(decisions: tuple[int, ...]) -> Iterator[tuple[int, ...]]:

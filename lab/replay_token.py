@@ -33,6 +33,7 @@ from typing import Any, NoReturn
 from urllib.parse import unquote_to_bytes
 
 from lab.errors import TokenError
+from lab.faults import SERVER, Fault
 from lab.scenario import ISOLATION_LEVELS, Scenario, actors_of, parameters_of, target_of
 from lab.schedule import Schedule
 
@@ -52,6 +53,7 @@ _CODES = {level: code for code, level in _LEVELS.items()}
 _ALPHANUMERIC = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
 _IN_TARGET = _ALPHANUMERIC | set(b".-")
 _IN_NAME = _ALPHANUMERIC | set(b"/-")
+_IN_RUN = _IN_NAME | set(b"@")
 _IN_VALUE = _ALPHANUMERIC | set(b".+-/")
 _FOREIGN = re.compile(r"[^A-Za-z0-9_.:,=%+\-/@]")
 _CARRIED = "numbers, text, True, False, None, and lists and mappings of these (keys: text)"
@@ -96,6 +98,10 @@ def scenario_of(token: ReplayToken, cls: type[Scenario]) -> Scenario:
             raise _changed(cls, f"needs a parameter {_shown(name)}, which the token does not set")
     actors = [each.name for each in actors_of(cls)]
     for name in dict.fromkeys(token.schedule):
+        if (fault := _fault(name)) is not None:
+            if fault.kind not in cls.faults or fault.victim not in (*actors, SERVER):
+                raise _changed(cls, f"does not meet the fault {_shown(name)} of the token's schedule")
+            continue
         root, _, number = name.rpartition("/")
         if name not in actors and not (root in actors and number.isdecimal()):
             raise _changed(cls, f"has no actor {_shown(name)} as the token's schedule names it, only {_listed(actors)}")
@@ -105,6 +111,13 @@ def scenario_of(token: ReplayToken, cls: type[Scenario]) -> Scenario:
         raise _changed(
             cls, f"refuses the token's parameters with {type(error).__name__} {_shown(str(error))}"
         ) from error
+
+
+def _fault(name: str) -> Fault | None:
+    try:
+        return Fault.named(name)
+    except ValueError:  # an "@" in the name of something else
+        return None
 
 
 def _changed(cls: type[Scenario], what: str) -> TokenError:
@@ -181,7 +194,7 @@ def _schedule(schedule: Schedule) -> str:
             f"a schedule of {len(schedule)} steps is too long for a replay token, which holds at most {MOST_STEPS}; "
             "run the scenario with a lower step limit"
         )
-    readable = ".".join(_run(_quoted(name, _IN_NAME), count) for name, count in schedule.runs)
+    readable = ".".join(_run(_quoted(name, _IN_RUN), count) for name, count in schedule.runs)
     return readable if len(readable) <= READABLE_LENGTH else min(readable, _packed(schedule), key=len)
 
 

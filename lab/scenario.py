@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from lab.errors import ScenarioError
+from lab.faults import FaultKind
 
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
@@ -66,6 +67,8 @@ class Scenario:
       deadlocks (40P01), lock-not-available (55P03) and SQLAlchemy's `StaleDataError` always may.
     - `watch`: engines of the application itself that its actors use. For the time of an execution they
       are redirected to the lab's database.
+    - `faults`: which faults the scenario is to withstand: any of `cancel`, `kill`, `crash`; at most `faults_at_most`
+      of them strike in one execution, at points that the schedule chooses.
     - `session_options`: keyword arguments for the `AsyncSession` that the lab hands to actors.
     """
 
@@ -73,6 +76,8 @@ class Scenario:
     isolation: ClassVar[str] = "READ COMMITTED"
     allows: ClassVar[tuple[Allowed, ...]] = ()
     watch: ClassVar[tuple[AsyncEngine, ...]] = ()
+    faults: ClassVar[tuple[str, ...]] = ()
+    faults_at_most: ClassVar[int] = 1
     session_options: ClassVar[Mapping[str, Any]] = {}
 
     async def setup(self, session: AsyncSession) -> None:
@@ -280,6 +285,9 @@ def validate(cls: type[Scenario]) -> None:
             raise ScenarioError(
                 f"{target_of(cls)} asks for isolation {level!r}; known are {', '.join(ISOLATION_LEVELS)}"
             )
+    for fault in cls.faults:
+        if fault not in tuple(FaultKind):
+            raise ScenarioError(f"{target_of(cls)} names a fault {fault!r}; known are {', '.join(FaultKind)}")
     for attribute, allowed in (
         *((a.attribute, ACTOR_PARAMETERS) for a in actors),
         *((i.attribute, INVARIANT_PARAMETERS) for i in invariants_of(cls)),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 
 __all__ = ["Action", "ActionKind", "LockWait", "Result", "Step", "Trace"]
 
@@ -26,6 +27,8 @@ class ActionKind(StrEnum):
     ROLLBACK_TO = "ROLLBACK TO"
     POINT = "point"
     SLEEP = "sleep"
+    FAULT = "fault"
+    """Not a point of an actor: what the step of a fault does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,12 @@ class Trace:
         return sum(bool(step.preempted) for step in self.steps)
 
     @property
+    def faults(self) -> int:
+        """How many faults struck."""
+        return sum(step.action.kind is ActionKind.FAULT for step in self.steps)
+
+    @property
     def context_switches(self) -> int:
-        """All changes of the running actor, preemptions included."""
-        pairs = zip(self.steps, self.steps[1:], strict=False)
-        return sum(before.actor != after.actor for before, after in pairs)
+        """All changes of the running actor, preemptions included; a fault runs nobody."""
+        steps = [step for step in self.steps if step.action.kind is not ActionKind.FAULT]
+        return sum(before.actor != after.actor for before, after in pairwise(steps))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-__all__ = ["Backend", "LockWaits"]
+__all__ = ["Backend", "LockWaits", "Striker"]
 
 
 class Backend(Protocol):
@@ -45,3 +45,16 @@ class LockWaits(Protocol):
 
     async def unreported(self, pids: Sequence[int]) -> Mapping[int, tuple[int, ...]]:
         """The processes among `pids` that wait for something of which no report will come, with its holders."""
+
+
+class Striker(Protocol):
+    """Ends sessions and servers: for faults, and when an execution has to be broken off."""
+
+    async def terminate(self, pids: Sequence[int]) -> None:
+        """End these sessions on both sides, and return when their locks are free."""
+
+    async def kill(self, pid: int) -> None:
+        """End one session on the server's side, frozen or not; its client learns of it from its socket."""
+
+    async def crash(self) -> None:
+        """Crash the server and return when it is up again."""

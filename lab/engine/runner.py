@@ -18,13 +18,14 @@ from itertools import chain
 from lab.engine.control import controlled
 from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State, running_as
-from lab.engine.ports import LockWaits
+from lab.engine.ports import LockWaits, Striker
+from lab.engine.strikes import Strikes
 from lab.outcome import Ending
 from lab.record import Stall
 from lab.schedulers.base import Alternative, Choices
 from lab.trace import Step, Trace
 
-__all__ = ["Finished", "run"]
+__all__ = ["Finished", "Plan", "run"]
 
 CLOSING_SECONDS = 5.0
 """How long cancelled actors may take to end once their backends are gone; beyond it they are left behind."""
@@ -44,38 +45,37 @@ class Finished:
     deadlocks: tuple[tuple[int, str], ...] = ()
     """Each deadlock as PostgreSQL reported it: (number of the step in which its victim was refused, detail)."""
     sessions: Mapping[int, str] = field(default_factory=dict)
+    struck: frozenset[str] = frozenset()
+    """The actors that a fault hit."""
 
 
-async def run(
-    bodies: Mapping[str, Body],
-    choose: Callable[[Choices], int],
-    waits: LockWaits,
-    *,
-    step_limit: int,
-    terminate: Callable[[list[int]], Awaitable[None]],
-) -> Finished:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run: the actors' bodies, and within which limits."""
+
+    bodies: Mapping[str, Body]
+    step_limit: int
+    faults: tuple[str, ...] = ()
+    faults_at_most: int = 0
+
+
+async def run(plan: Plan, choose: Callable[[Choices], int], waits: LockWaits, striker: Striker) -> Finished:
     """Run the actors to their end under the decisions of `choose`.
 
-    `terminate` ends backends by process id when the execution has to be broken off. Raises whatever `choose`
-    raised, after the actors were led to their end.
+    Raises whatever `choose` raised, after the actors were led to their end.
     """
-    runner = _Runner(Execution(waits), choose, step_limit, terminate)
+    runner = _Runner(Execution(waits), plan, choose, striker)
     with controlled(runner.execution):
-        return await runner.run(bodies)
+        return await runner.run(plan.bodies)
 
 
 class _Runner:
-    def __init__(
-        self,
-        execution: Execution,
-        choose: Callable[[Choices], int],
-        step_limit: int,
-        terminate: Callable[[list[int]], Awaitable[None]],
-    ) -> None:
+    def __init__(self, execution: Execution, plan: Plan, choose: Callable[[Choices], int], striker: Striker) -> None:
         self.execution = execution
         self._choose = choose
-        self._step_limit = step_limit
-        self._terminate = terminate
+        self._step_limit = plan.step_limit
+        self._striker = striker
+        self._strikes = Strikes(execution, striker, plan.faults, plan.faults_at_most)
         self._steps: list[Step] = []
         self._deadlocks: list[tuple[int, str]] = []
         self._refusal: BaseException | None = None
@@ -103,6 +103,7 @@ class _Runner:
             stalls,
             tuple(self._deadlocks),
             self.execution.sessions,
+            frozenset(self._strikes.struck),
         )
 
     def _start(self, actor: Actor, body: Body) -> None:
@@ -127,16 +128,25 @@ class _Runner:
             alternatives = execution.alternatives(last)
             if not alternatives:
                 if await execution.wait_for_the_outside():
-                    await execution.rest()
                     continue
                 done = all(a.state is State.DONE for a in execution.actors.values())
                 return Ending.COMPLETED if done else Ending.STALLED
             if len(self._steps) >= self._step_limit:
                 return Ending.STEP_LIMIT
-            last = await self._step(alternatives, last)
+            alternatives += tuple(self._strikes.alternatives())
+            chosen = alternatives[self._decide(Choices(len(self._steps), alternatives, last))]
+            if chosen.is_fault:
+                await self._fault(chosen, alternatives)
+            else:
+                last = await self._step(chosen, alternatives, last)
 
-    async def _step(self, alternatives: tuple[Alternative, ...], last: str | None) -> str:
-        chosen = alternatives[self._decide(Choices(len(self._steps), alternatives, last))]
+    async def _fault(self, chosen: Alternative, alternatives: tuple[Alternative, ...]) -> None:
+        await self._strikes.strike(chosen.actor)
+        self.execution.arm()
+        await self.execution.rest()
+        self._steps.append(Step(len(self._steps) + 1, chosen.actor, _names(alternatives), chosen.action))
+
+    async def _step(self, chosen: Alternative, alternatives: tuple[Alternative, ...], last: str | None) -> str:
         actor = self.execution.actors[chosen.actor]
         actor.result, actor.wait = None, None
         actor.resume()
@@ -146,7 +156,7 @@ class _Runner:
             Step(
                 number=len(self._steps) + 1,
                 actor=actor.name,
-                alternatives=tuple(each.actor for each in alternatives),
+                alternatives=_names(alternatives),
                 action=chosen.action,
                 woken=chosen.woken,
                 result=actor.result,
@@ -177,10 +187,14 @@ class _Runner:
             if actor.backend is not None:
                 actor.backend.thaw()
         with contextlib.suppress(Exception):  # the server may be what failed; that error is on its way already
-            await self._terminate(list(self.execution.sessions))
+            await self._striker.terminate(list(self.execution.sessions))
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=CLOSING_SECONDS)
+
+
+def _names(alternatives: tuple[Alternative, ...]) -> tuple[str, ...]:
+    return tuple(each.actor for each in alternatives)
 
 
 def _stall(actor: Actor) -> Stall:

@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import Any
-
-import asyncpg
 
 from lab.errors import ServerError
 from lab.postgres.connection import ACTOR_SETTINGS, PRIVILEGED_SETTINGS
 from lab.postgres.lock_waits import PostgresLockWaits
+from lab.postgres.monitor import Monitor
 from lab.postgres.server import Server
 
 __all__ = ["Abilities", "Cluster"]
 
 PREFIX = "concurrency_lab_"
 COMMENT = "made by concurrency-lab; dropped when it ends"
-CONNECT_SECONDS = 10.0
-"""How long a server given by URL may take to answer at all."""
 
 _ABILITIES = """
 SELECT current_setting('server_version_num')::int AS version,
@@ -56,7 +52,7 @@ class Abilities:
 class Cluster:
     """An open foothold on a server. Belongs to the event loop that opened it."""
 
-    def __init__(self, server: Server, admin: asyncpg.Connection, abilities: Abilities) -> None:
+    def __init__(self, server: Server, admin: Monitor, abilities: Abilities) -> None:
         self.server = server
         self.abilities = abilities
         self._admin = admin
@@ -65,7 +61,7 @@ class Cluster:
     @classmethod
     async def open(cls, server: Server) -> Cluster:
         """Connect, learn what the role may do, and drop what a killed lab left. Raises `ServerError`."""
-        admin = await connect(server)
+        admin = await Monitor.open(server)
         try:
             abilities = await _abilities(server, admin)
             _insist_on_databases(server, abilities)
@@ -82,7 +78,7 @@ class Cluster:
             return ACTOR_SETTINGS | PRIVILEGED_SETTINGS
         return dict(ACTOR_SETTINGS)
 
-    def lock_waits(self, monitor: asyncpg.Connection) -> PostgresLockWaits:
+    def lock_waits(self, monitor: Monitor) -> PostgresLockWaits:
         """The engine's view of lock waits, asked over `monitor`."""
         return PostgresLockWaits(monitor, pushed=self.abilities.pushed, frozen=self.abilities.frozen)
 
@@ -100,6 +96,12 @@ class Cluster:
         self._databases.remove(name)
         await self._admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         await self._admin.execute("SELECT pg_advisory_unlock(hashtext($1))", name)
+
+    async def crash(self) -> None:
+        """Crash the server, and return when it is up again and the lab's foothold is restored."""
+        assert self.server.crash is not None, "only the process that started a server can crash it"
+        self.server.crash()
+        await self._admin.reopen()
 
     async def close(self) -> None:
         """Drop the lab's databases and disconnect. The embedded server goes as a whole, so nothing is dropped there."""
@@ -125,18 +127,7 @@ def _insist_on_databases(server: Server, abilities: Abilities) -> None:
         )
 
 
-async def connect(server: Server, **options: Any) -> asyncpg.Connection:
-    """A connection of the lab's own. Raises `ServerError` with one sentence."""
-    try:
-        return await asyncpg.connect(**{**server.connect, "timeout": CONNECT_SECONDS, **options})
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, ValueError) as error:
-        reason = str(error).strip().splitlines()
-        raise ServerError(
-            f"cannot connect to {server.description}: {reason[0] if reason else type(error).__name__}"
-        ) from error
-
-
-async def _abilities(server: Server, admin: asyncpg.Connection) -> Abilities:
+async def _abilities(server: Server, admin: Monitor) -> Abilities:
     row = await admin.fetchrow(_ABILITIES)
     names = [name for name in PRIVILEGED_SETTINGS if name != "client_min_messages"]
     if row["superuser"]:

@@ -78,6 +78,16 @@ class ServerProcess:
             self._frozen = False
             self._signal(signal.SIGCONT)
 
+    def end(self) -> None:
+        """End the process. A frozen one wakes up to its end, before it can use a lock that it was granted."""
+        if self._frozen:
+            self._signal(signal.SIGTERM)
+            self.thaw()
+
+    def died(self) -> None:
+        """The process is gone; its id may soon be another's."""
+        self._frozen = self._may_freeze = False
+
     def interrupt_if_frozen(self) -> None:
         """Cancel the statement of a frozen backend, so that it wakes up cancelled whatever it was granted.
 

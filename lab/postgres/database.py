@@ -14,9 +14,10 @@ from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from lab.errors import ScenarioError
-from lab.postgres.cluster import Cluster, connect
+from lab.postgres.cluster import Cluster
 from lab.postgres.connection import LabConnection
 from lab.postgres.lock_waits import PostgresLockWaits
+from lab.postgres.monitor import Monitor
 from lab.postgres.pool import HOUSE, ActorPool
 from lab.postgres.redirect import Redirected
 from lab.postgres.reset import Snapshot, Tables
@@ -32,7 +33,7 @@ _TERMINATE = "SELECT pg_terminate_backend(pid, 5000) FROM unnest($1::int[]) AS p
 class Database:
     """A database that can run executions of scenarios over one set of tables."""
 
-    def __init__(self, cluster: Cluster, name: str, monitor: asyncpg.Connection) -> None:
+    def __init__(self, cluster: Cluster, name: str, monitor: Monitor) -> None:
         self.cluster = cluster
         self.name = name
         self.waits: PostgresLockWaits = cluster.lock_waits(monitor)
@@ -56,7 +57,7 @@ class Database:
     async def create(cls, cluster: Cluster, metadata: MetaData | None) -> Database:
         """Make a database and its tables. Raises `ScenarioError` if the metadata cannot be created."""
         name = await cluster.create_database()
-        monitor = await connect(cluster.server, database=name)
+        monitor = await Monitor.open(cluster.server, database=name)
         database = cls(cluster, name, monitor)
         try:
             if metadata is not None:
@@ -98,6 +99,20 @@ class Database:
         for connection in self._connections:
             if connection.process.pid in pids:
                 connection.terminate()
+
+    async def kill(self, pid: int) -> None:
+        """End one backend; its client learns of it from its socket."""
+        for connection in self._connections:
+            if connection.process.pid == pid:
+                connection.process.end()
+        await self._monitor.fetch(_TERMINATE, [pid])
+
+    async def crash(self) -> None:
+        """Crash the server, and return when it is up again."""
+        for connection in self._connections:
+            connection.process.died()
+        await self.cluster.crash()
+        await self._monitor.reopen()
 
     async def end_open_transactions(self) -> None:
         """End sessions whose actor is done but left a transaction open; its locks would outlive the execution."""

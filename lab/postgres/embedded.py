@@ -47,6 +47,7 @@ SETTINGS = {
     "shared_buffers": "32MB",
     "unix_socket_permissions": "0700",
     "wal_level": "minimal",
+    "wal_writer_delay": "10s",  # what was committed without waiting stays unwritten until somebody else writes
 }
 SETTINGS_SINCE = {18: {"io_method": "sync"}}
 

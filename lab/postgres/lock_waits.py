@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import asyncpg
+from lab.postgres.monitor import Monitor
 
 __all__ = ["PostgresLockWaits"]
 
@@ -30,7 +30,7 @@ the answer is exact either way, so no decision depends on the figure."""
 class PostgresLockWaits:
     """The engine's `LockWaits`, on one monitoring connection."""
 
-    monitor: asyncpg.Connection
+    monitor: Monitor
     pushed: bool
     frozen: bool
 

@@ -43,9 +43,7 @@ class ActorPool(Pool):
         """Whether the connection that this actor will get first is open and at this isolation level."""
         first = min(self._idle.get(owner, ()), key=self._turn, default=None)
         return (
-            first is not None
-            and _is_open(first)
-            and first.dbapi_connection.driver_connection.isolation == level  # type: ignore[union-attr]
+            first is not None and _is_open(first) and first.dbapi_connection.driver_connection.isolation == level  # type: ignore[union-attr]
         )
 
     def _turn(self, entry: ConnectionPoolEntry) -> tuple[bool, int]:

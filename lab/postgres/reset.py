@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from lab.postgres.monitor import Monitor
+
 __all__ = ["Snapshot", "Tables"]
 
 VACUUM_EVERY = 500
@@ -58,7 +60,7 @@ class _Table:
 class Tables:
     """The tables of one database of the lab."""
 
-    def __init__(self, monitor: asyncpg.Connection, *, privileged: bool) -> None:
+    def __init__(self, monitor: Monitor, *, privileged: bool) -> None:
         self._monitor = monitor
         self._privileged = privileged
         self._tables: list[_Table] = []

@@ -6,6 +6,7 @@ between two runs of the same schedule and tells a reader nothing.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 
@@ -30,11 +31,17 @@ def returned(value: object, mask: Mask) -> ActorResult:
     return ActorResult(ResultKind.RETURNED, mask(repr(value)), value)
 
 
-def aborted_or_raised(error: BaseException, sessions: Mapping[int, str], mask: Mask) -> ActorResult:
-    """The result of an actor that ended with an error."""
+def aborted_or_raised(
+    error: BaseException, sessions: Mapping[int, str], mask: Mask, *, struck: bool = False
+) -> ActorResult:
+    """The result of an actor that ended with an error. One that a fault struck is excused for what the fault does."""
     server = _server_error(error)
     state = sqlstate_of(error)
     aborted = state in ABORT_STATES or isinstance(error, StaleDataError)
+    if struck and (isinstance(error, OSError) or is_connection_loss(error)):
+        # The words depend on whether the connection had prepared this statement before, which no schedule controls.
+        return ActorResult(ResultKind.ABORTED, "connection lost", error=error)
+    aborted |= struck and isinstance(error, asyncio.CancelledError)
     message = getattr(server, "message", None) or str(error).strip().split("\n")[0]
     name = type(server or error).__name__
     return ActorResult(

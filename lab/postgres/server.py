@@ -49,7 +49,7 @@ def external_server(url: str) -> Server:
     """A server given by URL. Raises `UsageError` for a URL that cannot be one."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter from a port that is no number
         raise UsageError(
             f"not a database URL: {url!r}; expected postgresql://user:password@host:port/database"
         ) from None

@@ -5,14 +5,20 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
+from lab.faults import Fault, FaultKind
 from lab.report.sql import step_text
-from lab.trace import Trace
+from lab.trace import ActionKind, Step, Trace
 
 __all__ = ["story"]
 
 WIDTH = 118
 NARROWEST = 24
 NUMBER = 4
+FAULTS = {
+    FaultKind.CANCEL: "{} is cancelled",
+    FaultKind.KILL: "the connection of {} is killed",
+    FaultKind.CRASH: "the {} crashes and starts again",
+}
 
 
 def story(trace: Trace, width: int = WIDTH) -> str:
@@ -24,7 +30,7 @@ def story(trace: Trace, width: int = WIDTH) -> str:
 
 
 def _columns(trace: Trace) -> list[str]:
-    seen = {step.actor for step in trace}
+    seen = {step.actor for step in trace if step.action.kind is not ActionKind.FAULT}
     named = [actor for actor in trace.actors if actor in seen]
     return named + sorted(seen - set(named))
 
@@ -33,8 +39,9 @@ def _table(trace: Trace, actors: list[str], width: int) -> Iterator[str]:
     column = (width - NUMBER) // max(len(actors), 1)
     yield f"{'#':>{NUMBER - 1}} " + "".join(f" {name:<{column - 1}}" for name in actors)
     for step in trace:
-        if step.preempted:
-            yield f"{'':>{NUMBER}} ── preemption: {step.preempted} was runnable ──"
+        yield from _banner(step)
+        if step.action.kind is ActionKind.FAULT:
+            continue
         indent = " " * (column * actors.index(step.actor) + 1)
         for index, line in enumerate(textwrap.wrap(step_text(step), column - 2, subsequent_indent="  ")):
             number = f"{step.number:>{NUMBER - 1}} " if index == 0 else " " * NUMBER
@@ -42,13 +49,22 @@ def _table(trace: Trace, actors: list[str], width: int) -> Iterator[str]:
 
 
 def _list(trace: Trace, width: int) -> Iterator[str]:
-    longest = max(len(step.actor) for step in trace)
+    longest = max(len(name) for name in _columns(trace))
     for step in trace:
-        if step.preempted:
-            yield f"{'':>{NUMBER}} ── preemption: {step.preempted} was runnable ──"
+        yield from _banner(step)
+        if step.action.kind is ActionKind.FAULT:
+            continue
         yield from textwrap.wrap(
             f"{step.number:>{NUMBER - 1}}  {step.actor:<{longest}}  {step_text(step)}",
             width,
             subsequent_indent=" " * (NUMBER + longest + 5),
             drop_whitespace=True,
         )
+
+
+def _banner(step: Step) -> Iterator[str]:
+    """A line over all columns: a preemption before the step, or a fault, which is a step of nobody."""
+    if step.preempted:
+        yield f"{'':>{NUMBER}} ── preemption: {step.preempted} was runnable ──"
+    if fault := Fault.named(step.actor):
+        yield f"{step.number:>{NUMBER - 1}}  ── fault: {FAULTS[fault.kind].format(fault.victim)} ──"

@@ -9,18 +9,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from lab.trace import Action, Trace
+from lab.trace import Action, ActionKind, Trace
 
-__all__ = ["Alternative", "Choices", "Scheduler"]
+__all__ = ["FAULT_CHANCE", "Alternative", "Choices", "Scheduler"]
+
+FAULT_CHANCE = 0.15
+"""How likely a step is to be a fault, where one can strike, for schedulers that go by chance: often enough that most
+executions hold one, seldom enough that it may come late."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """An actor that can take the next step, and what it would do."""
+    """An actor that can take the next step, and what it would do; or a fault that can strike."""
 
     actor: str
     action: Action
     woken: bool = False
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether choosing this strikes a fault instead of letting an actor go on."""
+        return self.action.kind is ActionKind.FAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +37,7 @@ class Choices:
     """What can be chosen at one decision.
 
     `alternatives` is never empty; index 0 is the actor that ran last if it is still runnable, otherwise the
-    next one after it in the order of declaration. So all zeros is a serial run.
+    next one after it in the order of declaration. So all zeros is a serial run. Faults come last.
     """
 
     step: int
@@ -37,6 +46,12 @@ class Choices:
 
     def __post_init__(self) -> None:
         assert self.alternatives, "a decision needs a runnable actor"
+        assert not self.alternatives[0].is_fault, "decision 0 lets an actor go on"
+
+    @property
+    def actors(self) -> int:
+        """How many of the alternatives are actors; the rest, behind them, are faults."""
+        return sum(not each.is_fault for each in self.alternatives)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from hypothesis.errors import StopTest
 from hypothesis.internal.conjecture.data import ConjectureData
 from hypothesis.strategies import SearchStrategy
 
-from lab.schedulers.base import Choices
+from lab.schedulers.base import FAULT_CHANCE, Choices
 from lab.trace import Trace
 
 __all__ = ["DrawnSchedule", "schedules"]
@@ -40,7 +40,7 @@ class DrawnSchedule:
         decision = 0
         if most and not self.exhausted:
             try:
-                decision = self._data.draw_integer(0, most)
+                decision = self._data.draw_integer(0, most, weights=_weights(choices))
             except StopTest:
                 self.exhausted = True
         return decision
@@ -50,6 +50,16 @@ class DrawnSchedule:
 
     def __repr__(self) -> str:
         return "<drawn; the failure message holds its token>"
+
+
+def _weights(choices: Choices) -> dict[int, float] | None:
+    """Actors alike, faults seldom; None, Hypothesis's own choice, where no fault can strike."""
+    actors, all_of_them = choices.actors, len(choices.alternatives)
+    faults = all_of_them - actors
+    if not faults:
+        return None
+    fault, actor = FAULT_CHANCE / faults, (1 - FAULT_CHANCE) / actors
+    return {index: actor if index < actors else fault for index in range(all_of_them)}
 
 
 class _Schedules(SearchStrategy[DrawnSchedule]):

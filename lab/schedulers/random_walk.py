@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 
-from lab.schedulers.base import Choices
+from lab.schedulers.base import FAULT_CHANCE, Choices
 from lab.trace import Trace
 
 __all__ = ["RandomWalk"]
@@ -27,8 +27,11 @@ class RandomWalk:
         return True
 
     def choose(self, choices: Choices) -> int:
-        """A uniform index."""
-        return self._random.randrange(len(choices.alternatives))
+        """A uniform index among the actors; now and then, where faults can strike, among those."""
+        actors, all_of_them = choices.actors, len(choices.alternatives)
+        if actors < all_of_them and self._random.random() < FAULT_CHANCE:
+            return self._random.randrange(actors, all_of_them)
+        return self._random.randrange(actors)
 
     def end(self, trace: Trace) -> None:
         """Nothing to learn."""

@@ -44,8 +44,7 @@ class Replay:
         self._step += 1
         if expected not in names:
             raise Divergence(
-                f"diverged at step {self._step}: expected {expected} to go on, "
-                f"but runnable were: {runnable}. {CAUSES}"
+                f"diverged at step {self._step}: expected {expected} to go on, but runnable were: {runnable}. {CAUSES}"
             )
         return names.index(expected)
 
