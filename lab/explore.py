@@ -34,9 +34,9 @@ from lab.scenario import (
     invariants_of,
     parameters_of,
     target_of,
-    validate,
 )
 from lab.schedulers.base import Scheduler
+from lab.validation import validate
 
 __all__ = ["STEP_LIMIT", "Explorer"]
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from types import ModuleType
 
 from lab.errors import UsageError
-from lab.scenario import Scenario, actors_of, target_of, validate
+from lab.scenario import Scenario, actors_of, target_of
+from lab.validation import validate
 
 __all__ = ["DEFAULT_PACKAGE", "discover", "instance_of", "resolve"]
 

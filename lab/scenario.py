@@ -4,7 +4,7 @@ A scenario is a frozen dataclass whose fields are its parameters. That is all Hy
 the data beside the schedule, and all a replay token needs to build the same scenario again.
 
 What an actor, an invariant or a setup wants is told by the names of its parameters, as with pytest's
-fixtures, so nobody has to take what he does not use: see `ACTOR_PARAMETERS` and its neighbours.
+fixtures, so nobody has to take what he does not use: see `ACTOR_PARAMETERS` in `lab.validation`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
-
-from lab.errors import ScenarioError
-from lab.faults import FaultKind
 
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
@@ -35,19 +32,16 @@ __all__ = [
     "invariant",
     "invariants_of",
     "kind_of",
+    "once_for_each_class",
+    "parameter_names",
     "parameters_of",
     "planted_bug",
     "planted_bug_of",
     "probe",
     "target_of",
-    "validate",
 ]
 
 ISOLATION_LEVELS = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
-FEWEST_ACTORS = 2
-ACTOR_PARAMETERS = ("session", "sessions", "connection", "engine", "name")
-INVARIANT_PARAMETERS = ("session", "connection", "outcome")
-SETUP_PARAMETERS = ("session", "connection")
 
 Allowed = type[BaseException] | str
 """What an actor may raise without breaking the scenario: an exception class or an SQLSTATE."""
@@ -210,7 +204,7 @@ def _default(field: dataclasses.Field[Any]) -> object:
     return field.default
 
 
-def _once_for_each_class(read: Callable[[type[Scenario]], Value]) -> Callable[[type[Scenario]], Value]:
+def once_for_each_class(read: Callable[[type[Scenario]], Value]) -> Callable[[type[Scenario]], Value]:
     """Keep on the class what was read from it: doing so for every execution would cost more than a statement."""
     name = f"_lab_{read.__name__}"
 
@@ -224,26 +218,26 @@ def _once_for_each_class(read: Callable[[type[Scenario]], Value]) -> Callable[[t
     return kept
 
 
-@_once_for_each_class
+@once_for_each_class
 def actors_of(cls: type[Scenario]) -> tuple[ActorDeclaration, ...]:
     """The actors in order of declaration, base classes first; an override keeps the place of the original."""
     found = []
     for attribute, mark in _marked(cls, _ACTOR).items():
-        wants = _parameters(getattr(cls, attribute))
+        wants = parameter_names(getattr(cls, attribute))
         found += [
             ActorDeclaration(name, attribute, wants, mark.isolation, mark.allows) for name in mark.names or (attribute,)
         ]
     return tuple(found)
 
 
-@_once_for_each_class
+@once_for_each_class
 def invariants_of(cls: type[Scenario]) -> tuple[InvariantDeclaration, ...]:
     """The invariants in order of declaration."""
     return tuple(
         InvariantDeclaration(
             attribute.replace("_", " "),
             attribute,
-            _parameters(getattr(cls, attribute)),
+            parameter_names(getattr(cls, attribute)),
             _location(getattr(cls, attribute)),
         )
         for attribute in _marked(cls, _INVARIANT)
@@ -262,56 +256,11 @@ def _marked(cls: type[Scenario], mark: str) -> dict[str, Any]:
     return found
 
 
-def _parameters(body: Callable[..., object]) -> tuple[str, ...]:
+def parameter_names(body: Callable[..., object]) -> tuple[str, ...]:
+    """What a method asks for, without `self`."""
     return tuple(inspect.signature(body).parameters)[1:]
 
 
 def _location(body: Callable[..., object]) -> str:
     code = inspect.unwrap(body).__code__
     return f"{code.co_filename}:{code.co_firstlineno}"
-
-
-@_once_for_each_class
-def validate(cls: type[Scenario]) -> None:
-    """Raise `ScenarioError` with one sentence if a scenario cannot be run as it is written."""
-    actors = actors_of(cls)
-    if len(actors) < FEWEST_ACTORS:
-        has = "no actor" if not actors else f"one actor ({actors[0].name})"
-        raise ScenarioError(
-            f"{target_of(cls)} has {has}: a schedule needs two or more; decorate coroutine methods with @actor"
-        )
-    for level in (cls.isolation, *(a.isolation for a in actors if a.isolation)):
-        if level not in ISOLATION_LEVELS:
-            raise ScenarioError(
-                f"{target_of(cls)} asks for isolation {level!r}; known are {', '.join(ISOLATION_LEVELS)}"
-            )
-    for fault in cls.faults:
-        if fault not in tuple(FaultKind):
-            raise ScenarioError(f"{target_of(cls)} names a fault {fault!r}; known are {', '.join(FaultKind)}")
-    for attribute, allowed in (
-        *((a.attribute, ACTOR_PARAMETERS) for a in actors),
-        *((i.attribute, INVARIANT_PARAMETERS) for i in invariants_of(cls)),
-        ("setup", SETUP_PARAMETERS),
-    ):
-        _validate_method(cls, attribute, allowed)
-    annotated = {
-        name
-        for base in cls.__mro__
-        if issubclass(base, Scenario) and base is not Scenario
-        for name, hint in vars(base).get("__annotations__", {}).items()
-        if "ClassVar" not in str(hint)
-    }
-    if missing := annotated - {f.name for f in dataclasses.fields(cls)}:
-        raise ScenarioError(
-            f"{target_of(cls)} declares {', '.join(sorted(missing))} but is not a dataclass: "
-            "add @dataclass(frozen=True) above the class"
-        )
-
-
-def _validate_method(cls: type[Scenario], attribute: str, allowed: tuple[str, ...]) -> None:
-    method = getattr(cls, attribute)
-    if not inspect.iscoroutinefunction(method):
-        raise ScenarioError(f"{target_of(cls)}.{attribute} must be `async def`")
-    for name in _parameters(method):
-        if name not in allowed:
-            raise ScenarioError(f"{target_of(cls)}.{attribute} asks for {name!r}; it can have {', '.join(allowed)}")
