@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import asyncpg
 
 from lab.engine.gate import Actor, arrive, current_actor
-from lab.trace import Action, ActionKind, LockWait, Result
+from lab.postgres.lock_names import readable, wait_of
+from lab.trace import Action, ActionKind, Result
 
 __all__ = ["ACTOR_SETTINGS", "PRIVILEGED_SETTINGS", "LabConnection", "ServerProcess"]
 
@@ -52,10 +52,6 @@ before its clean-up begins, so a cancellation that strikes in one would leave th
 
 ROWS_KEPT = 20
 """Rows of a result that a trace keeps; more would make traces of bulk reads heavy."""
-
-_STILL_WAITING = re.compile(r"still waiting for (\w+) on (.+?)(?: after [\d.]+ ms)?$")
-_TUPLE = re.compile(r'tuple (\(\d+,\d+\)) in relation "([^"]+)"')
-_RELATION = re.compile(r"relation (\d+) of database \d+")
 
 
 class ServerProcess:
@@ -112,6 +108,8 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         self.process = ServerProcess(protocol.get_server_pid(), may_freeze=False)
         self.isolation = ""
         """The default isolation level that was last set on this session, "" for that of its first moment."""
+        self.relations: Mapping[int, str] = {}
+        """Names of the tables and indexes of this database, by object id."""
         self._protocol = Wire(protocol, self)
         self._waiting_for: Actor | None = None
         self.add_log_listener(_heard)
@@ -155,6 +153,8 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
             raise
         except Exception as error:
             actor.result = Result(error=getattr(error, "sqlstate", None) or type(error).__name__)
+            if detail := getattr(error, "detail", None):
+                error.detail = readable(detail, self.relations)  # type: ignore[attr-defined]
             if isinstance(error, asyncpg.DeadlockDetectedError):
                 actor.execution.deadlocks.append(error.detail or "")
             await actor.hold()
@@ -257,19 +257,4 @@ def _heard(connection: Any, message: Any) -> None:
     actor = connection.busy_for
     if actor is None or "still waiting" not in message.message:
         return
-    actor.waits(wait_of(message.message, getattr(message, "context", None) or ""))
-
-
-def wait_of(message: str, context: str) -> LockWait:
-    """The lock mode and target that a "still waiting" message names, without ids that differ between runs."""
-    found = _STILL_WAITING.search(message)
-    if found is None:
-        return LockWait(())
-    mode, target = found[1], found[2]
-    if row := _TUPLE.search(context):
-        target = f"row {row[1]} of {row[2]}"
-    elif relation := _RELATION.search(target):
-        target = f"table #{relation[1]}"
-    elif "transaction" in target:
-        target = "transaction"
-    return LockWait((), mode, target)
+    actor.waits(wait_of(message.message, getattr(message, "context", None) or "", connection.relations))

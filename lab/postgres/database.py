@@ -49,6 +49,7 @@ class Database:
             may_freeze=cluster.server.may_freeze if cluster.abilities.frozen else _never,
             isolation=self._level,
             opened=self._connections.append,
+            relations=self.tables.relations,
         )
         self.engine = create_async_engine("postgresql+asyncpg://", poolclass=ActorPool)
         self._close.enter_context(instrumented(self.engine, self._route))

@@ -23,8 +23,11 @@ VACUUM_EVERY = 500
 """Resets between two vacuums of the catalogs, where each TRUNCATE leaves dead rows. A fixed count, so that it
 falls at the same place in every run."""
 
-_TABLES = """
-SELECT c.oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name, c.relname AS short,
+_SHORT = "CASE WHEN n.nspname = 'public' THEN c.relname ELSE n.nspname || '.' || c.relname END"
+"""A table's name for people: tables of one name in two schemas must not be taken for one."""
+
+_TABLES = f"""
+SELECT c.oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name, {_SHORT} AS short,
        array_agg(quote_ident(a.attname) ORDER BY a.attnum)
          FILTER (WHERE a.attgenerated = '') AS columns
 FROM pg_class c
@@ -34,6 +37,10 @@ WHERE c.relkind = 'r' AND c.relpersistence <> 't'
   AND n.nspname NOT IN ('pg_catalog', 'information_schema')
 GROUP BY c.oid, n.nspname, c.relname
 ORDER BY n.nspname, c.relname
+"""
+_RELATIONS = f"""
+SELECT c.oid, {_SHORT} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
 """
 _FOREIGN_KEYS = "SELECT conrelid, confrelid FROM pg_constraint WHERE contype = 'f' AND conrelid <> confrelid"
 _SEQUENCES = """
@@ -68,6 +75,8 @@ class Tables:
         self._read_back = ""
         self._empty = ""
         self._resets = 0
+        self.relations: dict[int, str] = {}
+        """Names of tables, indexes and the like by object id, for messages that name them by number."""
 
     async def learn(self) -> None:
         """Read from the catalog which tables and sequences there are. Call it after the schema was made."""
@@ -76,6 +85,7 @@ class Tables:
         order = _parents_first([row["oid"] for row in rows], parents)
         by_oid = {row["oid"]: _Table(row["name"], row["short"], row["columns"] or ()) for row in rows}
         self._tables = [by_oid[oid] for oid in order]
+        self.relations.update(map(tuple, await self._monitor.fetch(_RELATIONS)))
         self._sequences = [row["name"] for row in await self._monitor.fetch(_SEQUENCES)]
         names = ", ".join(table.name for table in self._tables)
         self._empty = f"TRUNCATE {names} RESTART IDENTITY CASCADE;" if names else ""

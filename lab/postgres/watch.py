@@ -46,6 +46,8 @@ class Route:
     """Name of a root actor (None outside an execution) -> the isolation level of its transactions."""
     opened: Callable[[LabConnection], None]
     """Told of every connection that was opened."""
+    relations: Mapping[int, str]
+    """Names of the database's tables and indexes, by object id."""
     active: Callable[[], bool] = lambda: True
     """Whether the engine goes this way now; an application's engine does only during an execution."""
 
@@ -116,6 +118,7 @@ def _open(dialect: Any, route: Route, options: dict[str, Any]) -> Any:
     connection: LabConnection = adapted.driver_connection
     pid = connection.get_server_pid()
     connection.process = ServerProcess(pid, may_freeze=route.may_freeze(pid))
+    connection.relations = route.relations
     route.opened(connection)
     return adapted
 
