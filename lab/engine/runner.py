@@ -128,6 +128,7 @@ class _Runner:
             alternatives = execution.alternatives(last)
             if not alternatives:
                 if await execution.wait_for_the_outside():
+                    await execution.rest()
                     continue
                 done = all(a.state is State.DONE for a in execution.actors.values())
                 return Ending.COMPLETED if done else Ending.STALLED
