@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lab.claims import claim
     from lab.engine.gate import point
     from lab.errors import Divergence, LabError, ScenarioError, ServerError, TokenError, UsageError, Violation
     from lab.outcome import Outcome
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "point": "lab.engine.gate",
+    "claim": "lab.claims",
     "Divergence": "lab.errors",
     "LabError": "lab.errors",
     "ScenarioError": "lab.errors",
@@ -44,6 +46,7 @@ __all__ = [
     "UsageError",
     "Violation",
     "actor",
+    "claim",
     "invariant",
     "planted_bug",
     "point",

@@ -130,6 +130,20 @@ def doctor(**options: Any) -> int:
     return _status(examine(out, err, **options))
 
 
+@cli.command()
+@click.option("--check", "task", flag_value="check", help="Fail if INVARIANTS.md is not what the scenarios say.")
+@click.option("--write", "task", flag_value="write", help="Write INVARIANTS.md.")
+@click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Processes to run with.")
+@server_options
+def invariants(task: str | None, **options: Any) -> int:
+    """Hold INVARIANTS.md against the scenarios: run every claim and every token, and compare or write."""
+    from lab.chronicle import keep_invariants  # noqa: PLC0415
+
+    if task is None:
+        raise click.UsageError("say --check or --write")
+    return _status(keep_invariants(out, err, write=task == "write", **options))
+
+
 def _status(command: Coroutine[Any, Any, str]) -> int:
     return EXIT[asyncio.run(command)]
 
