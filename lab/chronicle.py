@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lab.claims import Entry
 from lab.hunt import Verdict
 from lab.invariants import collect
 from lab.places import Place
@@ -25,7 +26,11 @@ async def keep_invariants(
     """Run every claim and every token; write the document, or compare it and say where it differs."""
     place = Place(url, int(version))
     with place.server() as server, err.status("running the claims") as status:
-        entries = await collect(server, place, discover(), workers, lambda target: status.update(target))
+        entries = await collect(server, place, discover(), workers, status.update)
+    return _keep(out, entries, write=write)
+
+
+def _keep(out: Console, entries: list[Entry], *, write: bool) -> str:
     text = document(entries)
     if write:
         FILE.write_text(text)

@@ -34,7 +34,7 @@ async def collect(
     Raises `UsageError` for a planted bug without a token or whose token does not replay it.
     """
     claims = {cls: found for cls in scenarios if (found := claim_of(cls)) is not None}
-    bugs = {cls: found for cls in scenarios if (found := planted_bug_of(cls)) is not None}
+    bugs = {cls: bug for cls in scenarios if (bug := planted_bug_of(cls)) is not None}
     levels = await _levels(server, place, claims, workers, progress)
     explorer = Explorer(server)
     entries = []
