@@ -21,9 +21,8 @@ token replays it on your machine: `lab replay TOKEN`.
 
 def document(entries: Sequence[Entry]) -> str:
     """The whole document as Markdown."""
-    return "\n".join(
-        [HEAD, *_table(entries), "", *(line for entry in enumerate(entries, 1) for line in _entry(*entry))]
-    )
+    details = (line for number, entry in enumerate(entries, 1) for line in _entry(number, entry))
+    return "\n".join([HEAD, *_table(entries), "", *details])
 
 
 def _table(entries: Sequence[Entry]) -> Iterator[str]:
