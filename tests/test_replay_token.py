@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lab.errors import TokenError
-from lab.replay_token import MOST_STEPS, ReplayToken, decode, encode, scenario_of, token_for
+from lab.replay_token import ReplayToken, decode, encode, scenario_of, token_for
 from lab.scenario import ISOLATION_LEVELS, Scenario, actor
 from lab.schedule import Schedule
+from lab.schedule_text import MOST_STEPS
 
 SAFE = re.compile(r"[A-Za-z0-9_.:,=%+\-/@]+")
 
