@@ -12,7 +12,7 @@ from sqlalchemy.orm import aliased
 from lab import Scenario, actor, invariant, planted_bug
 from scenarios.schema import Booking, House, Room
 
-__all__ = ["BookedWithoutLock", "Bookings", "LocksTheOverlapThatIsNotThere", "RoomTakenError"]
+__all__ = ["BookedWithoutLock", "Bookings", "LocksTheOverlapThatIsNotThere", "LooksByAnOlderSnapshot", "RoomTakenError"]
 
 
 class RoomTakenError(Exception):
@@ -23,7 +23,7 @@ class RoomTakenError(Exception):
 class Bookings(Scenario):
     """Two guests ask for one room, from 9 to 11 and from 10 to 12; one of them is refused.
 
-    Each locks the room's row before looking for overlapping bookings.
+    Each locks the room's row before looking for overlapping bookings. At REPEATABLE READ that would not do.
     """
 
     overlap: int = 1
@@ -87,6 +87,19 @@ class BookedWithoutLock(Bookings):
         """Look without a lock."""
         if (await session.scalars(overlapping(starts, ends))).first() is not None:
             raise RoomTakenError
+
+
+@planted_bug(
+    of=Bookings,
+    token="",
+    cause="at REPEATABLE READ the snapshot is older than the wait for the lock and does not show what came in meanwhile",
+    fix="look at READ COMMITTED, where the statement after the lock sees it, or run at SERIALIZABLE",
+)
+@dataclass(frozen=True)
+class LooksByAnOlderSnapshot(Bookings):
+    """The same code, lock included, at a higher level: the lock is in order, what is seen under it is not."""
+
+    isolation = "REPEATABLE READ"
 
 
 @planted_bug(

@@ -1,12 +1,13 @@
 """Isolation: what a transaction may see of the others, and the anomalies that each level allows.
 
 The probes are ordinary code without any lock. Their invariants break at the levels at which PostgreSQL allows the
-anomaly and hold at the others, where somebody is refused instead: run them with `--isolation`.
+anomaly and hold at the others, where somebody is refused instead: run them with `--isolation`. `allowed_at` names those levels.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -47,6 +48,7 @@ class TwoAccounts(Scenario):
     balance: int = 100
 
     metadata = Bank.metadata
+    allowed_at: ClassVar[tuple[str, ...]] = ()
 
     async def setup(self, session: AsyncSession) -> None:
         """Accounts 1 and 2."""
@@ -132,6 +134,8 @@ class ReportAtReadCommitted(ConsistentReport):
 class LostUpdateAnomaly(TwoAccounts):
     """P4: two deposits read the same balance and each writes its own sum. READ COMMITTED allows it."""
 
+    allowed_at = ("READ COMMITTED",)
+
     @actor(names=("first", "second"))
     async def depositor(self, session: AsyncSession) -> None:
         """Adds 10 to account 1 by read, modify, write."""
@@ -150,6 +154,8 @@ class LostUpdateAnomaly(TwoAccounts):
 @dataclass(frozen=True)
 class ReadSkewAnomaly(TwoAccounts):
     """G-single: a reader sees one account before a transfer and the other one after. READ COMMITTED allows it."""
+
+    allowed_at = ("READ COMMITTED",)
 
     @actor
     async def mover(self, session: AsyncSession) -> None:
@@ -178,6 +184,8 @@ class WriteSkewAnomaly(TwoAccounts):
 
     READ COMMITTED and REPEATABLE READ allow it: the requests read both rows and write different ones.
     """
+
+    allowed_at = ("READ COMMITTED", "REPEATABLE READ")
 
     async def withdraw(self, session: AsyncSession, account: int) -> str:
         """Take one and a half balances from an account, if both together hold as much."""
@@ -211,6 +219,8 @@ class WriteSkewAnomaly(TwoAccounts):
 class PhantomAnomaly(TwoAccounts):
     """PMP: a transaction asks the same question twice and finds a row more. READ COMMITTED allows it."""
 
+    allowed_at = ("READ COMMITTED",)
+
     @actor
     async def counter(self, session: AsyncSession) -> list[int]:
         """Counts the accounts that hold something, twice."""
@@ -241,6 +251,7 @@ class ReadOnlyAnomaly(Scenario):
     """
 
     metadata = Bank.metadata
+    allowed_at: ClassVar[tuple[str, ...]] = ("READ COMMITTED", "REPEATABLE READ")
 
     async def setup(self, session: AsyncSession) -> None:
         """Two empty accounts."""

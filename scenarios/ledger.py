@@ -17,7 +17,8 @@ __all__ = ["Ledger", "LocksTheLatestEntry"]
 class Ledger(Scenario):
     """Two deposits append to one ledger; the last entry's balance is the sum of all amounts.
 
-    Each locks the row of the account, which stays the same row whatever is appended.
+    Each locks the row of the account, which stays the same row whatever is appended. That needs READ COMMITTED, where
+    the statement after the wait sees the latest entry, or SERIALIZABLE, which refuses whoever does not see it.
     """
 
     opening: int = 100

@@ -60,7 +60,7 @@ class Outbox(Scenario):
 @planted_bug(
     of=Outbox,
     token="",
-    cause="ids follow the order of the INSERTs, events appear in that of the COMMITs, and the cursor has moved on by then",
+    cause="ids follow the order of the INSERTs but events appear in that of the COMMITs, when the cursor has moved on",
     fix="mark each event as delivered, instead of remembering the last id",
 )
 @dataclass(frozen=True)
