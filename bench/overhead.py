@@ -187,7 +187,7 @@ def main() -> int:
                 f"plain_ms{suffix}": round(without.median, 3),
             }
             rows.append((name, with_lab, without, f"{ratio:.2f}"))
-    columns = ("two actors on", "in the lab, ms [quartiles]", "without, ms [quartiles]", "ratio of medians")
+    columns = ("two actors on", "in the lab, ms (quartiles)", "without, ms [quartiles]", "ratio of medians")
     show(f"{options.pairs} pairs, seed {options.seed}", columns, rows, result, as_json=options.json)
     return 0
 
