@@ -125,9 +125,9 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         self.isolation = level
 
     async def forget_session_state(self) -> None:
-        """Give up advisory locks, settings, cursors and temporary tables; the isolation level stays."""
+        """Give up advisory locks, settings, cursors, sequences' values and temporary tables; the level stays."""
         again = _ISOLATE.format(self.isolation) if self.isolation else ""
-        await self.execute(f"{self.get_reset_query()} DISCARD TEMP; {again}")
+        await self.execute(f"{self.get_reset_query()} DISCARD SEQUENCES; DISCARD TEMP; {again}")
 
     def _cleanup(self) -> None:
         """asyncpg's, for a connection that was closed in whatever way. Private there, hence a contract test."""

@@ -44,7 +44,7 @@ WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
 """
 _FOREIGN_KEYS = "SELECT conrelid, confrelid FROM pg_constraint WHERE contype = 'f' AND conrelid <> confrelid"
 _SEQUENCES = """
-SELECT quote_ident(schemaname) || '.' || quote_ident(sequencename) AS name FROM pg_sequences
+SELECT quote_ident(schemaname) || '.' || quote_ident(sequencename) AS name, start_value FROM pg_sequences
 ORDER BY schemaname, sequencename
 """
 
@@ -74,6 +74,7 @@ class Tables:
         self._sequences: list[str] = []
         self._read_back = ""
         self._empty = ""
+        self._restart = ""
         self._resets = 0
         self.relations: dict[int, str] = {}
         """Names of tables, indexes and the like by object id, for messages that name them by number."""
@@ -86,9 +87,12 @@ class Tables:
         by_oid = {row["oid"]: _Table(row["name"], row["short"], row["columns"] or ()) for row in rows}
         self._tables = [by_oid[oid] for oid in order]
         self.relations.update(map(tuple, await self._monitor.fetch(_RELATIONS)))
-        self._sequences = [row["name"] for row in await self._monitor.fetch(_SEQUENCES)]
+        sequences = await self._monitor.fetch(_SEQUENCES)
+        self._sequences = [row["name"] for row in sequences]
+        restart = "".join(f"SELECT setval({_literal(name)}, {start}, false);" for name, start in sequences)
         names = ", ".join(table.name for table in self._tables)
         self._empty = f"TRUNCATE {names} RESTART IDENTITY CASCADE;" if names else ""
+        self._restart = restart
         self._read_back = " UNION ALL ".join(
             f"(SELECT {_literal(table.short)}, t::text FROM ONLY {table.name} t ORDER BY t::text)"
             for table in self._tables
@@ -96,7 +100,7 @@ class Tables:
 
     async def empty(self) -> None:
         """Truncate every table and restart every sequence."""
-        await self._monitor.execute(self._prelude() + self._empty)
+        await self._monitor.execute(self._prelude() + self._empty + self._restart)
 
     async def capture(self) -> Snapshot:
         """Read what is in the tables now, as a script that restores it."""
