@@ -29,9 +29,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from lab import Scenario, actor, invariant
 from lab.explore import Explorer
-from lab.postgres.cluster import Cluster, connect
+from lab.postgres.cluster import Cluster
 from lab.postgres.connection import ACTOR_SETTINGS
 from lab.postgres.embedded import embedded_server
+from lab.postgres.monitor import connect
 from lab.postgres.reset import Snapshot, Tables
 from lab.postgres.server import Server
 from lab.scenario import actors_of
