@@ -75,7 +75,7 @@ def overlapping(starts: int, ends: int) -> Select[Any]:
 
 @planted_bug(
     of=Bookings,
-    token="",
+    token="lab1:scenarios.booking:BookedWithoutLock::-:early.late3.early2:5wdmz:wtwvdm",
     cause="both guests look for overlapping bookings before either of them has committed one",
     fix="lock the room's row before looking",
 )
@@ -91,8 +91,8 @@ class BookedWithoutLock(Bookings):
 
 @planted_bug(
     of=Bookings,
-    token="",
-    cause="at REPEATABLE READ the snapshot is older than the wait for the lock and does not show what came in meanwhile",
+    token="lab1:scenarios.booking:LooksByAnOlderSnapshot::-:early.late.early3.late4:fg2eu:ymaw4u",
+    cause="at REPEATABLE READ the snapshot is older than the wait for the lock, so what came in meanwhile is not seen",
     fix="look at READ COMMITTED, where the statement after the lock sees it, or run at SERIALIZABLE",
 )
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class LooksByAnOlderSnapshot(Bookings):
 
 @planted_bug(
     of=Bookings,
-    token="",
+    token="lab1:scenarios.booking:LocksTheOverlapThatIsNotThere::-:early.late3.early2:5wdmz:u4hoan",
     cause="FOR UPDATE locks the rows that it finds; where there is no overlapping booking yet, it locks nothing",
     fix="lock a row that is there: the room's",
 )

@@ -86,7 +86,7 @@ class AgentDeletion(Scenario):
 
 @planted_bug(
     of=AgentDeletion,
-    token="",
+    token="lab1:scenarios.cascade:NoCascade::-:deleter2.starter2:az4yy:j5i5lh",
     cause="a plain DELETE on a table that nothing refers to by a foreign key leaves the executions where they are",
     fix="declare the foreign key with ON DELETE CASCADE",
 )
@@ -105,7 +105,7 @@ class NoCascade(AgentDeletion):
 
 @planted_bug(
     of=AgentDeletion,
-    token="",
+    token="lab1:scenarios.cascade:OrmOnlyCascade::-:deleter3.starter3.deleter2:rbd4t:3duamj",
     cause="the ORM deletes the executions that it loaded, one by one; one that starts in between is not among them",
     fix="declare the foreign key with ON DELETE CASCADE and set passive_deletes",
 )
@@ -162,7 +162,7 @@ class EpisodeDeletion(Scenario):
 
 @planted_bug(
     of=EpisodeDeletion,
-    token="",
+    token="lab1:scenarios.cascade:ForeignKeyWithoutCascade::-:deleter3.camera2.microphone2.deleter2:2rq6p:oqyjuq",
     cause="the ORM deletes the segments that it loaded; one added since then makes the foreign key refuse the deletion",
     fix="declare the foreign key with ON DELETE CASCADE and set passive_deletes",
 )

@@ -95,7 +95,7 @@ class SegmentsOfKnownEpisodes(Scenario):
 
 @planted_bug(
     of=SegmentsOfKnownEpisodes,
-    token="",
+    token="lab1:scenarios.constraints:ParentCheckedByTheApplication::-:deleter.recorder10.deleter2:vllz5:pvgw5x",
     cause="the application looks whether the episode exists, and it is deleted between that look and the INSERT",
     fix="declare the foreign key: its lock on the episode lasts until the INSERT commits",
 )
@@ -141,7 +141,7 @@ class Registration(Scenario):
 
 @planted_bug(
     of=Registration,
-    token="",
+    token="lab1:scenarios.constraints:NameCheckedByTheApplication::-:one.other3.one2:v5jom:4wljsc",
     cause="both requests find the name free before either of them has committed its INSERT",
     fix="declare the column unique, and tell the user when the constraint objects",
 )
@@ -181,7 +181,7 @@ class FirstLogin(Scenario):
 
 @planted_bug(
     of=FirstLogin,
-    token="",
+    token="lab1:scenarios.constraints:GetThenCreate::-:tab1-1.tab2-3.tab1-2:lztzc:azojbh",
     cause="both tabs find no member and insert one; the slower tab ends with the unique constraint's error",
     fix="INSERT ... ON CONFLICT DO NOTHING, then SELECT",
 )
@@ -246,7 +246,7 @@ class WithdrawalUnderACheck(Scenario):
 
 @planted_bug(
     of=WithdrawalUnderACheck,
-    token="",
+    token="lab1:scenarios.constraints:WithdrawalCheckedByTheApplication::-:ann.ben3.ann2:27s7y:g4kkm5",
     cause="both withdrawals pass the check on the same balance before either of them subtracts",
     fix="declare CHECK (balance >= 0), or lock the row before the check",
 )
@@ -303,7 +303,7 @@ class StatusIsKnown(Scenario):
 
 @planted_bug(
     of=StatusIsKnown,
-    token="",
+    token="lab1:scenarios.constraints:StatusIsAnyText::-:worker2.partner2:cqffg:r3qgh5",
     cause="the column is plain text, so it takes any word, and the last writer's word stays",
     fix="make the column an enumeration of the database",
 )
@@ -355,7 +355,7 @@ class TicketHandover(Scenario):
 
 @planted_bug(
     of=TicketHandover,
-    token="",
+    token="lab1:scenarios.constraints:OwnerMayBeNull::-:ann.ben2.ann2:5oj33:zuqp7r",
     cause="the last member goes off duty between the check and the UPDATE, whose subquery then finds nobody",
     fix="declare the column NOT NULL",
 )

@@ -55,7 +55,7 @@ class CouponLimit(Scenario):
 
 @planted_bug(
     of=CouponLimit,
-    token="",
+    token="lab1:scenarios.coupon:CountsThenRedeems::-:ann3.ben4.cleo4.ann:m5qwf:r4wcym",
     cause="each request counts the redemptions that are committed, and none counts those that are on their way",
     fix="count in the coupon's row by a conditional UPDATE, or lock that row before counting",
 )

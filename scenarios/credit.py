@@ -67,7 +67,7 @@ class CreditLimit(Scenario):
 
 @planted_bug(
     of=CreditLimit,
-    token="",
+    token="lab1:scenarios.credit:LimitCheckedInPython::-:phone.laptop4.phone3:4zyqj:ks7sqe",
     cause="both orders read the same sum of used credit, find room for themselves and write back the same new sum",
     fix="check and add in one UPDATE, or lock the credit line before reading it",
 )

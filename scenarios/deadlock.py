@@ -138,7 +138,7 @@ class RetriedRing(RingOfThree):
 
 @planted_bug(
     of=RetriedRing,
-    token="",
+    token="lab1:scenarios.deadlock:RetryOfTheLastStatement::-:ann.cleo2.ben2.ann3.cleo2.ben2.ann2:vtw6n:o2e354",
     cause="a deadlock rolls the whole transaction back, but only the statement that failed runs again",
     fix="run the whole transaction again",
 )
@@ -163,7 +163,7 @@ class RetryOfTheLastStatement(RetriedRing):
 
 @planted_bug(
     of=RingOfTwo,
-    token="",
+    token="lab1:scenarios.deadlock:SwallowedDeadlock::-:ann.ben2.ann2.ben2:3o4c4:f5xd76",
     cause="the handler takes the deadlock for a duplicate, rolls back and reports success, but nothing is written",
     fix="run the whole transaction again, or let the error reach the caller",
 )
@@ -222,7 +222,7 @@ class OrderedLocks(Scenario):
 
 @planted_bug(
     of=OrderedLocks,
-    token="",
+    token="lab1:scenarios.deadlock:CoreUpdatesInOppositeOrder::-:alice.bob2.alice2.bob2:o6b3q:eawroy",
     cause="each request updates the rows in the order in which its articles came in",
     fix="sort the ids before the first UPDATE",
 )
@@ -239,7 +239,7 @@ class CoreUpdatesInOppositeOrder(OrderedLocks):
 
 @planted_bug(
     of=OrderedLocks,
-    token="",
+    token="lab1:scenarios.deadlock:OrmUpdatesInOppositeOrder::-:alice.bob3.alice3.bob3:zzstz:qh2c7s",
     cause="one flush would sort its UPDATEs by primary key, but a flush after each article keeps the request's order",
     fix="load all rows FOR UPDATE in the order of their ids before the first change",
 )
@@ -258,7 +258,7 @@ class OrmUpdatesInOppositeOrder(OrderedLocks):
 
 @planted_bug(
     of=OrderedLocks,
-    token="",
+    token="lab1:scenarios.deadlock:AdvisoryLocksInOppositeOrder::-:alice.bob2.alice2.bob4:ytyyc:tcybah",
     cause="advisory locks are real locks: two requests that take them in opposite order wait for each other",
     fix="take advisory locks in the order of their keys",
 )
@@ -311,7 +311,7 @@ class LineForOneRow(Scenario):
 
 @planted_bug(
     of=LineForOneRow,
-    token="",
+    token="lab1:scenarios.deadlock:ShareToExclusive::-:first3.second.third2.second2.third2:6tjwh:xp5tni",
     cause="several requests share the lock, and each waits for the others to let go before it can write",
     fix="lock FOR UPDATE from the start",
 )
@@ -371,7 +371,7 @@ class PriceJobs(Scenario):
 
 @planted_bug(
     of=PriceJobs,
-    token="",
+    token="lab1:scenarios.deadlock:PriceJobsInOppositeOrder::-:nightly.manual2.nightly2.manual2:gbhm7:xbk5rg",
     cause="each job locks one whole group and then waits for the group that the other one has locked",
     fix="update the groups in the same order everywhere",
 )

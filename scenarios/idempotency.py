@@ -50,7 +50,7 @@ class PaymentSentTwice(Scenario):
 
 @planted_bug(
     of=PaymentSentTwice,
-    token="",
+    token="lab1:scenarios.idempotency:KeySelectedThenInserted::-:request.repetition3.request2:nro24:fees6h",
     cause="both requests look for a charge with the key before either of them has committed one",
     fix="let a unique key decide: INSERT ... ON CONFLICT DO NOTHING before charging",
 )

@@ -75,7 +75,7 @@ class InterestJob(Scenario):
 
 @planted_bug(
     of=InterestJob,
-    token="",
+    token="lab1:scenarios.interest:InterestOnAStaleBalance::-:job.payer7.job2:mrunv:thecwc",
     cause="the job writes a balance that it computed from an earlier read, over a payment that came in between",
     fix="let the UPDATE compute: balance = balance + interest",
 )

@@ -1,7 +1,8 @@
 """Isolation: what a transaction may see of the others, and the anomalies that each level allows.
 
 The probes are ordinary code without any lock. Their invariants break at the levels at which PostgreSQL allows the
-anomaly and hold at the others, where somebody is refused instead: run them with `--isolation`. `allowed_at` names those levels.
+anomaly, which `allowed_at` names, and hold at the others, where somebody is refused instead: run them with
+`--isolation`.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ class ConsistentReport(TwoAccounts):
 
 @planted_bug(
     of=ConsistentReport,
-    token="",
+    token="lab1:scenarios.isolation:ReportAtReadCommitted::-:report.mover3.report2:uziaw:gessro",
     cause="at READ COMMITTED each statement sees a moment of its own, and money moved between the two",
     fix="read at REPEATABLE READ, or read both balances in one statement",
 )

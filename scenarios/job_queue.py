@@ -83,7 +83,7 @@ class JobQueue(Scenario):
 
 @planted_bug(
     of=JobQueue,
-    token="",
+    token="lab1:scenarios.job_queue:TakesJobsWithoutLock::-:worker1-5.worker2-6.fickle2.worker1-5:htkry:srhcak",
     cause="a plain SELECT shows the same pending job to two workers",
     fix="SELECT ... FOR UPDATE SKIP LOCKED",
 )
@@ -98,7 +98,7 @@ class TakesJobsWithoutLock(JobQueue):
 
 @planted_bug(
     of=JobQueue,
-    token="",
+    token="lab1:scenarios.job_queue:LockEndsBeforeTheWork::-:worker1-7.worker2-7.fickle2.worker1-5:idrvp:tm46hr",
     cause="the lock that claims the job ends with the first transaction, before the job is marked as done",
     fix="do the work in the transaction that holds the lock",
 )
@@ -119,7 +119,7 @@ class LockEndsBeforeTheWork(JobQueue):
 
 @planted_bug(
     of=JobQueue,
-    token="",
+    token="lab1:scenarios.job_queue:MarkedDoneBeforeTheWork::-:fickle3.worker1-7.worker2-2:cgbkt:advyaq",
     cause="the job is committed as done before its work begins, so a crash in between loses it",
     fix="mark the job in the transaction that does its work",
 )

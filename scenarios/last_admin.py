@@ -95,7 +95,7 @@ class LastAdminAtSerializable(LastAdmin):
 
 @planted_bug(
     of=LastAdmin,
-    token="",
+    token="lab1:scenarios.last_admin:CountsAdminsWithoutLock::-:ann.ben3.ann2:27s7y:xjcosx",
     cause="both requests count two admins and remove different rows: a write skew",
     fix="lock the rows that are counted, or run at SERIALIZABLE and retry",
 )
@@ -110,7 +110,7 @@ class CountsAdminsWithoutLock(LastAdmin):
 
 @planted_bug(
     of=LastAdmin,
-    token="",
+    token="lab1:scenarios.last_admin:LocksOnlyTheAdminToRemove::-:ann3.ben4.ann:sl7k3:zadmvp",
     cause="each request locks the row that it changes, but the other rows of the count can still change",
     fix="lock all the rows that are counted",
 )

@@ -52,7 +52,7 @@ class Ledger(Scenario):
 
 @planted_bug(
     of=Ledger,
-    token="",
+    token="lab1:scenarios.ledger:LocksTheLatestEntry::-:ann.ben.ann2.ben3:zthzu:vch3pv",
     cause="whoever waits for the lock on the latest entry gets that entry, though a later one exists by then",
     fix="lock a row that stays, such as the account's, and then look for the latest entry",
 )

@@ -77,7 +77,7 @@ class DocumentEdits(Scenario):
 
 @planted_bug(
     of=DocumentEdits,
-    token="",
+    token="lab1:scenarios.optimistic:OnlyOlderVersionsConflict::-:a.b5.c5.a4:olkrd:wsh22c",
     cause="the comparison asks for < where it means !=, so an older version, 3 against 5, passes for good",
     fix="refuse every version that is not the stored one",
 )
@@ -95,7 +95,7 @@ class OnlyOlderVersionsConflict(DocumentEdits):
 
 @planted_bug(
     of=DocumentEdits,
-    token="",
+    token="lab1:scenarios.optimistic:NoVersionCheck::-:a5.b3.c5.b2:vvo4t:5ibdip",
     cause="nothing compares versions, so the last one to save overwrites whatever came in since he loaded",
     fix="give the table a version column, send it to the editor and compare it when he saves",
 )
@@ -123,7 +123,7 @@ class NoVersionCheck(DocumentEdits):
 
 @planted_bug(
     of=DocumentEdits,
-    token="",
+    token="lab1:scenarios.optimistic:BlindUpdateAfterTheComparison::-:a3.b5.c5.a2:773ag:ct7hzd",
     cause="the version is compared in Python and the UPDATE that follows does not mention it, so both editors pass",
     fix="put the version into the UPDATE's WHERE and check the row count, which version_id_col does",
 )

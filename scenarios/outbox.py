@@ -59,7 +59,7 @@ class Outbox(Scenario):
 
 @planted_bug(
     of=Outbox,
-    token="",
+    token="lab1:scenarios.outbox:CursorOverIds::-:sale.refund2.consumer4.sale:fgpix:5h7ld4",
     cause="ids follow the order of the INSERTs but events appear in that of the COMMITs, when the cursor has moved on",
     fix="mark each event as delivered, instead of remembering the last id",
 )

@@ -75,7 +75,7 @@ class Overdraft(Scenario):
 
 @planted_bug(
     of=Overdraft,
-    token="",
+    token="lab1:scenarios.overdraft:CreditKeptAfterRefusal::-:payer3.depositor2:jdhur:ebvk7g",
     cause="the refusal is caught inside the transaction, which then commits the credit without its debit",
     fix="let the error leave the transaction's block, so that it rolls back",
 )

@@ -72,7 +72,7 @@ class Withdrawals(Scenario):
 
 @planted_bug(
     of=Withdrawals,
-    token="",
+    token="lab1:scenarios.pessimistic:LocksTheWrongRow::-:ann2.ben4.ann2:wffgg:frww2f",
     cause="the lock is on the card's own row, so two cards of one account do not meet",
     fix="lock the row that is read and written: the account's",
 )
@@ -91,7 +91,7 @@ class LocksTheWrongRow(Withdrawals):
 
 @planted_bug(
     of=Withdrawals,
-    token="",
+    token="lab1:scenarios.pessimistic:ReadsBeforeItLocks::-:ann.ben4.ann3:2pmzk:t2p46q",
     cause="the balance was read before the lock was taken, so it may have changed while the request waited for it",
     fix="read the balance by the statement that locks the row, or after it",
 )
@@ -111,7 +111,7 @@ class ReadsBeforeItLocks(Withdrawals):
 
 @planted_bug(
     of=Withdrawals,
-    token="",
+    token="lab1:scenarios.pessimistic:LockEndsBeforeTheWrite::-:ann2.ben4.ann2:wffgg:onvmgi",
     cause="the transaction with FOR UPDATE ends before the one that writes begins, and its lock ends with it",
     fix="lock, read and write in one transaction",
 )
@@ -131,7 +131,7 @@ class LockEndsBeforeTheWrite(Withdrawals):
 
 @planted_bug(
     of=Withdrawals,
-    token="",
+    token="lab1:scenarios.pessimistic:StaleInstanceFromTheIdentityMap::-:ann.ben4.ann3:2pmzk:77nbd2",
     cause="the session has the account in its identity map, so the locking SELECT hands back the stale instance",
     fix="add populate_existing to the SELECT ... FOR UPDATE, or load the account with the lock at once",
 )

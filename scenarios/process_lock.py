@@ -51,7 +51,7 @@ class LockHeldUntilTheCommit(Scenario):
 
 @planted_bug(
     of=LockHeldUntilTheCommit,
-    token="",
+    token="lab1:scenarios.process_lock:LockReleasedBeforeTheCommit::-:first.second3.first2:32ppl:ns6rur",
     cause="the lock covers reading and computing, but the new value is only written and committed after its release",
     fix="hold the lock until the transaction has committed",
 )

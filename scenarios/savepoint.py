@@ -61,7 +61,7 @@ class Import(Scenario):
 
 @planted_bug(
     of=Import,
-    token="",
+    token="lab1:scenarios.savepoint:CountedBeforeItIsKept::-:north5.south8.north3:stvzd:gfkidz",
     cause="an article is counted inside its savepoint, and stays counted when the savepoint is rolled back",
     fix="count it after the savepoint was released",
 )

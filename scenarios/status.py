@@ -65,7 +65,7 @@ class TaskEnd(Scenario):
 
 @planted_bug(
     of=TaskEnd,
-    token="",
+    token="lab1:scenarios.status:StatusCheckedInPython::-:worker.owner3.worker2:djdgf:vxcveh",
     cause="both requests load the running task, find that they may end it, and overwrite each other's status",
     fix="put the expected status into the UPDATE's WHERE and check the row count",
 )

@@ -86,7 +86,7 @@ def refuse_overdraft(account: Account, amount: int) -> None:
 
 @planted_bug(
     of=Transfer,
-    token="",
+    token="lab1:scenarios.transfer:LostUpdate::-:alice.bob4.auditor2.alice3:g2mae:qqqrnj",
     cause="both transfers read the balances without a lock, and the later UPDATE writes a sum made from stale ones",
     fix="read the rows with SELECT ... FOR UPDATE, in the order of their ids",
 )
@@ -106,7 +106,7 @@ class LostUpdate(Transfer):
 
 @planted_bug(
     of=Transfer,
-    token="",
+    token="lab1:scenarios.transfer:TwoTransactions::-:alice6.bob5.auditor2.bob:j32td:yz4vpt",
     cause="the debit commits before the credit begins, so for a moment the money is nowhere",
     fix="put both legs into one transaction",
 )
