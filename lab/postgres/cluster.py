@@ -1,14 +1,19 @@
 """The lab's foothold on one server: what its role may do there, and the databases that the lab made.
 
-The lab never writes to a database that it did not create. Its databases carry a name that says so and a comment;
-as long as a lab lives, its session holds an advisory lock for each of them. So a later lab can tell what one that
-was killed left behind, and drops it; a database that merely has a similar name is never touched.
+The lab never writes to a database that it did not create. Its databases carry a comment that says so, and a name that
+says which lab made them; as long as that lab lives, it has a session whose application_name is the first part of that
+name. So a later lab can tell what one that was killed left behind, and drops it. (An advisory lock would not do: it
+does not reach from one database to another.) A database that merely has a similar name is never touched.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import secrets
 from dataclasses import dataclass
+
+import asyncpg
 
 from lab.errors import ServerError
 from lab.postgres.connection import ACTOR_SETTINGS, PRIVILEGED_SETTINGS
@@ -30,8 +35,11 @@ FROM pg_roles WHERE rolname = current_user
 _MAY_SET = "SELECT bool_and(has_parameter_privilege(current_user, name, 'SET')) FROM unnest($1::text[]) AS name"
 _PARAMETERS_CAN_BE_GRANTED = 150000
 _LEFT_BEHIND = """
-SELECT datname FROM pg_database
-WHERE starts_with(datname, $1) AND shobj_description(oid, 'pg_database') = $2
+SELECT d.datname FROM pg_database d
+WHERE starts_with(d.datname, $1) AND shobj_description(d.oid, 'pg_database') = $2
+  AND pg_has_role(d.datdba, 'USAGE')
+  AND NOT EXISTS (SELECT FROM pg_stat_activity s
+                  WHERE starts_with(s.application_name, $1) AND starts_with(d.datname, s.application_name || '_'))
 """
 
 
@@ -52,20 +60,25 @@ class Abilities:
 class Cluster:
     """An open foothold on a server. Belongs to the event loop that opened it."""
 
-    def __init__(self, server: Server, admin: Monitor, abilities: Abilities) -> None:
+    def __init__(self, server: Server, name: str, admin: Monitor, abilities: Abilities) -> None:
         self.server = server
+        self.name = name
+        """What the names of this lab's databases begin with; its session here is called so, too."""
         self.abilities = abilities
         self._admin = admin
         self._databases: list[str] = []
+        self._numbers = itertools.count(1)
 
     @classmethod
     async def open(cls, server: Server) -> Cluster:
         """Connect, learn what the role may do, and drop what a killed lab left. Raises `ServerError`."""
-        admin = await Monitor.open(server)
+        name = PREFIX + secrets.token_hex(6)
+        settings = {**server.connect.get("server_settings", {}), "application_name": name}
+        admin = await Monitor.open(server, server_settings=settings)
         try:
             abilities = await _abilities(server, admin)
             _insist_on_databases(server, abilities)
-            cluster = cls(server, admin, abilities)
+            cluster = cls(server, name, admin, abilities)
             await cluster._drop_left_behind()
         except BaseException:
             admin.terminate()
@@ -84,8 +97,7 @@ class Cluster:
 
     async def create_database(self) -> str:
         """Make a new, empty database and return its name."""
-        name = PREFIX + secrets.token_hex(6)
-        await self._admin.execute("SELECT pg_advisory_lock(hashtext($1))", name)
+        name = f"{self.name}_{next(self._numbers)}"
         await self._admin.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
         await self._admin.execute(f"COMMENT ON DATABASE {name} IS '{COMMENT}'")
         self._databases.append(name)
@@ -95,7 +107,6 @@ class Cluster:
         """Drop a database that this lab made, whoever is still connected to it."""
         self._databases.remove(name)
         await self._admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        await self._admin.execute("SELECT pg_advisory_unlock(hashtext($1))", name)
 
     async def crash(self) -> None:
         """Crash the server, and return when it is up again and the lab's foothold is restored."""
@@ -114,9 +125,9 @@ class Cluster:
         if self.server.folder is not None:
             return
         for (name,) in await self._admin.fetch(_LEFT_BEHIND, PREFIX, COMMENT):
-            if await self._admin.fetchval("SELECT pg_try_advisory_lock(hashtext($1))", name):
+            # another lab that starts now may be dropping it, too
+            with contextlib.suppress(asyncpg.ObjectInUseError, asyncpg.InternalServerError):
                 await self._admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-                await self._admin.execute("SELECT pg_advisory_unlock(hashtext($1))", name)
 
 
 def _insist_on_databases(server: Server, abilities: Abilities) -> None:

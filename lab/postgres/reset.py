@@ -42,6 +42,11 @@ _RELATIONS = f"""
 SELECT c.oid, {_SHORT} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
 """
+_WITH_TRIGGERS = """
+SELECT DISTINCT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
+FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE NOT t.tgisinternal ORDER BY 1
+"""
 _FOREIGN_KEYS = "SELECT conrelid, confrelid FROM pg_constraint WHERE contype = 'f' AND conrelid <> confrelid"
 _SEQUENCES = """
 SELECT quote_ident(schemaname) || '.' || quote_ident(sequencename) AS name, start_value FROM pg_sequences
@@ -75,6 +80,8 @@ class Tables:
         self._read_back = ""
         self._empty = ""
         self._restart = ""
+        self._triggers_off = self._triggers_on = ""
+        """For a role that may not turn all triggers off: statements for those that are no foreign keys'."""
         self._resets = 0
         self.relations: dict[int, str] = {}
         """Names of tables, indexes and the like by object id, for messages that name them by number."""
@@ -90,6 +97,9 @@ class Tables:
         sequences = await self._monitor.fetch(_SEQUENCES)
         self._sequences = [row["name"] for row in sequences]
         restart = "".join(f"SELECT setval({_literal(name)}, {start}, false);" for name, start in sequences)
+        with_triggers = await self._monitor.fetch(_WITH_TRIGGERS)
+        self._triggers_off = "".join(f"ALTER TABLE {name} DISABLE TRIGGER USER;" for (name,) in with_triggers)
+        self._triggers_on = "".join(f"ALTER TABLE {name} ENABLE TRIGGER USER;" for (name,) in with_triggers)
         names = ", ".join(table.name for table in self._tables)
         self._empty = f"TRUNCATE {names} RESTART IDENTITY CASCADE;" if names else ""
         self._restart = restart
@@ -100,7 +110,7 @@ class Tables:
 
     async def empty(self) -> None:
         """Truncate every table and restart every sequence."""
-        await self._monitor.execute(self._prelude() + self._empty + self._restart)
+        await self._monitor.execute(self._prelude() + self._empty + self._restart + self._postlude())
 
     async def capture(self) -> Snapshot:
         """Read what is in the tables now, as a script that restores it."""
@@ -118,6 +128,7 @@ class Tables:
         for name in self._sequences:
             last, called = await self._monitor.fetchrow(f"SELECT last_value, is_called FROM {name}")
             script.append(f"SELECT setval({_literal(name)}, {last}, {str(called).lower()});")
+        script.append(self._postlude())
         return Snapshot("\n".join(script), "\n".join(texts))
 
     async def restore(self, snapshot: Snapshot) -> None:
@@ -136,7 +147,10 @@ class Tables:
         return {name: tuple(rows) for name, rows in found.items()}
 
     def _prelude(self) -> str:
-        return "SET session_replication_role = replica;" if self._privileged else ""
+        return "SET session_replication_role = replica;" if self._privileged else self._triggers_off
+
+    def _postlude(self) -> str:
+        return "" if self._privileged else self._triggers_on
 
 
 def _parents_first(oids: Sequence[int], references: Sequence[asyncpg.Record]) -> list[int]:

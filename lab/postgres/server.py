@@ -55,11 +55,29 @@ def external_server(url: str) -> Server:
         ) from None
     if parsed.get_backend_name() != "postgresql":
         raise UsageError(f"the lab needs PostgreSQL, and this URL names {parsed.get_backend_name()}")
+    try:
+        connect = _asyncpg_arguments(parsed)
+    except ValueError:
+        raise UsageError(f"not a database URL: its port is no number in {parsed.query!r}") from None
     return Server(
         description=parsed.set(query={}).render_as_string(hide_password=True),
-        connect=_asyncpg_arguments(parsed),
+        connect=connect,
         may_freeze=lambda pid: False,
     )
+
+
+_SYNONYMS = {
+    "host": "host",
+    "port": "port",
+    "user": "user",
+    "password": "password",
+    "dbname": "database",
+    "database": "database",
+    "ssl": "ssl",
+    "sslmode": "ssl",
+}
+"""What asyncpg calls the parameters that a URL may carry after its question mark."""
+_OF_SQLALCHEMY = {"prepared_statement_cache_size", "prepared_statement_name_func"}
 
 
 def _asyncpg_arguments(url: URL) -> dict[str, Any]:
@@ -70,8 +88,14 @@ def _asyncpg_arguments(url: URL) -> dict[str, Any]:
         "password": url.password,
         "database": url.database or "postgres",
     }
+    settings: dict[str, Any] = {}
     for name, value in url.query.items():
-        named[name] = int(str(value)) if name == "port" else value
-    if not named["host"]:
-        named["host"] = "localhost"
+        if name in _SYNONYMS:
+            named[_SYNONYMS[name]] = value
+        elif name not in _OF_SQLALCHEMY:
+            settings[name] = value  # as libpq and asyncpg take what they do not know
+    if named["port"] is not None:
+        named["port"] = int(str(named["port"]))
+    named["host"] = named["host"] or "localhost"
+    named["server_settings"] = settings or None
     return {name: value for name, value in named.items() if value is not None}

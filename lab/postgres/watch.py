@@ -98,7 +98,11 @@ def _connector(route: Route) -> Callable[..., Any]:
             return None
         own = {"prepared_statement_cache_size", "prepared_statement_name_func", "statement_cache_size"}
         kept = {name: value for name, value in options.items() if name in own}
-        kept["server_settings"] = {**(options.get("server_settings") or {}), **route.settings}
+        kept["server_settings"] = {
+            **(options.get("server_settings") or {}),
+            **route.connect.get("server_settings", {}),
+            **route.settings,
+        }
         actor = current_actor()
         if actor is None:
             return _open(dialect, route, kept)
@@ -114,7 +118,7 @@ def _connector(route: Route) -> Callable[..., Any]:
 
 
 def _open(dialect: Any, route: Route, options: dict[str, Any]) -> Any:
-    adapted = dialect.loaded_dbapi.connect(connection_class=LabConnection, **options, **route.connect)
+    adapted = dialect.loaded_dbapi.connect(connection_class=LabConnection, **{**route.connect, **options})
     connection: LabConnection = adapted.driver_connection
     pid = connection.get_server_pid()
     connection.process = ServerProcess(pid, may_freeze=route.may_freeze(pid))
