@@ -14,7 +14,7 @@ depend on the load of the machine.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from lab.engine.gate import Actor, State, set_by_an_actor
 from lab.engine.ports import Backend, LockWaits
 from lab.errors import UncontrolledError
 from lab.schedulers.base import Alternative
-from lab.trace import LockWait
+from lab.trace import ActionKind, LockWait
 
 __all__ = ["Execution"]
 
@@ -31,6 +31,10 @@ OUTSIDE_SECONDS = 10.0
 that is a guess about the world, so it is long and its end is an error, never a verdict."""
 
 ANOTHER_SESSION = "another session"
+
+
+def _leave_it() -> bool:
+    return False
 
 
 class Execution:
@@ -47,6 +51,8 @@ class Execution:
         """Name of a root actor -> the session that it used last."""
         self.deadlocks: list[str] = []
         """PostgreSQL's detail of each deadlock that it reported in the step under way."""
+        self.decide: Callable[[], bool] = _leave_it
+        """The runner's way to make a decision without a pass of the event loop; False leaves it to the runner."""
         self._leaving: list[int] = []
         """Backends whose connection was closed; until they are gone they may hold locks."""
         self._loop: Any = asyncio.get_running_loop()
@@ -85,14 +91,29 @@ class Execution:
         self._sockets |= {number}
 
     def settled(self, actor: Actor) -> None:
-        """An actor came to rest; if it was the last one, wake the runner."""
+        """An actor came to rest; if it was the last one, decide at once where that is simple, or wake the runner."""
         if self._any(State.RUNNING):
             return
         if self._any(State.STALLED) or self._something_is_ready():
             self.arm()  # what is still to run may release or cancel somebody: let the loop run dry first
-        else:
-            self.armed = False
+            return
+        self.armed = False
+        if not (self._needs_no_question(actor) and self.decide()):
             self._ring()
+
+    def _needs_no_question(self, actor: Actor) -> bool:
+        """Whether all that a decision rests on is known here: the runner listens, and nobody's lock is in doubt.
+
+        Only before an operation on a connection. An actor that passes from point to point, or sleeps, must go through
+        the event loop each time, or nothing else would ever run.
+        """
+        return (
+            self._bell is not None
+            and not self._bell.done()
+            and not self._leaving
+            and actor.action.kind not in (ActionKind.POINT, ActionKind.SLEEP)
+            and not self._any(State.WAITING)
+        )
 
     def arm(self) -> None:
         """Look, as soon as the loop runs dry, who cannot move by himself."""

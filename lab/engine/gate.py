@@ -114,16 +114,24 @@ class Actor:
 
     async def park(self, action: Action) -> None:
         """Stay here until chosen."""
+        if (gate := self.parks(action)) is not None:
+            await self.stay(gate)
+
+    def parks(self, action: Action) -> asyncio.Future[Any] | None:
+        """Come to rest before `action`; what to `stay` at until chosen, or None if chosen at once."""
         execution = self.execution
         if execution.closing:
-            return
-        self.action, self.gate_value = action, None
-        gate = self.gate = asyncio.get_running_loop().create_future()
+            return None
+        self.action, self.gate_value, self.gate = action, None, None
         self.state = State.PARKED
         execution.settled(self)
-        await self._stay(gate)
+        if self.state is State.RUNNING:
+            return None
+        self.gate = asyncio.get_running_loop().create_future()
+        return self.gate
 
-    async def _stay(self, gate: asyncio.Future[Any]) -> None:
+    async def stay(self, gate: asyncio.Future[Any]) -> None:
+        """Wait for the decision that lets it go on."""
         try:
             await gate
         except asyncio.CancelledError:
@@ -181,7 +189,7 @@ class Actor:
         self.state = State.GRANTED
         self.held = False
         self.execution.settled(self)
-        await self._stay(gate)
+        await self.stay(gate)
         self.backend = None
 
     def waits(self, wait: LockWait) -> None:

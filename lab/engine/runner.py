@@ -76,7 +76,12 @@ class _Runner:
         self._step_limit = plan.step_limit
         self._striker = striker
         self._strikes = Strikes(execution, striker, plan.faults, plan.faults_at_most)
+        self._faults = plan.faults
         self._steps: list[Step] = []
+        self._last: str | None = None
+        """The actor of the last step."""
+        self._under_way: tuple[Alternative, tuple[Alternative, ...]] | None = None
+        """The step that was begun and has not come to rest: what was chosen, among what."""
         self._deadlocks: list[tuple[int, str]] = []
         self._refusal: BaseException | None = None
         self._values: dict[str, object] = {}
@@ -122,10 +127,13 @@ class _Runner:
             actor.lives_in(asyncio.Task(coroutine, loop=asyncio.get_running_loop(), name=actor.name))
 
     async def _steps_until_the_end(self) -> Ending:
-        execution, last = self.execution, None
+        execution = self.execution
+        if not self._faults:
+            execution.decide = self._decide_at_once
         await execution.rest()
         while True:
-            alternatives = execution.alternatives(last)
+            self._end_step()
+            alternatives = execution.alternatives(self._last)
             if not alternatives:
                 if await execution.wait_for_the_outside():
                     await execution.rest()
@@ -135,11 +143,24 @@ class _Runner:
             if len(self._steps) >= self._step_limit:
                 return Ending.STEP_LIMIT
             alternatives += tuple(self._strikes.alternatives())
-            chosen = alternatives[self._decide(Choices(len(self._steps), alternatives, last))]
+            chosen = self._choice(alternatives)
             if chosen.is_fault:
                 await self._fault(chosen, alternatives)
             else:
-                last = await self._step(chosen, alternatives, last)
+                self._begin_step(chosen, alternatives)
+                await execution.rest()
+
+    def _decide_at_once(self) -> bool:
+        """One turn of the loop above, made in the code of the actor that came to rest last. It raises nothing.
+
+        It spares most decisions three passes of the event loop. What is not simple is left to the loop above.
+        """
+        self._end_step()
+        alternatives = self.execution.alternatives(self._last)
+        if not alternatives or len(self._steps) >= self._step_limit:
+            return False
+        self._begin_step(self._choice(alternatives), alternatives)
+        return True
 
     async def _fault(self, chosen: Alternative, alternatives: tuple[Alternative, ...]) -> None:
         await self._strikes.strike(chosen.actor)
@@ -147,12 +168,19 @@ class _Runner:
         await self.execution.rest()
         self._steps.append(Step(len(self._steps) + 1, chosen.actor, _names(alternatives), chosen.action))
 
-    async def _step(self, chosen: Alternative, alternatives: tuple[Alternative, ...], last: str | None) -> str:
+    def _begin_step(self, chosen: Alternative, alternatives: tuple[Alternative, ...]) -> None:
         actor = self.execution.actors[chosen.actor]
         actor.result, actor.wait = None, None
+        self._under_way = chosen, alternatives
         actor.resume()
         self.execution.arm()
-        await self.execution.rest()
+
+    def _end_step(self) -> None:
+        """At rest: write down the step that led here, if one did."""
+        if self._under_way is None:
+            return
+        (chosen, alternatives), self._under_way = self._under_way, None
+        actor, last = self.execution.actors[chosen.actor], self._last
         self._steps.append(
             Step(
                 number=len(self._steps) + 1,
@@ -165,18 +193,17 @@ class _Runner:
                 preempted=last if last and last != actor.name and last == alternatives[0].actor else "",
             )
         )
+        self._last = actor.name
         self._deadlocks += [(len(self._steps), detail) for detail in self.execution.deadlocks]
         self.execution.deadlocks.clear()
-        return actor.name
 
-    def _decide(self, choices: Choices) -> int:
-        if self._refusal is not None:
-            return 0
-        try:
-            return self._choose(choices)
-        except BaseException as refusal:  # noqa: BLE001 - raised again once the actors have ended
-            self._refusal = refusal
-            return 0
+    def _choice(self, alternatives: tuple[Alternative, ...]) -> Alternative:
+        if self._refusal is None:
+            try:
+                return alternatives[self._choose(Choices(len(self._steps), alternatives, self._last))]
+            except BaseException as refusal:  # noqa: BLE001 - raised again once the actors have ended
+                self._refusal = refusal
+        return alternatives[0]
 
     async def _close(self) -> None:
         """End what has not ended: free the locks first, then cancel."""

@@ -16,7 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import await_only
 
-from lab.engine.gate import arrive, current_actor
+from lab.engine.gate import current_actor
 from lab.errors import ScenarioError
 from lab.postgres.connection import LabConnection, ServerProcess
 from lab.trace import Action, ActionKind
@@ -73,13 +73,15 @@ def _before_statement(route: Route) -> Callable[..., None]:
     def before_statement(
         connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
     ) -> None:
-        if current_actor() is None or not route.active():
+        actor = current_actor()
+        if actor is None or not route.active():
             return
         if found := _SAVEPOINT.match(statement):
             action = Action(_SAVEPOINT_KINDS[found[1].upper()], found[2])
         else:
             action = Action(ActionKind.STATEMENT, statement, _texts(parameters, executemany))
-        await_only(arrive(action))
+        if (gate := actor.parks(action)) is not None:
+            await_only(actor.stay(gate))
 
     return before_statement
 
