@@ -7,7 +7,6 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 import asyncpg
 from sqlalchemy import MetaData
@@ -36,6 +35,7 @@ from lab.scenario import (
     target_of,
 )
 from lab.schedulers.base import Scheduler
+from lab.trace import Step, Trace
 from lab.validation import validate
 
 __all__ = ["STEP_LIMIT", "Explorer"]
@@ -226,17 +226,23 @@ async def _outcome(database: Database, finished: runner.Finished, mask: Mask) ->
     return Outcome(ending, results, rows, tuple(sorted(mask.found)))
 
 
-def _masked(trace: Any, mask: Mask) -> Any:
+def _masked(trace: Trace, mask: Mask) -> Trace:
     """The trace without what no schedule controls, in bound values and results."""
-    steps = []
-    for step in trace.steps:
-        action, result = step.action, step.result
-        if action.parameters:
-            action = dataclasses.replace(action, parameters=tuple(_masked_value(p, mask) for p in action.parameters))
-        if result is not None and result.rows:
-            result = dataclasses.replace(result, rows=tuple(tuple(map(mask, row)) for row in result.rows))
-        steps.append(dataclasses.replace(step, action=action, result=result))
-    return dataclasses.replace(trace, steps=tuple(steps))
+    return dataclasses.replace(trace, steps=tuple(_masked_step(step, mask) for step in trace.steps))
+
+
+def _masked_step(step: Step, mask: Mask) -> Step:
+    action, result = step.action, step.result
+    parameters = tuple(_masked_value(p, mask) for p in action.parameters)
+    if parameters != action.parameters:
+        action = dataclasses.replace(action, parameters=parameters)
+    if result is not None and result.rows:
+        rows = tuple(tuple(map(mask, row)) for row in result.rows)
+        if rows != result.rows:
+            result = dataclasses.replace(result, rows=rows)
+    if action is step.action and result is step.result:
+        return step
+    return dataclasses.replace(step, action=action, result=result)
 
 
 def _masked_value(value: object, mask: Mask) -> object:
