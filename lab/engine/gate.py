@@ -176,12 +176,17 @@ class Actor:
             self.running_again()
             self.execution.arm()
 
+    @property
+    def is_taken_for_waiting(self) -> bool:
+        """Whether the engine believes that its statement waits, or has just been granted its lock."""
+        return self.held or self.state is not State.RUNNING
+
     async def hold(self) -> None:
         """Keep an answer back that came while the engine takes this actor for waiting.
 
         Happens on a server whose backends cannot be frozen, and when a waiting backend is killed.
         """
-        if (self.state is State.RUNNING and not self.held) or self.execution.closing:
+        if not self.is_taken_for_waiting or self.execution.closing:
             self.held = False
             return
         gate = self.gate = asyncio.get_running_loop().create_future()

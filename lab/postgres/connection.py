@@ -161,18 +161,23 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
             raise
         finally:
             self._waiting_for = outer
-        await actor.hold()
+        if actor.is_taken_for_waiting:
+            await actor.hold()
         return answer
 
 
 class Wire:
     """Stands before an asyncpg protocol and reports each operation of an actor on it."""
 
-    __slots__ = ("_connection", "_protocol")
+    __slots__ = ("_connection", "_protocol", "get_settings", "is_connected", "is_in_transaction")
 
     def __init__(self, protocol: Any, connection: LabConnection) -> None:
         self._protocol = protocol
         self._connection = connection
+        # asyncpg asks these several times a statement; all else goes through `__getattr__`.
+        self.get_settings = protocol.get_settings
+        self.is_connected = protocol.is_connected
+        self.is_in_transaction = protocol.is_in_transaction
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._protocol, name)
