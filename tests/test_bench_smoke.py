@@ -1,0 +1,40 @@
+"""The benches run, and print the figures that scripts rely on. How large the figures are is no matter of tests."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).parent.parent / "bench"
+
+
+def bench(name: str, *options: str) -> dict[str, object]:
+    done = subprocess.run(
+        [sys.executable, BENCH / name, *options, "--json"], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_overhead_bench_compares_both_workloads_with_and_without_the_lab():
+    figures = bench("overhead.py", "--pairs", "3")
+    for suffix in ("", "_contended"):
+        with_lab, without, ratio = (figures[key + suffix] for key in ("lab_ms", "plain_ms", "ratio"))
+        assert ratio == pytest.approx(with_lab / without, rel=0.01)
+
+
+def test_the_replay_bench_counts_every_execution_and_no_replay_of_frozen_waiters_diverges():
+    figures = bench("replay.py", "--executions", "25", "--unfrozen", "4", "--workers", "2", "--busy-loops", "1")
+    assert (figures["executions"], figures["executions_unfrozen"]) == (25, 4)
+    assert figures["diverged"] == 0
+    assert figures["diverged_unfrozen"] in range(figures["replays_unfrozen"] + 1)
+    assert sum(workload["frozen"]["executions"] for workload in figures["workloads"].values()) == 25
+    assert all("lock wait" in workload["frozen"]["schedules_with"] for workload in figures["workloads"].values())
+
+
+def test_the_start_bench_tells_a_first_start_from_a_cached_one():
+    figures = bench("start.py", "--starts", "2")
+    assert 0 < figures["cached_seconds"] < figures["first_seconds"]
+    assert figures["close_seconds"] > 0
