@@ -71,11 +71,12 @@ def shared_server(rendezvous: Path, version: int = DEFAULT_VERSION) -> Server:
     with Path(rendezvous, "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         place = Path(rendezvous, "server.json")
-        with contextlib.suppress(OSError):  # no server yet, or its keeper is gone
+        # No server yet, its keeper is gone, or a process was killed while it wrote.
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             found = json.loads(place.read_text())
             folder = Path(found["folder"])
             held = os.open(folder / "alive", os.O_WRONLY | os.O_NONBLOCK)
-            running = _Running(None, held, found["pid"])
+            running = _Running(None, held, found["pid"], folder)
             close = contextlib.ExitStack()
             close.callback(running.leave)
             return _server(found["version"], folder, running, close)
@@ -96,7 +97,6 @@ def _started(install: Install, version: int, folder: Path) -> Server:
     # Both ends for now: opening does not wait for the keeper, and the keeper sees no end before we hold ours.
     both = os.open(pipe, os.O_RDWR)
     try:
-        account.run(["cp", "-R", f"{install.template}/.", data], cwd=folder)
         options = {
             **SETTINGS,
             **SETTINGS_SINCE.get(version, {}),
@@ -109,10 +109,11 @@ def _started(install: Install, version: int, folder: Path) -> Server:
             folder=str(folder),
             pipe=str(pipe),
             data=str(data),
+            template=str(install.template),
             user=account.user,
             group=account.group,
         )
-        running = _Running(keeping, os.open(pipe, os.O_WRONLY))
+        running = _Running(keeping, os.open(pipe, os.O_WRONLY), folder=folder)
     finally:
         os.close(both)
     close = contextlib.ExitStack()
@@ -128,8 +129,13 @@ def _started(install: Install, version: int, folder: Path) -> Server:
 class _Running:
     """A server that runs, seen from the process that started its keeper."""
 
-    def __init__(self, keeping: subprocess.Popen[str] | None, pipe: int | None, pid: int = 0) -> None:
+    def __init__(
+        self, keeping: subprocess.Popen[str] | None, pipe: int | None, pid: int = 0, folder: Path | None = None
+    ) -> None:
         self.pid = pid
+        self._users = None if folder is None else (folder / "users").open("a")
+        if self._users is not None:
+            fcntl.flock(self._users, fcntl.LOCK_SH)
         self._keeping = keeping
         self._pipe = pipe
 
@@ -149,13 +155,27 @@ class _Running:
         self.become_ready()
 
     def leave(self) -> None:
-        """Let go, and wait until server and folder are gone; not for long, should others still use it."""
+        """Let go and, as the last one, wait until server and folder are gone."""
+        last = self._is_last()
         if self._pipe is not None:
             os.close(self._pipe)
         if self._keeping is not None and self._keeping.stdout is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._keeping.wait(LEAVING_SECONDS)
             self._keeping.stdout.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._keeping.wait(LEAVING_SECONDS if last else 0)
+            if self._keeping.returncode is None:
+                self._keeping.returncode = 0  # it serves others and outlives us; Popen would warn of that
+
+    def _is_last(self) -> bool:
+        """Whether no other process uses the server. Each holds a shared lock on one file as long as it does."""
+        if self._users is None:
+            return True
+        with self._users:
+            try:
+                fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
 
     def holds(self, backend: int) -> bool:
         """Whether a process is a backend of this server."""

@@ -6,9 +6,9 @@ removes the folder. It runs alone, from the standard library only, in a session 
 SIGKILL to the lab's process group reaches it.
 
 Called with one argument, a JSON object: `command` (the server's command line), `folder` (removed at the end), `pipe`,
-`data`, and `user` and `group` (ids to run the server under, or null). It prints one line: `ready PID` or
-`failed REASON`. Each `crash` that is written to the pipe stops the server as a crash does, without a checkpoint, starts
-it again on the same data, and prints such a line again.
+`data`, `template` (what `data` begins as), and `user` and `group` (ids to run the server under, or null). It prints
+one line: `ready PID` or `failed REASON`. Each `crash` that is written to the pipe stops the server as a crash does,
+without a checkpoint, starts it again on the same data, and prints such a line again.
 """
 
 import ctypes
@@ -27,26 +27,43 @@ CRASH = b"crash\n"
 STOP_SECONDS = 10.0
 """How long an immediate shutdown may take; it takes milliseconds unless a process is stuck in the kernel."""
 PR_SET_PDEATHSIG = 1
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
 def main(order: dict[str, Any]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     pipe = os.open(order["pipe"], os.O_RDONLY)
+    copy(order)
     log = open(os.path.join(order["folder"], "server.log"), "w")
     server = ready(order, log)
-    while commands := os.read(pipe, 4096):
-        for _ in range(commands.count(CRASH)):
-            stop(server, order["data"])
-            server = ready(order, log)
+    while True:
+        while commands := os.read(pipe, 4096):
+            for _ in range(commands.count(CRASH)):
+                stop(server, order["data"])
+                server = ready(order, log)
+        if abandoned(pipe, order["pipe"]):
+            break
     stop(server, order["data"])
     shutil.rmtree(order["folder"], ignore_errors=True)
+
+
+def abandoned(pipe: int, path: str) -> bool:
+    """Whether nobody came in the moment between the end of the pipe and now, when its name is taken away."""
+    pathlib.Path(path).unlink(missing_ok=True)  # who comes from now on starts a server of his own
+    os.set_blocking(pipe, False)
+    try:
+        return not os.read(pipe, 4096)
+    except BlockingIOError:
+        return False
+    finally:
+        os.set_blocking(pipe, True)
 
 
 def ready(order: dict[str, Any], log: IO[str]) -> subprocess.Popen[str]:
     """Start the server and say when it is ready, or why it does not come up."""
     server = start(order)
-    lines = []
+    lines: list[str] = []
     assert server.stderr is not None
     for line in server.stderr:
         log.write(line)
@@ -61,6 +78,21 @@ def ready(order: dict[str, Any], log: IO[str]) -> subprocess.Popen[str]:
     return server
 
 
+def copy(order: dict[str, Any]) -> None:
+    """Copy the template's data. It is done here, so that a lab killed meanwhile leaves nothing behind either."""
+    subprocess.run(
+        ["cp", "-R", f"{order['template']}/.", order["data"]],
+        user=order["user"],
+        group=order["group"],
+        extra_groups=None if order["user"] is None else [],
+        cwd=order["folder"],
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # a copy that failed shows in the server's own words
+
+
 def start(order: dict[str, Any]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         order["command"],
@@ -68,7 +100,7 @@ def start(order: dict[str, Any]) -> subprocess.Popen[str]:
         group=order["group"],
         extra_groups=None if order["user"] is None else [],
         cwd=order["folder"],
-        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
+        env=ENVIRONMENT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -88,7 +120,10 @@ def end_with_parent() -> None:
 
 
 def say(line: str) -> None:
-    print(line, flush=True)
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        pass  # the lab was killed meanwhile; the pipe will say so
 
 
 def drain(stream: IO[str], log: IO[str]) -> None:

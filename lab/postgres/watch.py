@@ -136,7 +136,7 @@ def _isolate(route: Route) -> Callable[..., None]:
         actor = current_actor()
         level = route.isolation(actor.root.name if actor else None)
         connection = dbapi_connection.driver_connection
-        if not isinstance(connection, LabConnection):
+        if not issubclass(type(connection), LabConnection):  # asyncpg takes any of its kind for an instance
             raise ScenarioError(
                 "the watched engine makes its connections by itself (creator or async_creator), so the lab cannot "
                 "lead them to its own database; make the engine from a URL"
