@@ -92,7 +92,7 @@ async def _hunt_in_parts(
     waiting: dict[int, HuntResult] = {}
     added = 0
     try:
-        async with contextlib.aclosing(Workers(place.of(server), workers).perform(_parts(job, workers))) as done:
+        async with contextlib.aclosing(Workers(place.of(server), workers).perform(_parts(job, workers, total))) as done:
             async for index, result in done:
                 waiting[index] = _unwrapped(result, total)
                 # Parts are added in order, so that the first violation is the same one for any number of workers.
@@ -112,8 +112,8 @@ async def _hunt_in_parts(
     return total
 
 
-def _parts(job: Job, workers: int) -> Iterator[Job]:
-    """The parts of a hunt, made as the workers ask for them: each is told how much of the time is left."""
+def _parts(job: Job, workers: int, total: HuntResult) -> Iterator[Job]:
+    """The parts of a hunt, made as the workers ask for them: each is told what is known and how much time is left."""
     size = max(1, min(LONGEST_PART, job.executions // (4 * workers)))
     last = job.first + job.executions
     started = time.monotonic()
@@ -121,7 +121,10 @@ def _parts(job: Job, workers: int) -> Iterator[Job]:
         left = None if job.seconds is None else job.seconds - (time.monotonic() - started)
         if left is not None and left <= 0:
             return
-        yield replace(job, first=first, executions=min(size, last - first), total=job.executions, seconds=left)
+        known = tuple(failure.key for failure in total.failures)
+        yield replace(
+            job, first=first, executions=min(size, last - first), total=job.executions, known=known, seconds=left
+        )
 
 
 def _unwrapped(done: JobResult, found: HuntResult | None = None) -> HuntResult:

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -134,7 +134,7 @@ class Hunt:
     """The search of one scenario. Stops at the first violation unless `keep_going`.
 
     For a hunt that is one part of a larger one, `first` is the number of its first execution and `total` how many
-    executions the whole may have.
+    executions the whole may have; `known` are the keys of violations that earlier parts have reported.
     """
 
     scenario: Scenario
@@ -143,6 +143,7 @@ class Hunt:
     executions: int = 200
     first: int = 0
     total: int = 0
+    known: Sequence[Sequence[str]] = ()
     seconds: float | None = None
     seed: int = 0
     isolation: str | None = None
@@ -169,7 +170,7 @@ class Hunt:
 
     async def _search(self, explorer: Explorer, result: HuntResult, started: float) -> None:
         scheduler = make_scheduler(self.scheduler, self.seed)
-        known: set[tuple[str, str]] = set()
+        known = {(checker, broken) for checker, broken in self.known}
         for number in range(self.first, self.first + self.executions):
             if self.seconds is not None and time.monotonic() - started >= self.seconds:
                 return

@@ -6,6 +6,8 @@ controller hands them a folder in which the first worker that needs the server l
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import os
 import shutil
 import tempfile
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from lab.postgres.server import Server
     from lab.testing import Lab
 
-__all__ = ["lab", "lab_server"]
+__all__ = ["lab", "lab_backend", "lab_server"]
 
 _RENDEZVOUS = pytest.StashKey[str]()
 
@@ -70,6 +72,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             _without_default_deadline(test)
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A synchronous test cannot await a check: it would pass without having checked anything."""
+    test = getattr(item, "obj", None)
+    inner = getattr(getattr(test, "hypothesis", None), "inner_test", test)
+    if inspect.isfunction(inner) or inspect.ismethod(inner):
+        asks = "lab" in inspect.signature(inner).parameters
+        if asks and not inspect.iscoroutinefunction(inner):
+            pytest.fail(f"{item.name} asks for `lab` and must be `async def`, to await what it checks", pytrace=False)
+
+
 def _without_default_deadline(test: Any) -> None:
     from hypothesis import settings  # noqa: PLC0415
 
@@ -86,18 +98,33 @@ def lab_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     from lab.postgres.server import external_server  # noqa: PLC0415
 
     config = request.config
-    if url := config.getoption("--lab-url"):
-        server = external_server(url)
-    elif rendezvous := getattr(config, "workerinput", {}).get("lab_rendezvous"):
-        server = shared_server(Path(rendezvous))
-    else:
-        server = embedded_server()
+    with _in_one_sentence():
+        if url := config.getoption("--lab-url"):
+            server = external_server(url)
+        elif rendezvous := getattr(config, "workerinput", {}).get("lab_rendezvous"):
+            server = shared_server(Path(rendezvous))
+        else:
+            server = embedded_server()
     with server:
         yield server
 
 
 @pytest.fixture(scope="module")
-async def lab(lab_server: Server, anyio_backend: Any, pytestconfig: pytest.Config) -> AsyncIterator[Lab]:
+def lab_backend(anyio_backend: Any) -> None:
+    """Refuse another backend than asyncio: asyncpg has no other. Not in `lab`, which would run on that backend."""
+    name = anyio_backend if isinstance(anyio_backend, str) else anyio_backend[0]
+    if name != "asyncio":
+        pytest.fail(
+            f"the lab runs on asyncio, not on {name}: let the fixture anyio_backend return 'asyncio' for tests that "
+            "use the lab",
+            pytrace=False,
+        )
+
+
+@pytest.fixture(scope="module")
+async def lab(
+    lab_backend: None, lab_server: Server, anyio_backend: Any, pytestconfig: pytest.Config
+) -> AsyncIterator[Lab]:
     """Checks scenarios: `await lab.check(scenario, schedule)`.
 
     It is asynchronous and lives as long as its module, so that anyio keeps one event loop, and with it the lab's
@@ -108,15 +135,32 @@ async def lab(lab_server: Server, anyio_backend: Any, pytestconfig: pytest.Confi
 
     isolation, replay = _options(pytestconfig)
     explorer = Explorer(lab_server)
+    with _in_one_sentence():
+        await explorer.open()
     try:
         yield Lab(explorer, isolation=isolation, replay=replay)
     finally:
         await explorer.aclose()
 
 
+@contextlib.contextmanager
+def _in_one_sentence() -> Iterator[None]:
+    """What the lab says of a wrong use or a failing server, without the code that found it."""
+    from lab.errors import LabError  # noqa: PLC0415
+
+    try:
+        yield
+    except LabError as error:
+        raise pytest.fail.Exception(f"lab: {error}", pytrace=False) from None
+
+
 def _options(config: pytest.Config) -> tuple[str | None, Any]:
     """The isolation level and the decoded token. Raises `UsageError`."""
     isolation, text = config.getoption("--lab-isolation"), config.getoption("--lab-replay")
+    if url := config.getoption("--lab-url"):
+        from lab.postgres.server import external_server  # noqa: PLC0415
+
+        external_server(url)
     if isolation is None and text is None:
         return None, None
     from lab.errors import UsageError  # noqa: PLC0415

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lab.errors import UsageError, Violation
 from lab.explore import Explorer
+from lab.hunt import Hunt, confirm
+from lab.minimise import minimise
 from lab.outcome import Ending
 from lab.record import ExecutionRecord, Failure
 from lab.replay_token import ReplayToken, encode, scenario_of, token_for
@@ -21,14 +23,17 @@ from lab.schedulers.replay import Replay
 __all__ = ["Lab"]
 
 
-@dataclass(repr=False)
 class Lab:
-    """Checks scenarios in tests. Made by the pytest plugin; `explorer` belongs to the test's event loop."""
+    """Checks scenarios in tests. Made by the pytest plugin; `explorer` belongs to the test's event loop.
 
-    explorer: Explorer
-    isolation: str | None = None
-    replay: ReplayToken | None = None
-    _found: dict[tuple[str, str], ExecutionRecord] = field(default_factory=dict)
+    No dataclass: Hypothesis shows those with all their fields beside each failing example.
+    """
+
+    def __init__(self, explorer: Explorer, *, isolation: str | None = None, replay: ReplayToken | None = None) -> None:
+        self.explorer = explorer
+        self.isolation = isolation
+        self.replay = replay
+        self._found: dict[tuple[str, str], ExecutionRecord] = {}
 
     def __repr__(self) -> str:
         return "lab"
@@ -50,7 +55,7 @@ class Lab:
             level = self.replay.isolation or level
         record = await self._run(scenario, schedule or make_scheduler("serial", 0), 0, level)
         if record.failed and not getattr(schedule, "exhausted", False):
-            raise Violation(self._report(record, level))
+            raise Violation(await self._report(record, level, minimised=getattr(schedule, "final", False)))
         return record
 
     async def hunt(
@@ -66,8 +71,6 @@ class Lab:
 
         Raises `Violation` with the minimised report at the first violation.
         """
-        from lab.hunt import Hunt  # noqa: PLC0415 - a test that only checks does not need it
-
         level = self.isolation or isolation
         hunt = Hunt(scenario, target_of(scenario), scheduler, executions, seed=seed, isolation=level)
         result = await hunt.run(self.explorer)
@@ -90,11 +93,13 @@ class Lab:
             raise UsageError(f"{target_of(scenario)} did not end within the step limit; is there an endless loop?")
         return record
 
-    def _report(self, record: ExecutionRecord, level: str | None) -> str:
+    async def _report(self, record: ExecutionRecord, level: str | None, *, minimised: bool) -> str:
         """The failure message. `found` is the first failing execution of this scenario, before Hypothesis shrank it."""
         key = target_of(record.scenario), record.findings[0].name
         found = self._found.setdefault(key, record)
-        token = encode(token_for(record.scenario, record.schedule, level or ""))
-        return failure_report(
-            Failure(record, token, found), replay_hint="pytest … --lab-replay=TOKEN   or   lab replay"
-        )
+        if minimised:
+            record = (await minimise(record, partial(self.explorer.run, record.scenario, isolation=level))).record
+        failure = Failure(record, encode(token_for(record.scenario, record.schedule, level or "")), found)
+        if minimised:
+            failure = await confirm(self.explorer, failure, level)
+        return failure_report(failure, replay_hint="pytest … --lab-replay=TOKEN   or   lab replay")

@@ -13,7 +13,7 @@ import json
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class Job:
     executions: int
     first: int = 0
     total: int = 0
+    known: Sequence[Sequence[str]] = ()
     seconds: float | None = None
     seed: int = 0
     isolation: str | None = None

@@ -66,6 +66,7 @@ class Cluster:
         """What the names of this lab's databases begin with; its session here is called so, too."""
         self.abilities = abilities
         self._admin = admin
+        self._monitors = [admin]
         self._databases: list[str] = []
         self._numbers = itertools.count(1)
 
@@ -95,6 +96,17 @@ class Cluster:
         """The engine's view of lock waits, asked over `monitor`."""
         return PostgresLockWaits(monitor, pushed=self.abilities.pushed, frozen=self.abilities.frozen)
 
+    async def monitor(self, database: str) -> Monitor:
+        """A connection of the lab's own to one of its databases, open until `dismiss`. Raises `ServerError`."""
+        monitor = await Monitor.open(self.server, database=database)
+        self._monitors.append(monitor)
+        return monitor
+
+    def dismiss(self, monitor: Monitor) -> None:
+        """Close a connection that `monitor` opened."""
+        self._monitors.remove(monitor)
+        monitor.terminate()
+
     async def create_database(self) -> str:
         """Make a new, empty database and return its name."""
         name = f"{self.name}_{next(self._numbers)}"
@@ -109,10 +121,11 @@ class Cluster:
         await self._admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     async def crash(self) -> None:
-        """Crash the server, and return when it is up again and the lab's foothold is restored."""
+        """Crash the server, and return when it is up again and every connection of the lab's own is restored."""
         assert self.server.crash is not None, "only the process that started a server can crash it"
         self.server.crash()
-        await self._admin.reopen()
+        for monitor in self._monitors:
+            await monitor.reopen()
 
     async def close(self) -> None:
         """Drop the lab's databases and disconnect. The embedded server goes as a whole, so nothing is dropped there."""

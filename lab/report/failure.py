@@ -71,13 +71,12 @@ def _setting(record: ExecutionRecord) -> str:
 
 def _where_found(failure: Failure) -> Iterator[str]:
     record = failure.record
-    if not failure.replays and not failure.execution:
-        yield f"{record.isolation} · {_shrunk(failure)}"
-        return
     if failure.execution:
         of = f" of {failure.executions}" if failure.executions else ""
         yield f"execution {failure.execution}{of} · {failure.scheduler} · {record.isolation}"
-    yield f"{_shrunk(failure)} · replayed {failure.identical}/{failure.replays} identical"
+    setting = "" if failure.execution else f"{record.isolation} · "
+    sure = f" · replayed {failure.identical}/{failure.replays} identical" if failure.replays else ""
+    yield f"{setting}{_shrunk(failure)}{sure}"
     if failure.divergence:
         yield f"not every replay was identical: {failure.divergence}"
     if record.outcome.uncontrolled:

@@ -3,7 +3,8 @@
 A decision is one drawn integer, 0 meaning "the actor that ran last goes on". Hypothesis shrinks towards
 zeros, hence towards a serial run: what remains are the switches that the failure needs. Decisions are drawn
 while the execution runs, since only then is it known how many alternatives there are; a decision without
-an alternative draws nothing.
+an alternative draws nothing. Of two equally long lists Hypothesis takes the one with the later switch, even if it has
+more of them; so whoever reports the last example (`final`) still minimises its schedule.
 
 Hypothesis ends an example that draws too much by raising `StopTest`. That is no ordinary exception, and anyio's test
 runner takes it for the end of everything. So it is kept here: the actors go on serially to their end, the example
@@ -12,6 +13,7 @@ then returns as if nothing had happened, and Hypothesis, which knows the state o
 
 from __future__ import annotations
 
+from hypothesis.control import current_build_context
 from hypothesis.errors import StopTest
 from hypothesis.internal.conjecture.data import ConjectureData
 from hypothesis.strategies import SearchStrategy
@@ -25,8 +27,10 @@ __all__ = ["DrawnSchedule", "schedules"]
 class DrawnSchedule:
     """A scheduler whose decisions are drawn from a Hypothesis test case. Serves one execution."""
 
-    def __init__(self, data: ConjectureData) -> None:
+    def __init__(self, data: ConjectureData, *, final: bool = False) -> None:
         self._data = data
+        self.final = final
+        """Hypothesis is done with shrinking, and what this execution shows is what the user will see."""
         self.exhausted = False
         """Hypothesis gives no more choices: what this execution shows is not asked for."""
 
@@ -64,7 +68,7 @@ def _weights(choices: Choices) -> dict[int, float] | None:
 
 class _Schedules(SearchStrategy[DrawnSchedule]):
     def do_draw(self, data: ConjectureData) -> DrawnSchedule:
-        return DrawnSchedule(data)
+        return DrawnSchedule(data, final=current_build_context().is_final)
 
     def __repr__(self) -> str:
         return "schedules()"

@@ -99,7 +99,7 @@ class BadParameter(Counted):
         raise ValueError("start is never right")
 
 
-CALLS = 300
+CALLS = 200
 """Calls of an actor in this process before something bad happens: enough for a failure to be found before."""
 calls = itertools.count(1)
 
@@ -133,6 +133,15 @@ class Interrupted(LostCount):
         await LostCount.add(self, session)
         if next(calls) == CALLS:
             os.kill(os.getppid() if "lab.workers" in sys.orig_argv else os.getpid(), signal.SIGINT)
+
+
+@dataclass(frozen=True)
+class BreaksLate(LostCount):
+    """Loses counts, and after a while an invariant of its own crashes."""
+
+    @invariant
+    async def holds_for_a_while(self, session: AsyncSession) -> None:
+        assert 1 / (next(calls) < CALLS // 2)
 
 
 @dataclass(frozen=True)

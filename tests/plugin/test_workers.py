@@ -1,0 +1,95 @@
+"""The plugin under pytest-xdist, and what a run leaves behind."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+COUNTS_SERVERS = """
+import pathlib, psutil, pytest
+from counter import Counted
+
+@pytest.mark.parametrize("number", range(4))
+async def test_it(lab, number, worker_id):
+    backend = []
+    record = await lab.check(Shown())
+    (pid,) = {result.value for result in record.outcome.results.values()}
+    pathlib.Path(f"seen-{worker_id}-{number}").write_text(f"{pid} {pathlib.Path('/proc', str(pid), 'cwd').resolve()}")
+
+from dataclasses import dataclass
+from lab import Scenario, actor
+from sqlalchemy import text
+
+async def postmaster(session):
+    return psutil.Process(await session.scalar(text("SELECT pg_backend_pid()"))).ppid()
+
+@dataclass(frozen=True)
+class Shown(Scenario):
+    @actor
+    async def ann(self, session):
+        return await postmaster(session)
+
+    @actor
+    async def ben(self, session):
+        return await postmaster(session)
+"""
+
+
+def left_over(of: Path) -> list[str]:
+    """Folders of servers in a temporary folder, and processes that work below it."""
+    folders = [str(path) for path in of.iterdir()] if of.exists() else []
+    processes = [
+        p.info for p in psutil.process_iter(["pid", "name", "cmdline"]) if str(of) in " ".join(p.info["cmdline"] or [])
+    ]
+    return folders + [str(each) for each in processes]
+
+
+def test_xdist_workers_share_one_server_and_leave_nothing_behind(project, monkeypatch):
+    """Two workers meet one server, each in a database of its own; afterwards neither process nor folder is left."""
+    temporary = project.path / "t"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    project.makepyfile(COUNTS_SERVERS)
+    result = project.runpytest_subprocess("-n", "2", "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=4)
+    seen = list(project.path.glob("seen-*"))
+    assert {re.match(r"seen-(gw\d)", path.name)[1] for path in seen} == {"gw0", "gw1"}
+    assert len({path.read_text() for path in seen}) == 1
+    assert left_over(temporary) == []
+
+
+def test_a_run_that_is_killed_leaves_nothing_behind(project, monkeypatch):
+    """SIGKILL to pytest in mid-execution, with a frozen waiter: its server and folder are gone within five seconds."""
+    temporary = project.path / "t"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    project.makepyfile(
+        """
+import os, signal
+from dataclasses import dataclass
+from counter import Counted
+from lab import Scenario, actor, point
+
+@dataclass(frozen=True)
+class Killed(Counted):
+    @actor
+    async def ben(self, session):
+        await self.add(session)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+async def test_it(lab):
+    await lab.hunt(Killed())
+"""
+    )
+    done = subprocess.run([sys.executable, "-m", "pytest"], cwd=project.path, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    deadline = time.monotonic() + 5
+    while left_over(temporary) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert left_over(temporary) == []
