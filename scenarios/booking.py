@@ -9,7 +9,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from lab import Scenario, actor, invariant, planted_bug
+from lab import Scenario, actor, claim, invariant, planted_bug
 from scenarios.schema import Booking, House, Room
 
 __all__ = ["BookedWithoutLock", "Bookings", "LocksTheOverlapThatIsNotThere", "LooksByAnOlderSnapshot", "RoomTakenError"]
@@ -19,6 +19,12 @@ class RoomTakenError(Exception):
     """The room is booked for some of these hours."""
 
 
+@claim(
+    title="No two bookings of a room overlap",
+    acid="Consistency",
+    critical="two guests stand before one door",
+    test="tests/database/test_database_invariants.py::test_bookings_do_not_overlap",
+)
 @dataclass(frozen=True)
 class Bookings(Scenario):
     """Two guests ask for one room, from 9 to 11 and from 10 to 12; one of them is refused.

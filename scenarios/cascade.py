@@ -8,7 +8,7 @@ from typing import ClassVar
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from lab import Scenario, actor, invariant, planted_bug
+from lab import Scenario, actor, claim, invariant, planted_bug
 from scenarios.schema import (
     AgentRegistry,
     Agents,
@@ -33,6 +33,12 @@ __all__ = [
 AGENT, OTHER = "test-agent", "other-agent"
 
 
+@claim(
+    title="Deleting an agent deletes all its executions",
+    acid="Consistency",
+    critical="executions of a deleted agent go on being billed",
+    test="tests/database/test_database_invariants.py::test_agent_deletion_cascades_to_executions",
+)
 @dataclass(frozen=True)
 class AgentDeletion(Scenario):
     """An agent is deleted while it starts one more execution; none of its executions stays behind.
@@ -117,6 +123,12 @@ class OrmOnlyCascade(AgentDeletion):
     runs = LegacyExecution
 
 
+@claim(
+    title="Deleting an episode deletes all its segments",
+    acid="Consistency",
+    critical="a deletion that fails because of a late segment is a deletion request that is not honoured",
+    test="tests/database/test_database_invariants.py::test_episode_deletion_cascades_to_segments",
+)
 @dataclass(frozen=True)
 class EpisodeDeletion(Scenario):
     """An episode is deleted while two recorders add segments; it goes with all its segments.

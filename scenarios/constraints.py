@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from lab import Outcome, Scenario, actor, invariant, planted_bug
+from lab import Outcome, Scenario, actor, claim, invariant, planted_bug
 from scenarios.schema import (
     Account,
     Bank,
@@ -52,6 +52,12 @@ __all__ = [
 # ---------------------------------------------------------------------- foreign key
 
 
+@claim(
+    title="A child has a parent",
+    acid="Consistency",
+    critical="orphans break every query that joins them and cannot be repaired by the application",
+    test="tests/database/test_database_invariants.py::test_foreign_key_constraint",
+)
 @dataclass(frozen=True)
 class SegmentsOfKnownEpisodes(Scenario):
     """Segments arrive for episodes 1, 2 and 999, of which 1, 2 and 3 exist, while episode 2 is deleted.
@@ -113,6 +119,12 @@ class NameTakenError(Exception):
     """Somebody else has this name."""
 
 
+@claim(
+    title="A name belongs to one account",
+    acid="Consistency",
+    critical="two accounts of one name share their password resets",
+    test="tests/database/test_database_invariants.py::test_unique_constraint",
+)
 @dataclass(frozen=True)
 class Registration(Scenario):
     """Two people register under one name; one gets it, the other is told that it is taken."""
@@ -152,6 +164,12 @@ class NameCheckedByTheApplication(Registration):
     members = LooseMember
 
 
+@claim(
+    title="Get-or-create creates once",
+    acid="Consistency",
+    critical="the second tab of a first login must not end in an error",
+    test="tests/database/test_database_invariants.py::test_get_or_create_makes_one",
+)
 @dataclass(frozen=True)
 class FirstLogin(Scenario):
     """One person logs in for the first time in two tabs; both get the same member, made once.
@@ -203,6 +221,12 @@ class GetThenCreate(FirstLogin):
 # ---------------------------------------------------------------------- check
 
 
+@claim(
+    title="A CHECK holds where the application's own check does not",
+    acid="Consistency",
+    critical="two requests that were each allowed overdraw the account together",
+    test="tests/database/test_database_invariants.py::test_check_constraint",
+)
 @dataclass(frozen=True)
 class WithdrawalUnderACheck(Scenario):
     """Two withdrawals each pass the application's check; the database's CHECK lets only one of them through."""
@@ -260,6 +284,12 @@ class WithdrawalCheckedByTheApplication(WithdrawalUnderACheck):
 # ---------------------------------------------------------------------- enum
 
 
+@claim(
+    title="A status is one of the known words",
+    acid="Consistency",
+    critical="a word that no code knows leaves the task in no state at all",
+    test="tests/database/test_database_invariants.py::test_enum_constraint",
+)
 @dataclass(frozen=True)
 class StatusIsKnown(Scenario):
     """A worker and a partner's callback set the status of a task; the partner sends a word that nobody knows.
@@ -317,6 +347,12 @@ class StatusIsAnyText(StatusIsKnown):
 # ---------------------------------------------------------------------- not null
 
 
+@claim(
+    title="A ticket always has an owner",
+    acid="Consistency",
+    critical="a ticket without an owner is worked on by nobody",
+    test="tests/database/test_database_invariants.py::test_not_null_constraint",
+)
 @dataclass(frozen=True)
 class TicketHandover(Scenario):
     """A ticket goes to whoever is on duty, just as the last one goes off duty: it keeps an owner.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from lab import Scenario, actor, invariant, planted_bug
+from lab import Scenario, actor, claim, invariant, planted_bug
 from scenarios.schema import Coupon, Redemption, Shop
 
 __all__ = ["CountsThenRedeems", "CouponLimit", "UsedUpError"]
@@ -17,6 +17,12 @@ class UsedUpError(Exception):
     """The coupon has been redeemed as often as it may be."""
 
 
+@claim(
+    title="A coupon is redeemed as often as allowed",
+    acid="Consistency",
+    critical="every redemption over the limit is given away",
+    test="tests/database/test_database_invariants.py::test_coupon_limit",
+)
 @dataclass(frozen=True)
 class CouponLimit(Scenario):
     """Three customers redeem a coupon that is good for two.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from lab import Scenario, actor, invariant, planted_bug
+from lab import Scenario, actor, claim, invariant, planted_bug
 from scenarios.schema import CreditLine, Purchase, Shop
 
 __all__ = ["CreditLimit", "LimitCheckedInPython", "LimitReachedError"]
@@ -17,6 +17,12 @@ class LimitReachedError(Exception):
     """The purchase would exceed the credit limit."""
 
 
+@claim(
+    title="Orders stay within the credit limit",
+    acid="Consistency",
+    critical="an aggregate that is read, added to and written back forgets orders",
+    test="tests/database/test_database_invariants.py::test_credit_limit",
+)
 @dataclass(frozen=True)
 class CreditLimit(Scenario):
     """Of a limit of 1000, 900 are used; two orders of 80 arrive, and one of them must be refused.

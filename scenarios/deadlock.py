@@ -12,7 +12,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from lab import Outcome, Scenario, actor, invariant, planted_bug
+from lab import Outcome, Scenario, actor, claim, invariant, planted_bug
 from scenarios.retry import is_retryable, retried
 from scenarios.schema import Article, Bank, Counter, Shop
 
@@ -52,6 +52,12 @@ def victims(outcome: Outcome) -> list[str]:
     return [name for name, result in outcome.results.items() if result.sqlstate == VICTIM]
 
 
+@claim(
+    title="A deadlock has one victim, which is told, and nothing is lost",
+    acid="Atomicity",
+    critical="a victim that reports success loses an update without a trace",
+    test="tests/database/test_database_invariants.py::test_deadlock_detection",
+)
 @dataclass(frozen=True)
 class RingOfTwo(Scenario):
     """Two members follow each other at the same time: each counts on its own row, then on the other's.
@@ -115,6 +121,12 @@ class RingOfThree(RingOfTwo):
         return await self.follow(session, name)
 
 
+@claim(
+    title="A retried victim does all of its work again",
+    acid="Atomicity",
+    critical="retrying less than the whole transaction loses what came before",
+    test="tests/database/test_database_invariants.py::test_retry_after_a_deadlock",
+)
 @dataclass(frozen=True)
 class RetriedRing(RingOfThree):
     """Three members follow in a ring, and whoever is refused runs the whole transaction again: all succeed."""
@@ -180,6 +192,12 @@ class SwallowedDeadlock(RingOfTwo):
             return "followed"
 
 
+@claim(
+    title="Locks taken in one order never deadlock",
+    acid="Isolation",
+    critical="a deadlock under load is an outage that retries make worse",
+    test="tests/database/test_database_invariants.py::test_lock_order",
+)
 @dataclass(frozen=True)
 class OrderedLocks(Scenario):
     """Two orders take the same two articles from stock, written down in opposite order.
@@ -275,6 +293,12 @@ class AdvisoryLocksInOppositeOrder(OrderedLocks):
                 await count_up(session, article)
 
 
+@claim(
+    title="Requests for one row stand in line",
+    acid="Isolation",
+    critical="a share lock that is upgraded refuses customers who only had to wait",
+    test="tests/database/test_database_invariants.py::test_line_for_one_row",
+)
 @dataclass(frozen=True)
 class LineForOneRow(Scenario):
     """Three requests lock one row FOR UPDATE, read it and write it back; they stand in line and none is lost."""
@@ -324,6 +348,12 @@ class ShareToExclusive(LineForOneRow):
         return await session.get_one(Counter, 1, with_for_update={"read": True})
 
 
+@claim(
+    title="Bulk updates of the same groups take them in one order",
+    acid="Isolation",
+    critical="nightly jobs that refuse each other leave half of the prices old",
+    test="tests/database/test_database_invariants.py::test_bulk_update_order",
+)
 @dataclass(frozen=True)
 class PriceJobs(Scenario):
     """Two jobs each raise the prices of books and of films, two bulk UPDATEs, the groups in the same order."""

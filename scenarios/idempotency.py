@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from lab import Scenario, actor, invariant, planted_bug
+from lab import Scenario, actor, claim, invariant, planted_bug
 from scenarios.schema import Charge, PaymentKey, Shop
 
 __all__ = ["KeySelectedThenInserted", "PaymentSentTwice"]
@@ -16,6 +16,12 @@ __all__ = ["KeySelectedThenInserted", "PaymentSentTwice"]
 KEY = "order-1"
 
 
+@claim(
+    title="A repeated request is done once",
+    acid="Consistency",
+    critical="the customer pays twice",
+    test="tests/database/test_database_invariants.py::test_idempotency_key",
+)
 @dataclass(frozen=True)
 class PaymentSentTwice(Scenario):
     """An impatient client sends a payment again while the first request is under way.

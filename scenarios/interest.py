@@ -1,4 +1,4 @@
-"""A race that two requests started together never show.
+"""A race that two requests started together hardly ever show.
 
 `asyncio.gather` runs requests in lock-step: each sends its first statement, then each its second. The interest job
 reads and writes within its first two statements, while the payment reaches the balance only with its sixth. To lose
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from lab import Outcome, Scenario, actor, invariant, planted_bug
+from lab import Outcome, Scenario, actor, claim, invariant, planted_bug
 from scenarios.schema import Account, Bank, Counter
 
 __all__ = ["InterestJob", "InterestOnAStaleBalance"]
@@ -20,6 +20,12 @@ __all__ = ["InterestJob", "InterestOnAStaleBalance"]
 CUSTOMER, INVOICE, LIMIT, RECEIPTS = 1, 2, 3, 4
 
 
+@claim(
+    title="A job and a request that meet on a row both arrive",
+    acid="Isolation",
+    critical="a payment that a nightly job overwrites is found by the customer, not by a test",
+    test="tests/database/test_database_invariants.py::test_interest_and_payment",
+)
 @dataclass(frozen=True)
 class InterestJob(Scenario):
     """A nightly job adds interest to a balance while a customer's payment comes in.

@@ -13,10 +13,11 @@ from typing import ClassVar
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from lab import Outcome, Scenario, actor, invariant, planted_bug, probe
+from lab import Outcome, Scenario, actor, claim, invariant, planted_bug, probe
 from scenarios.schema import Account, Bank
 
 __all__ = [
+    "CacheFilledBeforeTheCommit",
     "ConsistentReport",
     "LostUpdateAnomaly",
     "NoDirtyRead",
@@ -56,6 +57,13 @@ class TwoAccounts(Scenario):
         session.add_all([Account(id=1, balance=self.balance), Account(id=2, balance=self.balance)])
 
 
+@claim(
+    title="Nobody sees what is not committed",
+    acid="Isolation",
+    critical="a decision made on a value that is rolled back later cannot be explained to anybody",
+    test="tests/database/test_database_transaction_invariants.py::test_no_dirty_read",
+    max_examples=200,
+)
 @dataclass(frozen=True)
 class NoDirtyRead(TwoAccounts):
     """A balance that was written but not committed is seen by nobody, at any level."""
@@ -71,7 +79,11 @@ class NoDirtyRead(TwoAccounts):
     @actor(names=("reader", "other_reader"))
     async def reader(self, session: AsyncSession) -> list[int]:
         """Reads both balances."""
-        return [await balance_of(session, 1), await balance_of(session, 2)]
+        return [await self.look_up(session, 1), await self.look_up(session, 2)]
+
+    async def look_up(self, session: AsyncSession, account: int) -> int:
+        """A balance, as the database tells it."""
+        return await balance_of(session, account)
 
     @invariant
     async def nobody_sees_what_was_never_committed(self, outcome: Outcome) -> None:
@@ -81,6 +93,42 @@ class NoDirtyRead(TwoAccounts):
             assert not seen.returned or seen.value == [self.balance] * 2, f"{name} saw {seen.text}"
 
 
+@planted_bug(
+    of=NoDirtyRead,
+    token="lab1:scenarios.isolation:CacheFilledBeforeTheCommit::-:writer5.reader2.other_reader2:eywln:rq74vk",
+    cause="the new balances are in the cache before they are committed, and stay there when they are rolled back",
+    fix="fill or clear the cache after the commit",
+)
+@dataclass(frozen=True)
+class CacheFilledBeforeTheCommit(NoDirtyRead):
+    """Keeps balances in a cache of the process, and puts the new ones there while its transaction is still open."""
+
+    cache: ClassVar[dict[int, int]] = {}
+
+    @actor(allows=(MindChangedError,))
+    async def writer(self, session: AsyncSession) -> None:
+        """Writes both balances, also to the cache, and rolls back."""
+        self.cache.clear()  # the process starts anew with each execution
+        async with session.begin():
+            for account, amount in ((1, -50), (2, 50)):
+                await add_to(session, account, amount)
+                self.cache[account] = await balance_of(session, account)
+            raise MindChangedError
+
+    async def look_up(self, session: AsyncSession, account: int) -> int:
+        """A balance, from the cache if it is there."""
+        if account in self.cache:
+            return self.cache[account]
+        return await balance_of(session, account)
+
+
+@claim(
+    title="A report of several statements sees one moment",
+    acid="Isolation",
+    critical="a balance sheet that mixes two moments is wrong although every row in it was right",
+    test="tests/database/test_database_transaction_invariants.py::test_transaction_isolation",
+    max_examples=200,
+)
 @dataclass(frozen=True)
 class ConsistentReport(TwoAccounts):
     """A report reads two accounts in two statements while money moves between them; it sees all the money.

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from lab import Scenario, actor, invariant, planted_bug
+from lab import Scenario, actor, claim, invariant, planted_bug
 from scenarios.schema import Job, Work
 
 __all__ = ["JobQueue", "LockEndsBeforeTheWork", "MarkedDoneBeforeTheWork", "TakesJobsWithoutLock", "WorkerCrashError"]
@@ -18,6 +18,12 @@ class WorkerCrashError(Exception):
     """A worker died of its job."""
 
 
+@claim(
+    title="No job is done twice, none is lost",
+    acid="Isolation",
+    critical="a job is somebody's invoice or e-mail",
+    test="tests/database/test_database_invariants.py::test_job_queue",
+)
 @dataclass(frozen=True)
 class JobQueue(Scenario):
     """Two workers empty a queue of two jobs while a third one crashes in its first.

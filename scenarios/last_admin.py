@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from lab import Outcome, Scenario, actor, invariant, planted_bug
+from lab import Outcome, Scenario, actor, claim, invariant, planted_bug
 from scenarios.retry import retried
 from scenarios.schema import House, Member
 
@@ -25,6 +25,12 @@ class LastAdminError(Exception):
     """A team cannot be without an admin."""
 
 
+@claim(
+    title="There is always an admin",
+    acid="Consistency",
+    critical="nobody can let anybody in any more",
+    test="tests/database/test_database_invariants.py::test_last_admin_stays",
+)
 @dataclass(frozen=True)
 class LastAdmin(Scenario):
     """Two admins resign at the same time; the second is refused.

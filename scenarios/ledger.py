@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from lab import Scenario, actor, invariant, planted_bug
+from lab import Scenario, actor, claim, invariant, planted_bug
 from scenarios.schema import Account, Bank, Entry
 
 __all__ = ["Ledger", "LocksTheLatestEntry"]
 
 
+@claim(
+    title="A running balance is the sum of its entries",
+    acid="Consistency",
+    critical="a ledger that does not add up cannot be audited",
+    test="tests/database/test_database_invariants.py::test_ledger_balance",
+)
 @dataclass(frozen=True)
 class Ledger(Scenario):
     """Two deposits append to one ledger; the last entry's balance is the sum of all amounts.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from lab import Outcome, Scenario, actor, invariant, planted_bug
+from lab import Outcome, Scenario, actor, claim, invariant, planted_bug
 from scenarios.schema import Document, Note, Work
 
 __all__ = [
@@ -26,6 +26,12 @@ class ConflictError(Exception):
     """The document has changed since the editor loaded it: a web application answers 409."""
 
 
+@claim(
+    title="A stale version is refused",
+    acid="Isolation",
+    critical="without it the last to save silently overwrites the others' work",
+    test="tests/database/test_database_invariants.py::test_optimistic_locking",
+)
 @dataclass(frozen=True)
 class DocumentEdits(Scenario):
     """Three editors load a document at version 3, add a letter each, and save.

@@ -8,12 +8,18 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from lab import Outcome, Scenario, actor, invariant, planted_bug
+from lab import Outcome, Scenario, actor, claim, invariant, planted_bug
 from scenarios.schema import Event, Work
 
 __all__ = ["CursorOverIds", "Outbox"]
 
 
+@claim(
+    title="Every event is delivered",
+    acid="Consistency",
+    critical="an event that commits late is never seen by whoever remembers the last id",
+    test="tests/database/test_database_invariants.py::test_outbox_delivers_all",
+)
 @dataclass(frozen=True)
 class Outbox(Scenario):
     """Two requests store an event each while a consumer polls twice; the next poll brings what is still missing.

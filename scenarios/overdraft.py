@@ -7,13 +7,20 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from lab import Outcome, Scenario, actor, invariant, planted_bug
+from lab import Outcome, Scenario, actor, claim, invariant, planted_bug
 from scenarios.schema import Account, Bank
 from scenarios.transfer import InsufficientFundsError, refuse_overdraft
 
 __all__ = ["CreditKeptAfterRefusal", "Overdraft"]
 
 
+@claim(
+    title="A refused payment changes nothing",
+    acid="Atomicity",
+    critical="money appears from nowhere when half of a refused payment stays",
+    test="tests/database/test_database_transaction_invariants.py::test_overdraft_is_refused_whole",
+    max_examples=200,
+)
 @dataclass(frozen=True)
 class Overdraft(Scenario):
     """A payment larger than the balance, while a deposit comes in: balance 100, debit 150, stays 100.

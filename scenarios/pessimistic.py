@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from lab import Outcome, Scenario, actor, invariant, planted_bug
+from lab import Outcome, Scenario, actor, claim, invariant, planted_bug
 from scenarios.schema import Account, Bank
 from scenarios.transfer import InsufficientFundsError, refuse_overdraft
 
@@ -23,6 +23,12 @@ SHARED = 1
 CARDS = {"ann": 2, "ben": 3}
 
 
+@claim(
+    title="What is decided under a lock is decided on locked rows",
+    acid="Isolation",
+    critical="a lock that does not cover what was read protects nothing",
+    test="tests/database/test_database_invariants.py::test_pessimistic_locking",
+)
 @dataclass(frozen=True)
 class Withdrawals(Scenario):
     """Two cards draw on one account, which has enough for one of them.

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from lab import Scenario, actor, invariant, planted_bug
+from lab import Scenario, actor, claim, invariant, planted_bug
 from scenarios.schema import Bank, Counter
 
 __all__ = ["LockHeldUntilTheCommit", "LockReleasedBeforeTheCommit"]
@@ -21,6 +21,12 @@ def counter_lock() -> asyncio.Lock:
     return _locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
 
 
+@claim(
+    title="A lock in the process is held until the commit",
+    acid="Isolation",
+    critical="a lock that ends before the commit protects nothing, and works in every test on one connection",
+    test="tests/database/test_database_invariants.py::test_process_lock_covers_the_commit",
+)
 @dataclass(frozen=True)
 class LockHeldUntilTheCommit(Scenario):
     """Two requests of one process count a visit under an asyncio lock, which they hold until they have committed."""

@@ -9,12 +9,18 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from lab import Outcome, Scenario, actor, invariant, planted_bug
+from lab import Outcome, Scenario, actor, claim, invariant, planted_bug
 from scenarios.schema import Article, Shop
 
 __all__ = ["CountedBeforeItIsKept", "Import"]
 
 
+@claim(
+    title="What a savepoint rolled back is not counted",
+    acid="Atomicity",
+    critical="a report of work that was not done",
+    test="tests/database/test_database_invariants.py::test_savepoint_work_is_not_counted",
+)
 @dataclass(frozen=True)
 class Import(Scenario):
     """Two imports share an article; each keeps what it can and says how many articles it brought.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from lab import Outcome, Scenario, actor, invariant, planted_bug
+from lab import Outcome, Scenario, actor, claim, invariant, planted_bug
 from scenarios.schema import Task, TaskStatus, Work
 
 __all__ = ["StatusCheckedInPython", "TaskEnd", "TooLateError"]
@@ -17,6 +17,12 @@ class TooLateError(Exception):
     """The task is no longer running."""
 
 
+@claim(
+    title="A task ends once",
+    acid="Consistency",
+    critical="a task that is both done and cancelled is refunded and delivered",
+    test="tests/database/test_database_invariants.py::test_status_transition",
+)
 @dataclass(frozen=True)
 class TaskEnd(Scenario):
     """A worker finishes a task while its owner cancels it; only one of them ends it.

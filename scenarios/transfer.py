@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from lab import Outcome, Scenario, actor, invariant, planted_bug
+from lab import Outcome, Scenario, actor, claim, invariant, planted_bug
 from scenarios.schema import Account, Bank
 
 __all__ = ["InsufficientFundsError", "LostUpdate", "Transfer", "TwoTransactions"]
@@ -17,6 +17,13 @@ class InsufficientFundsError(Exception):
     """The payer has less than the amount; nothing was moved."""
 
 
+@claim(
+    title="A transfer keeps the sum of the accounts",
+    acid="Consistency",
+    critical="every lost or doubled leg is somebody's money",
+    test="tests/database/test_database_transaction_invariants.py::test_transaction_consistency",
+    max_examples=200,
+)
 @dataclass(frozen=True)
 class Transfer(Scenario):
     """Two opposite transfers between two accounts while an auditor adds up the money.
@@ -65,6 +72,14 @@ class Transfer(Scenario):
         assert total == 2 * self.balance, f"the accounts hold {total}, expected {2 * self.balance}"
 
     @invariant
+    async def every_transfer_arrives(self, session: AsyncSession, outcome: Outcome) -> None:
+        """Account 1 has paid what alice sent, and has got what bob sent."""
+        balance = (await session.get_one(Account, 1)).balance
+        sent, got = outcome.results["alice"].returned, outcome.results["bob"].returned
+        expected = self.balance + self.amount * (got - sent)
+        assert balance == expected, f"account 1 holds {balance}, expected {expected}"
+
+    @invariant
     async def nobody_is_overdrawn(self, session: AsyncSession) -> None:
         """No balance is negative."""
         lowest = await session.scalar(select(func.min(Account.balance)))
@@ -86,7 +101,7 @@ def refuse_overdraft(account: Account, amount: int) -> None:
 
 @planted_bug(
     of=Transfer,
-    token="lab1:scenarios.transfer:LostUpdate::-:alice.bob4.auditor2.alice3:g2mae:qqqrnj",
+    token="lab1:scenarios.transfer:LostUpdate::-:alice2.bob4.alice2:iognt:hfx2x7",
     cause="both transfers read the balances without a lock, and the later UPDATE writes a sum made from stale ones",
     fix="read the rows with SELECT ... FOR UPDATE, in the order of their ids",
 )
@@ -102,6 +117,10 @@ class LostUpdate(Transfer):
             refuse_overdraft(payer, self.amount)
             payer.balance -= self.amount
             payee.balance += self.amount
+
+    # The auditor plays no part in this: without him the story is two requests long.
+    auditor = None  # type: ignore[assignment]
+    the_auditor_sees_all_the_money = None  # type: ignore[assignment]
 
 
 @planted_bug(
