@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy.orm.exc import StaleDataError
 
@@ -38,7 +38,7 @@ def aborted_or_raised(
     server = _server_error(error)
     state = sqlstate_of(error)
     aborted = state in ABORT_STATES or isinstance(error, StaleDataError)
-    if struck and (isinstance(error, OSError) or is_connection_loss(error)):
+    if struck and all(map(_is_loss_to_its_client, _leaves(error))):
         # The words depend on whether the connection had prepared this statement before, which no schedule controls.
         return ActorResult(ResultKind.ABORTED, "connection lost", error=error)
     aborted |= struck and isinstance(error, asyncio.CancelledError)
@@ -65,6 +65,19 @@ def is_connection_loss(error: BaseException) -> bool:
     """Whether an error says that the connection or the server is gone."""
     state = sqlstate_of(error)
     return state.startswith(_LOST) or bool(getattr(error, "connection_invalidated", False))
+
+
+def _is_loss_to_its_client(error: BaseException) -> bool:
+    return isinstance(error, ConnectionError) or is_connection_loss(error)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors in a group, as a task group raises it; of any other error itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
 
 
 def deadlock_cycle(detail: str, steps: Sequence[Step], sessions: Mapping[int, str]) -> tuple[DeadlockEdge, ...]:
