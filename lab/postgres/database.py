@@ -58,7 +58,7 @@ class Database:
     async def create(cls, cluster: Cluster, metadata: MetaData | None) -> Database:
         """Make a database and its tables. Raises `ScenarioError` if the metadata cannot be created."""
         name = await cluster.create_database()
-        monitor = await Monitor.open(cluster.server, database=name)
+        monitor = await cluster.monitor(name)
         database = cls(cluster, name, monitor)
         try:
             if metadata is not None:
@@ -76,7 +76,7 @@ class Database:
             redirected.close()
         for connection in self._connections:
             connection.terminate()
-        self._monitor.terminate()
+        self.cluster.dismiss(self._monitor)
         self._close.close()
         await self.cluster.drop_database(self.name)
 
@@ -103,17 +103,18 @@ class Database:
 
     async def kill(self, pid: int) -> None:
         """End one backend; its client learns of it from its socket."""
-        for connection in self._connections:
-            if connection.process.pid == pid:
-                connection.process.end()
+        struck = [each for each in self._connections if each.process.pid == pid]
+        for connection in struck:
+            connection.process.end()
         await self._monitor.fetch(_TERMINATE, [pid])
+        await _learned(struck)
 
     async def crash(self) -> None:
         """Crash the server, and return when it is up again."""
         for connection in self._connections:
             connection.process.died()
         await self.cluster.crash()
-        await self._monitor.reopen()
+        await _learned(self._connections)
 
     async def end_open_transactions(self) -> None:
         """End sessions whose actor is done but left a transaction open; its locks would outlive the execution."""
@@ -160,6 +161,15 @@ class Database:
         pool = self.engine.pool
         assert isinstance(pool, ActorPool)
         return self._levels.get(name or pool.warming, DEFAULT_LEVEL)
+
+
+async def _learned(connections: Iterable[LabConnection]) -> None:
+    """Return when the clients of ended backends know: what an actor meets next must not depend on how fast that is."""
+    for connection in connections:
+        if not connection.is_closed():
+            known = asyncio.Event()
+            connection.add_termination_listener(lambda _, known=known: known.set())
+            await known.wait()
 
 
 def _never(pid: int) -> bool:
