@@ -1,0 +1,263 @@
+"""What every scheduler promises, shown on simulated programs: no server, no loop, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lab.errors import Divergence, UsageError
+from lab.schedule import Schedule
+from lab.schedulers import DEFAULT, INDEPENDENT, SCHEDULERS, Alternative, Choices, Scheduler, make_scheduler
+from lab.schedulers.guided import Guided
+from lab.schedulers.replay import Replay
+from lab.trace import Action, ActionKind, Step, Trace
+
+ENOUGH = 3000
+"""Executions after which a search of these small programs must be over, if it ever is."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """Actors with so many steps each; the first step of each takes the lock, the last gives it back.
+
+    With `locked`, an actor that finds the lock taken waits, as in PostgreSQL, and is woken when it is free. `faults`
+    is how many faults may strike; a struck actor ends at once.
+    """
+
+    steps: Mapping[str, int]
+    locked: bool = False
+    faults: int = 0
+
+    def run(self, scheduler: Scheduler) -> Trace:
+        left = dict(self.steps)
+        holder: str | None = None
+        waiting: set[str] = set()
+        last: str | None = None
+        faults = self.faults
+        trace: list[Step] = []
+        while runnable := [name for name in left if left[name] and not (name in waiting and holder)]:
+            names = sorted(left)
+            order = names if last is None else names[names.index(last) :] + names[: names.index(last)]
+            alternatives = [
+                Alternative(name, Action(ActionKind.STATEMENT, f"{name} {left[name]}"), name in waiting)
+                for name in order
+                if name in runnable
+            ]
+            if faults:
+                alternatives += [
+                    Alternative(f"!kill:{each.actor}", Action(ActionKind.FAULT, "kill")) for each in alternatives
+                ]
+            choices = Choices(len(trace), tuple(alternatives), last)
+            index = scheduler.choose(choices)
+            assert isinstance(index, int)
+            assert 0 <= index < len(alternatives), f"{index} of {len(alternatives)}"
+            chosen = alternatives[index]
+            preempted = last if last and last != chosen.actor and last == alternatives[0].actor else ""
+            trace.append(
+                Step(len(trace) + 1, chosen.actor, choices.names, chosen.action, chosen.woken, preempted=preempted)
+            )
+            if chosen.is_fault:
+                faults -= 1
+                name = chosen.actor.partition(":")[2]
+                left[name] = 0
+                holder = None if holder == name else holder
+                continue
+            name = last = chosen.actor
+            if self.locked and left[name] == self.steps[name]:
+                if holder:
+                    waiting.add(name)
+                    continue
+                waiting.discard(name)
+                holder = name
+            left[name] -= 1
+            if not left[name] and holder == name:
+                holder = None
+        result = Trace(tuple(trace), tuple(self.steps))
+        scheduler.end(result)
+        return result
+
+
+PROGRAMS = {
+    "two": Program({"alice": 2, "bob": 2}),
+    "three": Program({"alice": 1, "bob": 3, "carol": 2}),
+    "locked": Program({"alice": 3, "bob": 2}, locked=True),
+    "one": Program({"alice": 4}),
+    "nothing": Program({"alice": 0, "bob": 0}),
+    "faults": Program({"alice": 2, "bob": 2}, faults=1),
+}
+
+
+def decisions(make: Callable[[], Scheduler], program: Program, executions: int) -> list[list[str]]:
+    scheduler = make()
+    found = []
+    for number in range(executions):
+        if not scheduler.begin(number):
+            break
+        found.append([step.actor for step in program.run(scheduler)])
+    return found
+
+
+@pytest.fixture(params=sorted(SCHEDULERS))
+def name(request) -> str:
+    return request.param
+
+
+@pytest.fixture(params=sorted(PROGRAMS))
+def program(request) -> Program:
+    return PROGRAMS[request.param]
+
+
+def test_the_same_seed_gives_the_same_decisions(name, program):
+    first = decisions(lambda: make_scheduler(name, 7), program, 20)
+    assert first
+    assert decisions(lambda: make_scheduler(name, 7), program, 20) == first
+
+
+def test_a_decision_is_always_one_of_the_alternatives(name, program):
+    for seed in range(5):
+        assert decisions(lambda: make_scheduler(name, seed), program, 40)  # noqa: B023 - `run` asserts it
+
+
+def test_every_execution_begins_afresh(name, program):
+    """An execution that was broken off, so that nobody called `end`, does not spoil the next."""
+    scheduler = make_scheduler(name, 3)
+    assert scheduler.begin(0)
+    alternatives = tuple(Alternative(each, Action(ActionKind.POINT, "x")) for each in program.steps)
+    scheduler.choose(Choices(0, alternatives))
+    if scheduler.begin(1):
+        assert len(program.run(scheduler)) >= 0
+
+
+def test_a_search_that_ends_stays_ended_and_says_so_without_a_run(name, program):
+    scheduler = make_scheduler(name, 1)
+    number = 0
+    while number < ENOUGH and scheduler.begin(number):
+        program.run(scheduler)
+        number += 1
+    assert number > 0
+    if name in INDEPENDENT:
+        assert number == ENOUGH, "a sampler is never over"
+    elif number < ENOUGH:
+        assert not scheduler.begin(number + 1)
+
+
+def test_parts_of_an_independent_search_can_run_anywhere(name, program):
+    """The execution with a number is the same whichever executions ran before it on this scheduler."""
+    if name not in INDEPENDENT:
+        assert name != DEFAULT
+        return
+    whole = decisions(lambda: make_scheduler(name, 5), program, 12)
+    for number in (11, 3, 7):
+        scheduler = make_scheduler(name, 5)
+        assert scheduler.begin(number)
+        assert [step.actor for step in program.run(scheduler)] == whole[number]
+
+
+def test_seeds_differ(name):
+    if name not in INDEPENDENT:
+        assert decisions(lambda: make_scheduler(name, 1), PROGRAMS["two"], 1)
+        return
+    program = Program({"alice": 6, "bob": 6})  # 924 interleavings
+    found = {str(decisions(lambda: make_scheduler(name, seed), program, 3)) for seed in range(8)}  # noqa: B023
+    assert len(found) > 1
+
+
+def test_every_scheduler_can_be_replayed(name, program):
+    scheduler = make_scheduler(name, 2)
+    for number in range(10):
+        if not scheduler.begin(number):
+            break
+        trace = program.run(scheduler)
+        replay = Replay(Schedule.of(trace))
+        for again in range(2):
+            assert replay.begin(again)
+            assert program.run(replay) == trace
+
+
+def test_an_unknown_scheduler_is_wrong_use_and_told_which_there_are():
+    with pytest.raises(UsageError, match=r"unknown scheduler 'nobody'; known are .*random"):
+        make_scheduler("nobody", 0)
+
+
+def test_a_random_walk_meets_every_interleaving_of_a_small_program():
+    """6 interleavings, the rarest with chance 1/8: all within 200 executions but for 6 * (7/8)**200 < 2e-11."""
+    found = {tuple(each) for each in decisions(lambda: make_scheduler("random", 0), PROGRAMS["two"], 200)}
+    assert len(found) == 6
+
+
+def test_serial_runs_every_order_of_the_actors_once():
+    found = decisions(lambda: make_scheduler("serial", 0), PROGRAMS["three"], 100)
+    assert len(found) == 6
+    assert len({tuple(each) for each in found}) == 6
+    for each in found:
+        changes = sum(one != other for one, other in pairwise(each))
+        assert changes == 2, each
+
+
+def test_serial_without_preemption_survives_locks():
+    scheduler = make_scheduler("serial", 0)
+    number = 0
+    while scheduler.begin(number):
+        assert PROGRAMS["locked"].run(scheduler).preemptions == 0
+        number += 1
+    assert number == 2
+
+
+def test_decisions_of_zeros_are_a_serial_run():
+    trace = PROGRAMS["three"].run(Guided([]))
+    assert [step.actor for step in trace] == ["alice"] + ["bob"] * 3 + ["carol"] * 2
+    assert trace.preemptions == 0
+
+
+def test_guided_takes_what_it_can_and_never_objects():
+    trace = PROGRAMS["two"].run(Guided([1, 99, 0]))
+    assert [step.actor for step in trace][:2] == ["bob", "alice"]
+    assert len(trace) == 4
+
+
+def recorded(program: Program) -> Schedule:
+    return Schedule.of(program.run(Guided([0, 1, 1])))
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (Program({"alice": 2, "bob": 1}), "the execution ended, but expected"),
+        (Program({"alice": 3, "bob": 2}), "diverged after the last recorded step, 4: expected the end"),
+        (Program({"alice": 1, "carol": 3}), "diverged at step 2: expected bob to go on, but runnable were: "),
+        (Program({"alice": 2, "bob": 2, "carol": 0}, faults=1), "who else was runnable differs"),
+    ],
+)
+def test_a_replay_that_cannot_be_followed_diverges_loudly(other, message):
+    replay = Replay(recorded(PROGRAMS["two"]))
+    replay.begin(0)
+    with pytest.raises(Divergence, match=message) as raised:
+        other.run(replay)
+    assert "Likely causes" in str(raised.value)
+
+
+def test_a_schedule_whose_choices_are_not_known_replays_by_its_decisions_alone():
+    schedule = Schedule(recorded(PROGRAMS["two"]).decisions)
+    replay = Replay(schedule)
+    replay.begin(0)
+    trace = Program({"alice": 2, "bob": 2}, faults=1).run(replay)
+    assert tuple(step.actor for step in trace) == schedule.decisions
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    steps=st.dictionaries(st.sampled_from(["alice", "bob", "carol", "dave"]), st.integers(0, 4), min_size=1),
+    locked=st.booleans(),
+    faults=st.integers(0, 2),
+    seed=st.integers(),
+    name=st.sampled_from(sorted(SCHEDULERS)),
+)
+def test_whatever_the_program_a_scheduler_decides_soundly_and_repeatably(steps, locked, faults, seed, name):
+    program = Program(steps, locked, faults)
+    first = decisions(lambda: make_scheduler(name, seed), program, 3)
+    assert decisions(lambda: make_scheduler(name, seed), program, 3) == first
