@@ -1,0 +1,98 @@
+"""Atomicity, consistency, isolation and durability: each under a schedule that Hypothesis draws.
+
+Every test checks a right variant. The bugs that its docstring names are planted beside it in `scenarios/`;
+`test_planted_bugs` proves that the lab finds each of them and that the token in the docstring replays it.
+"""
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from lab import schedules
+from scenarios.isolation import ConsistentReport, NoDirtyRead
+from scenarios.overdraft import Overdraft
+from scenarios.transfer import Transfer
+
+pytestmark = pytest.mark.anyio
+
+
+@settings(max_examples=200)
+@given(
+    scenario=st.builds(Overdraft, balance=st.integers(0, 200), debit=st.integers(1, 400), deposit=st.integers(1, 50)),
+    schedule=schedules(),
+)
+@example(scenario=Overdraft(balance=100, debit=150), schedule=None)
+@example(scenario=Overdraft(balance=0, debit=1), schedule=None)
+@example(scenario=Overdraft(balance=100, debit=100), schedule=None)
+async def test_overdraft_is_refused_whole(lab, scenario, schedule):
+    """A refused payment changes nothing.
+
+    INVARIANT: A payment larger than the balance, while a deposit comes in: balance 100, debit 150, stays 100. That
+        is: money is conserved; nobody is overdrawn.
+
+    VALIDATED_BUG: CreditKeptAfterRefusal: the accounts hold 270, expected 120.
+        Root cause: the refusal is caught inside the transaction, which then commits the credit without its debit.
+        Fix: let the error leave the transaction's block, so that it rolls back.
+        Replay: lab1:scenarios.overdraft:CreditKeptAfterRefusal::-:payer3.depositor2:jdhur:ebvk7g
+    """
+    await lab.check(scenario, schedule)
+
+
+@settings(max_examples=200)
+@given(scenario=st.builds(Transfer, balance=st.integers(1, 200), amount=st.integers(1, 300)), schedule=schedules())
+@example(scenario=Transfer(balance=100, amount=150), schedule=None)
+@example(scenario=Transfer(balance=100, amount=100), schedule=None)
+@example(scenario=Transfer(balance=1, amount=1), schedule=None)
+async def test_transaction_consistency(lab, scenario, schedule):
+    """A transfer keeps the sum of the accounts.
+
+    INVARIANT: Two opposite transfers between two accounts while an auditor adds up the money. That is: money is
+        conserved; nobody is overdrawn; the auditor sees all the money.
+
+    VALIDATED_BUG: LostUpdate: the accounts hold 170, expected 200.
+        Root cause: both transfers read the balances without a lock, and the later UPDATE writes a sum made from
+            stale ones.
+        Fix: read the rows with SELECT ... FOR UPDATE, in the order of their ids.
+        Replay: lab1:scenarios.transfer:LostUpdate::-:alice.bob4.alice3:zxd6r:bz6hsa
+
+    VALIDATED_BUG: TwoTransactions: saw 170, expected 200.
+        Root cause: the debit commits before the credit begins, so for a moment the money is nowhere.
+        Fix: put both legs into one transaction.
+        Replay: lab1:scenarios.transfer:TwoTransactions::-:alice6.bob5.auditor2.bob:j32td:yz4vpt
+    """
+    await lab.check(scenario, schedule)
+
+
+@settings(max_examples=200)
+@given(scenario=st.builds(ConsistentReport, balance=st.integers(1, 500)), schedule=schedules())
+@example(scenario=ConsistentReport(balance=1), schedule=None)
+async def test_transaction_isolation(lab, scenario, schedule):
+    """A report of several statements sees one moment.
+
+    INVARIANT: A report reads two accounts in two statements while money moves between them; it sees all the money.
+        That is: the report sees all the money.
+
+    VALIDATED_BUG: ReportAtReadCommitted: saw 210, expected 200.
+        Root cause: at READ COMMITTED each statement sees a moment of its own, and money moved between the two.
+        Fix: read at REPEATABLE READ, or read both balances in one statement.
+        Replay: lab1:scenarios.isolation:ReportAtReadCommitted::-:report.mover3.report2:uziaw:gessro
+    """
+    await lab.check(scenario, schedule)
+
+
+@settings(max_examples=200)
+@given(scenario=st.builds(NoDirtyRead, balance=st.integers(1, 500)), schedule=schedules())
+@example(scenario=NoDirtyRead(balance=100), schedule=None)
+async def test_no_dirty_read(lab, scenario, schedule):
+    """Nobody sees what is not committed.
+
+    INVARIANT: A balance that was written but not committed is seen by nobody, at any level. That is: nobody sees
+        what was never committed.
+
+    VALIDATED_BUG: CacheFilledBeforeTheCommit: reader saw [100, 150].
+        Root cause: the new balances are in the cache before they are committed, and stay there when they are rolled
+            back.
+        Fix: fill or clear the cache after the commit.
+        Replay: lab1:scenarios.isolation:CacheFilledBeforeTheCommit::-:writer5.reader2.other_reader2:eywln:rq74vk
+    """
+    await lab.check(scenario, schedule)

@@ -1,0 +1,64 @@
+"""Each planted bug has a twin here: the lab finds it, its token replays it, and what is told of it is true."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from lab.claims import claim_of
+from lab.hunt import Hunt
+from lab.registry import discover
+from lab.replay_token import decode, scenario_of
+from lab.replays import replay_times
+from lab.scenario import kind_of, planted_bug_of, target_of
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
+PLANTED = [cls for cls in discover() if kind_of(cls) == "planted"]
+CLAIMED = [cls for cls in discover() if claim_of(cls) is not None]
+
+
+def _name(cls):
+    return cls.__name__
+
+
+def _docstring(node):
+    """The docstring of a test, found by its pytest node id."""
+    path, _, name = node.partition("::")
+    spec = importlib.util.spec_from_file_location(f"told_{Path(path).stem}", ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, name).__doc__
+
+
+@pytest.mark.parametrize("cls", PLANTED, ids=_name)
+async def test_a_planted_bug_is_found(lab, cls):
+    """The default scheduler finds it within 300 executions, and every replay of what it found is identical."""
+    result = await Hunt(cls(), target_of(cls), executions=300).run(lab.explorer)
+    assert result.verdict == "fail", f"not found in {result.executions} executions"
+    assert result.failures[0].identical == result.failures[0].replays > 0
+
+
+@pytest.mark.parametrize("cls", PLANTED, ids=_name)
+async def test_its_token_replays_it_as_its_docstring_says(lab, cls):
+    """The token breaks the invariant again, identically, with the very words of the docstring."""
+    bug = planted_bug_of(cls)
+    token = decode(bug.token)
+    assert token.target == target_of(cls)
+    replays = await replay_times(
+        lab.explorer, scenario_of(token, cls), token.schedule, token.isolation or None, times=3
+    )
+    assert (replays.identical, replays.verdict) == (3, "fail"), replays.divergence
+    told = " ".join(_docstring(claim_of(bug.of).test).split())
+    finding = replays.record.findings[0]
+    assert f"VALIDATED_BUG: {cls.__name__}: {finding.message}." in told
+    assert bug.token in told
+
+
+@pytest.mark.parametrize("cls", CLAIMED, ids=_name)
+def test_every_claim_names_a_test_that_tells_of_it(cls):
+    """The test exists, and states an invariant and a bug that was really found."""
+    told = _docstring(claim_of(cls).test)
+    assert "INVARIANT:" in told
+    assert "VALIDATED_BUG:" in told
