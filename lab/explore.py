@@ -132,12 +132,15 @@ class Explorer:
         database = await self._database(scenario.metadata)
         snapshot = await self._snapshot(database, scenario)
         levels = {each.name: isolation or each.isolation or scenario.isolation for each in declarations}
+        if self._may_crash and not database.cluster.is_fresh:
+            await database.crash()
         await database.prepare(snapshot, levels, (*scenario.watch, *self._watched))
         mask = Mask(datetime.now(UTC), snapshot.text)
         plan = runner.Plan(
             {each.name: partial(_body, database.engine, scenario, each) for each in declarations},
             step_limit,
             scenario.faults,
+            scenario.faults_at_least,
             scenario.faults_at_most,
         )
         finished = await runner.run(plan, scheduler.choose, database.waits, database)

@@ -62,7 +62,8 @@ class Scenario:
     - `watch`: engines of the application itself that its actors use. For the time of an execution they
       are redirected to the lab's database.
     - `faults`: which faults the scenario is to withstand: any of `cancel`, `kill`, `crash`; at most `faults_at_most`
-      of them strike in one execution, at points that the schedule chooses.
+      of them strike in one execution, at points that the schedule chooses. When fewer than `faults_at_least` have
+      struck by the time that all actors are done, the server crashes then; so this needs `crash` among the faults.
     - `session_options`: keyword arguments for the `AsyncSession` that the lab hands to actors.
     """
 
@@ -71,6 +72,7 @@ class Scenario:
     allows: ClassVar[tuple[Allowed, ...]] = ()
     watch: ClassVar[tuple[AsyncEngine, ...]] = ()
     faults: ClassVar[tuple[str, ...]] = ()
+    faults_at_least: ClassVar[int] = 0
     faults_at_most: ClassVar[int] = 1
     session_options: ClassVar[Mapping[str, Any]] = {}
 

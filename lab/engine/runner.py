@@ -56,6 +56,7 @@ class Plan:
     bodies: Mapping[str, Body]
     step_limit: int
     faults: tuple[str, ...] = ()
+    faults_at_least: int = 0
     faults_at_most: int = 0
 
 
@@ -75,7 +76,7 @@ class _Runner:
         self._choose = choose
         self._step_limit = plan.step_limit
         self._striker = striker
-        self._strikes = Strikes(execution, striker, plan.faults, plan.faults_at_most)
+        self._strikes = Strikes(execution, striker, plan.faults, plan.faults_at_least, plan.faults_at_most)
         self._faults = plan.faults
         self._steps: list[Step] = []
         self._last: str | None = None
@@ -138,8 +139,12 @@ class _Runner:
                 if await execution.wait_for_the_outside():
                     await execution.rest()
                     continue
-                done = all(a.state is State.DONE for a in execution.actors.values())
-                return Ending.COMPLETED if done else Ending.STALLED
+                if any(actor.state is not State.DONE for actor in execution.actors.values()):
+                    return Ending.STALLED
+                if not (alternatives := tuple(self._strikes.owed())):
+                    return Ending.COMPLETED
+                await self._fault(self._choice(alternatives), alternatives)
+                continue
             if len(self._steps) >= self._step_limit:
                 return Ending.STEP_LIMIT
             alternatives += tuple(self._strikes.alternatives())

@@ -17,10 +17,13 @@ __all__ = ["Strikes"]
 class Strikes:
     """The faults of one execution. `struck` names the actors that one hit: their errors are its work, not theirs."""
 
-    def __init__(self, execution: Execution, striker: Striker, kinds: Sequence[str], at_most: int) -> None:
+    def __init__(
+        self, execution: Execution, striker: Striker, kinds: Sequence[str], at_least: int, at_most: int
+    ) -> None:
         self._execution = execution
         self._striker = striker
         self._kinds = tuple(FaultKind(kind) for kind in kinds)
+        self._owed = at_least
         self._left = at_most
         self.struck: set[str] = set()
 
@@ -31,7 +34,12 @@ class Strikes:
         alive = [a for a in self._execution.actors.values() if a.root is a and a.state is not State.DONE]
         for kind in self._kinds:
             for victim in self._victims(kind, alive):
-                yield Alternative(str(Fault(kind, victim)), Action(ActionKind.FAULT, f"{kind} {victim}"))
+                yield _alternative(kind, victim)
+
+    def owed(self) -> Iterator[Alternative]:
+        """When all actors are done: the crash that the scenario wants in every execution, if none has struck yet."""
+        if self._owed > 0:
+            yield _alternative(FaultKind.CRASH, SERVER)
 
     def _victims(self, kind: FaultKind, alive: Sequence[Actor]) -> list[str]:
         if kind is FaultKind.CRASH:
@@ -45,6 +53,7 @@ class Strikes:
         fault = Fault.named(name)
         assert fault is not None, name
         self._left -= 1
+        self._owed -= 1
         alive = {actor.name for actor in self._execution.actors.values() if actor.state is not State.DONE}
         if fault.kind is FaultKind.CRASH:
             self.struck |= alive
@@ -57,3 +66,7 @@ class Strikes:
             await self._striker.kill(self._execution.serving.pop(fault.victim).pid)
         elif actor.task is not None:
             actor.task.cancel()
+
+
+def _alternative(kind: FaultKind, victim: str) -> Alternative:
+    return Alternative(str(Fault(kind, victim)), Action(ActionKind.FAULT, f"{kind} {victim}"))

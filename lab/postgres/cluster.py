@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import secrets
+import time
 from dataclasses import dataclass
 
 import asyncpg
@@ -24,6 +26,8 @@ from lab.postgres.server import Server
 __all__ = ["Abilities", "Cluster"]
 
 PREFIX = "concurrency_lab_"
+FRESH_SECONDS = 5.0
+"""Half of the embedded server's `wal_writer_delay`, so that an execution which begins within it ends in time."""
 COMMENT = "made by concurrency-lab; dropped when it ends"
 
 _ABILITIES = """
@@ -67,6 +71,7 @@ class Cluster:
         self.abilities = abilities
         self._admin = admin
         self._monitors = [admin]
+        self._crashed = -math.inf
         self._databases: list[str] = []
         self._numbers = itertools.count(1)
 
@@ -124,8 +129,17 @@ class Cluster:
         """Crash the server, and return when it is up again and every connection of the lab's own is restored."""
         assert self.server.crash is not None, "only the process that started a server can crash it"
         self.server.crash()
+        self._crashed = time.monotonic()
         for monitor in self._monitors:
             await monitor.reopen()
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the server came up so lately that its WAL writer still sleeps.
+
+        Each time that it wakes, it writes out what was committed without waiting, and no schedule controls when.
+        """
+        return time.monotonic() - self._crashed < FRESH_SECONDS
 
     async def close(self) -> None:
         """Drop the lab's databases and disconnect. The embedded server goes as a whole, so nothing is dropped there."""

@@ -66,9 +66,16 @@ class ActorPool(Pool):
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
         self._idle.setdefault(self._owner[record][0], []).append(record)
 
-    def _invalidate(self, connection: Any, exception: BaseException | None = None, _checkin: bool = True) -> None:
-        """Give up one lost connection. SQLAlchemy would give up all that are older, other actors' as well: they would
-        connect anew in mid-execution, and which ones would depend on the executions before. Private there.
+    def _invalidate(
+        self,
+        connection: Any,
+        exception: BaseException | None = None,
+        _checkin: bool = True,  # noqa: FBT002 - SQLAlchemy's signature
+    ) -> None:
+        """Give up one lost connection.
+
+        SQLAlchemy would give up all that are older, other actors' as well: they would connect anew in mid-execution,
+        and which ones would depend on the executions before. Private there.
         """
         if _checkin and connection.is_valid:
             connection.invalidate(exception)

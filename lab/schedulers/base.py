@@ -37,7 +37,8 @@ class Choices:
     """What can be chosen at one decision.
 
     `alternatives` is never empty; index 0 is the actor that ran last if it is still runnable, otherwise the
-    next one after it in the order of declaration. So all zeros is a serial run. Faults come last.
+    next one after it in the order of declaration. So all zeros is a serial run. Faults come last; when all actors are
+    done, a crash that must come stands alone.
     """
 
     step: int
@@ -46,7 +47,8 @@ class Choices:
 
     def __post_init__(self) -> None:
         assert self.alternatives, "a decision needs a runnable actor"
-        assert not self.alternatives[0].is_fault, "decision 0 lets an actor go on"
+        alone = len(self.alternatives) == 1
+        assert alone or not self.alternatives[0].is_fault, "decision 0 lets an actor go on"
 
     @property
     def actors(self) -> int:

@@ -29,6 +29,8 @@ class RandomWalk:
     def choose(self, choices: Choices) -> int:
         """A uniform index among the actors; now and then, where faults can strike, among those."""
         actors, all_of_them = choices.actors, len(choices.alternatives)
+        if not actors:
+            return 0
         if actors < all_of_them and self._random.random() < FAULT_CHANCE:
             return self._random.randrange(actors, all_of_them)
         return self._random.randrange(actors)
