@@ -70,7 +70,8 @@ class Cluster:
         """What the names of this lab's databases begin with; its session here is called so, too."""
         self.abilities = abilities
         self._admin = admin
-        self._monitors = [admin]
+        self._admin_is_lost = False
+        self._monitors: list[Monitor] = []
         self._crashed = -math.inf
         self._databases: list[str] = []
         self._numbers = itertools.count(1)
@@ -115,23 +116,33 @@ class Cluster:
     async def create_database(self) -> str:
         """Make a new, empty database and return its name."""
         name = f"{self.name}_{next(self._numbers)}"
-        await self._admin.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
-        await self._admin.execute(f"COMMENT ON DATABASE {name} IS '{COMMENT}'")
+        await self._command(
+            f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'",
+            f"COMMENT ON DATABASE {name} IS '{COMMENT}'",
+        )
         self._databases.append(name)
         return name
 
     async def drop_database(self, name: str) -> None:
         """Drop a database that this lab made, whoever is still connected to it."""
         self._databases.remove(name)
-        await self._admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        await self._command(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     async def crash(self) -> None:
-        """Crash the server, and return when it is up again and every connection of the lab's own is restored."""
+        """Crash the server, and return when it is up again and the connections of `monitor` are restored."""
         assert self.server.crash is not None, "only the process that started a server can crash it"
         self.server.crash()
         self._crashed = time.monotonic()
+        self._admin_is_lost = True  # seldom needed again, so opened again only then
         for monitor in self._monitors:
             await monitor.reopen()
+
+    async def _command(self, *statements: str) -> None:
+        if self._admin_is_lost:
+            await self._admin.reopen()
+            self._admin_is_lost = False
+        for statement in statements:
+            await self._admin.execute(statement)
 
     @property
     def is_fresh(self) -> bool:
