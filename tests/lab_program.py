@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +29,17 @@ def lab(*arguments: str, cwd: Path = CASES, **more: Any) -> subprocess.Completed
     return subprocess.run(
         [PROGRAM, *arguments], cwd=cwd, stdin=subprocess.DEVNULL, text=True, timeout=100, check=False, **options
     )
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for TMPDIR: short enough for a server's socket and open to its account, unlike pytest's own."""
+    folder = Path(tempfile.mkdtemp(prefix="t-", dir="/tmp"))
+    try:
+        folder.chmod(0o711)
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def answer(done: subprocess.CompletedProcess[str]) -> Any:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from lab.errors import ServerError
 from lab.postgres import keeper
-from lab.postgres.install import DEFAULT_VERSION, Install, prepared
+from lab.postgres.install import DEFAULT_VERSION, Account, Install, prepared
 from lab.postgres.server import Server
 
 __all__ = ["embedded_server", "joined_server", "shared_server"]
@@ -55,7 +55,7 @@ SETTINGS_SINCE = {18: {"io_method": "sync"}}
 def embedded_server(version: int = DEFAULT_VERSION) -> Server:
     """Start a server of one's own. Raises `ServerError` if it does not come up."""
     install = prepared(version)
-    folder = _short_folder()
+    folder = _short_folder(install.account)
     try:
         return _started(install, version, folder)
     except BaseException:
@@ -210,8 +210,9 @@ def _server(version: int, folder: Path, running: _Running, close: contextlib.Exi
     )
 
 
-def _short_folder() -> Path:
+def _short_folder(account: Account) -> Path:
+    """A new folder of our own: short enough for a socket, and one that the server's account can pass through."""
     base = tempfile.gettempdir()
-    if len(base) > LONGEST_SOCKET_FOLDER:
+    if len(base) > LONGEST_SOCKET_FOLDER or not account.reaches(Path(base)):
         base = "/tmp"  # noqa: S108 - mkdtemp makes a folder of our own in it
     return Path(tempfile.mkdtemp(prefix="lab-", dir=base))

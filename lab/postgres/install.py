@@ -81,6 +81,10 @@ class Account:
             words = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
             raise ServerError(f"{Path(command[0]).name} failed: {words[-1]}")
 
+    def reaches(self, folder: Path) -> bool:
+        """Whether this account may pass through a folder; root's own temporary folder is often closed to others."""
+        return self.user is None or all(map(_open_to_all, (folder, *folder.parents)))
+
     def own(self, folder: Path) -> None:
         """Give an empty folder to this account, for nobody else to read."""
         folder.chmod(0o700)
@@ -152,7 +156,7 @@ def _cache_folder() -> Path:
 
 def _reachable(programs: Path, cache: Path, account: Account) -> Path:
     """The programs where the account can run them: in place, or in a copy beside their bundled libraries."""
-    if account.user is None or all(_open_to_all(p) for p in (programs / "bin", *programs.parents)):
+    if account.reaches(programs / "bin"):
         return programs
     source = programs.parent
 

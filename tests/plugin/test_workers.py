@@ -7,9 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import pytest
+from lab_program import temporary_folder
 
 COUNTS_SERVERS = """
 import pathlib, psutil, pytest
@@ -20,7 +23,8 @@ async def test_it(lab, number, worker_id):
     backend = []
     record = await lab.check(Shown())
     (pid,) = {result.value for result in record.outcome.results.values()}
-    pathlib.Path(f"seen-{worker_id}-{number}").write_text(f"{pid} {pathlib.Path('/proc', str(pid), 'cwd').resolve()}")
+    folder = pathlib.Path("/proc", str(pid), "cwd").resolve().parent.parent
+    pathlib.Path(f"seen-{worker_id}-{number}").write_text(f"{folder} {pid}")
 
 from dataclasses import dataclass
 from lab import Scenario, actor
@@ -41,6 +45,12 @@ class Shown(Scenario):
 """
 
 
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    with temporary_folder() as folder:
+        yield folder
+
+
 def left_over(of: Path) -> list[str]:
     """Folders of servers in a temporary folder, and processes that work below it."""
     folders = [str(path) for path in of.iterdir()] if of.exists() else []
@@ -50,24 +60,21 @@ def left_over(of: Path) -> list[str]:
     return folders + [str(each) for each in processes]
 
 
-def test_xdist_workers_share_one_server_and_leave_nothing_behind(project, monkeypatch):
+def test_xdist_workers_share_one_server_and_leave_nothing_behind(project, temporary, monkeypatch):
     """Two workers meet one server, each in a database of its own; afterwards neither process nor folder is left."""
-    temporary = project.path / "t"
-    temporary.mkdir()
     monkeypatch.setenv("TMPDIR", str(temporary))
     project.makepyfile(COUNTS_SERVERS)
     result = project.runpytest_subprocess("-n", "2", "-p", "no:cacheprovider")
     result.assert_outcomes(passed=4)
     seen = list(project.path.glob("seen-*"))
     assert {re.match(r"seen-(gw\d)", path.name)[1] for path in seen} == {"gw0", "gw1"}
-    assert len({path.read_text() for path in seen}) == 1
+    ((folder, _),) = {tuple(path.read_text().split()) for path in seen}
+    assert folder == str(temporary)
     assert left_over(temporary) == []
 
 
-def test_a_run_that_is_killed_leaves_nothing_behind(project, monkeypatch):
+def test_a_run_that_is_killed_leaves_nothing_behind(project, temporary, monkeypatch):
     """SIGKILL to pytest in mid-execution, with a frozen waiter: its server and folder are gone within five seconds."""
-    temporary = project.path / "t"
-    temporary.mkdir()
     monkeypatch.setenv("TMPDIR", str(temporary))
     project.makepyfile(
         """
