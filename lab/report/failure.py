@@ -5,6 +5,7 @@ What broke; the smallest story; why; how sure; how to replay.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,9 +48,14 @@ def execution_report(record: ExecutionRecord) -> str:
 
 def _what_broke(record: ExecutionRecord) -> Iterator[str]:
     for finding in record.findings:
+        if finding.checker == "stall":  # who waits for what is told below, with the places in code
+            yield f"{HEADLINES[finding.checker]}  nobody can go on"
+            continue
         yield f"{HEADLINES[finding.checker]}  {finding.message}"
         if finding.checker == "invariant":
             yield f'invariant "{finding.name}"  {_short(finding)}'.rstrip()
+        else:
+            yield f'expected "{finding.name}"'
     yield f"scenario {target_of(record.scenario)}  {record.scenario!r}"
 
 
@@ -59,6 +65,11 @@ def _short(finding: Finding) -> str:
         return f"{Path(path).relative_to(Path.cwd())}:{line}"
     except ValueError:
         return f"{Path(path).name}:{line}"
+
+
+def _relative(place: str) -> str:
+    """A place in code without the current folder in front."""
+    return place.removeprefix(f"{Path.cwd()}{os.sep}")
 
 
 def _setting(record: ExecutionRecord) -> str:
@@ -85,10 +96,12 @@ def _where_found(failure: Failure) -> Iterator[str]:
 
 def _shrunk(failure: Failure) -> str:
     found, trace = failure.found.trace, failure.record.trace
+    switches = count(trace.context_switches, "context switch", "context switches")
+    if (len(found), found.preemptions) == (len(trace), trace.preemptions):
+        return f"{count(len(trace), 'step')}, {count(trace.preemptions, 'preemption')}, {switches}"
     return (
-        f"minimised {len(found)} → {len(trace)} steps, "
-        f"{found.preemptions} → {count(trace.preemptions, 'preemption')}, "
-        f"{count(trace.context_switches, 'context switch', 'context switches')}"
+        f"minimised {len(found)} → {count(len(trace), 'step')}, "
+        f"{found.preemptions} → {count(trace.preemptions, 'preemption')}, {switches}"
     )
 
 
@@ -105,13 +118,15 @@ def _results(record: ExecutionRecord) -> Iterator[str]:
         if result.kind is ResultKind.RETURNED:
             value = "" if result.value is None else f" {result.text}"
             yield f"{name} returned{value}"
+        elif result.kind is ResultKind.UNFINISHED:
+            yield f"{name} {result.text}"
         else:
             state = f" ({result.sqlstate})" if result.sqlstate else ""
             yield f"{name} {result.kind}: {result.text}{state}"
 
 
 def _deadlock(cycle: tuple[DeadlockEdge, ...]) -> Iterator[str]:
-    yield "deadlock:"
+    yield "deadlock, each waits for the next:"
     for edge in cycle:
         sql = f" in {statement_text(edge.sql, edge.parameters)}" if edge.sql else ""
         line = f"{edge.waiter} waits for {edge.holder}: {edge.mode} on {edge.target}{sql}"
@@ -124,7 +139,7 @@ def _stalls(record: ExecutionRecord) -> Iterator[str]:
             holders = " and ".join(stall.lock.holders) or "somebody"
             yield f"{stall.actor} waits for a lock of {holders}: {statement_text(stall.place)}"
         else:
-            yield f"{stall.actor} waits in the process: {stall.place}"
+            yield f"{stall.actor} waits in the process: {_relative(stall.place)}"
 
 
 def count(number: int, one: str, many: str = "") -> str:

@@ -1,0 +1,86 @@
+"""What the lab says of a failure, word by word: a change of a text shows as a change of a file beside this one.
+
+`LAB_WRITE_SNAPSHOTS=1 pytest tests/snapshots` writes the files anew; read the difference before you commit it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import stories
+from kit import Order
+
+from lab.errors import Divergence
+from lab.record import Failure
+from lab.replay_token import encode, token_for
+from lab.report.failure import execution_report, failure_report
+from lab.schedule import Schedule
+from lab.schedulers.replay import Replay
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(HERE)  # places in code are shown relative to the current folder
+
+
+def compare(name: str, text: str) -> None:
+    file = HERE / f"{name}.txt"
+    if os.environ.get("LAB_WRITE_SNAPSHOTS"):
+        file.write_text(f"{text}\n")
+    assert f"{text}\n" == file.read_text()
+
+
+STORIES = {
+    "broken_invariant": (stories.Withdrawals(), "alice bob bob bob alice alice"),
+    "lock_wait_and_wake_up": (stories.Withdrawals(amount=5), "alice alice bob bob alice bob bob"),
+    "unexpected_error": (stories.Registrations(), "alice bob alice"),
+    "stall": (stories.Stuck(), "bob alice"),
+    "deadlock": (stories.Crossed(), "alice bob alice bob"),
+    "more_than_four_actors": (stories.Crowd(), "bob bob auditor"),
+}
+
+
+@pytest.mark.parametrize("name", STORIES)
+async def test_the_failure_message_reads_as_pinned(explorer, name):
+    """Headline, invariant, story, waits, cycle, results and token, exactly."""
+    scenario, order = STORIES[name]
+    record = await explorer.run(scenario, Order(order))
+    assert record.failed
+    token = encode(token_for(scenario, record.schedule, "")) if name != "stall" else "lab1:…"
+    failure = Failure(
+        record, token, record, execution=37, executions=200, scheduler="random(seed=8123)", identical=5, replays=5
+    )
+    compare(name, failure_report(failure))
+
+
+async def test_a_failure_without_a_hunt_says_its_level_and_how_it_was_shrunk(explorer):
+    """What a pytest run shows: no number of an execution, the isolation level, and both ways to replay."""
+    record = await explorer.run(stories.Withdrawals(), Order("alice bob bob bob alice alice"), isolation="SERIALIZABLE")
+    assert record.outcome.results["alice"].aborted
+    compare("execution_without_hunt", execution_report(record))
+    found = await explorer.run(stories.Withdrawals(), Order("bob alice bob alice bob"))
+    broken = await explorer.run(stories.Withdrawals(), Order("alice bob bob bob alice alice"))
+    failure = Failure(broken, "lab1:…", found)
+    text = failure_report(failure, replay_hint="pytest … --lab-replay=TOKEN   or   lab replay")
+    compare("failure_in_pytest", text)
+
+
+async def test_a_divergence_names_step_expectation_and_who_was_runnable(explorer):
+    """A replay that meets other choices says where, what it expected, who was runnable, and likely causes."""
+    texts = []
+    for decisions in (
+        ("alice", "alice", "bob", "bob", "bob"),
+        ("alice", "bob", "alice"),
+        ("alice", "alice", "alice", "bob", "bob", "bob", "alice"),
+        ("alice", "alice", "alice", "bob", "bob", "bob"),
+    ):
+        replay = Replay(Schedule(decisions, "aaaaa"))
+        replay.begin(0)
+        with pytest.raises(Divergence) as caught:
+            await explorer.run(stories.Withdrawals(), replay)
+        texts.append(str(caught.value))
+    compare("divergence", "\n\n".join(texts))
