@@ -32,13 +32,13 @@ class Serial:
     def choose(self, choices: Choices) -> int:
         """The actor that ran last, else the first one of the order."""
         names = choices.names
-        if self._orders is None:
-            self._orders = permutations(names)
-            self._order = next(self._orders)
         if names[0] == choices.last:
             return 0
         rank = {name: position for position, name in enumerate(self._order)}
         return min(range(len(names)), key=lambda index: rank.get(names[index], len(rank)))
 
     def end(self, trace: Trace) -> None:
-        """Nothing to learn."""
+        """Learn from the first execution who the actors are: one may have been stalled when the others began."""
+        if self._orders is None:
+            self._orders = permutations(trace.actors)
+            next(self._orders)  # the order of declaration, which has just been run
