@@ -163,8 +163,11 @@ def test_a_killed_lab_leaves_nothing_behind_and_the_next_start_works(folder):
             forks.stdin.write(json.dumps([str(folder), HUNT]) + "\n")
             forks.stdin.flush()
             hunt = Hunt(folder, int(forks.stdout.readline()))
+            started = time.monotonic()
+            hunt.wait_for_backends(3)
+            assert time.monotonic() - started < SECONDS  # after the kill before
             frozen += kill_and_look(hunt, chance, frozen=number % 2 == 0)
-            next_start_works()
+    next_start_works()
     # Every other kill waits up to two seconds for a freeze, which the hunt makes every few milliseconds.
     assert frozen >= KILLS // 4
 

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from lab.trace import Action, ActionKind, Result, Step
 
 __all__ = ["action_text", "result_text", "statement_text", "step_text"]
 
 ROWS_SHOWN = 3
-_TYPE = r"\w+(?:\(\d+(?:, ?\d+)?\))?(?: VARYING| PRECISION| WITH(?:OUT)? TIME ZONE)?(?:\(\d+\))?(?:\[\])?"
+_NAME = r"(?:\w+\.)?(?:\"[^\"]+\"|\w+)"
+_TYPE = rf"{_NAME}(?:\(\d+(?:, ?\d+)?\))?(?: VARYING| PRECISION| WITH(?:OUT)? TIME ZONE)?(?:\(\d+\))?(?:\[\])?"
 _PLACEHOLDER = re.compile(rf"\$(\d+)(?:::{_TYPE})?")
 _COLUMN_OF = re.compile(r"\b([A-Za-z_]\w*)\.([A-Za-z_]\w*)")
-_ALIAS = re.compile(r" AS \w+_\w+(?=[,\s]|$)")
+_ALIAS = re.compile(r" AS (\w+_\w+)(?=[,\s]|$)")
+_LITERAL = re.compile(r"('(?:[^']|'')*')")
 
 
 def statement_text(sql: str, parameters: tuple[object, ...] = ()) -> str:
     """The SQL on one line, bound values in place of `$1`, columns without their table where there is only one."""
     text = " ".join(sql.split())
-    tables = {table for table, _ in _COLUMN_OF.findall(text)}
+    tables = {table for table, _ in _COLUMN_OF.findall(_LITERAL.sub("", text))}
     if len(tables) == 1:
-        text = _COLUMN_OF.sub(r"\2", text)
-    text = _ALIAS.sub("", text)
+        text = _outside_literals(text, lambda part: _COLUMN_OF.sub(r"\2", part))
+    used = {table for table, _ in _COLUMN_OF.findall(text)}
+    text = _outside_literals(text, lambda part: _ALIAS.sub(lambda a: a[0] if a[1] in used else "", part))
     if parameters and isinstance(parameters[0], tuple):
         more = [f"({', '.join(map(str, row))})" for row in parameters[1:] if isinstance(row, tuple)]
         first = _filled(text, parameters[0])
@@ -35,7 +39,12 @@ def _filled(text: str, parameters: tuple[object, ...]) -> str:
         index = int(found[1]) - 1
         return str(parameters[index]) if index < len(parameters) else found[0]
 
-    return _PLACEHOLDER.sub(value, text)
+    return _outside_literals(text, lambda part: _PLACEHOLDER.sub(value, part))
+
+
+def _outside_literals(text: str, change: Callable[[str], str]) -> str:
+    """A text with a change made everywhere but inside quotes."""
+    return "".join(part if index % 2 else change(part) for index, part in enumerate(_LITERAL.split(text)))
 
 
 def action_text(action: Action) -> str:

@@ -1,0 +1,83 @@
+"""Statements as the story shows them."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.report.sql import action_text, result_text, statement_text, step_text
+from lab.trace import Action, ActionKind, LockWait, Result, Step
+
+
+@pytest.mark.parametrize(
+    ("sql", "parameters", "text"),
+    [
+        ("SELECT a.x,\n  a.y\nFROM a\nWHERE a.id = $1::INTEGER", ("7",), "SELECT x, y FROM a WHERE id = 7"),
+        ("SELECT a.x, b.y FROM a JOIN b ON a.id = b.a", (), "SELECT a.x, b.y FROM a JOIN b ON a.id = b.a"),
+        ("SELECT count(*) AS count_1 FROM a", (), "SELECT count(*) FROM a"),
+        (
+            "SELECT 1 FROM a AS a_1, a AS a_2 WHERE a_1.id < a_2.id",
+            (),
+            "SELECT 1 FROM a AS a_1, a AS a_2 WHERE a_1.id < a_2.id",
+        ),
+        ("VALUES ($1::VARCHAR(20), $2::NUMERIC(10, 2))", ("'x'", "1.5"), "VALUES ('x', 1.5)"),
+        ("SET x = $1::TIMESTAMP WITH TIME ZONE + $2::DOUBLE PRECISION", ("t", "2.0"), "SET x = t + 2.0"),
+        ("x = ANY ($1::INTEGER[])", ("[1, 2]",), "x = ANY ([1, 2])"),
+        ('x = $1::"Mood" AND y = $2::app.mood', ("'fine'", "'bad'"), "x = 'fine' AND y = 'bad'"),
+        ("x = $1 AND y = $10 AND z = $11", tuple("abcdefghij"), "x = a AND y = j AND z = $11"),
+        ("x = $1 AND y = $2", ("'$2'", "'b'"), "x = '$2' AND y = 'b'"),
+        ("SELECT a.x WHERE a.y = 'a.b costs $1, isn''t it'", (), "SELECT x WHERE y = 'a.b costs $1, isn''t it'"),
+        ("SET x=$1 WHERE a.id = $2", (("1", "2"), ("3", "4")), "SET x=1 WHERE id = 2, then with (3, 4)"),
+        ("VALUES ($1)", tuple((str(n),) for n in range(6)), "VALUES (0), then with (1), (2), (3) …"),
+        ("VALUES ($1)", (("1",),), "VALUES (1)"),
+        ("SELECT 1", (), "SELECT 1"),
+    ],
+)  # fmt: skip
+def test_a_statement_is_one_line_with_its_values_in_place(sql, parameters, text):
+    """Placeholders and casts give way to values; literals, aliases in use and several tables stay readable."""
+    assert statement_text(sql, parameters) == text
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        (None, ""),
+        (Result("SELECT 0"), "→ no row"),
+        (Result("SELECT 1", (("5",),)), "→ 5"),
+        (Result("SELECT 1", (("5", "'a'"),)), "→ (5, 'a')"),
+        (Result("SELECT 5", tuple((str(n),) for n in range(5))), "→ 0, 1, 2 …"),
+        (Result("UPDATE 1"), "→ 1 row"),
+        (Result("INSERT 0 2"), "→ 2 rows"),
+        (Result("COMMIT"), ""),
+        (Result(error="40001"), "→ error 40001"),
+    ],
+)
+def test_an_answer_is_a_few_values_a_count_or_an_sqlstate(result, text):
+    """Rows are cut after a few; what has no answer shows none."""
+    assert result_text(result) == text
+
+
+@pytest.mark.parametrize(
+    ("action", "text"),
+    [
+        (Action(ActionKind.COMMIT), "COMMIT"),
+        (Action(ActionKind.SAVEPOINT, "sa_1"), "SAVEPOINT sa_1"),
+        (Action(ActionKind.POINT, "read"), "point 'read'"),
+        (Action(ActionKind.SLEEP, "0.5"), "sleep 0.5"),
+        (Action(ActionKind.FETCH), "FETCH"),
+    ],
+)
+def test_other_points_are_named_as_they_are(action, text):
+    """Commits, savepoints, labels, sleeps and fetches."""
+    assert action_text(action) == text
+
+
+def test_a_wait_names_its_holder_and_what_it_is_for_and_its_end_says_so():
+    """`<waits for …>`, `<… completed>`, and a wait that goes on."""
+    wait = LockWait(("bob", "cleo"), "ShareLock", "row (0,1) of a")
+    action = Action(ActionKind.STATEMENT, "UPDATE a SET x=1")
+    step = Step(1, "ann", ("ann",), action, wait=wait)
+    assert step_text(step) == "UPDATE a SET x=1 <waits for bob and cleo: row (0,1) of a>"
+    woken = Step(2, "ann", ("ann",), action, woken=True, result=Result("UPDATE 1"))
+    assert step_text(woken) == "<… completed> → 1 row"
+    again = Step(2, "ann", ("ann",), action, woken=True, wait=LockWait(("bob",)))
+    assert step_text(again) == "<… completed> <waits again for bob>"

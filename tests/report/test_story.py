@@ -1,0 +1,47 @@
+"""The story: a table that fits the page."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.report.story import WIDTH, story
+from lab.trace import Action, ActionKind, LockWait, Result, Step, Trace
+
+
+@st.composite
+def traces(draw: st.DrawFn) -> Trace:
+    """Traces with long statements, long words, waits and preemptions."""
+    names = draw(st.lists(st.text("abcdefgh/1", min_size=1, max_size=12), min_size=1, max_size=7, unique=True))
+    steps = []
+    for number in range(1, draw(st.integers(1, 12)) + 1):
+        actor = draw(st.sampled_from(names))
+        text = draw(st.text("ab c,=$1xyz", max_size=200))
+        wait = LockWait((names[0],), "ShareLock", "row (0,1) of account") if draw(st.booleans()) else None
+        preempted = draw(st.sampled_from(["", names[0]]))
+        result = Result("SELECT 1", ((draw(st.text("0123456789", max_size=80)),),))
+        steps.append(Step(number, actor, (actor,), Action(ActionKind.STATEMENT, text), False, result, wait, preempted))
+    return Trace(tuple(steps), tuple(names))
+
+
+@given(traces())
+def test_no_line_of_a_story_is_wider_than_the_page_and_no_step_is_missing(trace):
+    """Whatever is in the statements, each step begins one line with its number, and no line exceeds the width."""
+    text = story(trace)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    numbers = [int(line[:3]) for line in lines if line[:3].strip().isdigit()]
+    assert numbers == [step.number for step in trace]
+    assert text.count("── preemption: ") == trace.preemptions
+
+
+def test_two_actors_have_columns_and_five_share_one():
+    """Few actors stand side by side; many are named in front of each line."""
+
+    def told(*names: str) -> list[str]:
+        steps = [Step(n, name, (name,), Action(ActionKind.COMMIT)) for n, name in enumerate(names, 1)]
+        return story(Trace(tuple(steps), names)).splitlines()
+
+    assert told("ann", "ben")[0].split() == ["#", "ann", "ben"]
+    assert told("ann", "ben")[2].index("COMMIT") > 50
+    assert told("a", "b", "c", "d", "e")[1] == "  2  b  COMMIT"
