@@ -352,6 +352,7 @@ async def test_a_task_frozen_in_a_lock_wait_can_be_cancelled(explorer):
             await session.execute(add(1))
             await session.commit()
 
+    before = time.monotonic()
     record = await explorer.run(_cancelling(work), Order("bob alice/1 alice/1 bob bob"))
     lines = told(record.trace)
     assert lines[2].endswith("(B)")
@@ -359,6 +360,28 @@ async def test_a_task_frozen_in_a_lock_wait_can_be_cancelled(explorer):
     assert record.outcome.rows["account"][:2] == ("(1,100)", "(2,101)")
     assert not any(step.wait for step in record.trace.steps[3:]), "the cancelled task's locks are gone"
     assert await replays(explorer, record, times=5)
+    assert time.monotonic() - before < 9, "each time SQLAlchemy waited its two seconds for a frozen backend"
+
+
+async def test_locks_of_a_connection_that_was_dropped_are_gone_before_the_next_decision(explorer):
+    """The server learns of the end of a connection a moment after the client has forgotten it."""
+
+    class Drops(Bank):
+        @actor
+        async def alice(self, engine) -> None:
+            connection = await engine.connect()
+            await connection.execute(text("SELECT pg_advisory_lock(5)"))
+            (await connection.get_raw_connection()).driver_connection.terminate()
+            await lab.point("dropped")
+            await connection.invalidate()
+
+        @actor
+        async def bob(self, session) -> bool:
+            return await session.scalar(text("SELECT pg_try_advisory_lock(5)"))
+
+    for _ in range(20):
+        record = await explorer.run(Drops(), Order("alice bob"))
+        assert record.outcome.results["bob"].value is True
 
 
 async def test_a_task_waiting_for_an_asyncio_lock_can_be_cancelled(explorer):
