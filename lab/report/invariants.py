@@ -12,8 +12,8 @@ HEAD = """\
 # Invariants
 
 Written by `lab invariants --write` from the scenarios and from what was run; CI holds it to them with
-`lab invariants --check`. Every bug below is a planted variant in `scenarios/` that the lab finds by searching, and every
-token replays it on your machine: `lab replay TOKEN`.
+`lab invariants --check`. Every bug below is a planted variant in `scenarios/` that the lab finds by searching, and
+every token replays it on your machine: `lab replay TOKEN`.
 
 ## Database Transaction Domain
 """
