@@ -107,6 +107,8 @@ def _scenarios_in(module: ModuleType) -> list[type[Scenario]]:
 
 
 def _imported(name: str) -> ModuleType:
+    if not all(name.split(".")):
+        raise UsageError(f"{name!r} is not a module name; expected module:Class")
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -114,8 +116,6 @@ def _imported(name: str) -> ModuleType:
             where = "" if name == error.name else f" (there is no {error.name})"
             raise NoModuleError(f"no module named {name!r}{where}; run the lab from the folder that holds it") from None
         raise _does_not_import(name, error) from error
-    except (ValueError, TypeError):
-        raise UsageError(f"{name!r} is not a module name; expected module:Class") from None
     except (Exception, SystemExit) as error:
         raise _does_not_import(name, error) from error
 

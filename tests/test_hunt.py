@@ -1,0 +1,169 @@
+"""Hunts: what is counted, what ends them, and that a reported failure is what was found."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+from kit import Account, Bank
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from lab import actor, invariant
+from lab.errors import ScenarioError
+from lab.explore import Explorer
+from lab.hunt import FAILURES_KEPT, INTERRUPTED, Hunt, HuntResult, ReportedFailure
+from lab.postgres.server import Server
+from lab.replay_token import decode, scenario_of
+from lab.replays import replay_times
+from lab.scenario import actors_of, target_of
+from scenarios.deadlock import RingOfTwo, SwallowedDeadlock
+from scenarios.transfer import LostUpdate, Transfer
+
+
+def hunt(scenario, **options) -> Hunt:
+    return Hunt(scenario, target_of(scenario), **options)
+
+
+def failure(name: str, **more) -> ReportedFailure:
+    values = {
+        "token": "t", "checker": "invariant", "anomaly": None, "invariant": name, "broken": name, "preemptions": 1,
+        "steps": 2, "execution": 1, "identical": 5, "replays": 5, "report": "",
+    }  # fmt: skip
+    return ReportedFailure(**{**values, **more})
+
+
+async def test_a_hunt_stops_at_the_first_violation_and_its_token_replays(explorer):
+    """The failure is minimised, replayed five times identically, and its token gives the same invariant."""
+    result = await hunt(LostUpdate()).run(explorer)
+    (found,) = result.failures
+    assert result.verdict == "fail"
+    assert result.executions == found.execution
+    assert (found.identical, found.replays, found.preemptions) == (5, 5, 1)
+    assert found.token in found.report
+    token = decode(found.token)
+    replays = await replay_times(explorer, scenario_of(token, LostUpdate), token.schedule, None, 10)
+    assert (replays.identical, replays.diverged, replays.verdict) == (10, 0, "fail")
+    assert replays.record.findings[0].name == found.invariant
+
+
+async def test_a_right_variant_passes_and_every_execution_is_counted(explorer):
+    """A pass counts as many outcomes as executions, and says that it was not exhaustive."""
+    result = await hunt(Transfer(), executions=25, seed=7).run(explorer)
+    assert (result.verdict, result.executions, result.exhausted, result.reason) == ("pass", 25, False, "")
+    assert sum(result.outcomes.values()) == 25
+    assert 1 < len(result.traces) <= 25
+
+
+async def test_equal_seeds_give_equal_hunts(explorer):
+    """Counts, outcomes and traces depend on the seed alone."""
+    first, again, other = [await hunt(RingOfTwo(), executions=15, seed=seed).run(explorer) for seed in (1, 1, 2)]
+    assert (first.outcomes, first.traces) == (again.outcomes, again.traces)
+    assert first.traces != other.traces
+
+
+async def test_a_hunt_in_parts_is_the_hunt_as_a_whole(explorer):
+    """Executions are numbered through, so parts added together are the same hunt."""
+    whole = await hunt(SwallowedDeadlock(), executions=20, keep_going=True).run(explorer)
+    total = HuntResult(whole.target, whole.seed)
+    for first in (0, 5, 10, 15):
+        known = [each.key for each in total.failures]
+        part = hunt(SwallowedDeadlock(), executions=5, first=first, total=20, keep_going=True, known=known)
+        total.add(await part.run(explorer))
+    assert (total.outcomes, total.traces, total.executions) == (whole.outcomes, whole.traces, 20)
+    assert total.failures == whole.failures
+
+
+async def test_serial_runs_are_exhausted(explorer):
+    """Every order of the actors, and no more."""
+    result = await hunt(LostUpdate(), scheduler="serial").run(explorer)
+    orders = math.factorial(len(actors_of(LostUpdate)))
+    assert (result.executions, result.exhausted, result.verdict) == (orders, True, "pass")
+
+
+async def test_no_time_is_no_verdict(explorer):
+    """A hunt without an execution is inconclusive and says why."""
+    result = await hunt(Transfer(), seconds=0).run(explorer)
+    assert (result.verdict, result.executions) == ("inconclusive", 0)
+    assert result.reason == "no execution fitted into the time that was given"
+
+
+@dataclass(frozen=True)
+class BreaksAfter(Bank):
+    """Its invariant breaks in every execution if it is told to, and crashes from a given execution on."""
+
+    @actor
+    async def ann(self, session: AsyncSession) -> None:
+        await session.get(Account, 1)
+
+    @actor
+    async def ben(self, session: AsyncSession) -> None:
+        await session.get(Account, 1)
+
+    @invariant
+    async def crashes_late(self) -> None:
+        COUNTS["runs"] += 1
+        1 / (COUNTS["runs"] < COUNTS["crash"])
+        assert COUNTS["breaks"] == 0, "broken"
+
+
+COUNTS: Counter[str] = Counter()
+
+
+@pytest.mark.parametrize("breaks", [0, 1])
+async def test_a_scenario_that_crashes_late_raises_unless_that_would_hide_a_violation(explorer, breaks):
+    """Without a violation the error is raised; with one, it ends the hunt and is its reason."""
+    COUNTS.clear()
+    COUNTS.update(crash=30, breaks=breaks)
+    running = hunt(BreaksAfter(), executions=100, keep_going=True)
+    if not breaks:
+        with pytest.raises(ScenarioError, match=r"crashes_late .* raised ZeroDivisionError"):
+            await running.run(explorer)
+        return
+    result = await running.run(explorer)
+    assert result.verdict == "fail"
+    assert "ZeroDivisionError" in result.reason
+    assert [each.invariant for each in result.failures] == ["crashes late"]
+
+
+async def test_a_cancelled_hunt_keeps_what_it_found(server: Server):
+    """Cancellation, as by Ctrl-C, ends a hunt with its results so far."""
+    explorer = Explorer(server)
+    enough = asyncio.Event()
+
+    def progress(result: HuntResult) -> None:
+        if result.executions >= 5 and result.failures:
+            enough.set()
+
+    task = asyncio.create_task(hunt(LostUpdate(), executions=100_000, keep_going=True, progress=progress).run(explorer))
+    await enough.wait()
+    task.cancel()
+    result = await task
+    await explorer.aclose()
+    assert (result.verdict, result.trouble, result.reason) == ("fail", INTERRUPTED, INTERRUPTED)
+    assert 5 <= result.executions < 100_000
+
+
+def test_an_inconclusive_hunt_is_never_a_pass():
+    """Trouble, endless executions and no execution at all are inconclusive; a violation outweighs them."""
+    assert HuntResult("t", 0).verdict == "inconclusive"
+    assert HuntResult("t", 0, executions=9, endless=1).verdict == "inconclusive"
+    assert HuntResult("t", 0, executions=9, trouble="x").verdict == "inconclusive"
+    assert HuntResult("t", 0, executions=9).verdict == "pass"
+    assert HuntResult("t", 0, executions=9, trouble="x", failures=[failure("a")]).verdict == "fail"
+
+
+def test_parts_add_up_and_a_known_violation_is_not_told_twice():
+    """Counts add, traces unite, failures are kept once for each violation and at most so many."""
+    total = HuntResult("t", 0, executions=2, outcomes=Counter(a=2), traces={"x"}, failures=[failure("a", steps=1)])
+    names = ["a", *(str(number) for number in range(FAILURES_KEPT + 5))]
+    total.add(
+        HuntResult(
+            "t", 0, executions=3, outcomes=Counter(a=1, b=2), traces={"x", "y"}, failures=[failure(n) for n in names]
+        )
+    )
+    assert (total.executions, total.outcomes, total.traces) == (5, Counter(a=3, b=2), {"x", "y"})
+    assert [each.broken for each in total.failures] == ["a", *names[1:FAILURES_KEPT]]
+    assert total.failures[0].steps == 1
