@@ -175,7 +175,7 @@ def test_a_killed_lab_leaves_nothing_behind_and_the_next_start_works(folder):
 def test_a_killed_lab_takes_its_workers_with_it(folder):
     """With two workers the server is shared; when the lab is killed, it and the workers go as well."""
     chance = random.Random(21)
-    for number in range(3):
+    for number in range(2):
         with start(folder, "--workers", "2") as process:
             kill_and_look(Hunt(folder, process.pid), chance, frozen=number % 2 == 0)
         next_start_works()
