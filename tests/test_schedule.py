@@ -72,7 +72,7 @@ def test_a_decision_needs_somebody_who_can_go_on():
     with pytest.raises(AssertionError):
         Choices(0, ())
     with pytest.raises(AssertionError):
-        Choices(0, (Alternative("!kill:bob", Action(ActionKind.FAULT, "kill")),))
+        Choices(0, (Alternative("!kill:bob", Action(ActionKind.FAULT, "kill")), Alternative("bob", POINT)))
 
 
 def test_faults_are_no_actors_among_the_alternatives():

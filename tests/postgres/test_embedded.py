@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -71,8 +72,8 @@ def test_only_its_own_backends_may_be_frozen(server):
 
 
 def test_a_failing_start_says_why_and_leaves_nothing(monkeypatch):
-    folder = embedded._short_folder()
-    monkeypatch.setattr(embedded, "_short_folder", lambda: folder)
+    folder = Path(tempfile.mkdtemp(prefix="lab-"))
+    monkeypatch.setattr(embedded, "_short_folder", lambda account: folder)
     monkeypatch.setitem(embedded.SETTINGS, "shared_buffers", "nonsense")
     with pytest.raises(ServerError, match=r"the embedded server did not start: .*shared_buffers"):
         embedded_server()

@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "shells": {"values", "schedulers", "engine", "postgres", "checkers", "report", "explore", "shells"},
 }
 
-IMPURE = {"asyncio", "asyncpg", "sqlalchemy", "anyio", "time", "datetime", "socket", "threading", "subprocess", "os"}
+IMPURE = {"asyncio", "asyncpg", "sqlalchemy", "anyio", "time", "datetime", "socket", "threading", "subprocess"}
 PURE = {"schedulers", "checkers", "report"}
 
 LONGEST_FILE = 300
