@@ -24,6 +24,10 @@ from lab.trace import Trace
 __all__ = ["DrawnSchedule", "schedules"]
 
 
+WEIGHED = 0.99
+"""Hypothesis wants weights that sum to less than 1; it spreads the rest over all choices alike."""
+
+
 class DrawnSchedule:
     """A scheduler whose decisions are drawn from a Hypothesis test case. Serves one execution."""
 
@@ -62,7 +66,7 @@ def _weights(choices: Choices) -> dict[int, float] | None:
     faults = all_of_them - actors
     if not faults:
         return None
-    fault, actor = FAULT_CHANCE / faults, (1 - FAULT_CHANCE) / actors
+    fault, actor = WEIGHED * FAULT_CHANCE / faults, WEIGHED * (1 - FAULT_CHANCE) / actors
     return {index: actor if index < actors else fault for index in range(all_of_them)}
 
 
