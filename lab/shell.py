@@ -21,7 +21,7 @@ from lab.postgres.server import Server
 from lab.registry import discover, instance_of, resolve
 from lab.replay_token import decode, scenario_of
 from lab.replays import Replays, replay_times
-from lab.report.failure import count, execution_report
+from lab.report.failure import execution_report
 from lab.report.tables import hunt_table, plain_table
 from lab.scenario import target_of
 from lab.workers import Job
@@ -184,7 +184,8 @@ def _print_hunt(out: Console, result: HuntResult, job: Job) -> None:
     for failure in result.failures:
         out.out(failure.report)
         out.out("")
-    searched = f"{result.executions} executions, {len(result.traces)} distinct traces, {result.seconds:.1f} s"
+    runs, traces = count(result.executions, "execution"), count(len(result.traces), "distinct trace")
+    searched = f"{runs}, {traces}, {result.seconds:.1f} s"
     end = "; every schedule of this scheduler was run" if result.exhausted else ""
     out.out(f"{result.verdict}: {result.target}: {searched} · {job.scheduler}(seed={job.seed}){end}")
     if result.reason:
@@ -199,7 +200,7 @@ def _print_demonstration(out: Console, lines: list[Line], unexpected: list[Line]
         smallest = ""
         if result.failures:
             first = result.failures[0]
-            smallest = f"{first.steps} steps, {count(first.preemptions, 'preemption')}"
+            smallest = f"{first.steps} steps, {first.preemptions} pre."
         rows.append(
             (
                 line.as_expected,

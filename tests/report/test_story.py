@@ -35,6 +35,16 @@ def test_no_line_of_a_story_is_wider_than_the_page_and_no_step_is_missing(trace)
     assert text.count("── preemption: ") == trace.preemptions
 
 
+def test_a_long_statement_of_one_of_many_actors_goes_on_in_the_next_line():
+    """Where actors share one column, long statements are broken as well, and what follows is indented."""
+    action = Action(ActionKind.STATEMENT, "SELECT " + ", ".join(f"column_{number}" for number in range(30)))
+    steps = [Step(number, name, (name,), action) for number, name in enumerate("abcde", 1)]
+    lines = story(Trace(tuple(steps), tuple("abcde"))).splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert len(lines) > 2 * len(steps)
+    assert [line[:10].strip() for line in lines[:3]] == ["1  a  SELE", "", ""]
+
+
 def test_two_actors_have_columns_and_five_share_one():
     """Few actors stand side by side; many are named in front of each line."""
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,15 @@ async def test_a_failure_without_a_hunt_says_its_level_and_how_it_was_shrunk(exp
     failure = Failure(broken, "lab1:…", found)
     text = failure_report(failure, replay_hint="pytest … --lab-replay=TOKEN   or   lab replay")
     compare("failure_in_pytest", text)
+
+
+async def test_a_failure_that_does_not_replay_surely_says_so(explorer):
+    """How many replays were identical, what the others said, and what was not compared, stand in the message."""
+    record = await explorer.run(stories.Withdrawals(), Order("alice bob bob bob alice alice"))
+    outcome = replace(record.outcome, uncontrolled=("a clock value", "a generated UUID"))
+    unsure = replace(record, outcome=outcome)
+    failure = Failure(unsure, "lab1:…", record, 1, 1, "random(seed=0)", 3, 5, "diverged at step 2: expected bob …")
+    compare("unsure_failure", failure_report(failure))
 
 
 async def test_a_divergence_names_step_expectation_and_who_was_runnable(explorer):
