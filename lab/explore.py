@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime
@@ -288,7 +289,7 @@ def _crashed(scenario: Scenario, declaration: InvariantDeclaration, error: Excep
 
 async def _call(method: Callable[..., Awaitable[object]], session: AsyncSession, **more: object) -> None:
     """Call a setup or an invariant with what its parameters ask for."""
-    wants = method.__code__.co_varnames[1 : method.__code__.co_argcount]
+    wants = inspect.signature(method).parameters
     given: dict[str, object] = {**more, "session": session}
     if "connection" in wants:
         given["connection"] = await session.connection()

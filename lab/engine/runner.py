@@ -205,7 +205,9 @@ class _Runner:
     def _choice(self, alternatives: tuple[Alternative, ...]) -> Alternative:
         if self._refusal is None:
             try:
-                return alternatives[self._choose(Choices(len(self._steps), alternatives, self._last))]
+                index = self._choose(Choices(len(self._steps), alternatives, self._last))
+                assert 0 <= index < len(alternatives), f"a scheduler chose {index} of {len(alternatives)}"
+                return alternatives[index]
             except BaseException as refusal:  # noqa: BLE001 - raised again once the actors have ended
                 self._refusal = refusal
         return alternatives[0]

@@ -31,7 +31,7 @@ def hunt_table(rows: Iterable[tuple[bool, Row]]) -> Table:
         ("verdict", "left"),
         ("executions", "right"),
         ("traces", "right"),
-        ("smallest failure", "left"),
+        ("smallest", "left"),  # steps and preemptions of the smallest failure, or why there is no verdict
     ):
         table.add_column(column, justify=justify, no_wrap=column == "scenario")  # type: ignore[arg-type]
     for as_expected, row in rows:
