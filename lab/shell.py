@@ -21,7 +21,7 @@ from lab.postgres.server import Server
 from lab.registry import discover, instance_of, resolve
 from lab.replay_token import decode, scenario_of
 from lab.replays import Replays, replay_times
-from lab.report.failure import execution_report
+from lab.report.failure import count, execution_report
 from lab.report.tables import hunt_table, plain_table
 from lab.scenario import target_of
 from lab.workers import Job
