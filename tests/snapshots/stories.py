@@ -90,7 +90,7 @@ class Crossed(Bank):
         await self.transfer(session, 2, 1)
 
     @invariant
-    async def nobody_is_refused(self, session: AsyncSession, outcome) -> None:  # noqa: ANN001
+    async def nobody_is_refused(self, session: AsyncSession, outcome) -> None:
         refused = [name for name, result in outcome.results.items() if result.aborted]
         assert not refused, f"{refused} refused"
 
@@ -109,6 +109,6 @@ class Crowd(Bank):
         return await session.scalar(text("SELECT balance FROM account WHERE id = 1"))
 
     @invariant
-    async def the_auditor_comes_last(self, outcome) -> None:  # noqa: ANN001
+    async def the_auditor_comes_last(self, outcome) -> None:
         seen = outcome.results["auditor"].value
         assert seen == 104, f"the auditor saw {seen}, expected 104"
