@@ -9,12 +9,19 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from lab import Outcome, Scenario, actor, invariant, planted_bug, point
+from lab import Outcome, Scenario, actor, claim, invariant, planted_bug, point
 from scenarios.schema import Account, Bank
 
 __all__ = ["Atomicity", "AtomicityInCrashes", "CommitInFinally", "OneLegPerCommit", "OneLegPerCommitInCrashes"]
 
 
+@claim(
+    title="A transfer is done whole or not at all, also when it is cut off",
+    acid="Atomicity",
+    critical="a request that is cancelled or loses its connection half way must leave nothing behind",
+    test="tests/database/test_database_transaction_invariants.py::test_transaction_atomicity",
+    max_examples=200,
+)
 @dataclass(frozen=True)
 class Atomicity(Scenario):
     """A payment and a refund between two accounts; either may be cancelled or lose its connection at any point."""
@@ -70,6 +77,13 @@ class Atomicity(Scenario):
             assert first == expected, f"account 1 holds {first}, expected {expected}"
 
 
+@claim(
+    title="A transfer is done whole or not at all, also when the server crashes",
+    acid="Atomicity",
+    critical="money that a crash leaves between two commits is found by nobody",
+    test="tests/database/test_database_transaction_invariants.py::test_transaction_atomicity_in_crashes",
+    max_examples=200,
+)
 @dataclass(frozen=True)
 class AtomicityInCrashes(Atomicity):
     """The same transfers while the server crashes."""
@@ -79,7 +93,7 @@ class AtomicityInCrashes(Atomicity):
 
 @planted_bug(
     of=Atomicity,
-    token="lab1:scenarios.atomicity:OneLegPerCommit::-:payer4.refunder2.cancel@refunder:sfiqn:lbtr2s",
+    token="lab1:scenarios.atomicity:OneLegPerCommit::-:payer5.refunder2.cancel@refunder:c55x6:e3teqz",
     cause="each leg commits by itself, and a request that is cut off after the first one leaves the money nowhere",
     fix="put both legs into one transaction",
 )
@@ -98,7 +112,7 @@ class OneLegPerCommit(Atomicity):
 
 @planted_bug(
     of=AtomicityInCrashes,
-    token="lab1:scenarios.atomicity:OneLegPerCommitInCrashes::-:payer4.refunder2.crash@server.refunder:ietsj:3jofap",
+    token="lab1:scenarios.atomicity:OneLegPerCommitInCrashes::-:payer3.crash@server.payer.refunder:7cqs4:wnzo6j",
     cause="each leg commits by itself, and a crash between the two commits leaves the money nowhere",
     fix="put both legs into one transaction",
 )
@@ -111,7 +125,7 @@ class OneLegPerCommitInCrashes(OneLegPerCommit):
 
 @planted_bug(
     of=Atomicity,
-    token="",
+    token="lab1:scenarios.atomicity:CommitInFinally::-:payer.cancel@payer.payer.refunder4:fcrsu:mj6lkj",
     cause="the commit stands in a `finally`, so a cancelled request commits the leg that it had got to",
     fix="commit only at the end of the whole work; `async with session.begin()` does that and rolls back otherwise",
 )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from lab import Scenario, actor, invariant, planted_bug, point
+from lab import Scenario, actor, claim, invariant, planted_bug, point
 from scenarios.schema import Charge, Shop
 
 __all__ = ["DoubleClick", "GuardLiftedBeforeTheCommit"]
@@ -22,6 +22,12 @@ ORDER = "order-1"
 _in_progress: set[str] = set()
 
 
+@claim(
+    title="A double click charges once",
+    acid="Isolation",
+    critical="a guard in the process that is lifted too early charges the impatient twice",
+    test="tests/database/test_database_invariants.py::test_double_click",
+)
 @dataclass(frozen=True)
 class DoubleClick(Scenario):
     """A customer clicks twice on "pay"; the order is charged once.

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from lab import Outcome, Scenario, actor, invariant, planted_bug
+from lab import Outcome, Scenario, actor, claim, invariant, planted_bug
 
 __all__ = ["AcknowledgedTooEarly", "CommitNotAwaited", "Durability", "Order"]
 
@@ -29,6 +29,13 @@ class Order(Shop):
     amount: Mapped[int]
 
 
+@claim(
+    title="What was acknowledged survives a crash of the server",
+    acid="Durability",
+    critical="the customer has been told that it is done",
+    test="tests/database/test_database_transaction_invariants.py::test_transaction_durability",
+    max_examples=200,
+)
 @dataclass(frozen=True)
 class Durability(Scenario):
     """Two requests place an order each and answer with its id: the acknowledgement. Every execution has its crash."""
@@ -67,7 +74,7 @@ class Durability(Scenario):
 
 @planted_bug(
     of=Durability,
-    token="",
+    token="lab1:scenarios.durability:CommitNotAwaited::-:alice3.bob3.crash@server:i5lkx:omm3eh",
     cause="with synchronous_commit=off the server answers a COMMIT before it has written it down",
     fix="leave synchronous_commit on for whatever is acknowledged to somebody",
 )
@@ -85,7 +92,7 @@ class CommitNotAwaited(Durability):
 
 @planted_bug(
     of=Durability,
-    token="",
+    token="lab1:scenarios.durability:AcknowledgedTooEarly::-:alice2.bob.crash@server.bob:pzx2y:co72tn",
     cause="an error of the COMMIT is swallowed, and the id is returned all the same",
     fix="acknowledge only what a COMMIT has confirmed, and let its error reach the caller",
 )

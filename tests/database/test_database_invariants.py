@@ -23,6 +23,7 @@ from scenarios.constraints import (
 from scenarios.coupon import CouponLimit
 from scenarios.credit import CreditLimit
 from scenarios.deadlock import LineForOneRow, OrderedLocks, PriceJobs, RetriedRing, RingOfFour, RingOfThree, RingOfTwo
+from scenarios.double_click import DoubleClick
 from scenarios.idempotency import PaymentSentTwice
 from scenarios.interest import InterestJob
 from scenarios.isolation import (
@@ -613,6 +614,23 @@ async def test_interest_and_payment(lab, scenario, schedule):
             between.
         Fix: let the UPDATE compute: balance = balance + interest.
         Replay: lab1:scenarios.interest:InterestOnAStaleBalance::-:job.payer7.job2:mrunv:thecwc
+    """
+    await lab.check(scenario, schedule)
+
+
+@settings(max_examples=100)
+@given(scenario=st.builds(DoubleClick, amount=st.integers(1, 100)), schedule=schedules())
+@example(scenario=DoubleClick(amount=25), schedule=None)
+async def test_double_click(lab, scenario, schedule):
+    """A double click charges once.
+
+    INVARIANT: A customer clicks twice on "pay"; the order is charged once. That is: the order is charged once.
+
+    VALIDATED_BUG: GuardLiftedBeforeTheCommit: the order was charged 2 times.
+        Root cause: the guard is lifted inside the transaction's block, before the flush and the COMMIT that follow
+            it.
+        Fix: lift the guard after the transaction has committed, or let a unique key decide.
+        Replay: lab1:scenarios.double_click:GuardLiftedBeforeTheCommit::-:click3.again4.click:yyunr:zu4tpj
     """
     await lab.check(scenario, schedule)
 

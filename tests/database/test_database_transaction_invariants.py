@@ -9,6 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lab import schedules
+from scenarios.atomicity import Atomicity, AtomicityInCrashes
+from scenarios.durability import Durability
 from scenarios.isolation import ConsistentReport, NoDirtyRead
 from scenarios.overdraft import Overdraft
 from scenarios.transfer import Transfer
@@ -47,13 +49,13 @@ async def test_transaction_consistency(lab, scenario, schedule):
     """A transfer keeps the sum of the accounts.
 
     INVARIANT: Two opposite transfers between two accounts while an auditor adds up the money. That is: money is
-        conserved; nobody is overdrawn; the auditor sees all the money.
+        conserved; every transfer arrives; nobody is overdrawn; the auditor sees all the money.
 
-    VALIDATED_BUG: LostUpdate: the accounts hold 170, expected 200.
+    VALIDATED_BUG: LostUpdate: account 1 holds 70, expected 100.
         Root cause: both transfers read the balances without a lock, and the later UPDATE writes a sum made from
             stale ones.
         Fix: read the rows with SELECT ... FOR UPDATE, in the order of their ids.
-        Replay: lab1:scenarios.transfer:LostUpdate::-:alice.bob4.alice3:zxd6r:bz6hsa
+        Replay: lab1:scenarios.transfer:LostUpdate::-:alice2.bob4.alice2:iognt:hfx2x7
 
     VALIDATED_BUG: TwoTransactions: saw 170, expected 200.
         Root cause: the debit commits before the credit begins, so for a moment the money is nowhere.
@@ -94,5 +96,75 @@ async def test_no_dirty_read(lab, scenario, schedule):
             back.
         Fix: fill or clear the cache after the commit.
         Replay: lab1:scenarios.isolation:CacheFilledBeforeTheCommit::-:writer5.reader2.other_reader2:eywln:rq74vk
+    """
+    await lab.check(scenario, schedule)
+
+
+@settings(max_examples=200)
+@given(
+    scenario=st.builds(Atomicity, balance=st.integers(0, 200), payment=st.integers(1, 100), refund=st.integers(1, 100)),
+    schedule=schedules(),
+)
+@example(scenario=Atomicity(balance=100, payment=30, refund=20), schedule=None)
+async def test_transaction_atomicity(lab, scenario, schedule):
+    """A transfer is done whole or not at all, also when it is cut off.
+
+    INVARIANT: A payment and a refund between two accounts; either may be cancelled or lose its connection at any
+        point. That is: both legs or none; what succeeded is done.
+
+    VALIDATED_BUG: OneLegPerCommit: the accounts hold 90 and 130: half a transfer.
+        Root cause: each leg commits by itself, and a request that is cut off after the first one leaves the money
+            nowhere.
+        Fix: put both legs into one transaction.
+        Replay: lab1:scenarios.atomicity:OneLegPerCommit::-:payer5.refunder2.cancel@refunder:c55x6:e3teqz
+
+    VALIDATED_BUG: CommitInFinally: the accounts hold 90 and 80: half a transfer.
+        Root cause: the commit stands in a `finally`, so a cancelled request commits the leg that it had got to.
+        Fix: commit only at the end of the whole work; `async with session.begin()` does that and rolls back
+            otherwise.
+        Replay: lab1:scenarios.atomicity:CommitInFinally::-:payer.cancel@payer.payer.refunder4:fcrsu:mj6lkj
+    """
+    await lab.check(scenario, schedule)
+
+
+@settings(max_examples=200)
+@given(
+    scenario=st.builds(
+        AtomicityInCrashes, balance=st.integers(0, 200), payment=st.integers(1, 100), refund=st.integers(1, 100)
+    ),
+    schedule=schedules(),
+)
+@example(scenario=AtomicityInCrashes(balance=100, payment=30, refund=20), schedule=None)
+async def test_transaction_atomicity_in_crashes(lab, scenario, schedule):
+    """A transfer is done whole or not at all, also when the server crashes.
+
+    INVARIANT: The same transfers while the server crashes. That is: both legs or none; what succeeded is done.
+
+    VALIDATED_BUG: OneLegPerCommitInCrashes: the accounts hold 70 and 100: half a transfer.
+        Root cause: each leg commits by itself, and a crash between the two commits leaves the money nowhere.
+        Fix: put both legs into one transaction.
+        Replay: lab1:scenarios.atomicity:OneLegPerCommitInCrashes::-:payer3.crash@server.payer.refunder:7cqs4:wnzo6j
+    """
+    await lab.check(scenario, schedule)
+
+
+@settings(max_examples=200)
+@given(scenario=st.builds(Durability, balance=st.integers(0, 100)), schedule=schedules())
+@example(scenario=Durability(balance=10), schedule=None)
+async def test_transaction_durability(lab, scenario, schedule):
+    """What was acknowledged survives a crash of the server.
+
+    INVARIANT: Two requests place an order each and answer with its id: the acknowledgement. Every execution has its
+        crash. That is: what was acknowledged is there.
+
+    VALIDATED_BUG: CommitNotAwaited: order 1 was acknowledged and is gone.
+        Root cause: with synchronous_commit=off the server answers a COMMIT before it has written it down.
+        Fix: leave synchronous_commit on for whatever is acknowledged to somebody.
+        Replay: lab1:scenarios.durability:CommitNotAwaited::-:alice3.bob3.crash@server:i5lkx:omm3eh
+
+    VALIDATED_BUG: AcknowledgedTooEarly: order 2 was acknowledged and is gone.
+        Root cause: an error of the COMMIT is swallowed, and the id is returned all the same.
+        Fix: acknowledge only what a COMMIT has confirmed, and let its error reach the caller.
+        Replay: lab1:scenarios.durability:AcknowledgedTooEarly::-:alice2.bob.crash@server.bob:pzx2y:co72tn
     """
     await lab.check(scenario, schedule)
