@@ -28,6 +28,11 @@ WEIGHED = 0.99
 """Hypothesis wants weights that sum to less than 1; it spreads the rest over all choices alike."""
 
 
+WEIGHT_OF_A_FAULT = 32
+"""Of two failing examples Hypothesis takes the one with fewer choices for the simpler. A fault that ends an actor saves
+the choices of its further steps, so a fault that nobody needs would stay; it costs this many choices instead."""
+
+
 class DrawnSchedule:
     """A scheduler whose decisions are drawn from a Hypothesis test case. Serves one execution."""
 
@@ -49,6 +54,9 @@ class DrawnSchedule:
         if most and not self.exhausted:
             try:
                 decision = self._data.draw_integer(0, most, weights=_weights(choices))
+                if choices.alternatives[decision].is_fault:
+                    for _ in range(WEIGHT_OF_A_FAULT):
+                        self._data.draw_boolean(forced=False)
             except StopTest:
                 self.exhausted = True
         return decision
