@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.errors import TokenError
-from lab.faults import SERVER, Fault
+from lab.faults import SERVER, Fault, FaultKind
 from lab.scenario import ISOLATION_LEVELS, Scenario, actors_of, parameters_of, target_of
 from lab.schedule import Schedule
 from lab.schedule_text import ALPHANUMERIC, clipped, decisions_of, quoted, refuse, schedule_text, shown, unquoted
@@ -89,7 +89,8 @@ def scenario_of(token: ReplayToken, cls: type[Scenario]) -> Scenario:
     actors = [each.name for each in actors_of(cls)]
     for name in dict.fromkeys(token.schedule):
         if (fault := _fault(name)) is not None:
-            if fault.kind not in cls.faults or fault.victim not in (*actors, SERVER):
+            victims = [SERVER] if fault.kind is FaultKind.CRASH else actors
+            if fault.kind not in cls.faults or fault.victim not in victims:
                 raise _changed(cls, f"does not meet the fault {shown(name)} of the token's schedule")
             continue
         root, _, number = name.rpartition("/")
