@@ -122,7 +122,6 @@ def test_the_demonstration_holds_every_scenario_against_its_kind():
     assert "1 of 1 planted bugs found, 1 of 1 right variants pass" in done.stdout
     assert "Replay   lab replay lab1:scenarios.counter:LostCount:" in done.stdout
     assert done.stdout.count("ok  scenarios.counter:") == 3
-    assert "6 steps, 1 preemption " in done.stdout
 
 
 @pytest.mark.parametrize(
