@@ -137,13 +137,8 @@ class Explorer:
             await database.crash()
         await database.prepare(snapshot, levels, (*scenario.watch, *self._watched))
         mask = Mask(datetime.now(UTC), snapshot.text)
-        plan = runner.Plan(
-            {each.name: partial(_body, database.engine, scenario, each) for each in declarations},
-            step_limit,
-            scenario.faults,
-            scenario.faults_at_least,
-            scenario.faults_at_most,
-        )
+        bodies = {each.name: partial(_body, database.engine, scenario, each) for each in declarations}
+        plan = runner.Plan(bodies, step_limit, scenario.faults, scenario.faults_at_least, scenario.faults_at_most)
         finished = await runner.run(plan, scheduler.choose, database.waits, database)
         await self._insist_on_a_server(database, finished.errors.values())
         await database.end_open_transactions()
