@@ -149,8 +149,8 @@ async def test_transaction_atomicity_in_crashes(lab, scenario, schedule):
 
 
 @settings(max_examples=200)
-@given(scenario=st.builds(Durability, balance=st.integers(0, 100)), schedule=schedules())
-@example(scenario=Durability(balance=10), schedule=None)
+@given(scenario=st.builds(Durability, amount=st.integers(1, 100)), schedule=schedules())
+@example(scenario=Durability(amount=10), schedule=None)
 async def test_transaction_durability(lab, scenario, schedule):
     """What was acknowledged survives a crash of the server.
 
