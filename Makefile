@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/ready
 
-.PHONY: hunt test check coverage bench clean
+.PHONY: hunt test check invariants coverage bench clean
 
 hunt: $(READY)
 	$(BIN)/lab hunt
@@ -17,6 +17,9 @@ check: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+invariants: $(READY)
+	$(BIN)/lab invariants --check
 
 coverage: $(READY)
 	$(BIN)/coverage erase
