@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 
-import asyncpg
 from sqlalchemy import MetaData
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
@@ -22,6 +21,7 @@ from lab.outcome import ActorResult, Ending, Mask, Outcome, ResultKind
 from lab.postgres.cluster import Cluster
 from lab.postgres.database import Database
 from lab.postgres.embedded import embedded_server
+from lab.postgres.monitor import LOST
 from lab.postgres.reset import Snapshot
 from lab.postgres.results import aborted_or_raised, deadlock_cycle, is_connection_loss, returned
 from lab.postgres.server import Server
@@ -68,7 +68,7 @@ class Explorer:
 
     async def aclose(self) -> None:
         """Give everything back: watched engines, connections, databases."""
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):  # the server may be gone
+        with contextlib.suppress(*LOST):  # the server may be gone
             for _, database in self._databases.values():
                 await database.close()
             if self._cluster is not None:
@@ -118,7 +118,7 @@ class Explorer:
             return await self._private().run(scenario, scheduler, isolation=isolation, step_limit=step_limit)
         try:
             record = await self._run(scenario, scheduler, isolation, step_limit)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except LOST as error:
             raise ServerError(f"the server {self._server.description} failed: {error}") from error
         finally:
             for _, database in self._databases.values():

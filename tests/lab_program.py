@@ -51,7 +51,7 @@ def answer(done: subprocess.CompletedProcess[str]) -> Any:
 def lab_each(lines: list[list[str]], *, cwd: Path = CASES) -> list[tuple[int, str, str]]:
     """Run several command lines in one process: (status, stdout, stderr) of each."""
     done = subprocess.run(
-        [sys.executable, CASES.with_name("each.py")],
+        [sys.executable, "-P", CASES.with_name("each.py")],
         cwd=cwd,
         input=json.dumps(lines),
         env=environment(),

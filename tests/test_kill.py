@@ -155,7 +155,7 @@ def test_a_killed_lab_leaves_nothing_behind_and_the_next_start_works(folder):
     chance = random.Random(20)
     frozen = 0
     forks = subprocess.Popen(
-        [sys.executable, CASES.with_name("forked.py")], cwd=CASES, env=environment(), text=True,
+        [sys.executable, "-P", CASES.with_name("forked.py")], cwd=CASES, env=environment(), text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
     with forks:

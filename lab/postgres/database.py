@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 
-import asyncpg
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -17,7 +16,7 @@ from lab.errors import ScenarioError
 from lab.postgres.cluster import Cluster
 from lab.postgres.connection import LabConnection
 from lab.postgres.lock_waits import PostgresLockWaits
-from lab.postgres.monitor import Monitor
+from lab.postgres.monitor import LOST, Monitor
 from lab.postgres.pool import HOUSE, ActorPool
 from lab.postgres.redirect import Redirected
 from lab.postgres.reset import Snapshot, Tables
@@ -126,7 +125,7 @@ class Database:
         """Whether the server still answers."""
         try:
             return bool(await self._monitor.fetchval("SELECT true"))
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except LOST:
             return False
 
     async def _warm(self, names: Sequence[str]) -> None:

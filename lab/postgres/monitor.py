@@ -9,8 +9,10 @@ import asyncpg
 from lab.errors import ServerError
 from lab.postgres.server import Server
 
-__all__ = ["Monitor", "connect"]
+__all__ = ["LOST", "Monitor", "connect"]
 
+LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What a server that dies raises here. The last: its farewell came before the next question."""
 CONNECT_SECONDS = 10.0
 """How long a server given by URL may take to answer at all."""
 
@@ -41,7 +43,7 @@ async def connect(server: Server, **options: Any) -> asyncpg.Connection:
     """A connection of the lab's own. Raises `ServerError` with one sentence."""
     try:
         return await asyncpg.connect(**{**server.connect, "timeout": CONNECT_SECONDS, **options})
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, ValueError, TypeError) as error:
+    except (*LOST, TimeoutError, ValueError, TypeError) as error:
         reason = str(error).strip().splitlines()
         raise ServerError(
             f"cannot connect to {server.description}: {reason[0] if reason else type(error).__name__}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.report.story import WIDTH, story
@@ -24,6 +24,7 @@ def traces(draw: st.DrawFn) -> Trace:
     return Trace(tuple(steps), tuple(names))
 
 
+@settings(deadline=None)  # a busy machine is no defect
 @given(traces())
 def test_no_line_of_a_story_is_wider_than_the_page_and_no_step_is_missing(trace):
     """Whatever is in the statements, each step begins one line with its number, and no line exceeds the width."""
