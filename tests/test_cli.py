@@ -282,22 +282,27 @@ WRONG = {
 }
 
 
-@pytest.fixture(scope="module")
-def wrong() -> dict[str, tuple[int, str, str]]:
-    return dict(zip(WRONG, lab_each([line for line, _, _ in WRONG.values()]), strict=True))
-
-
-@pytest.mark.parametrize("case", WRONG)
-def test_wrong_use_gets_one_clear_sentence(wrong, case):
-    """One line on standard error that names the cause, no traceback, and the status of wrong use or of a failure."""
+def complaints(case: str, status: int, out: str, err: str) -> list[str]:
+    """What is wrong with the answer to a wrong use."""
     _, expected, says = WRONG[case]
-    status, out, err = wrong[case]
-    assert says in err
-    assert "Traceback" not in out + err
-    assert err.startswith("lab: ")
-    assert err.count("\n") == 1
-    assert status == expected
-    assert not out or expected == 3
+    demands = {
+        f"names the cause, {says!r}": says in err,
+        "no traceback": "Traceback" not in out + err,
+        "one sentence on one line": err.startswith("lab: ") and err.count("\n") == 1,
+        f"status {expected}": status == expected,
+        "nothing on standard output": not out or expected == 3,
+    }
+    return [f"{case}: {demand}, but: {status} {err}" for demand, met in demands.items() if not met]
+
+
+def test_wrong_use_gets_one_clear_sentence():
+    """One line on standard error that names the cause, no traceback, and the status of wrong use or of a failure.
+
+    One test for all, since they share a process: each of its own would cost the start of an interpreter.
+    """
+    answers = lab_each([line for line, _, _ in WRONG.values()])
+    assert len(answers) == len(WRONG)
+    assert [each for case, given in zip(WRONG, answers, strict=True) for each in complaints(case, *given)] == []
 
 
 @pytest.mark.parametrize(
