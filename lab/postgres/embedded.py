@@ -29,6 +29,10 @@ LONGEST_SOCKET_FOLDER = 80
 
 LEAVING_SECONDS = 10.0
 
+MEMORY = "/dev/shm"  # noqa: S108 - mkdtemp makes a folder of our own in it
+ROOMY = 1 << 30
+"""Bytes that must be free there: in a container it may be as small as 64 MB, and a server needs some 60."""
+
 SETTINGS = {
     "autovacuum": "off",  # its locks are noise; the lab vacuums between executions
     "bgwriter_lru_maxpages": "0",
@@ -212,7 +216,22 @@ def _server(version: int, folder: Path, running: _Running, close: contextlib.Exi
 
 def _short_folder(account: Account) -> Path:
     """A new folder of our own: short enough for a socket, and one that the server's account can pass through."""
-    base = tempfile.gettempdir()
-    if len(base) > LONGEST_SOCKET_FOLDER or not account.reaches(Path(base)):
-        base = "/tmp"  # noqa: S108 - mkdtemp makes a folder of our own in it
-    return Path(tempfile.mkdtemp(prefix="lab-", dir=base))
+    for base in (*_in_memory(), tempfile.gettempdir()):
+        if len(base) <= LONGEST_SOCKET_FOLDER and account.reaches(Path(base)):
+            return Path(tempfile.mkdtemp(prefix="lab-", dir=base))
+    return Path(tempfile.mkdtemp(prefix="lab-", dir="/tmp"))  # noqa: S108 - mkdtemp makes a folder of our own in it
+
+
+def _in_memory() -> tuple[str, ...]:
+    """A file system in memory, where it is roomy and nobody asked for another place.
+
+    A server is a thousand files, and each reset makes some more. Where making one is slow, that is most of the time.
+    """
+    if any(os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")):
+        return ()
+    try:
+        room = os.statvfs(MEMORY)
+    except OSError:
+        return ()
+    roomy = room.f_bavail * room.f_frsize >= ROOMY
+    return (MEMORY,) if roomy and os.access(MEMORY, os.W_OK | os.X_OK) else ()
