@@ -26,7 +26,7 @@ def start(folder: str, arguments: list[str]) -> int:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
-    tempfile.tempdir = folder
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
     sys.argv = ["lab", *arguments]
     main()
     os._exit(0)

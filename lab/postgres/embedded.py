@@ -219,7 +219,7 @@ def _short_folder(account: Account) -> Path:
     for base in (*_in_memory(), tempfile.gettempdir()):
         if len(base) <= LONGEST_SOCKET_FOLDER and account.reaches(Path(base)):
             return Path(tempfile.mkdtemp(prefix="lab-", dir=base))
-    return Path(tempfile.mkdtemp(prefix="lab-", dir="/tmp"))  # noqa: S108 - mkdtemp makes a folder of our own in it
+    return Path(tempfile.mkdtemp(prefix="lab-", dir="/tmp"))
 
 
 def _in_memory() -> tuple[str, ...]:

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["pytester"]
-
 COUNTER = Path(__file__).parents[1] / "cases" / "scenarios" / "counter.py"
 
 

@@ -259,9 +259,7 @@ asyncio.run(main())
 
 async def killed_lab(server, admin, role: str = "postgres") -> None:
     script = KILLED.format(path=sys.path, url=url(server, role))
-    done = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-c", script], capture_output=True, check=False
-    )
+    done = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", script], capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     left = done.stdout.decode().strip()
     gone = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = $1"

@@ -17,6 +17,8 @@ SHIPPED = discover()
 RIGHT = [cls for cls in SHIPPED if kind_of(cls) == "right"]
 PLANTED = [cls for cls in SHIPPED if kind_of(cls) == "planted"]
 FAIL_WITHOUT_ANY_RACE = {
+    "CacheFilledBeforeTheCommit",
+    "CommitNotAwaited",
     "CreditKeptAfterRefusal",
     "MarkedDoneBeforeTheWork",
     "NoCascade",
@@ -57,7 +59,7 @@ def test_a_planted_bug_names_cause_and_fix_and_its_right_variant(cls):
     """In one sentence each, without a full stop, so that a report can set them into its own."""
     bug = planted_bug_of(cls)
     assert kind_of(bug.of) == "right"
-    assert issubclass(cls, bug.of)
+    assert actors_of(cls)[0].name in {actor.name for actor in actors_of(bug.of)}
     for sentence in (bug.cause, bug.fix):
         assert sentence
         assert not sentence.endswith(".")
