@@ -11,7 +11,8 @@ hunt: $(READY)
 	$(BIN)/lab hunt
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 check: $(READY)
 	$(BIN)/ruff check

@@ -150,6 +150,7 @@ def folder() -> Iterator[Path]:
         yield folder
 
 
+@pytest.mark.alone
 def test_a_killed_lab_leaves_nothing_behind_and_the_next_start_works(folder):
     """Fifty kills at seeded moments, waiters frozen at many of them: no process, folder or shared memory after 5 s."""
     chance = random.Random(20)
@@ -172,6 +173,7 @@ def test_a_killed_lab_leaves_nothing_behind_and_the_next_start_works(folder):
     assert frozen >= KILLS // 4
 
 
+@pytest.mark.alone
 def test_a_killed_lab_takes_its_workers_with_it(folder):
     """With two workers the server is shared; when the lab is killed, it and the workers go as well."""
     chance = random.Random(21)
@@ -210,6 +212,7 @@ def test_an_ordinary_user_s_lab_leaves_nothing_behind(account):
             kill_and_look(Hunt(folder, process.pid), chance, frozen=number % 2 == 0)
 
 
+@pytest.mark.alone
 def test_a_killed_keeper_takes_the_server_with_it(folder):
     """SIGKILL to the keeper itself, frozen waiters or not: its server goes, and the hunt ends by itself."""
     with start(folder) as process:

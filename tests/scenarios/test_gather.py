@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import asyncpg
+import pytest
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
@@ -18,6 +19,7 @@ SEEDS, EXECUTIONS = range(20), 200
 the bug in one of four executions. So a seed misses it in 200 with a chance of (3/4)^200, and the seeds are fixed."""
 
 
+@pytest.mark.alone
 async def test_gather_does_not_find_what_the_lab_finds_on_every_seed(server, explorer):
     """200 times `asyncio.gather` on a plain engine: never. 200 executions of the lab: on 20 of 20 seeds."""
     assert await charges_after_gather(server, GuardLiftedBeforeTheCommit(), times=200) == [1] * 200
