@@ -115,7 +115,9 @@ class _Runner:
     def _start(self, actor: Actor, body: Body) -> None:
         async def live() -> None:
             try:
-                self._values[actor.name] = await body()
+                value = await body()
+                if not self.execution.closing:  # what ends only because the others were ended did not end
+                    self._values[actor.name] = value
             except asyncio.CancelledError as error:
                 if not self.execution.closing:
                     self._errors[actor.name] = error
