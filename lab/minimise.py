@@ -61,10 +61,7 @@ async def minimise(found: ExecutionRecord, run: Run, *, budget: int = BUDGET) ->
 
 
 def _decisions(record: ExecutionRecord) -> tuple[int, ...]:
-    decisions = [step.decision for step in record.trace]
-    while decisions and not decisions[-1]:
-        decisions.pop()
-    return tuple(decisions)
+    return _trimmed(step.decision for step in record.trace)
 
 
 def _size(record: ExecutionRecord) -> tuple[int, int, int, int, tuple[int, ...]]:
