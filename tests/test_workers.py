@@ -48,9 +48,9 @@ async def test_a_worker_that_dies_is_replaced(server):
             await asyncio.sleep(0.01)
         os.kill(children()[0].pid, signal.SIGKILL)
 
-    killing = asyncio.create_task(kill())
-    done = {index: result async for index, result in perform}
-    await killing
+    async with asyncio.TaskGroup() as group:
+        group.create_task(kill())
+        done = {index: result async for index, result in perform}
     assert "a worker process died" in done[0].error
     assert done[0].exit_status == 3
     assert [done[index].result.verdict for index in (0, 1, 2)] == ["inconclusive", "pass", "pass"]

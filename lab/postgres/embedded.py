@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from lab.errors import ServerError
@@ -168,7 +169,8 @@ class _Running:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._keeping.wait(LEAVING_SECONDS if last else 0)
             if self._keeping.returncode is None:
-                self._keeping.returncode = 0  # it serves others and outlives us; Popen would warn of that
+                # It serves others. Should it end before we do, someone has to take its exit status.
+                threading.Thread(target=self._keeping.wait, name="lab-keeper", daemon=True).start()
 
     def _is_last(self) -> bool:
         """Whether no other process uses the server. Each holds a shared lock on one file as long as it does."""

@@ -217,6 +217,14 @@ def test_the_first_to_come_may_be_the_first_to_leave(tmp_path):
     assert psutil.pid_exists(second.pid)
     second.close()
     assert gone(second.folder, second.pid)
+    deadline = time.monotonic() + PATIENCE
+    while (zombies := unreaped()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert zombies == [], "the first to come started the keeper, so it takes its exit status"
+
+
+def unreaped() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if child.status() == psutil.STATUS_ZOMBIE]
 
 
 @pytest.mark.parametrize(
