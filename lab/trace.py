@@ -124,3 +124,17 @@ class Trace:
         """All changes of the running actor, preemptions included; a fault runs nobody."""
         steps = [step for step in self.steps if step.action.kind is not ActionKind.FAULT]
         return sum(before.actor != after.actor for before, after in pairwise(steps))
+
+    @property
+    def overlapping(self) -> frozenset[str]:
+        """The actors that were under way together with another: their stretches from first to last step overlap."""
+        spans: dict[str, tuple[int, int]] = {}
+        for step in self.steps:
+            if step.action.kind is not ActionKind.FAULT:
+                first, _ = spans.get(step.actor, (step.number, 0))
+                spans[step.actor] = first, step.number
+        return frozenset(
+            name
+            for name, (first, last) in spans.items()
+            if any(first < end and begin < last for other, (begin, end) in spans.items() if other != name)
+        )

@@ -1,7 +1,7 @@
 """Guided: takes given decisions as far as they reach, then goes on serially. What minimisation runs.
 
-Unlike a replay it never objects: a decision that is too large takes the last alternative. What it really did is in
-the trace, and only that is believed.
+Unlike a replay it never objects: a decision that is too large takes the last alternative, a wish that cannot be
+fulfilled now waits. What it really did is in the trace, and only that is believed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from lab.schedulers.base import Choices
 from lab.trace import Trace
 
-__all__ = ["Guided"]
+__all__ = ["Guided", "Wished"]
 
 
 class Guided:
@@ -28,6 +28,35 @@ class Guided:
         """The given decision, or 0."""
         wished = self._decisions[choices.step] if choices.step < len(self._decisions) else 0
         return min(wished, len(choices.alternatives) - 1)
+
+    def end(self, trace: Trace) -> None:
+        """Nothing to learn."""
+
+
+class Wished:
+    """Follows a list of names: always the earliest one left that can be chosen; 0 when none can.
+
+    An order of steps that was rearranged meets other lock waits than the one it was made from. Then whoever cannot go
+    on is passed over and comes as soon as it can, so the order stays as near to the wish as the locks allow.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = tuple(names)
+        self._left: list[str] = []
+
+    def begin(self, execution: int) -> bool:
+        """The same wishes each time."""
+        self._left = list(self._names)
+        return True
+
+    def choose(self, choices: Choices) -> int:
+        """The earliest wish that can be fulfilled, or 0."""
+        names = choices.names
+        for position, name in enumerate(self._left):
+            if name in names:
+                del self._left[position]
+                return names.index(name)
+        return 0
 
     def end(self, trace: Trace) -> None:
         """Nothing to learn."""
