@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 
 from _common import show
 
@@ -172,6 +173,7 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=5000)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    sys.path.insert(0, str(Path.cwd()))  # the scenarios are in the folder from which this is started
     found = asyncio.run(measure(options.targets, options.seeds, options.most))
     shown = [
         (

@@ -7,25 +7,22 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 
-from lab.errors import Divergence, LabError, ServerError
+from lab.errors import LabError, ServerError
 from lab.explore import Explorer
-from lab.minimise import minimise
 from lab.outcome import Ending
 from lab.record import ExecutionRecord, Failure
+from lab.refine import refined
 from lab.replay_token import encode, token_for
 from lab.report.failure import failure_report
+from lab.report.relevance import irrelevant_text, needed_text
 from lab.scenario import Scenario
-from lab.schedulers import DEFAULT, Scheduler, make_scheduler
-from lab.schedulers.replay import Replay
+from lab.schedulers import DEFAULT, make_scheduler
 from lab.trace import Trace
 
-__all__ = ["INTERRUPTED", "Hunt", "HuntResult", "ReportedFailure", "Verdict", "confirm"]
+__all__ = ["INTERRUPTED", "Hunt", "HuntResult", "ReportedFailure", "Verdict"]
 
-CONFIRMATIONS = 5
-"""How often a failure is replayed before it is reported."""
 FAILURES_KEPT = 20
 INTERRUPTED = "interrupted"
 """The trouble of a hunt that was cancelled, by Ctrl-C for example."""
@@ -55,6 +52,10 @@ class ReportedFailure:
     identical: int
     replays: int
     report: str
+    needed: str = ""
+    """What the violation needs, as each was taken away in a run of its own; "" if nothing was tried."""
+    irrelevant: str = ""
+    """What makes no difference, as each was turned round in a run of its own."""
 
     @classmethod
     def of(cls, failure: Failure) -> ReportedFailure:
@@ -73,6 +74,8 @@ class ReportedFailure:
             identical=failure.identical,
             replays=failure.replays,
             report=failure_report(failure),
+            needed=needed_text(failure.relevance),
+            irrelevant=irrelevant_text(failure.relevance),
         )
 
     @property
@@ -188,38 +191,21 @@ class Hunt:
 
     async def _keep(self, explorer: Explorer, result: HuntResult, found: ExecutionRecord, number: int) -> None:
         """Report a failure at once, and again when it is minimised: an interruption in between loses nothing."""
-        failure = self._failure(found, found, number)
+        failure = self._failure(found, number)
         result.failures.append(ReportedFailure.of(failure))
-        run = partial(explorer.run, self.scenario, isolation=self.isolation)
-        smallest = (await minimise(found, run)).record
-        failure = self._failure(smallest, found, number)
-        result.failures[-1] = ReportedFailure.of(failure)
-        result.failures[-1] = ReportedFailure.of(await confirm(explorer, failure, self.isolation))
+        async for smaller in refined(explorer, failure, self.isolation):
+            result.failures[-1] = ReportedFailure.of(smaller)
 
-    def _failure(self, record: ExecutionRecord, found: ExecutionRecord, number: int) -> Failure:
-        token = token_for(self.scenario, record.schedule, self.isolation or "")
+    def _failure(self, found: ExecutionRecord, number: int) -> Failure:
+        token = token_for(self.scenario, found.schedule, self.isolation or "")
         return Failure(
-            record,
+            found,
             encode(token),
             found,
             execution=number,
             executions=self.total or self.executions,
             scheduler=f"{self.scheduler}(seed={self.seed})",
         )
-
-
-async def confirm(explorer: Explorer, failure: Failure, isolation: str | None) -> Failure:
-    """Replay a failure a few times and note how many replays were identical."""
-    identical, divergence = 0, ""
-    replay: Scheduler = Replay(failure.record.schedule)
-    for number in range(CONFIRMATIONS):
-        replay.begin(number)
-        try:
-            record = await explorer.run(failure.record.scenario, replay, isolation=isolation)
-            identical += record.same_as(failure.record)
-        except Divergence as error:
-            divergence = str(error)
-    return replace(failure, identical=identical, replays=CONFIRMATIONS, divergence=divergence)
 
 
 def _count(result: HuntResult, record: ExecutionRecord) -> None:

@@ -9,7 +9,7 @@ from lab.scenario import Scenario
 from lab.schedule import Schedule
 from lab.trace import LockWait, Trace
 
-__all__ = ["DeadlockEdge", "ExecutionRecord", "Failure", "Finding", "Stall"]
+__all__ = ["DeadlockEdge", "ExecutionRecord", "Failure", "Finding", "Relevance", "Stall"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,21 @@ class ExecutionRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Relevance:
+    """What a failing schedule needs and what it does not. Each claim was run; steps are given by their numbers."""
+
+    preemptions: tuple[int, ...] = ()
+    """Needed: without the preemption after this step, nothing is broken."""
+    faults: tuple[int, ...] = ()
+    """Needed: without the fault of this step, nothing is broken."""
+    swaps: tuple[tuple[int, int], ...] = ()
+    """Irrelevant: with these two steps in the other order, the same is broken."""
+    bystanders: tuple[str, ...] = ()
+    """Irrelevant: whether this actor runs before all others or after them, the same is broken."""
+    executions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """A violation in its smallest form, its token, and what it was when it was found."""
 
@@ -91,3 +106,6 @@ class Failure:
     replays: int = 0
     divergence: str = ""
     """What a replay that was not identical said, "" if there was none."""
+    least: bool = False
+    """Every schedule with fewer preemptions was run, and none of them breaks it."""
+    relevance: Relevance = field(default=Relevance())

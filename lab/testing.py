@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lab.errors import UsageError, Violation
 from lab.explore import Explorer
-from lab.hunt import Hunt, confirm
-from lab.minimise import minimise
+from lab.hunt import Hunt
 from lab.outcome import Ending
 from lab.record import ExecutionRecord, Failure
+from lab.refine import refined
 from lab.replay_token import ReplayToken, encode, scenario_of, token_for
 from lab.report.failure import failure_report
 from lab.scenario import Scenario, target_of
@@ -97,9 +96,8 @@ class Lab:
         """The failure message. `found` is the first failing execution of this scenario, before Hypothesis shrank it."""
         key = target_of(record.scenario), record.findings[0].name
         found = self._found.setdefault(key, record)
-        if minimised:
-            record = (await minimise(record, partial(self.explorer.run, record.scenario, isolation=level))).record
         failure = Failure(record, encode(token_for(record.scenario, record.schedule, level or "")), found)
         if minimised:
-            failure = await confirm(self.explorer, failure, level)
+            async for smaller in refined(self.explorer, failure, level):
+                failure = smaller
         return failure_report(failure, replay_hint="pytest … --lab-replay=TOKEN   or   lab replay")

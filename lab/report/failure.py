@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lab.outcome import ResultKind
 from lab.record import DeadlockEdge, ExecutionRecord, Failure, Finding
+from lab.report.relevance import relevance_lines
 from lab.report.sql import statement_text
 from lab.report.story import WIDTH, story
 from lab.scenario import target_of
@@ -34,6 +35,7 @@ def failure_report(failure: Failure, *, replay_hint: str = "lab replay") -> str:
             "",
             story(record.trace),
             "",
+            *relevance_lines(failure.relevance),
             *_why(record),
             f"Replay   {replay_hint} {failure.token}",
         ]

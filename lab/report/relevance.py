@@ -1,0 +1,55 @@
+"""What a failure needed and what not, in a line each. Only what was run is said."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from lab.record import Relevance
+from lab.report.story import WIDTH
+
+__all__ = ["irrelevant_text", "needed_text", "relevance_lines"]
+
+MOST = 6
+"""Claims of one kind that are spelled out."""
+
+
+def relevance_lines(relevance: Relevance) -> Iterator[str]:
+    """Lines for the failure report, with an empty one behind them; nothing if nothing is claimed."""
+    needed, irrelevant = needed_text(relevance), irrelevant_text(relevance)
+    if needed:
+        yield from textwrap.wrap(f"Needed: {needed}", WIDTH, subsequent_indent="  ")
+    if irrelevant:
+        yield from textwrap.wrap(f"Irrelevant: {irrelevant}", WIDTH, subsequent_indent="  ")
+    if needed or irrelevant:
+        yield ""
+
+
+def needed_text(relevance: Relevance) -> str:
+    """For example "the preemption after #1", "the fault #3"; "" for nothing."""
+    parts = []
+    if relevance.preemptions:
+        noun = "the preemption" if len(relevance.preemptions) == 1 else "the preemptions"
+        parts.append(f"{noun} after {_listed([f'#{number}' for number in relevance.preemptions])}")
+    if relevance.faults:
+        noun = "the fault" if len(relevance.faults) == 1 else "the faults"
+        parts.append(f"{noun} {_listed([f'#{number}' for number in relevance.faults])}")
+    return ", and ".join(parts)
+
+
+def irrelevant_text(relevance: Relevance) -> str:
+    """For example "the order of #1 and #2, of #4 and #5; whether cleo runs first or last"; "" for nothing."""
+    parts = []
+    if relevance.swaps:
+        shown = [f"of #{one} and #{other}" for one, other in relevance.swaps]
+        parts.append(f"the order {_listed(shown, last=', ')}")
+    if relevance.bystanders:
+        verb = "runs" if len(relevance.bystanders) == 1 else "run"
+        parts.append(f"whether {_listed(relevance.bystanders)} {verb} first or last")
+    return "; ".join(parts)
+
+
+def _listed(words: Sequence[str], *, last: str = " and ") -> str:
+    if len(words) > MOST:
+        words = [*words[:MOST], f"{len(words) - MOST} more"]
+    return last.join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
