@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from lab.coverage import Coverage
 from lab.errors import LabError, ServerError
 from lab.explore import Explorer
 from lab.outcome import Ending
@@ -18,12 +18,13 @@ from lab.replay_token import encode, token_for
 from lab.report.failure import failure_report
 from lab.report.relevance import irrelevant_text, needed_text
 from lab.scenario import Scenario
-from lab.schedulers import DEFAULT, make_scheduler
-from lab.trace import Trace
+from lab.schedulers import DEFAULT, is_independent, make_scheduler
 
 __all__ = ["INTERRUPTED", "Hunt", "HuntResult", "ReportedFailure", "Verdict"]
 
 FAILURES_KEPT = 20
+COMPLETE = frozenset({"dfs", "dpor"})
+"""The schedulers that have run everything when they are over, unless a bound kept them from it."""
 INTERRUPTED = "interrupted"
 """The trouble of a hunt that was cancelled, by Ctrl-C for example."""
 
@@ -92,8 +93,14 @@ class HuntResult:
     seed: int
     executions: int = 0
     exhausted: bool = False
+    complete: bool = False
+    """Every trace there is was run: the search was exhausted, and left nothing out but what is equivalent."""
+    preemption_bound: int | None = None
+    """Every schedule with at most so many preemptions and faults was run; None: the scheduler does not tell."""
     outcomes: Counter[str] = field(default_factory=Counter)
     traces: set[str] = field(default_factory=set)
+    """The distinct traces, as digests of their normal forms; see `lab.coverage`."""
+    coverage: Coverage = field(default_factory=Coverage)
     failures: list[ReportedFailure] = field(default_factory=list)
     endless: int = 0
     """Executions that met the step limit; they prove nothing."""
@@ -103,21 +110,40 @@ class HuntResult:
 
     @property
     def verdict(self) -> str:
-        """`fail` with a violation; `pass` only when everything asked for was run to its end."""
+        """`fail` with a violation; `pass` only when all was run to its end and could have shown something."""
         if self.failures:
             return Verdict.FAIL
-        if self.trouble or self.endless or not self.executions:
-            return Verdict.INCONCLUSIVE
-        return Verdict.PASS
+        return Verdict.INCONCLUSIVE if self._doubt else Verdict.PASS
 
     @property
     def reason(self) -> str:
         """Why the hunt ended early, whatever it found, or why the verdict is inconclusive; "" for neither."""
-        if self.trouble or self.verdict != Verdict.INCONCLUSIVE:
+        return self.trouble if self.failures else self._doubt
+
+    @property
+    def _doubt(self) -> str:
+        """Why the executions without a violation say too little; "" if they do not."""
+        if self.trouble:
             return self.trouble
         if self.endless:
             return f"{self.endless} executions met the step limit"
-        return "no execution fitted into the time that was given"
+        if not self.executions:
+            return "no execution fitted into the time that was given"
+        if not self.coverage.overlapped:
+            return "nothing overlapped: in no execution did an actor go on within another's transaction"
+        if not self.coverage.conflicted:
+            return "nothing conflicted: in no execution did two actors meet on the same rows, wait or refuse each other"
+        return ""
+
+    @property
+    def bound(self) -> float | None:
+        """With 95 % confidence, a sample breaks something with at most this chance: 3/n after n without a violation.
+
+        The rule of three (Hanley and Lippman-Hand 1983). None without a pass, without samples, and where everything was
+        run.
+        """
+        samples = self.coverage.samples
+        return min(1.0, 3 / samples) if samples and self.verdict == Verdict.PASS and not self.complete else None
 
     def add(self, other: HuntResult) -> None:
         """Take in what the next part of the same hunt saw; a violation that is known already stays as it is."""
@@ -130,6 +156,9 @@ class HuntResult:
         self.endless += other.endless
         self.trouble = self.trouble or other.trouble
         self.exhausted = other.exhausted
+        self.complete = other.complete
+        self.preemption_bound = other.preemption_bound
+        self.coverage.add(other.coverage)
 
 
 @dataclass(slots=True)
@@ -177,11 +206,16 @@ class Hunt:
         for number in range(self.first, self.first + self.executions):
             if self.seconds is not None and time.monotonic() - started >= self.seconds:
                 return
-            if not scheduler.begin(number):
+            begun = scheduler.begin(number)
+            bound = getattr(scheduler, "bound", None)
+            result.preemption_bound = bound - 1 if bound else None
+            if not begun:
                 result.exhausted = True
+                result.complete = bool(getattr(scheduler, "complete", self.scheduler in COMPLETE and not bound))
                 return
             record = await explorer.run(self.scenario, scheduler, isolation=self.isolation)
-            _count(result, record)
+            sampled = getattr(scheduler, "sampled", is_independent(self.scheduler))
+            _count(result, record, sampled=sampled)
             if record.failed and record.findings[0].key not in known and len(known) < FAILURES_KEPT:
                 known.add(record.findings[0].key)
                 await self._keep(explorer, result, record, number + 1)
@@ -208,13 +242,8 @@ class Hunt:
         )
 
 
-def _count(result: HuntResult, record: ExecutionRecord) -> None:
+def _count(result: HuntResult, record: ExecutionRecord, *, sampled: bool) -> None:
     result.executions += 1
     result.outcomes[record.outcome.digest()] += 1
-    result.traces.add(_digest(record.trace))
+    result.traces.add(result.coverage.count(record.trace, sampled=sampled))
     result.endless += record.outcome.ending is Ending.STEP_LIMIT
-
-
-def _digest(trace: Trace) -> str:
-    text = repr([(step.actor, step.action, step.woken, step.wait, step.result) for step in trace])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

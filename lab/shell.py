@@ -22,6 +22,7 @@ from lab.registry import discover, instance_of, resolve
 from lab.replay_token import decode, scenario_of
 from lab.replays import Replays, replay_times
 from lab.report.failure import count, execution_report
+from lab.report.limits import limits, seen
 from lab.report.tables import hunt_table, plain_table
 from lab.scenario import target_of
 from lab.workers import Job
@@ -157,6 +158,10 @@ def _hunt_json(result: HuntResult, job: Job) -> dict[str, Any]:
         "executions": result.executions,
         "distinct_traces": len(result.traces),
         "exhausted": result.exhausted,
+        "complete": result.complete,
+        "bound": result.bound,
+        "preemption_bound": result.preemption_bound,
+        "coverage": result.coverage.summary(),
         "outcomes": dict(result.outcomes),
         "failures": failures,
         "seconds": round(result.seconds, 3),
@@ -188,8 +193,20 @@ def _print_hunt(out: Console, result: HuntResult, job: Job) -> None:
     searched = f"{runs}, {traces}, {result.seconds:.1f} s"
     end = "; every schedule of this scheduler was run" if result.exhausted else ""
     out.out(f"{result.verdict}: {result.target}: {searched} · {job.scheduler}(seed={job.seed}){end}")
+    if result.verdict == Verdict.PASS:
+        for line in limits(
+            len(result.traces),
+            result.coverage,
+            complete=result.complete,
+            bound=result.bound,
+            preemption_bound=result.preemption_bound,
+        ):
+            out.out(f"searched: {line}")
+    if not result.failures and result.executions:
+        for line in seen(result.coverage):
+            out.out(line)
     if result.reason:
-        out.out(f"ended early: {result.reason}")
+        out.out(f"{'ended early' if result.trouble else 'why'}: {result.reason}")
 
 
 def _print_demonstration(out: Console, lines: list[Line], unexpected: list[Line], interrupted: str) -> None:

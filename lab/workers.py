@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from lab.coverage import Coverage
 from lab.errors import LabError
 from lab.explore import Explorer
 from lab.hunt import Hunt, HuntResult, ReportedFailure
@@ -186,6 +187,7 @@ def _loaded(job: Job, answer: dict[str, Any]) -> JobResult:
     values = answer["result"]
     values["outcomes"] = Counter(values["outcomes"])
     values["traces"] = set(values["traces"])
+    values["coverage"] = Coverage.load(values["coverage"])
     values["failures"] = [ReportedFailure(**failure) for failure in values["failures"]]
     return JobResult(job, HuntResult(**values), answer["error"], answer["exit_status"])
 
@@ -194,6 +196,7 @@ def _dumped(done: JobResult) -> str:
     result = done.result
     values = {each.name: getattr(result, each.name) for each in fields(result)}
     values["traces"] = sorted(result.traces)
+    values["coverage"] = result.coverage.dump()
     values["failures"] = [asdict(failure) for failure in result.failures]
     return json.dumps({"result": values, "error": done.error, "exit_status": done.exit_status})
 

@@ -23,6 +23,7 @@ VALUES = {
     "trace",
     "footprint",
     "dependence",
+    "coverage",
     "history",
     "outcome",
     "scenario",

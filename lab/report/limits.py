@@ -1,0 +1,36 @@
+"""What a search saw and what it leaves open, in a few lines: a verdict without its limits would say too much."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.coverage import Coverage, in_both_orders
+
+__all__ = ["limits", "seen"]
+
+
+def limits(
+    traces: int, coverage: Coverage, *, complete: bool, bound: float | None, preemption_bound: int | None
+) -> Iterator[str]:
+    """How much a pass says: everything was run, or everything up to a bound, or so many samples."""
+    if complete:
+        yield f"all {traces} traces" if traces > 1 else "the one trace there is"
+        return
+    if preemption_bound is not None:
+        yield f"every schedule with at most {preemption_bound} preemptions and faults"
+    if bound is not None:
+        yield f"95 % sure: at most {bound:.2g} of the schedules it samples break anything (3/{coverage.samples})"
+
+
+def seen(coverage: Coverage) -> Iterator[str]:
+    """What was met; and for samples, how much may not have been met."""
+    parts = [
+        f"{in_both_orders(coverage.pairs)} of {len(coverage.pairs)} conflicting pairs in both orders",
+        f"{in_both_orders(coverage.snapshots)} of {len(coverage.snapshots)} snapshots on both sides of a commit",
+        f"{len(coverage.waits)} lock waits",
+        *(f"{state} in {times} steps" for state, times in sorted(coverage.sqlstates.items())),
+    ]
+    yield f"seen: {', '.join(parts)}"
+    chance, least = coverage.chance_of_a_new_trace, coverage.traces_at_least
+    if chance is not None and least is not None:
+        yield f"unseen: the next sample is new with chance {chance:.2g} (Good-Turing), {least:.0f} traces or more (Chao1)"
