@@ -33,4 +33,4 @@ def seen(coverage: Coverage) -> Iterator[str]:
     yield f"seen: {', '.join(parts)}"
     chance, least = coverage.chance_of_a_new_trace, coverage.traces_at_least
     if chance is not None and least is not None:
-        yield f"unseen: the next sample is new with chance {chance:.2g} (Good-Turing), {least:.0f} traces or more (Chao1)"
+        yield f"unseen: next sample new with chance {chance:.2g} (Good-Turing); {least:.0f} traces or more (Chao1)"

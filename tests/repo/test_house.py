@@ -24,6 +24,7 @@ VALUES = {
     "footprint",
     "dependence",
     "coverage",
+    "happens_before",
     "history",
     "outcome",
     "scenario",
