@@ -14,27 +14,29 @@ footprints tell; where they are unsure, more traces are told apart than there ar
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from typing import Any
 
-from lab.dependence import Move, dependent
+from lab.dependence import Move
+from lab.happens_before import HappensBefore
 from lab.outcome import ABORT_STATES
 from lab.trace import ActionKind, Step, Trace
 
-__all__ = ["Coverage", "foata", "in_both_orders"]
+__all__ = ["Coverage", "in_both_orders", "normal_form"]
 
 BEFORE, AFTER = 1, 2
 """The two orders in which a pair may be seen, as bits."""
 BOTH = BEFORE | AFTER
+_SQLSTATE = re.compile(r"[0-9A-Z]{5}")
+"""What a driver raises of its own has none, for example on a lost connection."""
 READ_COMMITTED = "READ COMMITTED"
 _ENDS = frozenset({ActionKind.COMMIT, ActionKind.ROLLBACK})
 _TOUCHING = frozenset({ActionKind.STATEMENT, ActionKind.FETCH, ActionKind.POINT})
 """What may touch data of which nothing is known; a point stands for a look at something in the process."""
-
-Layers = tuple[tuple[str, ...], ...]
 
 
 @dataclass(slots=True)
@@ -63,15 +65,16 @@ class Coverage:
 
     def count(self, trace: Trace, *, sampled: bool) -> str:
         """Take in one execution; returns a digest of its normal form. `sampled`: it was an independent sample."""
-        moves = [Move.of_step(step) for step in trace]
-        digest = _short(repr(foata(trace, moves)), 16)
-        self.sampled[digest] += sampled
-        met = self._orders(trace, moves)
+        order = HappensBefore(trace.steps)
+        digest = _short(normal_form(trace, order), 16)
+        if sampled:
+            self.sampled[digest] += 1
+        met = self._orders(trace, order.moves)
         for step in trace:
             if step.wait is not None:
                 met = True
                 self.waits.update(f"{_label(step)} {holder}" for holder in step.wait.holders)
-            if step.result is not None and step.result.error:
+            if step.result is not None and _SQLSTATE.fullmatch(step.result.error):
                 met |= step.result.error in ABORT_STATES
                 self.sqlstates[step.result.error] += 1
             met |= step.action.kind is ActionKind.FAULT
@@ -80,7 +83,7 @@ class Coverage:
         self.overlapped += held_back or _overlaps(trace)
         return digest
 
-    def _orders(self, trace: Trace, moves: Sequence[Move]) -> bool:
+    def _orders(self, trace: Trace, moves: tuple[Move, ...]) -> bool:
         """Note the order of every two steps that met; whether any did."""
         labels = [_label(step) for step in trace]
         met = False
@@ -122,7 +125,7 @@ class Coverage:
         if not self.samples:
             return None
         once, twice = self._met(1), self._met(2)
-        return len(+self.sampled) + once * (once - 1) / (2 * (twice + 1))
+        return len(self.sampled) + once * (once - 1) / (2 * (twice + 1))
 
     def _met(self, times: int) -> int:
         return sum(number == times for number in self.sampled.values())
@@ -161,23 +164,14 @@ def in_both_orders(seen: Mapping[str, int]) -> int:
     return sum(orders == BOTH for orders in seen.values())
 
 
-def foata(trace: Trace, moves: Sequence[Move]) -> Layers:
-    """The layers of a trace: each step behind the last one that it depends on; a layer has no order."""
-    layers: list[list[str]] = []
-    depths: list[int] = []
-    for number, step in enumerate(trace):
-        depth = 0
-        for before in range(number):
-            if depths[before] >= depth and dependent(moves[before], moves[number]):
-                depth = depths[before] + 1
-        depths.append(depth)
-        if depth == len(layers):
-            layers.append([])
-        action = step.action
-        layers[depth].append(
-            repr((step.actor, action.kind.value, action.text, action.parameters, step.woken, step.wait is not None))
-        )
-    return tuple(tuple(sorted(layer)) for layer in layers)
+def normal_form(trace: Trace, order: HappensBefore) -> str:
+    """The layers of a trace as text: equal for executions that differ in the order of independent steps only."""
+    return repr([[_told(trace.steps[number]) for number in layer] for layer in order.levels()])
+
+
+def _told(step: Step) -> tuple[object, ...]:
+    action = step.action
+    return step.actor, action.kind.value, action.text, action.parameters, step.woken, step.wait is not None
 
 
 def _meet(one: Move, other: Move) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 
@@ -10,51 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import Order
+from simulated import Simulation
 
 from lab.minimise import minimise
-from lab.outcome import Ending, Outcome
-from lab.record import ExecutionRecord, Finding
-from lab.scenario import Scenario
-from lab.schedulers import Alternative, Choices, Scheduler, make_scheduler
-from lab.schedulers.guided import Guided
-from lab.trace import Action, ActionKind, Step, Trace
+from lab.record import ExecutionRecord
+from lab.schedulers import make_scheduler
+from lab.schedulers.guided import Guided, Wished
 from scenarios.transfer import LostUpdate
 
-Broken = Callable[[list[str]], list[str]]
+STEPS = {"ann": 3, "ben": 2, "cleo": 2}
+NAMES = tuple(STEPS)
 
 
-class Simulation:
-    """Actors that take so many steps each; `broken` names what an order of steps breaks."""
-
-    def __init__(self, steps: dict[str, int], broken: Broken) -> None:
-        self.steps = steps
-        self.broken = broken
-        self.runs = 0
-
-    def record(self, scheduler: Scheduler) -> ExecutionRecord:
-        left, last, steps = dict(self.steps), None, []
-        names = list(left)
-        action = Action(ActionKind.POINT)
-        while any(left.values()):
-            first = names.index(last) if last else 0
-            order = [name for name in names[first:] + names[:first] if left[name]]
-            chosen = order[scheduler.choose(Choices(len(steps), tuple(Alternative(n, action) for n in order), last))]
-            preempted = last if last and last != chosen and left[last] else ""
-            steps.append(Step(len(steps) + 1, chosen, tuple(order), action, preempted=preempted))
-            left[chosen] -= 1
-            last = chosen
-        findings = tuple(Finding("invariant", name, "") for name in self.broken([step.actor for step in steps]))
-        return ExecutionRecord(
-            Scenario(), "", Trace(tuple(steps), tuple(names)), Outcome(Ending.COMPLETED, {}), findings
-        )
-
-    async def run(self, scheduler: Scheduler) -> ExecutionRecord:
-        self.runs += 1
-        return self.record(scheduler)
-
-
-def size(record: ExecutionRecord) -> tuple[int, int, int]:
-    return record.trace.preemptions, record.trace.context_switches, len(record.trace)
+def size(record: ExecutionRecord) -> tuple[int, int, int, int]:
+    trace = record.trace
+    return trace.preemptions, len(trace.overlapping), trace.context_switches, len(trace)
 
 
 def alternations(order: list[str]) -> int:
@@ -94,7 +64,7 @@ async def test_what_comes_out_breaks_the_same_and_is_never_larger(case, budget):
     assert size(smallest) <= size(found)
 
 
-@settings(deadline=None)  # a busy machine is no defect
+@settings(deadline=None, max_examples=40)  # a busy machine is no defect
 @given(failing())
 async def test_minimising_twice_changes_nothing(case):
     """What was minimised with budget to spare is as small as it gets."""
@@ -111,7 +81,40 @@ async def test_a_race_that_needs_one_preemption_ends_with_one():
     simulation = Simulation({"ann": 4, "ben": 4}, lambda order: [each for each in breaks(order) if each != "wild"])
     found = simulation.record(Guided([0, 1, 1, 1, 1, 1, 1]))
     assert found.trace.preemptions > 3
-    assert size(await minimal(simulation, found)) == (1, 2, 8)
+    assert size(await minimal(simulation, found)) == (1, 2, 2, 8)
+
+
+@settings(deadline=None, max_examples=40)  # a busy machine is no defect
+@given(st.sets(st.integers(0, 209), min_size=1, max_size=8), st.integers(0, 7))
+async def test_there_is_no_schedule_with_fewer_preemptions(broken, chance):
+    """Whichever of the 210 interleavings break: what comes out of any has the fewest preemptions of all."""
+    every = list(interleavings(STEPS))
+    wrong = {every[number] for number in broken}
+    simulation = Simulation(STEPS, lambda order: ["broken"] if tuple(order) in wrong else [])
+    failing = [simulation.record(Wished(names)) for names in sorted(wrong)]
+    assert all(record.failed for record in failing)
+    simulation.runs = 0
+    result = await minimise(failing[chance % len(failing)], simulation.run, budget=2000)
+    assert result.least
+    assert result.record.trace.preemptions == min(record.trace.preemptions for record in failing)
+    assert result.executions == simulation.runs <= len(every)  # none is run twice
+
+
+def interleavings(steps: dict[str, int]) -> Iterator[tuple[str, ...]]:
+    if not any(steps.values()):
+        yield ()
+    for name, left in steps.items():
+        if left:
+            yield from ((name, *rest) for rest in interleavings({**steps, name: left - 1}))
+
+
+async def test_a_search_that_was_not_over_proves_nothing():
+    """With a budget of a few executions the result is still a failure, and is not said to be the least."""
+    simulation = Simulation(STEPS, lambda order: ["broken"] if alternations(order) > 5 else [])
+    found = simulation.record(Wished(NAMES * 3))
+    result = await minimise(found, simulation.run, budget=20)
+    assert (result.least, result.record.failed) == (False, True)
+    assert (await minimise(found, simulation.run, budget=2000)).least
 
 
 async def test_the_first_finding_is_the_goal():
