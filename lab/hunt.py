@@ -57,6 +57,8 @@ class ReportedFailure:
     """What the violation needs, as each was taken away in a run of its own; "" if nothing was tried."""
     irrelevant: str = ""
     """What makes no difference, as each was turned round in a run of its own."""
+    least: bool = False
+    """Every schedule with fewer preemptions was run, and none of them breaks it."""
 
     @classmethod
     def of(cls, failure: Failure) -> ReportedFailure:
@@ -77,6 +79,7 @@ class ReportedFailure:
             report=failure_report(failure),
             needed=needed_text(failure.relevance),
             irrelevant=irrelevant_text(failure.relevance),
+            least=failure.least,
         )
 
     @property

@@ -6,7 +6,7 @@ be turned without a difference tell the reader where not to look. What was not r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from lab.minimise import Run
@@ -28,7 +28,7 @@ async def relevance(record: ExecutionRecord, run: Run, *, budget: int = BUDGET) 
     preemptions = [before for before, wishes in _without_preemption(record.trace) if await trials.needed(wishes)]
     faults = [number for number, wish in _without_fault(record.trace) if await trials.cured(wish)]
     bystanders = [name for name, wishes in _elsewhere(record.trace) if await trials.same_in_all(wishes)]
-    swaps = [(step, step + 1) for step in _swappable(record.trace) if await trials.same_when_swapped(step)]
+    swaps = [(step, step + 1) for step in _swappable(record.trace, bystanders) if await trials.same_when_swapped(step)]
     return Relevance(tuple(preemptions), tuple(faults), tuple(swaps), tuple(bystanders), trials.spent)
 
 
@@ -124,8 +124,9 @@ def _elsewhere(trace: Trace) -> Iterator[tuple[str, list[Names]]]:
             yield name, [stretch + others, others + stretch]
 
 
-def _swappable(trace: Trace) -> Iterator[int]:
-    """The steps that end a stretch of one actor, if the next one's actor could have gone before."""
+def _swappable(trace: Trace, bystanders: Sequence[str]) -> Iterator[int]:
+    """The steps that end a stretch of one actor, if the next one's could have gone before and both have a part in it."""
     for step, following in zip(trace.steps, trace.steps[1:], strict=False):
-        if step.actor != following.actor and following.actor in step.alternatives:
+        pair = {step.actor, following.actor}
+        if len(pair) > 1 and following.actor in step.alternatives and pair.isdisjoint(bystanders):
             yield step.number

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from kit import Order
 
 from lab.errors import Divergence
 from lab.record import Failure
+from lab.relevance import relevance
 from lab.replay_token import encode, token_for
 from lab.report.failure import execution_report, failure_report
 from lab.schedule import Schedule
@@ -47,7 +49,7 @@ STORIES = {
 
 @pytest.mark.parametrize("name", STORIES)
 async def test_the_failure_message_reads_as_pinned(explorer, name):
-    """Headline, invariant, story, waits, cycle, results and token, exactly."""
+    """Headline, invariant, story, what was needed, waits, cycle, results and token, exactly."""
     scenario, order = STORIES[name]
     record = await explorer.run(scenario, Order(order))
     assert record.failed
@@ -55,7 +57,8 @@ async def test_the_failure_message_reads_as_pinned(explorer, name):
     failure = Failure(
         record, token, record, execution=37, executions=200, scheduler="random(seed=8123)", identical=5, replays=5
     )
-    compare(name, failure_report(failure))
+    tried = await relevance(record, partial(explorer.run, scenario))
+    compare(name, failure_report(replace(failure, relevance=tried)))
 
 
 async def test_a_failure_without_a_hunt_says_its_level_and_how_it_was_shrunk(explorer):
