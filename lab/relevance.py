@@ -125,7 +125,7 @@ def _elsewhere(trace: Trace) -> Iterator[tuple[str, list[Names]]]:
 
 
 def _swappable(trace: Trace, bystanders: Sequence[str]) -> Iterator[int]:
-    """The steps that end a stretch of one actor, if the next one's could have gone before and both have a part in it."""
+    """The steps that end a stretch, if the next one's actor could have gone before and both have a part in it."""
     for step, following in zip(trace.steps, trace.steps[1:], strict=False):
         pair = {step.actor, following.actor}
         if len(pair) > 1 and following.actor in step.alternatives and pair.isdisjoint(bystanders):

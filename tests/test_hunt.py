@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 import pytest
 from kit import Account, Bank
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from lab import actor, invariant
+from lab.coverage import Coverage
 from lab.errors import ScenarioError
 from lab.explore import Explorer
 from lab.hunt import FAILURES_KEPT, INTERRUPTED, Hunt, HuntResult, ReportedFailure
@@ -55,6 +57,66 @@ async def test_a_right_variant_passes_and_every_execution_is_counted(explorer):
     assert (result.verdict, result.executions, result.exhausted, result.reason) == ("pass", 25, False, "")
     assert sum(result.outcomes.values()) == 25
     assert 1 < len(result.traces) <= 25
+    assert (result.coverage.samples, result.bound, result.complete) == (25, 3 / 25, False)
+    assert result.coverage.conflicted == 25
+
+
+async def test_a_reduction_that_is_over_has_run_every_trace(explorer):
+    """Then a pass needs no chance: each execution was another trace, and none is left."""
+    result = await hunt(Transfer(), scheduler="dpor", executions=500).run(explorer)
+    assert (result.verdict, result.exhausted, result.complete, result.bound) == ("pass", True, True, None)
+    assert result.executions == len(result.traces) > 10
+
+
+async def test_a_search_that_was_cut_short_is_not_complete(explorer):
+    """A reduction with too few executions proves nothing of the rest, and its executions are no samples."""
+    result = await hunt(Transfer(), scheduler="dpor", executions=5).run(explorer)
+    assert (result.verdict, result.exhausted, result.complete, result.bound) == ("pass", False, False, None)
+
+
+@dataclass(frozen=True)
+class Apart(Bank):
+    """Two actors that never touch the same row."""
+
+    @actor
+    async def ann(self, session: AsyncSession) -> None:
+        await session.execute(update(Account).where(Account.id == 1).values(balance=1))
+        await session.commit()
+
+    @actor
+    async def ben(self, session: AsyncSession) -> None:
+        await session.execute(update(Account).where(Account.id == 2).values(balance=1))
+        await session.commit()
+
+
+@dataclass(frozen=True)
+class Single(Bank):
+    """Only one of the two does anything."""
+
+    @actor
+    async def ann(self, session: AsyncSession) -> None:
+        await session.execute(update(Account).where(Account.id == 1).values(balance=1))
+        await session.commit()
+
+    @actor
+    async def ben(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("scenario", "scheduler", "reason"),
+    [
+        (Apart(), "random", "nothing conflicted: "),
+        (Apart(), "dpor", "nothing "),
+        (Single(), "random", "nothing overlapped: "),
+        (Transfer(), "serial", "nothing overlapped: "),
+    ],
+)
+async def test_a_search_that_could_not_have_shown_a_race_is_no_pass(explorer, scenario, scheduler, reason):
+    """Where nothing overlaps, or nobody meets, the verdict is inconclusive and says why."""
+    result = await hunt(scenario, scheduler=scheduler, executions=20).run(explorer)
+    assert (result.verdict, result.bound) == ("inconclusive", None)
+    assert result.reason.startswith(reason)
 
 
 async def test_equal_seeds_give_equal_hunts(explorer):
@@ -73,6 +135,7 @@ async def test_a_hunt_in_parts_is_the_hunt_as_a_whole(explorer):
         part = hunt(SwallowedDeadlock(), executions=5, first=first, total=20, keep_going=True, known=known)
         total.add(await part.run(explorer))
     assert (total.outcomes, total.traces, total.executions) == (whole.outcomes, whole.traces, 20)
+    assert total.coverage == whole.coverage
     assert total.failures == whole.failures
 
 
@@ -80,7 +143,7 @@ async def test_serial_runs_are_exhausted(explorer):
     """Every order of the actors, and no more."""
     result = await hunt(LostUpdate(), scheduler="serial").run(explorer)
     orders = math.factorial(len(actors_of(LostUpdate)))
-    assert (result.executions, result.exhausted, result.verdict) == (orders, True, "pass")
+    assert (result.executions, result.exhausted, result.complete) == (orders, True, False)
 
 
 async def test_no_time_is_no_verdict(explorer):
@@ -148,10 +211,13 @@ async def test_a_cancelled_hunt_keeps_what_it_found(server: Server):
 
 def test_an_inconclusive_hunt_is_never_a_pass():
     """Trouble, endless executions and no execution at all are inconclusive; a violation outweighs them."""
-    assert HuntResult("t", 0).verdict == "inconclusive"
-    assert HuntResult("t", 0, executions=9, endless=1).verdict == "inconclusive"
-    assert HuntResult("t", 0, executions=9, trouble="x").verdict == "inconclusive"
-    assert HuntResult("t", 0, executions=9).verdict == "pass"
+    seen = Coverage(overlapped=1, conflicted=1)
+    assert HuntResult("t", 0, coverage=seen).verdict == "inconclusive"
+    assert HuntResult("t", 0, executions=9, endless=1, coverage=seen).verdict == "inconclusive"
+    assert HuntResult("t", 0, executions=9, trouble="x", coverage=seen).verdict == "inconclusive"
+    assert HuntResult("t", 0, executions=9, coverage=seen).verdict == "pass"
+    assert HuntResult("t", 0, executions=9, coverage=Coverage(overlapped=1)).verdict == "inconclusive"
+    assert HuntResult("t", 0, executions=9, coverage=Coverage(conflicted=1)).verdict == "inconclusive"
     assert HuntResult("t", 0, executions=9, trouble="x", failures=[failure("a")]).verdict == "fail"
 
 
