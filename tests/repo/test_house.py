@@ -25,6 +25,7 @@ VALUES = {
     "dependence",
     "coverage",
     "happens_before",
+    "predictions",
     "history",
     "outcome",
     "scenario",
