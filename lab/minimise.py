@@ -2,6 +2,7 @@
 
 Only by running: a smaller schedule counts when it really broke the same thing, same checker and same invariant.
 
+- Straightening. The same trace is written with as few preemptions as it can be; see `lab.straighten`.
 - Shrinking. Delta debugging (Zeller and Hildebrandt 2002) over the decisions that are not 0: set a stretch of them to
   0, halve the stretch, begin anew after each success. A zero means "the actor that ran last goes on", so what is left
   are the switches that the failure needs. Then stretches of steps are moved together, which no zero can do.
@@ -22,6 +23,7 @@ from itertools import chain, groupby, pairwise
 from lab.record import ExecutionRecord, Finding
 from lab.schedulers.base import Scheduler
 from lab.schedulers.guided import Guided, Wished
+from lab.straighten import straightened
 from lab.trace import Trace
 
 __all__ = ["BUDGET", "Minimised", "Run", "minimise"]
@@ -32,6 +34,8 @@ FOR_THE_END = 80
 """How many of them the search leaves for the shrinking of what it may find."""
 FARTHEST = 200
 """The search deviates in the first steps only; a schedule that runs on and on is no smaller one."""
+ELSEWHERE = 10
+"""A preemption where the failing execution has no switch is as unlikely as so many free switches."""
 
 Run = Callable[[Scheduler], Awaitable[ExecutionRecord]]
 Decisions = tuple[int, ...]
@@ -85,6 +89,11 @@ class _Minimisation:
 
     async def _shrunk(self) -> bool:
         trace = self.best.trace
+        straight = straightened(trace)
+        if straight is not None and straight not in self._wishes:
+            self._wishes.add(straight)
+            if await self._improves(Wished(straight)):
+                return True
         for candidate in _smaller(_decisions(trace)):
             if candidate not in self._known and await self._improves(Guided(candidate), candidate):
                 return True
@@ -120,7 +129,8 @@ class _Minimisation:
                 more_faults, more_preemptions = _cost(trace, index, child[-1])
                 cost = max(faults + more_faults, unavoidable), preemptions + more_preemptions
                 if self._would_be_fewer(*cost):
-                    heapq.heappush(queue, (*cost, score + likely.misses(trace, index, child[-1]), child))
+                    miss = likely.misses(trace, index, child[-1], preempts=more_preemptions > 0)
+                    heapq.heappush(queue, (*cost, score + miss, child))
         return True
 
     def _would_be_fewer(self, faults: int, preemptions: int) -> bool:
@@ -157,16 +167,20 @@ class _Likely:
         self._switches = set(_switches(trace))
         self._places = {(actor, done) for actor, done, _ in self._switches}
 
-    def misses(self, trace: Trace, index: int, decision: int) -> int:
-        """0 for a switch of the failing execution, 1 for another one at the same place, 2 for any other."""
-        chosen = trace.steps[index].alternatives[decision]
+    def misses(self, trace: Trace, index: int, decision: int, *, preempts: bool) -> int:
+        """0 for a switch of the failing execution, 1 for one at the same place or a free one, many for any other.
+
+        A failure needs a preemption at few places, and the failing execution knows them. Who runs next where nobody
+        has to be stopped, it does not know as well.
+        """
         if not index:
             return 0
+        chosen = trace.steps[index].alternatives[decision]
         last = trace.steps[index - 1].actor
         done = sum(step.actor == last for step in trace.steps[:index])
         if (last, done, chosen) in self._switches:
             return 0
-        return 1 if (last, done) in self._places else 2
+        return 1 if not preempts or (last, done) in self._places else ELSEWHERE
 
 
 def _switches(trace: Trace) -> Iterator[tuple[str, int, str]]:

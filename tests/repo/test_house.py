@@ -24,6 +24,7 @@ VALUES = {
     "footprint",
     "dependence",
     "coverage",
+    "straighten",
     "happens_before",
     "predictions",
     "history",
