@@ -20,6 +20,8 @@ __all__ = ["straightened"]
 
 MOST_STATES = 2000
 """States that are looked at; the shipped scenarios need at most some hundred."""
+LONGEST = 400
+"""Steps of a trace that is looked at, since the order of steps takes quadratic time."""
 PREEMPTION = 1000
 
 Progress = tuple[int, ...]
@@ -28,6 +30,8 @@ Progress = tuple[int, ...]
 
 def straightened(trace: Trace) -> tuple[str, ...] | None:
     """The actors in the order of such a trace's steps; None if none was found within the states allowed."""
+    if len(trace) > LONGEST:
+        return None
     program = _Program(trace)
     tie = count()
     queue: list[tuple[int, int, Progress, str, tuple[str, ...]]] = [(0, next(tie), program.start, "", ())]
@@ -52,7 +56,9 @@ class _Program:
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
-        self._order = HappensBefore(trace.steps)
+        before = HappensBefore(trace.steps).before
+        self._past = [sum(1 << each for each in range(at) if before(each, at)) for at in range(len(trace))]
+        """Step -> the steps that had to come before it, as a set of bits."""
         self._names = tuple(dict.fromkeys(step.actor for step in trace))
         self._own = [[at for at, step in enumerate(trace) if step.actor == name] for name in self._names]
         self.start: Progress = (0,) * len(self._names)
@@ -60,17 +66,16 @@ class _Program:
 
     def stretches(self, progress: Progress) -> Iterator[tuple[str, Progress]]:
         """Who can take a step, and how far all are once it has gone as far as it can."""
-        taken = {at for own, number in zip(self._own, progress, strict=True) for at in own[:number]}
+        taken = sum(1 << at for own, number in zip(self._own, progress, strict=True) for at in own[:number])
         for index, name in enumerate(self._names):
-            ahead = self._own[index][progress[index] :]
-            steps = 0
-            for at in ahead:
-                mine = set(ahead[:steps])
-                if any(self._order.before(each, at) for each in range(at) if each not in taken and each not in mine):
+            steps, mine = progress[index], taken
+            for at in self._own[index][steps:]:
+                if self._past[at] & ~mine:
                     break
+                mine |= 1 << at
                 steps += 1
-            if steps:
-                yield name, (*progress[:index], progress[index] + steps, *progress[index + 1 :])
+            if steps > progress[index]:
+                yield name, (*progress[:index], steps, *progress[index + 1 :])
 
     def can_go_on(self, name: str, progress: Progress) -> bool:
         """Whether an actor that stopped here was stopped: it has neither ended nor begun to wait."""

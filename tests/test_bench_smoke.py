@@ -38,3 +38,9 @@ def test_the_start_bench_tells_a_first_start_from_a_cached_one():
     figures = bench("start.py", "--starts", "2")
     assert 0 < figures["cached_seconds"] < figures["first_seconds"]
     assert figures["close_seconds"] > 0
+
+
+def test_the_minimise_bench_holds_a_minimised_failure_against_brute_force():
+    figures = bench("minimise.py", "--seeds", "1", "--targets", "LostUpdate")
+    assert figures["rows"]
+    assert {(row["judgement"], row["least"]) for row in figures["rows"]} == {("", 1)}
