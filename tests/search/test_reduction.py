@@ -127,23 +127,9 @@ async def test_both_victims_of_a_deadlock_are_found(explorer):
 
 
 def test_a_sample_of_programs_loses_no_outcome_and_independent_steps_can_be_swapped():
+    options = ["--no-catalogue", "--programs", "2", "--pairs", "60", "--most", "250", "--json"]
     done = subprocess.run(
-        [
-            sys.executable,
-            BENCH / "reduction.py",
-            "--no-catalogue",
-            "--programs",
-            "2",
-            "--pairs",
-            "60",
-            "--most",
-            "250",
-            "--json",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
+        [sys.executable, BENCH / "reduction.py", *options], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
