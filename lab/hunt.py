@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -18,7 +18,7 @@ from lab.record import ExecutionRecord, Failure
 from lab.replay_token import encode, token_for
 from lab.report.failure import failure_report
 from lab.scenario import Scenario
-from lab.schedulers import DEFAULT, Scheduler, make_scheduler
+from lab.schedulers import DEFAULT, Scheduler, describe, is_calibrated, make_scheduler
 from lab.schedulers.replay import Replay
 from lab.trace import Trace
 
@@ -148,6 +148,8 @@ class Hunt:
     seed: int = 0
     isolation: str | None = None
     keep_going: bool = False
+    options: Mapping[str, int] = field(default_factory=dict)
+    """Of the scheduler."""
     progress: Callable[[HuntResult], None] = lambda result: None
 
     async def run(self, explorer: Explorer) -> HuntResult:
@@ -169,7 +171,10 @@ class Hunt:
         return result
 
     async def _search(self, explorer: Explorer, result: HuntResult, started: float) -> None:
-        scheduler = make_scheduler(self.scheduler, self.seed)
+        scheduler = make_scheduler(self.scheduler, self.seed, **self.options)
+        if self.first and not is_calibrated(scheduler):  # it counts where it belongs, in the part that begins with it
+            scheduler.begin(0)
+            await explorer.run(self.scenario, scheduler, isolation=self.isolation)
         known = {(checker, broken) for checker, broken in self.known}
         for number in range(self.first, self.first + self.executions):
             if self.seconds is not None and time.monotonic() - started >= self.seconds:
@@ -204,7 +209,7 @@ class Hunt:
             found,
             execution=number,
             executions=self.total or self.executions,
-            scheduler=f"{self.scheduler}(seed={self.seed})",
+            scheduler=describe(self.scheduler, self.seed, self.options),
         )
 
 

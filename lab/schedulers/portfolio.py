@@ -1,0 +1,132 @@
+"""The portfolio: no single policy is enough, so several take turns. The default.
+
+1. Serial runs, a few orders: what breaks without any preemption, and what the others learn lengths from.
+2. Directed search: what the serial runs let one predict.
+3. Random walk, URW and POS in turn, with a slice of PCT of depth 3. The chance of a bug differs between them by a
+   factor of ten and more, in either direction (DESIGN.md, "Numbers to know"); a mix costs at most a factor of some two.
+4. When new traces become rare, every other execution is one of the reduction, which ends the search when every trace
+   was run. Rare means what Good (1953) says it does: the share of new traces among the last samples estimates the
+   chance that the next one is new.
+
+The idea is that of algorithm portfolios: Gomes, Selman, Artificial Intelligence 126, 2001.
+
+Who goes when is a matter of the execution's number, and each sampler draws from (seed, number). So the samples are the
+same wherever they run, and a part of a hunt may begin anywhere behind the prologue, once execution 0 was run there for
+the lengths. Reduction is for a search that began at 0 and left nothing out: a part sees too little of the whole.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from lab.schedulers.base import Choices, Scheduler, is_sample
+from lab.schedulers.novelty import Seen
+from lab.schedulers.pct import PCT
+from lab.schedulers.pos import PartialOrderSampling
+from lab.schedulers.random_walk import RandomWalk
+from lab.schedulers.serial import in_order
+from lab.schedulers.urw import UniformRandomWalk
+from lab.trace import Trace
+
+__all__ = ["PROLOGUE", "Portfolio"]
+
+ORDERS = 6
+"""Serial orders that are run: all there are of three actors."""
+PREDICTIONS = 14
+"""Directed executions at most."""
+PROLOGUE = ORDERS + PREDICTIONS
+"""From this execution on there are samples only, or reduction."""
+TURNS = "RUPRUPRUPC"
+"""Random walk, URW, POS, PCT."""
+WINDOW = 50
+RARE = 0.1
+"""Reduction begins when fewer than this share of the last samples, so many, showed a new trace."""
+
+
+class Portfolio:
+    """Lets other schedulers make the decisions, one for each execution."""
+
+    def __init__(self, seed: int, *, directed: Scheduler | None = None, reduction: Scheduler | None = None) -> None:
+        self._samplers: dict[str, Scheduler] = {
+            "R": RandomWalk(seed),
+            "U": UniformRandomWalk(seed),
+            "P": PartialOrderSampling(seed),
+            "C": PCT(seed),
+        }
+        self._directed, self._reduction = directed, reduction
+        self._order: tuple[str, ...] | None = ()
+        """Of the actors, in a serial run; None when another scheduler decides."""
+        self._orders: list[tuple[str, ...]] = []
+        self._turn: Scheduler = self._samplers["R"]
+        self._execution = -1
+        self._whole = True
+        """Every execution since the first was made here."""
+        self._over = False
+        self._directed_runs = self._reduction_runs = 0
+        self._seen = Seen()
+        self._new: deque[bool] = deque(maxlen=WINDOW)
+        """Of the last samples, whether they showed a new trace."""
+        self.calibrated = False
+
+    @property
+    def sampled(self) -> bool:
+        """Whether this execution is an independent sample."""
+        return self._order is None and is_sample(self._turn)
+
+    def begin(self, execution: int) -> bool:
+        """Choose whose turn it is. Over when the reduction is."""
+        self._whole = self._whole and execution <= self._execution + 1
+        self._execution = execution
+        self._order = None
+        if execution < max(1, len(self._orders)):
+            self._order = self._orders[execution] if self._orders else ()
+            if not execution:  # those who need lengths learn them from it
+                for sampler in self._samplers.values():
+                    sampler.begin(0)
+            return True
+        self._over = self._over or not (self._begins_directed(execution) or self._begins_another(execution))
+        return not self._over
+
+    def choose(self, choices: Choices) -> int:
+        """What the one whose turn it is says."""
+        return self._turn.choose(choices) if self._order is None else in_order(choices, self._order)
+
+    def end(self, trace: Trace) -> None:
+        """Tell the one whose turn it was; learn the serial orders and how rare new traces are."""
+        new = self._seen.add(trace)
+        if self._order is None:
+            self._turn.end(trace)
+            if self.sampled:
+                self._new.append(new)
+        elif not self._execution:
+            self._orders = _orders(trace.actors)
+            for sampler in self._samplers.values():
+                sampler.end(trace)
+            self.calibrated = True
+
+    def _begins_directed(self, execution: int) -> bool:
+        if self._directed is None or not self._whole or execution >= PROLOGUE:
+            return False
+        if not self._directed.begin(self._directed_runs):
+            return False
+        self._directed_runs += 1
+        self._turn = self._directed
+        return True
+
+    def _begins_another(self, execution: int) -> bool:
+        if self._reduction is not None and self._rare() and execution % 2:
+            self._turn = self._reduction
+            begun = self._reduction.begin(self._reduction_runs)
+            self._reduction_runs += 1
+            return begun
+        self._turn = self._samplers[TURNS[execution % len(TURNS)]]
+        return self._turn.begin(execution)
+
+    def _rare(self) -> bool:
+        return self._whole and len(self._new) == WINDOW and sum(self._new) < RARE * WINDOW
+
+
+def _orders(actors: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """A few orders: each actor first once, then the same backwards."""
+    rotations = [actors[first:] + actors[:first] for first in range(len(actors))]
+    return list(dict.fromkeys(rotations + [each[::-1] for each in rotations]))[:ORDERS]
