@@ -21,6 +21,8 @@ VALUES = {
     "schedule_text",
     "replay_token",
     "trace",
+    "footprint",
+    "dependence",
     "history",
     "outcome",
     "scenario",
