@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 
-from lab.schedulers.conflicts import Move, dependent
+from lab.dependence import Move, dependent
 from lab.trace import Trace
 
 __all__ = ["Seen"]
@@ -34,7 +34,7 @@ class Seen:
 
 def _digest(trace: Trace) -> bytes:
     steps = trace.steps[:LONGEST]
-    moves = [Move.of(step.actor, step.action, step.woken or step.wait is not None) for step in steps]
+    moves = [Move.of_step(step) for step in steps]
     levels: list[int] = []
     for number, move in enumerate(moves):
         below = (levels[earlier] for earlier in range(number) if dependent(moves[earlier], move))

@@ -5,7 +5,7 @@ one just taken draw new priorities, so that the orders of later conflicts are ch
 What does not conflict keeps its place: no chance is spent on orders that make no difference. Yuan, Yang, Gu: Partial
 Order Aware Concurrency Sampling, CAV 2018.
 
-Deviations: a step that ends in a lock wait counts as taken, and the wake-up is a pending step of its own, with a new
+Deviations: which steps conflict is known as far as `lab.dependence` knows before they are taken; a step that ends in a lock wait counts as taken, and the wake-up is a pending step of its own, with a new
 priority; faults strike with the chance that they have everywhere, and conflict with every pending step.
 """
 
@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import random
 
+from lab.dependence import Move, dependent
 from lab.schedulers.base import Alternative, Choices, fault_by_chance
-from lab.schedulers.conflicts import Move, dependent
 from lab.trace import Trace
 
 __all__ = ["PartialOrderSampling"]
@@ -59,4 +59,4 @@ class PartialOrderSampling:
 
 
 def _move(alternative: Alternative) -> Move:
-    return Move.of(alternative.actor, alternative.action, alternative.woken)
+    return Move.of(alternative.actor, alternative.action)

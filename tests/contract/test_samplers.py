@@ -12,6 +12,7 @@ import pytest
 from test_schedulers import PROGRAMS, Program, decisions
 
 from lab.errors import UsageError
+from lab.footprint import Access, Footprint, Lock, Rows
 from lab.schedulers import Alternative, Choices, describe, make_scheduler
 from lab.schedulers.feedback import Feedback
 from lab.schedulers.lengths import Lengths
@@ -116,19 +117,27 @@ def test_pct_refuses_a_depth_below_1():
         make_scheduler("pct", 0, depth=0)
 
 
-def pos_choice(scheduler: PartialOrderSampling, step: int, sql: dict[str, str]) -> str:
-    alternatives = tuple(Alternative(name, Action(ActionKind.STATEMENT, text)) for name, text in sql.items())
+READ = Footprint((Access(Rows("t"), reads=True),))
+WRITE = Footprint((Access(Rows("t"), Lock.UPDATE, reads=True, writes=True),))
+
+
+def touching(footprint: Footprint, text: str = "…") -> Action:
+    return Action(ActionKind.STATEMENT, text, footprint=footprint)
+
+
+def pos_choice(scheduler: PartialOrderSampling, step: int, pending: dict[str, Footprint]) -> str:
+    alternatives = tuple(Alternative(name, touching(footprint)) for name, footprint in pending.items())
     return alternatives[scheduler.choose(Choices(step, alternatives))].actor
 
 
-@pytest.mark.parametrize(("sql", "kept"), [("SELECT 1", True), ("UPDATE t SET x = 1", False)])
-def test_pos_draws_anew_only_what_conflicts_with_the_step_that_was_taken(sql, kept):
+@pytest.mark.parametrize(("footprint", "kept"), [(READ, True), (WRITE, False)])
+def test_pos_draws_anew_only_what_conflicts_with_the_step_that_was_taken(footprint, kept):
     """Three pending reads: the order is settled at once. Three pending writes: each step draws the others anew."""
     settled = 0
     for number in range(40):
         scheduler = PartialOrderSampling(2)
         scheduler.begin(number)
-        pending = dict.fromkeys(("alice", "bob", "carol"), sql)
+        pending = dict.fromkeys(("alice", "bob", "carol"), footprint)
         first = pos_choice(scheduler, 0, pending)
         del pending[first]
         settled += len(scheduler._priorities) == 2
@@ -147,7 +156,7 @@ def test_pos_takes_every_place_of_a_read_among_reads_alike():
     for number in range(2000):
         scheduler.begin(number)
         step = 0
-        while step < 3 and pos_choice(scheduler, step, {"alice": "SELECT 1", "bob": f"SELECT {step}"}) == "bob":
+        while step < 3 and pos_choice(scheduler, step, {"alice": READ, "bob": READ}) == "bob":
             step += 1
         found[step] += 1
     assert off(found, {0: 1 / 2, 1: 1 / 6, 2: 1 / 12, 3: 1 / 4}) < 4
@@ -170,14 +179,17 @@ def test_every_sampler_meets_every_interleaving_of_a_small_program(name):
 def test_two_executions_that_differ_in_the_order_of_reads_are_one_trace():
     seen = Seen()
 
-    def trace(*steps: tuple[str, str]) -> Trace:
+    def trace(*steps: tuple[str, Footprint, str]) -> Trace:
         numbered = enumerate(steps, 1)
-        return Trace(tuple(Step(n, who, (who,), Action(ActionKind.STATEMENT, sql)) for n, (who, sql) in numbered))
+        return Trace(tuple(Step(n, who, (who,), touching(footprint, text)) for n, (who, footprint, text) in numbered))
 
-    assert seen.add(trace(("a", "SELECT 1"), ("b", "SELECT 2"), ("b", "UPDATE t")))
-    assert not seen.add(trace(("b", "SELECT 2"), ("a", "SELECT 1"), ("b", "UPDATE t")))
-    assert seen.add(trace(("b", "SELECT 2"), ("b", "UPDATE t"), ("a", "SELECT 1"))), "a read behind a write"
-    assert seen.add(trace(("a", "SELECT FOR UPDATE"), ("b", "SELECT 2"), ("b", "UPDATE t"))), "another statement"
+    early, late, lock, other = ("a", READ, "r1"), ("b", READ, "r2"), ("b", WRITE, "w"), ("a", READ, "r3")
+    assert seen.add(trace(early, late, lock))
+    assert not seen.add(trace(late, early, lock))
+    assert not seen.add(trace(late, lock, early)), "a plain read does not see what is not committed"
+    assert seen.add(trace(other, late, lock)), "another statement"
+    assert seen.add(trace(("a", WRITE, "x"), lock))
+    assert seen.add(trace(lock, ("a", WRITE, "x"))), "two writes of one row"
 
 
 def test_feedback_follows_a_schedule_that_showed_a_new_trace():
