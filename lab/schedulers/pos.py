@@ -5,8 +5,9 @@ one just taken draw new priorities, so that the orders of later conflicts are ch
 What does not conflict keeps its place: no chance is spent on orders that make no difference. Yuan, Yang, Gu: Partial
 Order Aware Concurrency Sampling, CAV 2018.
 
-Deviations: which steps conflict is known as far as `lab.dependence` knows before they are taken; a step that ends in a lock wait counts as taken, and the wake-up is a pending step of its own, with a new
-priority; faults strike with the chance that they have everywhere, and conflict with every pending step.
+Deviations: which steps conflict is as much as `lab.dependence` knows before they are taken; a step that ends in a lock
+wait counts as taken, and the wake-up is a pending step of its own, with a new priority; faults strike with the chance
+that they have everywhere, and conflict with every pending step.
 """
 
 from __future__ import annotations
