@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from lab.errors import UsageError
 from lab.schedulers.base import Alternative, Choices, Scheduler, is_calibrated, is_sample
 from lab.schedulers.dfs import DepthFirst
+from lab.schedulers.dpor import Dpor
 from lab.schedulers.feedback import Feedback
 from lab.schedulers.pct import PCT
 from lab.schedulers.portfolio import PROLOGUE, Portfolio
@@ -37,11 +38,12 @@ __all__ = [
 
 
 def _portfolio(seed: int) -> Scheduler:
-    return Portfolio(seed)
+    return Portfolio(seed, reduction=Dpor())
 
 
 SCHEDULERS: dict[str, Callable[..., Scheduler]] = {
     "dfs": lambda seed, *, preemptions=None: DepthFirst(preemptions=preemptions),
+    "dpor": lambda seed: Dpor(),
     "feedback": Feedback,
     "pct": PCT,
     "portfolio": _portfolio,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 
-from lab.dependence import Move, dependent
+from lab.happens_before import HappensBefore
 from lab.trace import Trace
 
 __all__ = ["Seen"]
@@ -34,13 +34,10 @@ class Seen:
 
 def _digest(trace: Trace) -> bytes:
     steps = trace.steps[:LONGEST]
-    moves = [Move.of_step(step) for step in steps]
-    levels: list[int] = []
-    for number, move in enumerate(moves):
-        below = (levels[earlier] for earlier in range(number) if dependent(moves[earlier], move))
-        levels.append(1 + max(below, default=0))
-    form = sorted(
-        (level, step.actor, step.action.kind, step.action.text, repr(step.action.parameters), step.woken)
-        for level, step in zip(levels, steps, strict=True)
-    )
+    form = [
+        sorted(
+            (step.actor, step.action.kind, step.action.text, repr(step.action.parameters), step.woken) for step in level
+        )
+        for level in ([steps[index] for index in layer] for layer in HappensBefore(steps).levels())
+    ]
     return hashlib.sha256(repr(form).encode()).digest()[:16]

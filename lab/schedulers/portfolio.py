@@ -19,7 +19,9 @@ from __future__ import annotations
 
 from collections import deque
 
+from lab.errors import Divergence
 from lab.schedulers.base import Choices, Scheduler, is_sample
+from lab.schedulers.guided import Guided
 from lab.schedulers.novelty import Seen
 from lab.schedulers.pct import PCT
 from lab.schedulers.pos import PartialOrderSampling
@@ -89,7 +91,15 @@ class Portfolio:
 
     def choose(self, choices: Choices) -> int:
         """What the one whose turn it is says."""
-        return self._turn.choose(choices) if self._order is None else in_order(choices, self._order)
+        if self._order is not None:
+            return in_order(choices, self._order)
+        try:
+            return self._turn.choose(choices)
+        except Divergence:
+            # Reduction insists on a scenario that its schedule determines; samples are worth having without that.
+            self._whole = False
+            self._turn = Guided(())
+            return 0
 
     def end(self, trace: Trace) -> None:
         """Tell the one whose turn it was; learn the serial orders and how rare new traces are."""

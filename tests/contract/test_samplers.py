@@ -181,7 +181,8 @@ def test_two_executions_that_differ_in_the_order_of_reads_are_one_trace():
 
     def trace(*steps: tuple[str, Footprint, str]) -> Trace:
         numbered = enumerate(steps, 1)
-        return Trace(tuple(Step(n, who, (who,), touching(footprint, text)) for n, (who, footprint, text) in numbered))
+        both = ("a", "b")
+        return Trace(tuple(Step(n, who, both, touching(footprint, text)) for n, (who, footprint, text) in numbered))
 
     early, late, lock, other = ("a", READ, "r1"), ("b", READ, "r2"), ("b", WRITE, "w"), ("a", READ, "r3")
     assert seen.add(trace(early, late, lock))

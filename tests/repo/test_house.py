@@ -23,6 +23,7 @@ VALUES = {
     "trace",
     "footprint",
     "dependence",
+    "happens_before",
     "history",
     "outcome",
     "scenario",
