@@ -47,7 +47,10 @@ class Line:
 async def hunt_one(
     server: Server, place: Place, job: Job, workers: int, progress: Callable[[HuntResult], None]
 ) -> HuntResult:
-    """Hunt one scenario. The result does not depend on the number of workers. Raises `LabError`."""
+    """Hunt one scenario. Raises `LabError`.
+
+    The result does not depend on the number of workers, but for the portfolio's reduction: parts do without.
+    """
     if workers > 1:
         return await _hunt_in_parts(server, place, job, workers, progress)
     async with _explorer(server) as explorer:

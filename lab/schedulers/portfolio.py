@@ -1,12 +1,15 @@
 """The portfolio: no single policy is enough, so several take turns. The default.
 
-1. Serial runs, a few orders: what breaks without any preemption, and what the others learn lengths from.
-2. Directed search: what the serial runs let one predict.
+1. A serial run in the order of declaration: what breaks without any preemption, and what the others learn from.
+2. Directed search: what the serial runs let one predict, as long as anything is predicted.
 3. Random walk, URW and POS in turn, with a slice of PCT of depth 3. The chance of a bug differs between them by a
    factor of ten and more, in either direction (DESIGN.md, "Numbers to know"); a mix costs at most a factor of some two.
 4. When new traces become rare, every other execution is one of the reduction, which ends the search when every trace
    was run. Rare means what Good (1953) says it does: the share of new traces among the last samples estimates the
    chance that the next one is new.
+
+Other serial orders are run in between, every third time: all of them before the first sample would make the portfolio
+several times worse than a random walk wherever that finds the bug at once.
 
 The idea is that of algorithm portfolios: Gomes, Selman, Artificial Intelligence 126, 2001.
 
@@ -18,6 +21,7 @@ the lengths. Reduction is for a search that began at 0 and left nothing out: a p
 from __future__ import annotations
 
 from collections import deque
+from typing import Protocol
 
 from lab.errors import Divergence
 from lab.schedulers.base import Choices, Scheduler, is_sample
@@ -34,10 +38,10 @@ __all__ = ["PROLOGUE", "Portfolio"]
 
 ORDERS = 6
 """Serial orders that are run: all there are of three actors."""
-PREDICTIONS = 14
-"""Directed executions at most."""
-PROLOGUE = ORDERS + PREDICTIONS
-"""From this execution on there are samples only, or reduction."""
+EVERY = 3
+"""One in so many executions is serial, as long as there are orders."""
+PROLOGUE = 20
+"""From this execution on there are samples only, or reduction. Before, up to 14 are directed."""
 TURNS = "RUPRUPRUPC"
 """Random walk, URW, POS, PCT."""
 WINDOW = 50
@@ -45,10 +49,17 @@ RARE = 0.1
 """Reduction begins when fewer than this share of the last samples, so many, showed a new trace."""
 
 
+class Directed(Scheduler, Protocol):
+    """A scheduler that makes predictions; it is over when none is left."""
+
+    def learn(self, trace: Trace) -> None:
+        """Take in a serial run."""
+
+
 class Portfolio:
     """Lets other schedulers make the decisions, one for each execution."""
 
-    def __init__(self, seed: int, *, directed: Scheduler | None = None, reduction: Scheduler | None = None) -> None:
+    def __init__(self, seed: int, *, directed: Directed | None = None, reduction: Scheduler | None = None) -> None:
         self._samplers: dict[str, Scheduler] = {
             "R": RandomWalk(seed),
             "U": UniformRandomWalk(seed),
@@ -57,7 +68,7 @@ class Portfolio:
         }
         self._directed, self._reduction = directed, reduction
         self._order: tuple[str, ...] | None = ()
-        """Of the actors, in a serial run; None when another scheduler decides."""
+        """Of the actors, in a serial run, () for that of declaration; None when another scheduler decides."""
         self._orders: list[tuple[str, ...]] = []
         self._turn: Scheduler = self._samplers["R"]
         self._execution = -1
@@ -80,11 +91,14 @@ class Portfolio:
         self._whole = self._whole and execution <= self._execution + 1
         self._execution = execution
         self._order = None
-        if execution < max(1, len(self._orders)):
-            self._order = self._orders[execution] if self._orders else ()
-            if not execution:  # those who need lengths learn them from it
-                for sampler in self._samplers.values():
-                    sampler.begin(0)
+        if not execution:  # those who need lengths learn them from it
+            self._order = ()
+            for sampler in self._samplers.values():
+                sampler.begin(0)
+            return True
+        turn, between = divmod(execution, EVERY)
+        if not between and turn < len(self._orders):
+            self._order = self._orders[turn]
             return True
         self._over = self._over or not (self._begins_directed(execution) or self._begins_another(execution))
         return not self._over
@@ -108,7 +122,10 @@ class Portfolio:
             self._turn.end(trace)
             if self.sampled:
                 self._new.append(new)
-        elif not self._execution:
+            return
+        if self._directed is not None:
+            self._directed.learn(trace)
+        if not self._execution:
             self._orders = _orders(trace.actors)
             for sampler in self._samplers.values():
                 sampler.end(trace)

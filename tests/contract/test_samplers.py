@@ -18,7 +18,7 @@ from lab.schedulers.feedback import Feedback
 from lab.schedulers.lengths import Lengths
 from lab.schedulers.novelty import Seen
 from lab.schedulers.pct import PATIENCE, PCT
-from lab.schedulers.portfolio import ORDERS, PROLOGUE, RARE, TURNS, WINDOW, Portfolio
+from lab.schedulers.portfolio import EVERY, ORDERS, PROLOGUE, RARE, TURNS, WINDOW, Portfolio
 from lab.schedulers.pos import PartialOrderSampling
 from lab.schedulers.urw import UniformRandomWalk
 from lab.trace import Action, ActionKind, Step, Trace
@@ -222,12 +222,13 @@ def test_feedback_keeps_a_schedule_for_each_new_trace_and_no_more():
 
 
 class Told:
-    """A scheduler that goes serially, for so many executions, and notes what it was asked."""
+    """A scheduler that goes serially, for so many executions, and notes what it was told."""
 
     def __init__(self, executions: int) -> None:
         self.left = executions
         self.begun: list[int] = []
         self.ended = 0
+        self.learned: list[Trace] = []
 
     def begin(self, execution: int) -> bool:
         self.begun.append(execution)
@@ -240,24 +241,31 @@ class Told:
     def end(self, trace: Trace) -> None:
         self.ended += 1
 
+    def learn(self, trace: Trace) -> None:
+        self.learned.append(trace)
 
-def test_the_portfolio_runs_serial_orders_then_predictions_then_samples():
-    """Six orders of four actors, each actor first at least once; then what is predicted; then the samplers in turn."""
-    program = Program({"alice": 2, "bob": 2, "carol": 2, "dave": 2})
+
+FOUR = Program({"alice": 2, "bob": 2, "carol": 2, "dave": 2})
+
+
+def test_the_portfolio_begins_serially_goes_on_with_predictions_and_then_samples():
+    """Six orders of four actors, one in three executions, each actor first once; the samplers take the rest."""
     directed = Told(5)
     portfolio = Portfolio(1, directed=directed)
     runs, samples = [], []
-    for number in range(20):
+    for number in range(PROLOGUE):
         assert portfolio.begin(number)
         samples.append(portfolio.sampled)
-        runs.append(program.run(portfolio))
-    assert samples == [False] * (ORDERS + 5) + [True] * 9
-    assert [run.preemptions for run in runs[:ORDERS]] == [0] * ORDERS
-    serial = [tuple(step.actor for step in run) for run in runs[:ORDERS]]
-    assert len(set(serial)) == ORDERS
-    assert {each[0] for each in serial} == {"alice", "bob", "carol", "dave"}
+        runs.append(FOUR.run(portfolio))
+    serial = range(0, EVERY * ORDERS, EVERY)
+    assert samples == [number not in (*serial, 1, 2, 4, 5, 7) for number in range(PROLOGUE)]
     assert (directed.begun[:5], directed.ended) == ([0, 1, 2, 3, 4], 5)
-    assert any(run.preemptions for run in runs[ORDERS + 5 :])
+    assert directed.learned == [runs[number] for number in serial]
+    assert all(trace.preemptions == 0 for trace in directed.learned)
+    orders = {tuple(step.actor for step in trace) for trace in directed.learned}
+    assert len(orders) == ORDERS
+    assert {each[0] for each in orders} == set(FOUR.steps)
+    assert any(run.preemptions for run in runs)
 
 
 def test_the_portfolio_gives_predictions_no_more_than_the_prologue():
@@ -265,7 +273,7 @@ def test_the_portfolio_gives_predictions_no_more_than_the_prologue():
     portfolio = Portfolio(1, directed=directed)
     for number in range(PROLOGUE + 10):
         assert portfolio.begin(number)
-        PROGRAMS["three"].run(portfolio)
+        FOUR.run(portfolio)
     assert directed.ended == PROLOGUE - ORDERS
 
 
