@@ -62,6 +62,19 @@ def test_urw_counts_the_steps_of_a_task_as_its_parents_until_it_is_started():
     assert lengths.left("nobody", Counter()) == 1
 
 
+def test_urw_leaves_a_task_that_was_started_out_of_its_parents_weight():
+    """Alice has 2 steps, her task 3, bob 4. All are runnable, so alice's chance is 2/9, not 5/12."""
+    urw = UniformRandomWalk(4)
+    urw.begin(0)
+    urw.end(trace_of(["alice"] * 2 + ["alice/1"] * 3 + ["bob"] * 4))
+    found: Counter[int] = Counter()
+    alternatives = tuple(Alternative(name, Action(ActionKind.POINT, "x")) for name in ("alice", "alice/1", "bob"))
+    for number in range(1, 1501):
+        urw.begin(number)
+        found[urw.choose(Choices(0, alternatives))] += 1
+    assert off(found, {0: 2 / 9, 1: 3 / 9, 2: 4 / 9}) < 4
+
+
 def trace_of(names: list[str]) -> Trace:
     action = Action(ActionKind.STATEMENT, "UPDATE t")
     return Trace(tuple(Step(number, name, (name,), action) for number, name in enumerate(names, 1)), ("alice", "bob"))
