@@ -14,7 +14,18 @@ from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClau
 
 from lab.footprint import Access, Lock, Rows
 
-__all__ = ["MANY", "Piece", "children", "key_of", "name_of", "parent_locks", "parents", "unique_keys", "unique_name"]
+__all__ = [
+    "MANY",
+    "Piece",
+    "children",
+    "finds_one",
+    "key_of",
+    "name_of",
+    "parent_locks",
+    "parents",
+    "unique_keys",
+    "unique_name",
+]
 
 MANY = 50
 """Rows of one statement beyond which it counts as one of the whole table."""
@@ -31,6 +42,10 @@ class Piece:
     reads: bool
     writes: bool
     key: tuple[tuple[str, str], ...] = ()
+    scans: bool = False
+    """Where it meets several rows, their order shows."""
+    single: bool = False
+    """It meets one row for each set of values."""
     whole: bool = False
     """The key is unique to a row, so without all of its values nothing is known of it."""
 
@@ -43,7 +58,9 @@ class Piece:
                 known.append((column, texts))
         if self.whole and len(known) < len(self.key):
             known = []
-        return Access(Rows(self.table, tuple(known)), self.lock, self.reads, self.writes)
+        several = not self.single or any(isinstance(values.get(name), (list, tuple)) for _, name in self.key)
+        scans = self.scans and several
+        return Access(Rows(self.table, tuple(known)), self.lock, self.reads, self.writes, scans)
 
 
 def key_of(
@@ -98,6 +115,12 @@ def unique_name(table: Table, unique: tuple[Any, ...]) -> str:
     return f"{name_of(table)}!{'+'.join(sorted(column.name for column in unique))}"
 
 
+def finds_one(table: Table, key: Iterable[tuple[str, str]]) -> bool:
+    """Whether a key binds every column of a unique key."""
+    bound = {column for column, _ in key}
+    return any({column.name for column in unique} <= bound for unique in unique_keys(table))
+
+
 def unique_keys(table: Table) -> Iterator[tuple[Any, ...]]:
     """The columns of each unique key of a table, the primary one included."""
     if len(table.primary_key.columns):
@@ -137,7 +160,7 @@ def children(table: Table, *, deletes: bool) -> Iterator[Piece]:
                 if action.upper() in ("", "NO ACTION", "RESTRICT"):
                     yield Piece(name_of(child), Lock.KEY_SHARE, reads=True, writes=False)
                     continue
-                yield Piece(name_of(child), Lock.UPDATE, reads=True, writes=True)
+                yield Piece(name_of(child), Lock.UPDATE, reads=True, writes=True, scans=True)
                 if child not in seen:
                     seen.add(child)
                     ahead.append(child)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from lab.errors import UsageError
 from lab.schedulers.base import Alternative, Choices, Scheduler, is_calibrated, is_sample
 from lab.schedulers.dfs import DepthFirst
+from lab.schedulers.directed import Directed
 from lab.schedulers.dpor import Dpor
 from lab.schedulers.feedback import Feedback
 from lab.schedulers.pct import PCT
@@ -38,11 +39,12 @@ __all__ = [
 
 
 def _portfolio(seed: int) -> Scheduler:
-    return Portfolio(seed, reduction=Dpor())
+    return Portfolio(seed, directed=Directed(), reduction=Dpor())
 
 
 SCHEDULERS: dict[str, Callable[..., Scheduler]] = {
     "dfs": lambda seed, *, preemptions=None: DepthFirst(preemptions=preemptions),
+    "directed": lambda seed: Directed(),
     "dpor": lambda seed: Dpor(),
     "feedback": Feedback,
     "pct": PCT,

@@ -1,15 +1,14 @@
 """The portfolio: no single policy is enough, so several take turns. The default.
 
 1. A serial run in the order of declaration: what breaks without any preemption, and what the others learn from.
-2. Directed search: what the serial runs let one predict, as long as anything is predicted.
+2. Directed search: what that run lets one predict, and serial runs in which another actor goes first. It has two of
+   three executions of the prologue, as long as it knows any. A sampler has the third, the first of all: where every
+   policy finds the bug at once, the portfolio must not be the one that comes to it late.
 3. Random walk, URW and POS in turn, with a slice of PCT of depth 3. The chance of a bug differs between them by a
    factor of ten and more, in either direction (DESIGN.md, "Numbers to know"); a mix costs at most a factor of some two.
 4. When new traces become rare, every other execution is one of the reduction, which ends the search when every trace
    was run. Rare means what Good (1953) says it does: the share of new traces among the last samples estimates the
    chance that the next one is new.
-
-Other serial orders are run in between, every third time: all of them before the first sample would make the portfolio
-several times worse than a random walk wherever that finds the bug at once.
 
 The idea is that of algorithm portfolios: Gomes, Selman, Artificial Intelligence 126, 2001.
 
@@ -21,7 +20,6 @@ the lengths. Reduction is for a search that began at 0 and left nothing out: a p
 from __future__ import annotations
 
 from collections import deque
-from typing import Protocol
 
 from lab.errors import Divergence
 from lab.schedulers.base import Choices, Scheduler, is_sample
@@ -30,36 +28,28 @@ from lab.schedulers.novelty import Seen
 from lab.schedulers.pct import PCT
 from lab.schedulers.pos import PartialOrderSampling
 from lab.schedulers.random_walk import RandomWalk
-from lab.schedulers.serial import in_order
 from lab.schedulers.urw import UniformRandomWalk
 from lab.trace import Trace
 
 __all__ = ["PROLOGUE", "Portfolio"]
 
-ORDERS = 6
-"""Serial orders that are run: all there are of three actors."""
-EVERY = 3
-"""One in so many executions is serial, as long as there are orders."""
-PROLOGUE = 20
-"""From this execution on there are samples only, or reduction. Before, up to 14 are directed."""
-TURNS = "UPRURPUCRP"
-"""Random walk, URW, POS, PCT. On the planted bugs POS is the best of them, so execution 1 is its own."""
+PROLOGUE = 30
+"""From this execution on there are samples only, or reduction. Before, up to 19 are directed."""
+SAMPLES = 3
+"""In the prologue, one in so many executions is a sample in any case."""
+TURNS = "PPRURPUURC"
+"""POS, random walk, URW, PCT. On the planted bugs POS is the best of them, so execution 1 is its own."""
 WINDOW = 50
 RARE = 0.1
 """Reduction begins when fewer than this share of the last samples, so many, showed a new trace."""
 
-
-class Directed(Scheduler, Protocol):
-    """A scheduler that makes predictions; it is over when none is left."""
-
-    def learn(self, trace: Trace) -> None:
-        """Take in a serial run."""
+SERIALLY = Guided(())
 
 
 class Portfolio:
     """Lets other schedulers make the decisions, one for each execution."""
 
-    def __init__(self, seed: int, *, directed: Directed | None = None, reduction: Scheduler | None = None) -> None:
+    def __init__(self, seed: int, *, directed: Scheduler | None = None, reduction: Scheduler | None = None) -> None:
         self._samplers: dict[str, Scheduler] = {
             "R": RandomWalk(seed),
             "U": UniformRandomWalk(seed),
@@ -67,15 +57,14 @@ class Portfolio:
             "C": PCT(seed),
         }
         self._directed, self._reduction = directed, reduction
-        self._order: tuple[str, ...] | None = ()
-        """Of the actors, in a serial run, () for that of declaration; None when another scheduler decides."""
-        self._orders: list[tuple[str, ...]] = []
-        self._turn: Scheduler = self._samplers["R"]
+        self._learners = (*self._samplers.values(), *([directed] if directed else []))
+        """To whom the serial run belongs: each takes it for its own execution 0."""
+        self._turn: Scheduler = SERIALLY
         self._execution = -1
         self._whole = True
         """Every execution since the first was made here."""
         self._over = False
-        self._directed_runs = self._reduction_runs = 0
+        self._directed_runs, self._reduction_runs = 1, 0
         self._seen = Seen()
         self._new: deque[bool] = deque(maxlen=WINDOW)
         """Of the last samples, whether they showed a new trace."""
@@ -84,55 +73,41 @@ class Portfolio:
     @property
     def sampled(self) -> bool:
         """Whether this execution is an independent sample."""
-        return self._order is None and is_sample(self._turn)
+        return is_sample(self._turn)
 
     def begin(self, execution: int) -> bool:
         """Choose whose turn it is. Over when the reduction is."""
         self._whole = self._whole and execution <= self._execution + 1
         self._execution = execution
-        self._order = None
-        if not execution:  # those who need lengths learn them from it
-            self._order = ()
-            for sampler in self._samplers.values():
-                sampler.begin(0)
-            return True
-        turn, between = divmod(execution, EVERY)
-        if not between and turn < len(self._orders):
-            self._order = self._orders[turn]
-            return True
+        if not execution:
+            self._turn = SERIALLY
+            return all(learner.begin(0) for learner in self._learners)
         self._over = self._over or not (self._begins_directed(execution) or self._begins_another(execution))
         return not self._over
 
     def choose(self, choices: Choices) -> int:
         """What the one whose turn it is says."""
-        if self._order is not None:
-            return in_order(choices, self._order)
         try:
             return self._turn.choose(choices)
         except Divergence:
             # Reduction insists on a scenario that its schedule determines; samples are worth having without that.
-            self._whole = False
-            self._turn = Guided(())
+            self._whole, self._turn = False, SERIALLY
             return 0
 
     def end(self, trace: Trace) -> None:
-        """Tell the one whose turn it was; learn the serial orders and how rare new traces are."""
+        """Tell the one whose turn it was, and see how rare new traces are."""
         new = self._seen.add(trace)
-        if self._order is None:
+        if self.sampled:
+            self._new.append(new)
+        if self._execution:
             self._turn.end(trace)
-            if self.sampled:
-                self._new.append(new)
             return
-        if self._directed is not None:
-            self._directed.learn(trace)
-        if not self._execution:
-            self._orders = _orders(trace.actors)
-            for sampler in self._samplers.values():
-                sampler.end(trace)
-            self.calibrated = True
+        for learner in self._learners:
+            learner.end(trace)
+        self.calibrated = True
 
     def _begins_directed(self, execution: int) -> bool:
-        if self._directed is None or not self._whole or execution >= PROLOGUE:
+        if self._directed is None or not self._whole or execution >= PROLOGUE or execution % SAMPLES == 1:
             return False
         if not self._directed.begin(self._directed_runs):
             return False
@@ -151,9 +126,3 @@ class Portfolio:
 
     def _rare(self) -> bool:
         return self._whole and len(self._new) == WINDOW and sum(self._new) < RARE * WINDOW
-
-
-def _orders(actors: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """A few orders: each actor first once, then the same backwards."""
-    rotations = [actors[first:] + actors[:first] for first in range(len(actors))]
-    return list(dict.fromkeys(rotations + [each[::-1] for each in rotations]))[:ORDERS]

@@ -6,22 +6,13 @@ the yardstick for everything else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import permutations
 
 from lab.schedulers.base import Choices
 from lab.trace import Trace
 
-__all__ = ["Serial", "in_order"]
-
-
-def in_order(choices: Choices, order: Sequence[str]) -> int:
-    """The actor that ran last if it still can, else the first one of an order of actors."""
-    names = choices.names
-    if names[0] == choices.last:
-        return 0
-    rank = {name: position for position, name in enumerate(order)}
-    return min(range(len(names)), key=lambda index: rank.get(names[index], len(rank)))
+__all__ = ["Serial"]
 
 
 class Serial:
@@ -40,7 +31,11 @@ class Serial:
 
     def choose(self, choices: Choices) -> int:
         """The actor that ran last, else the first one of the order."""
-        return in_order(choices, self._order)
+        names = choices.names
+        if names[0] == choices.last:
+            return 0
+        rank = {name: position for position, name in enumerate(self._order)}
+        return min(range(len(names)), key=lambda index: rank.get(names[index], len(rank)))
 
     def end(self, trace: Trace) -> None:
         """Learn from the first execution who the actors are: one may have been stalled when the others began."""

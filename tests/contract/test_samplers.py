@@ -11,14 +11,14 @@ from collections import Counter
 import pytest
 from test_schedulers import PROGRAMS, Program, decisions
 
-from lab.errors import UsageError
+from lab.errors import Divergence, UsageError
 from lab.footprint import Access, Footprint, Lock, Rows
 from lab.schedulers import Alternative, Choices, describe, make_scheduler
 from lab.schedulers.feedback import Feedback
 from lab.schedulers.lengths import Lengths
 from lab.schedulers.novelty import Seen
 from lab.schedulers.pct import PATIENCE, PCT
-from lab.schedulers.portfolio import EVERY, ORDERS, PROLOGUE, RARE, TURNS, WINDOW, Portfolio
+from lab.schedulers.portfolio import PROLOGUE, RARE, SAMPLES, TURNS, WINDOW, Portfolio
 from lab.schedulers.pos import PartialOrderSampling
 from lab.schedulers.urw import UniformRandomWalk
 from lab.trace import Action, ActionKind, Step, Trace
@@ -240,8 +240,7 @@ class Told:
     def __init__(self, executions: int) -> None:
         self.left = executions
         self.begun: list[int] = []
-        self.ended = 0
-        self.learned: list[Trace] = []
+        self.ended: list[Trace] = []
 
     def begin(self, execution: int) -> bool:
         self.begun.append(execution)
@@ -252,32 +251,22 @@ class Told:
         return 0
 
     def end(self, trace: Trace) -> None:
-        self.ended += 1
-
-    def learn(self, trace: Trace) -> None:
-        self.learned.append(trace)
-
-
-FOUR = Program({"alice": 2, "bob": 2, "carol": 2, "dave": 2})
+        self.ended.append(trace)
 
 
 def test_the_portfolio_begins_serially_goes_on_with_predictions_and_then_samples():
-    """Six orders of four actors, one in three executions, each actor first once; the samplers take the rest."""
-    directed = Told(5)
+    """Of the executions after the first, one in three is a sample, beginning with execution 1."""
+    directed = Told(1 + 5)
     portfolio = Portfolio(1, directed=directed)
     runs, samples = [], []
     for number in range(PROLOGUE):
         assert portfolio.begin(number)
         samples.append(portfolio.sampled)
-        runs.append(FOUR.run(portfolio))
-    serial = range(0, EVERY * ORDERS, EVERY)
-    assert samples == [number not in (*serial, 1, 2, 4, 5, 7) for number in range(PROLOGUE)]
-    assert (directed.begun[:5], directed.ended) == ([0, 1, 2, 3, 4], 5)
-    assert directed.learned == [runs[number] for number in serial]
-    assert all(trace.preemptions == 0 for trace in directed.learned)
-    orders = {tuple(step.actor for step in trace) for trace in directed.learned}
-    assert len(orders) == ORDERS
-    assert {each[0] for each in orders} == set(FOUR.steps)
+        runs.append(PROGRAMS["three"].run(portfolio))
+    assert samples == [number not in (0, 2, 3, 5, 6, 8) for number in range(PROLOGUE)]
+    assert directed.begun[:6] == [0, 1, 2, 3, 4, 5]
+    assert directed.ended == [runs[number] for number in (0, 2, 3, 5, 6, 8)]
+    assert runs[0].preemptions == 0
     assert any(run.preemptions for run in runs)
 
 
@@ -286,8 +275,35 @@ def test_the_portfolio_gives_predictions_no_more_than_the_prologue():
     portfolio = Portfolio(1, directed=directed)
     for number in range(PROLOGUE + 10):
         assert portfolio.begin(number)
-        FOUR.run(portfolio)
-    assert directed.ended == PROLOGUE - ORDERS
+        PROGRAMS["three"].run(portfolio)
+    assert len(directed.ended) == PROLOGUE - (PROLOGUE // SAMPLES)
+
+
+def test_the_portfolio_makes_no_predictions_in_a_part_of_a_hunt():
+    directed = Told(1000)
+    portfolio = Portfolio(1, directed=directed)
+    for number in (0, *range(PROLOGUE, PROLOGUE + 9)):
+        assert portfolio.begin(number)
+        PROGRAMS["three"].run(portfolio)
+    assert directed.begun == [0]
+
+
+def test_the_portfolio_does_without_a_reduction_that_diverges():
+    """The scenario depends on more than its schedule: what reduction would prove is void, samples are not."""
+
+    class Diverges(Told):
+        def choose(self, choices: Choices) -> int:
+            raise Divergence("…")
+
+    reduction = Diverges(1000)
+    portfolio = Portfolio(1, reduction=reduction)
+    samples = []
+    for number in range(WINDOW + 60):
+        assert portfolio.begin(number)
+        PROGRAMS["two"].run(portfolio)
+        samples.append(portfolio.sampled)
+    assert reduction.begun == [0]
+    assert samples.count(False) == 2, "the serial run, and the one that was led to its end"
 
 
 def test_each_execution_of_the_portfolio_is_that_of_the_sampler_whose_turn_it_is():
@@ -310,7 +326,7 @@ def test_the_portfolio_turns_to_reduction_when_new_traces_are_rare_and_ends_with
         PROGRAMS["two"].run(portfolio)
         number += 1
     assert reduction.begun == [0, 1, 2, 3, 4]
-    assert reduction.ended == 4
+    assert len(reduction.ended) == 4
     assert WINDOW < number < WINDOW + 40
     assert not portfolio.begin(number)
     assert not portfolio.begin(number + 1)

@@ -188,7 +188,7 @@ def test_what_counts_as_a_sample(name):
     if name in INDEPENDENT:
         assert samples == [not measures] + [True] * 59
     elif name == DEFAULT:
-        assert [number for number, sample in enumerate(samples[:20]) if not sample] == [0, 3, 6, 9, 12, 15], "serial"
+        assert samples[:2] == [False, True]
         assert samples.count(True) > 40
     else:
         assert not any(samples)
