@@ -38,3 +38,19 @@ def test_the_start_bench_tells_a_first_start_from_a_cached_one():
     figures = bench("start.py", "--starts", "2")
     assert 0 < figures["cached_seconds"] < figures["first_seconds"]
     assert figures["close_seconds"] > 0
+
+
+def test_the_search_bench_compares_the_portfolio_with_single_schedulers():
+    """On one bug, which each of them finds; a scheduler without chance is run once."""
+    options = ("--targets", "transfer:LostUpdate", "--schedulers", "random,dpor,portfolio", "--seeds", "2")
+    figures = bench("search.py", *options, "--executions", "20")
+    hunts = {each["scheduler"]: each for each in figures["hunts"]}
+    assert {name: each["hunts"] for name, each in hunts.items()} == {"random": 2, "dpor": 1, "portfolio": 2}
+    assert all(len(each["first"]) == each["hunts"] for each in hunts.values())
+    for each in hunts.values():
+        low, high = each["chance"][1:]
+        assert low < len(each["first"]) / each["spent"] <= high
+    best = min(hunts["random"]["median"], hunts["dpor"]["median"])
+    comparison = figures["portfolio"]["scenarios.transfer:LostUpdate"]
+    assert comparison["ratio"] == pytest.approx(hunts["portfolio"]["median"] / best, abs=0.001)
+    assert figures["worst_ratio"] == comparison["ratio"]

@@ -1,9 +1,9 @@
 """The portfolio: no single policy is enough, so several take turns. The default.
 
 1. A serial run in the order of declaration: what breaks without any preemption, and what the others learn from.
-2. Directed search: what that run lets one predict, and serial runs in which another actor goes first. It has two of
-   three executions of the prologue, as long as it knows any. A sampler has the third, the first of all: where every
-   policy finds the bug at once, the portfolio must not be the one that comes to it late.
+2. Directed search: what that run lets one predict, and serial runs in which another actor goes first. It shares the
+   prologue with the samplers, as long as it knows any. One of these has the first execution: where every policy finds
+   the bug at once, the portfolio must not be the one that comes to it late.
 3. Random walk, URW and POS in turn, with a slice of PCT of depth 3. The chance of a bug differs between them by a
    factor of ten and more, in either direction (DESIGN.md, "Numbers to know"); a mix costs at most a factor of some two.
 4. When new traces become rare, every other execution is one of the reduction, which ends the search when every trace
@@ -34,11 +34,13 @@ from lab.trace import Trace
 __all__ = ["PROLOGUE", "Portfolio"]
 
 PROLOGUE = 30
-"""From this execution on there are samples only, or reduction. Before, up to 19 are directed."""
-SAMPLES = 3
-"""In the prologue, one in so many executions is a sample in any case."""
-TURNS = "PPRURPUURC"
-"""POS, random walk, URW, PCT. On the planted bugs POS is the best of them, so execution 1 is its own."""
+"""From this execution on there are samples only, or reduction. Before, up to 15 are directed."""
+LIKELY = 7
+"""Before this execution two of three are directed, beginning with the second after the serial run; then every other."""
+TURNS = "PPRURPUURCP"
+"""POS, random walk, URW, PCT. On the planted bugs POS is the best of them, so execution 1 is its own.
+
+An odd number of turns, so that every other execution meets all of them."""
 WINDOW = 50
 RARE = 0.1
 """Reduction begins when fewer than this share of the last samples, so many, showed a new trace."""
@@ -107,7 +109,9 @@ class Portfolio:
         self.calibrated = True
 
     def _begins_directed(self, execution: int) -> bool:
-        if self._directed is None or not self._whole or execution >= PROLOGUE or execution % SAMPLES == 1:
+        if self._directed is None or not self._whole or execution >= PROLOGUE:
+            return False
+        if execution % (3 if execution < LIKELY else 2) == 1:
             return False
         if not self._directed.begin(self._directed_runs):
             return False

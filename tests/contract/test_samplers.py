@@ -18,7 +18,7 @@ from lab.schedulers.feedback import Feedback
 from lab.schedulers.lengths import Lengths
 from lab.schedulers.novelty import Seen
 from lab.schedulers.pct import PATIENCE, PCT
-from lab.schedulers.portfolio import PROLOGUE, RARE, SAMPLES, TURNS, WINDOW, Portfolio
+from lab.schedulers.portfolio import PROLOGUE, RARE, TURNS, WINDOW, Portfolio
 from lab.schedulers.pos import PartialOrderSampling
 from lab.schedulers.urw import UniformRandomWalk
 from lab.trace import Action, ActionKind, Step, Trace
@@ -255,17 +255,17 @@ class Told:
 
 
 def test_the_portfolio_begins_serially_goes_on_with_predictions_and_then_samples():
-    """Of the executions after the first, one in three is a sample, beginning with execution 1."""
-    directed = Told(1 + 5)
+    """Execution 1 is a sample and then one in three, later every other; all of them once nothing is predicted."""
+    directed = Told(1 + 6)
     portfolio = Portfolio(1, directed=directed)
     runs, samples = [], []
     for number in range(PROLOGUE):
         assert portfolio.begin(number)
         samples.append(portfolio.sampled)
         runs.append(PROGRAMS["three"].run(portfolio))
-    assert samples == [number not in (0, 2, 3, 5, 6, 8) for number in range(PROLOGUE)]
-    assert directed.begun[:6] == [0, 1, 2, 3, 4, 5]
-    assert directed.ended == [runs[number] for number in (0, 2, 3, 5, 6, 8)]
+    assert samples == [number not in (0, 2, 3, 5, 6, 8, 10) for number in range(PROLOGUE)]
+    assert directed.begun[:7] == [0, 1, 2, 3, 4, 5, 6]
+    assert directed.ended == [runs[number] for number in (0, 2, 3, 5, 6, 8, 10)]
     assert runs[0].preemptions == 0
     assert any(run.preemptions for run in runs)
 
@@ -276,7 +276,7 @@ def test_the_portfolio_gives_predictions_no_more_than_the_prologue():
     for number in range(PROLOGUE + 10):
         assert portfolio.begin(number)
         PROGRAMS["three"].run(portfolio)
-    assert len(directed.ended) == PROLOGUE - (PROLOGUE // SAMPLES)
+    assert len(directed.ended) == 1 + 4 + 11
 
 
 def test_the_portfolio_makes_no_predictions_in_a_part_of_a_hunt():
@@ -309,10 +309,10 @@ def test_the_portfolio_does_without_a_reduction_that_diverges():
 def test_each_execution_of_the_portfolio_is_that_of_the_sampler_whose_turn_it_is():
     names = {"R": "random", "U": "urw", "P": "pos", "C": "pct"}
     program = PROGRAMS["three"]
-    mixed = decisions(lambda: make_scheduler("portfolio", 5), program, PROLOGUE + 10)
+    mixed = decisions(lambda: make_scheduler("portfolio", 5), program, PROLOGUE + len(TURNS))
     for letter, name in names.items():
-        own = decisions(lambda: make_scheduler(name, 5), program, PROLOGUE + 10)  # noqa: B023
-        for number in range(PROLOGUE, PROLOGUE + 10):
+        own = decisions(lambda: make_scheduler(name, 5), program, PROLOGUE + len(TURNS))  # noqa: B023
+        for number in range(PROLOGUE, PROLOGUE + len(TURNS)):
             if TURNS[number % len(TURNS)] == letter:
                 assert mixed[number] == own[number], (name, number)
 
