@@ -4,7 +4,7 @@ Two tests. The outcomes under reduction (results, final rows, deadlock victims) 
 executions of `random`, two adjacent steps that count as independent are swapped: whatever follows must stay as it was.
 
     python bench/reduction.py                 # programs of two and three actors, each at three levels; some minutes
-    python bench/reduction.py --programs 4    # a sample
+    python bench/reduction.py --programs 4 --no-catalogue    # a sample
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import dataclasses
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from time import perf_counter
 
 from _common import show
@@ -24,6 +25,7 @@ from lab.dependence import Move, dependent
 from lab.explore import Explorer
 from lab.postgres.embedded import embedded_server
 from lab.record import ExecutionRecord
+from lab.registry import instance_of
 from lab.scenario import ISOLATION_LEVELS, Scenario
 from lab.schedulers import Choices, Scheduler, make_scheduler
 from lab.schedulers.dpor import Dpor
@@ -93,20 +95,30 @@ class Program:
     missed: int = 0
 
 
-def programs(number: int) -> Iterator[Scenario]:
-    """Small programs, two actors and three in turn."""
+CATALOGUE = (
+    *("LostUpdateAnomaly", "ReadSkewAnomaly", "WriteSkewAnomaly", "PhantomAnomaly", "ReadOnlyAnomaly"),
+    *("CoreUpdatesInOppositeOrder", "OrmUpdatesInOppositeOrder", "AdvisoryLocksInOppositeOrder", "ShareToExclusive"),
+    *("NoVersionCheck", "GetThenCreate", "ParentCheckedByTheApplication", "NameCheckedByTheApplication"),
+)
+"""Shipped scenarios with few interleavings."""
+
+
+def programs(number: int, *, catalogue: bool) -> Iterator[Scenario]:
+    """Shipped scenarios, then small programs, two actors and three in turn."""
+    if catalogue:
+        yield from map(instance_of, CATALOGUE)
     for seed in range(number):
         yield (TwoSmall if seed % 2 == 0 else ThreeSmall)(seed=seed)
 
 
 async def outcomes(
-    explorer: Explorer, scenario: Scenario, scheduler: Scheduler, level: str
+    explorer: Explorer, scenario: Scenario, scheduler: Scheduler, level: str, most: int
 ) -> tuple[int, dict[str, ExecutionRecord]] | None:
     """Executions and outcomes of a search that ends; None if it would take too many."""
     found: dict[str, ExecutionRecord] = {}
     executions = 0
     while scheduler.begin(executions):
-        if executions == MOST_ORDERS:
+        if executions == most:
             return None
         record = await explorer.run(scenario, scheduler, isolation=level)
         found.setdefault(record.outcome.digest(), record)
@@ -114,14 +126,14 @@ async def outcomes(
     return executions, found
 
 
-async def compare(explorer: Explorer, scenario: Scenario, level: str) -> Program | None:
+async def compare(explorer: Explorer, scenario: Scenario, level: str, most: int) -> Program | None:
     """Reduction against brute force; None for a program with too many orders."""
     program = Program(f"{type(scenario).__name__}({getattr(scenario, 'seed', '')})", level)
-    by_force = await outcomes(explorer, scenario, BruteForce(), level)
+    by_force = await outcomes(explorer, scenario, BruteForce(), level, most)
     if by_force is None:
         return None
     program.orders, wanted = by_force
-    under_reduction = await outcomes(explorer, scenario, Dpor(), level)
+    under_reduction = await outcomes(explorer, scenario, Dpor(), level, most)
     assert under_reduction is not None, "reduction ran more than brute force"
     program.reduced, found = under_reduction
     program.outcomes = len(wanted)
@@ -165,15 +177,16 @@ def _told(record: ExecutionRecord) -> tuple[object, ...]:
     return record.outcome, own
 
 
-async def measure(number: int, pairs: int) -> tuple[list[Program], Counter[str]]:
+async def measure(number: int, pairs: int, most: int, *, catalogue: bool) -> tuple[list[Program], Counter[str]]:
     """Both tests over the programs, each at every level."""
+    sys.path.insert(0, str(Path(__file__).parent.parent))  # the shipped scenarios are no part of the package
     found: list[Program] = []
     swapped: Counter[str] = Counter()
     with embedded_server() as server:
         explorer = Explorer(server)
-        for scenario in programs(number):
+        for scenario in programs(number, catalogue=catalogue):
             for level in ISOLATION_LEVELS:
-                program = await compare(explorer, scenario, level)
+                program = await compare(explorer, scenario, level, most)
                 if program is not None:
                     found.append(program)
         seed = 0
@@ -190,10 +203,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", type=int, default=40)
     parser.add_argument("--pairs", type=int, default=2000)
+    parser.add_argument("--most", type=int, default=MOST_ORDERS, help="interleavings of a program that is not left out")
+    parser.add_argument("--no-catalogue", action="store_true", help="leave the shipped scenarios out")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     started = perf_counter()
-    found, swapped = asyncio.run(measure(options.programs, options.pairs))
+    found, swapped = asyncio.run(
+        measure(options.programs, options.pairs, options.most, catalogue=not options.no_catalogue)
+    )
     missed = sum(program.missed for program in found)
     rows = [
         (each.name, each.level, str(each.orders), str(each.reduced), str(each.outcomes), str(each.missed))

@@ -53,14 +53,19 @@ class Piece:
         """The access of one execution."""
         known = []
         for column, name in self.key:
-            texts = _texts(values.get(name, None))
+            texts = _texts(values[name] if name in values else _expanded(values, name))
             if texts is not None:
                 known.append((column, texts))
         if self.whole and len(known) < len(self.key):
             known = []
-        several = not self.single or any(isinstance(values.get(name), (list, tuple)) for _, name in self.key)
+        several = not self.single or any(isinstance(values.get(name, ()), (list, tuple)) for _, name in self.key)
         scans = self.scans and several
         return Access(Rows(self.table, tuple(known)), self.lock, self.reads, self.writes, scans)
+
+
+def _expanded(values: Mapping[str, Any], name: str) -> list[Any]:
+    """The values of a list, which SQLAlchemy spreads over parameters of numbered names."""
+    return [value for key, value in values.items() if key.startswith(f"{name}_") and key[len(name) + 1 :].isdigit()]
 
 
 def key_of(
@@ -99,7 +104,7 @@ def _conjuncts(criteria: Iterable[Any]) -> Iterator[Any]:
 
 def _texts(value: Any) -> frozenset[str] | None:
     values = value if isinstance(value, (list, tuple)) else (value,)
-    if len(values) > MANY or not all(isinstance(each, _COMPARABLE) for each in values):
+    if not 0 < len(values) <= MANY or not all(isinstance(each, _COMPARABLE) for each in values):
         return None
     kinds = ("int" if isinstance(each, int) else type(each).__name__ for each in values)
     return frozenset(f"{kind}:{each!s}" for kind, each in zip(kinds, values, strict=True))
