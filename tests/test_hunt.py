@@ -21,6 +21,9 @@ from lab.replay_token import decode, scenario_of
 from lab.replays import replay_times
 from lab.scenario import actors_of, target_of
 from lab.schedulers import prologue_of
+from lab.schedulers.guided import Guided
+from lab.testing import Lab
+from lab.trace import Trace
 from scenarios.deadlock import RingOfTwo, SwallowedDeadlock
 from scenarios.transfer import LostUpdate, Transfer
 
@@ -95,6 +98,39 @@ async def test_a_bounded_search_says_its_options(explorer):
     assert (result.executions, result.exhausted) == (2, True)
     found = await hunt(LostUpdate(), scheduler="dfs", options={"preemptions": 1}, seed=3).run(explorer)
     assert "dfs(preemptions=1, seed=3)" in found.failures[0].report
+
+
+class Measures(Guided):
+    """Wants to see a serial run first; notes the traces that it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__(())
+        self.calibrated = False
+        self.seen: list[Trace] = []
+
+    def end(self, trace: Trace) -> None:
+        self.calibrated = True
+        self.seen.append(trace)
+
+
+async def test_a_schedule_that_measures_is_shown_a_serial_run_once_for_each_data(explorer, monkeypatch):
+    """Before the execution that counts; the same data need not be run again."""
+    runs = []
+    run = explorer.run
+
+    async def counted(scenario, scheduler, **options):
+        runs.append(scenario.amount)
+        return await run(scenario, scheduler, **options)
+
+    monkeypatch.setattr(explorer, "run", counted)
+    lab, shown = Lab(explorer), []
+    for amount in (30, 30, 20):
+        schedule = Measures()
+        await lab.check(Transfer(amount=amount), schedule)
+        assert [trace.preemptions for trace in schedule.seen] == [0, 0]
+        shown.append(schedule.seen[0])
+    assert runs == [30, 30, 30, 20, 20]
+    assert shown[0] == shown[1] != shown[2]
 
 
 async def test_serial_runs_are_exhausted(explorer):
