@@ -166,6 +166,7 @@ def _hunt_json(result: HuntResult, job: Job) -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         "seed": result.seed,
         "scheduler": job.scheduler,
+        "options": dict(job.options),
         "isolation": job.isolation,
     }
 

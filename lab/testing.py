@@ -74,13 +74,15 @@ class Lab:
         executions: int = 200,
         seed: int = 0,
         isolation: str | None = None,
+        **options: int,
     ) -> int:
         """Check a scenario under many schedules of one scheduler; returns the number of executions.
 
+        `options` are the scheduler's, as in `lab.hunt(scenario, scheduler="pct", depth=2)`.
         Raises `Violation` with the minimised report at the first violation.
         """
         level = self.isolation or isolation
-        hunt = Hunt(scenario, target_of(scenario), scheduler, executions, seed=seed, isolation=level)
+        hunt = Hunt(scenario, target_of(scenario), scheduler, executions, seed=seed, isolation=level, options=options)
         result = await hunt.run(self.explorer)
         if result.failures:
             raise Violation(result.failures[0].report)

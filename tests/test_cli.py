@@ -242,6 +242,7 @@ WRONG = {
     "invariant's SQL": (["hunt", "hostile:BadInvariantSql"], 2, 'relation "nowhere" does not exist'),
     "in a worker": (["hunt", "hostile:BadSetup", "--workers", "2"], 2, "KeyError: 'the file of accounts'"),
     "shared order": (["hunt", "Counted", "--workers", "2", "--scheduler", "serial"], 2, "cannot be shared"),
+    "foreign option": (["hunt", "Counted", "--depth", "2"], 2, "'portfolio' has no option 'depth'; it has none"),
     "foreign token": (["replay", "hello"], 2, "'hello' is no replay token"),
     "empty token": (["replay", ""], 2, "is no replay token"),
     "truncated token": (["replay", token("ann ben ben ann")[:-1]], 2, "was cut short"),

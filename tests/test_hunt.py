@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from lab import actor, invariant
-from lab.errors import ScenarioError
+from lab.errors import ScenarioError, Violation
 from lab.explore import Explorer
 from lab.hunt import FAILURES_KEPT, INTERRUPTED, Hunt, HuntResult, ReportedFailure
 from lab.postgres.server import Server
@@ -98,6 +98,8 @@ async def test_a_bounded_search_says_its_options(explorer):
     assert (result.executions, result.exhausted) == (2, True)
     found = await hunt(LostUpdate(), scheduler="dfs", options={"preemptions": 1}, seed=3).run(explorer)
     assert "dfs(preemptions=1, seed=3)" in found.failures[0].report
+    with pytest.raises(Violation, match=r"pct\(depth=2, seed=0\)"):
+        await Lab(explorer).hunt(LostUpdate(), scheduler="pct", depth=2)
 
 
 class Measures(Guided):

@@ -28,7 +28,7 @@ from lab.schedulers.guided import Guided
 from lab.schedulers.replay import Replay
 from lab.trace import Action, ActionKind, Step, Trace
 
-ENOUGH = 3000
+ENOUGH = 600
 """Executions after which a search of these small programs must be over, if it ever is."""
 
 
