@@ -2,7 +2,8 @@
 
 1. A serial run in the order of declaration: what breaks without any preemption, and what the others learn from.
 2. Directed search: what that run lets one predict, and serial runs in which another actor goes first. It shares the
-   prologue with the samplers, as long as it knows any. One of these has the first execution: where every policy finds
+   prologue with the samplers, as long as it knows any. It knows nothing of faults; where they can strike, reduction
+   has its place, which tries them everywhere. One of these has the first execution: where every policy finds
    the bug at once, the portfolio must not be the one that comes to it late.
 3. Random walk, URW and POS in turn, with a slice of PCT of depth 3. The chance of a bug differs between them by a
    factor of ten and more, in either direction (DESIGN.md, "Numbers to know"); a mix costs at most a factor of some two.
@@ -37,8 +38,8 @@ PROLOGUE = 30
 """From this execution on there are samples only, or reduction. Before, up to 15 are directed."""
 LIKELY = 7
 """Before this execution two of three are directed, beginning with the second after the serial run; then every other."""
-TURNS = "PPRURPUURCP"
-"""POS, random walk, URW, PCT. On the planted bugs POS is the best of them, so execution 1 is its own.
+TURNS = "RRPUPRUUPCR"
+"""POS, random walk, URW, PCT. On the planted bugs a random walk finds most at once, so execution 1 is its own.
 
 An odd number of turns, so that every other execution meets all of them."""
 WINDOW = 50
@@ -66,6 +67,7 @@ class Portfolio:
         self._whole = True
         """Every execution since the first was made here."""
         self._over = False
+        self._faults = False
         self._directed_runs, self._reduction_runs = 1, 0
         self._seen = Seen()
         self._new: deque[bool] = deque(maxlen=WINDOW)
@@ -84,11 +86,13 @@ class Portfolio:
         if not execution:
             self._turn = SERIALLY
             return all(learner.begin(0) for learner in self._learners)
-        self._over = self._over or not (self._begins_directed(execution) or self._begins_another(execution))
+        self._over = self._over or not (self._begins_systematic(execution) or self._begins_another(execution))
         return not self._over
 
     def choose(self, choices: Choices) -> int:
         """What the one whose turn it is says."""
+        if not self._execution:
+            self._faults |= choices.actors < len(choices.alternatives)
         try:
             return self._turn.choose(choices)
         except Divergence:
@@ -108,23 +112,28 @@ class Portfolio:
             learner.end(trace)
         self.calibrated = True
 
-    def _begins_directed(self, execution: int) -> bool:
-        if self._directed is None or not self._whole or execution >= PROLOGUE:
+    def _begins_systematic(self, execution: int) -> bool:
+        if not self._whole or execution >= PROLOGUE or execution % (3 if execution < LIKELY else 2) == 1:
             return False
-        if execution % (3 if execution < LIKELY else 2) == 1:
-            return False
-        if not self._directed.begin(self._directed_runs):
+        return self._begins_reduction() if self._faults else self._begins_directed()
+
+    def _begins_directed(self) -> bool:
+        if self._directed is None or not self._directed.begin(self._directed_runs):
             return False
         self._directed_runs += 1
         self._turn = self._directed
         return True
 
+    def _begins_reduction(self) -> bool:
+        if self._reduction is None or not self._reduction.begin(self._reduction_runs):
+            return False
+        self._reduction_runs += 1
+        self._turn = self._reduction
+        return True
+
     def _begins_another(self, execution: int) -> bool:
         if self._reduction is not None and self._rare() and execution % 2:
-            self._turn = self._reduction
-            begun = self._reduction.begin(self._reduction_runs)
-            self._reduction_runs += 1
-            return begun
+            return self._begins_reduction()
         self._turn = self._samplers[TURNS[execution % len(TURNS)]]
         return self._turn.begin(execution)
 

@@ -270,6 +270,16 @@ def test_the_portfolio_begins_serially_goes_on_with_predictions_and_then_samples
     assert any(run.preemptions for run in runs)
 
 
+def test_where_faults_can_strike_reduction_has_the_place_of_predictions():
+    """Directed search knows nothing of faults."""
+    directed, reduction = Told(100), Told(100)
+    portfolio = Portfolio(1, directed=directed, reduction=reduction)
+    for number in range(9):
+        assert portfolio.begin(number)
+        PROGRAMS["faults"].run(portfolio)
+    assert (directed.begun, reduction.begun) == ([0], [0, 1, 2, 3, 4])
+
+
 def test_the_portfolio_gives_predictions_no_more_than_the_prologue():
     directed = Told(1000)
     portfolio = Portfolio(1, directed=directed)
