@@ -14,7 +14,7 @@ from lab.hunt import INTERRUPTED, HuntResult, Verdict
 from lab.places import Place
 from lab.postgres.server import Server
 from lab.scenario import Scenario, kind_of, target_of
-from lab.schedulers import is_independent
+from lab.schedulers import prologue_of
 from lab.workers import Job, JobResult, Workers, perform
 
 __all__ = ["Line", "demonstration_jobs", "hunt_everything", "hunt_one"]
@@ -47,7 +47,10 @@ class Line:
 async def hunt_one(
     server: Server, place: Place, job: Job, workers: int, progress: Callable[[HuntResult], None]
 ) -> HuntResult:
-    """Hunt one scenario. The result does not depend on the number of workers. Raises `LabError`."""
+    """Hunt one scenario. Raises `LabError`.
+
+    The result does not depend on the number of workers, but for the portfolio's reduction: parts do without.
+    """
     if workers > 1:
         return await _hunt_in_parts(server, place, job, workers, progress)
     async with _explorer(server) as explorer:
@@ -85,7 +88,7 @@ def demonstration_jobs(
 async def _hunt_in_parts(
     server: Server, place: Place, job: Job, workers: int, progress: Callable[[HuntResult], None]
 ) -> HuntResult:
-    if not is_independent(job.scheduler):
+    if prologue_of(job.scheduler) is None:
         raise UsageError(f"the scheduler {job.scheduler!r} searches in one order and cannot be shared among workers")
     started = time.monotonic()
     total = HuntResult(job.target, job.seed)
@@ -117,14 +120,15 @@ def _parts(job: Job, workers: int, total: HuntResult) -> Iterator[Job]:
     size = max(1, min(LONGEST_PART, job.executions // (4 * workers)))
     last = job.first + job.executions
     started = time.monotonic()
-    for first in range(job.first, last, size):
+    first, end = job.first, job.first + max(size, prologue_of(job.scheduler) or 0)
+    while first < last:
         left = None if job.seconds is None else job.seconds - (time.monotonic() - started)
         if left is not None and left <= 0:
             return
         known = tuple(failure.key for failure in total.failures)
-        yield replace(
-            job, first=first, executions=min(size, last - first), total=job.executions, known=known, seconds=left
-        )
+        executions = min(end, last) - first
+        yield replace(job, first=first, executions=executions, total=job.executions, known=known, seconds=left)
+        first, end = end, end + size
 
 
 def _unwrapped(done: JobResult, found: HuntResult | None = None) -> HuntResult:

@@ -87,6 +87,8 @@ def list_(package: str, *, as_json: bool) -> None:
 @cli.command()
 @click.argument("target", required=False)
 @click.option("--scheduler", type=click.Choice(sorted(SCHEDULERS)), default=DEFAULT, show_default=True)
+@click.option("--depth", type=click.IntRange(min=1), help="Of the scheduler pct: ordering constraints. [default: 3]")
+@click.option("--preemptions", type=click.IntRange(min=0), help="Of the scheduler dfs: how many at most.")
 @click.option("--executions", type=click.IntRange(min=1), help="How many at most. [default: 200]")
 @click.option(
     "--seconds", type=click.FloatRange(min=0), help="Stop after this time; without TARGET it is for each scenario."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lab.coverage import Coverage
@@ -18,7 +18,7 @@ from lab.replay_token import encode, token_for
 from lab.report.failure import failure_report
 from lab.report.relevance import irrelevant_text, needed_text
 from lab.scenario import Scenario
-from lab.schedulers import DEFAULT, is_independent, make_scheduler
+from lab.schedulers import DEFAULT, describe, is_calibrated, is_sample, make_scheduler
 
 __all__ = ["INTERRUPTED", "Hunt", "HuntResult", "ReportedFailure", "Verdict"]
 
@@ -183,6 +183,8 @@ class Hunt:
     seed: int = 0
     isolation: str | None = None
     keep_going: bool = False
+    options: Mapping[str, int] = field(default_factory=dict)
+    """Of the scheduler."""
     progress: Callable[[HuntResult], None] = lambda result: None
 
     async def run(self, explorer: Explorer) -> HuntResult:
@@ -204,7 +206,10 @@ class Hunt:
         return result
 
     async def _search(self, explorer: Explorer, result: HuntResult, started: float) -> None:
-        scheduler = make_scheduler(self.scheduler, self.seed)
+        scheduler = make_scheduler(self.scheduler, self.seed, **self.options)
+        if self.first and not is_calibrated(scheduler):  # it counts where it belongs, in the part that begins with it
+            scheduler.begin(0)
+            await explorer.run(self.scenario, scheduler, isolation=self.isolation)
         known = {(checker, broken) for checker, broken in self.known}
         for number in range(self.first, self.first + self.executions):
             if self.seconds is not None and time.monotonic() - started >= self.seconds:
@@ -217,8 +222,7 @@ class Hunt:
                 result.complete = bool(getattr(scheduler, "complete", self.scheduler in COMPLETE and not bound))
                 return
             record = await explorer.run(self.scenario, scheduler, isolation=self.isolation)
-            sampled = getattr(scheduler, "sampled", is_independent(self.scheduler))
-            _count(result, record, sampled=sampled)
+            _count(result, record, sampled=is_sample(scheduler))
             if record.failed and record.findings[0].key not in known and len(known) < FAILURES_KEPT:
                 known.add(record.findings[0].key)
                 await self._keep(explorer, result, record, number + 1)
@@ -241,7 +245,7 @@ class Hunt:
             found,
             execution=number,
             executions=self.total or self.executions,
-            scheduler=f"{self.scheduler}(seed={self.seed})",
+            scheduler=describe(self.scheduler, self.seed, self.options),
         )
 
 

@@ -25,6 +25,7 @@ from lab.report.failure import count, execution_report
 from lab.report.limits import limits, seen
 from lab.report.tables import hunt_table, plain_table
 from lab.scenario import target_of
+from lab.schedulers import describe, make_scheduler
 from lab.workers import Job
 
 __all__ = ["examine", "hunt_all", "hunt_target", "replay_token"]
@@ -124,6 +125,8 @@ async def examine(out: Console, err: Console, *, as_json: bool, url: str | None,
 
 
 def _job(options: dict[str, Any], target: str, executions: int) -> Job:
+    own = {name: options[name] for name in ("depth", "preemptions") if options[name] is not None}
+    make_scheduler(options["scheduler"], options["seed"], **own)  # a wrong option is refused before anything runs
     return Job(
         target=target,
         scheduler=options["scheduler"],
@@ -132,6 +135,7 @@ def _job(options: dict[str, Any], target: str, executions: int) -> Job:
         seed=options["seed"],
         isolation=options["isolation"],
         keep_going=options["keep_going"],
+        options=own,
     )
 
 
@@ -167,6 +171,7 @@ def _hunt_json(result: HuntResult, job: Job) -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         "seed": result.seed,
         "scheduler": job.scheduler,
+        "options": dict(job.options),
         "isolation": job.isolation,
     }
 
@@ -192,7 +197,7 @@ def _print_hunt(out: Console, result: HuntResult, job: Job) -> None:
     runs, traces = count(result.executions, "execution"), count(len(result.traces), "distinct trace")
     searched = f"{runs}, {traces}, {result.seconds:.1f} s"
     end = "; every schedule of this scheduler was run" if result.exhausted else ""
-    out.out(f"{result.verdict}: {result.target}: {searched} · {job.scheduler}(seed={job.seed}){end}")
+    out.out(f"{result.verdict}: {result.target}: {searched} · {describe(job.scheduler, job.seed, job.options)}{end}")
     if result.verdict == Verdict.PASS:
         for line in limits(
             len(result.traces),

@@ -15,11 +15,15 @@ from lab.record import ExecutionRecord, Failure
 from lab.refine import refined
 from lab.replay_token import ReplayToken, encode, scenario_of, token_for
 from lab.report.failure import failure_report
-from lab.scenario import Scenario, target_of
-from lab.schedulers import DEFAULT, Scheduler, make_scheduler
+from lab.scenario import Scenario, parameters_of, target_of
+from lab.schedulers import DEFAULT, Scheduler, is_calibrated, make_scheduler
 from lab.schedulers.replay import Replay
+from lab.trace import Trace
 
 __all__ = ["Lab"]
+
+SERIAL_RUNS_KEPT = 200
+"""Serial runs of scenarios with different data, for schedulers that measure; Hypothesis makes some 100 examples."""
 
 
 class Lab:
@@ -33,6 +37,7 @@ class Lab:
         self.isolation = isolation
         self.replay = replay
         self._found: dict[tuple[str, str], ExecutionRecord] = {}
+        self._serial: dict[str, Trace] = {}
 
     def __repr__(self) -> str:
         return "lab"
@@ -52,7 +57,10 @@ class Lab:
             scenario = scenario_of(self.replay, type(scenario))
             schedule = Replay(self.replay.schedule)
             level = self.replay.isolation or level
-        record = await self._run(scenario, schedule or make_scheduler("serial", 0), 0, level)
+        schedule = schedule or make_scheduler("serial", 0)
+        if not is_calibrated(schedule):
+            await self._calibrate(scenario, schedule, level)
+        record = await self._run(scenario, schedule, 0, level)
         if record.failed and not getattr(schedule, "exhausted", False):
             raise Violation(await self._report(record, level, minimised=getattr(schedule, "final", False)))
         return record
@@ -65,13 +73,15 @@ class Lab:
         executions: int = 200,
         seed: int = 0,
         isolation: str | None = None,
+        **options: int,
     ) -> int:
         """Check a scenario under many schedules of one scheduler; returns the number of executions.
 
+        `options` are the scheduler's, as in `lab.hunt(scenario, scheduler="pct", depth=2)`.
         Raises `Violation` with the minimised report at the first violation.
         """
         level = self.isolation or isolation
-        hunt = Hunt(scenario, target_of(scenario), scheduler, executions, seed=seed, isolation=level)
+        hunt = Hunt(scenario, target_of(scenario), scheduler, executions, seed=seed, isolation=level, options=options)
         result = await hunt.run(self.explorer)
         if result.failures:
             raise Violation(result.failures[0].report)
@@ -84,6 +94,17 @@ class Lab:
         """Let actors use an application's own engines: for the block, they lead to the lab's database."""
         with self.explorer.watching(*engines):
             yield
+
+    async def _calibrate(self, scenario: Scenario, scheduler: Scheduler, level: str | None) -> None:
+        """Show a scheduler the serial run of a scenario that it wants to see first; each is run once."""
+        key = repr((type(scenario), parameters_of(scenario), level))
+        scheduler.begin(0)
+        if key in self._serial:
+            scheduler.end(self._serial[key])
+            return
+        while len(self._serial) >= SERIAL_RUNS_KEPT:
+            del self._serial[next(iter(self._serial))]
+        self._serial[key] = (await self.explorer.run(scenario, scheduler, isolation=level)).trace
 
     async def _run(self, scenario: Scenario, scheduler: Scheduler, number: int, level: str | None) -> ExecutionRecord:
         scheduler.begin(number)

@@ -44,3 +44,19 @@ def test_the_minimise_bench_holds_a_minimised_failure_against_brute_force():
     figures = bench("minimise.py", "--seeds", "1", "--targets", "LostUpdate")
     assert figures["rows"]
     assert {(row["judgement"], row["least"]) for row in figures["rows"]} == {("", 1)}
+
+
+def test_the_search_bench_compares_the_portfolio_with_single_schedulers():
+    """On one bug, which each of them finds; a scheduler without chance is run once."""
+    options = ("--targets", "transfer:LostUpdate", "--schedulers", "random,dpor,portfolio", "--seeds", "2")
+    figures = bench("search.py", *options, "--executions", "20")
+    hunts = {each["scheduler"]: each for each in figures["hunts"]}
+    assert {name: each["hunts"] for name, each in hunts.items()} == {"random": 2, "dpor": 1, "portfolio": 2}
+    assert all(len(each["first"]) == each["hunts"] for each in hunts.values())
+    for each in hunts.values():
+        low, high = each["chance"][1:]
+        assert low < len(each["first"]) / each["spent"] <= high
+    best = min(hunts["random"]["median"], hunts["dpor"]["median"])
+    comparison = figures["portfolio"]["scenarios.transfer:LostUpdate"]
+    assert comparison["ratio"] == pytest.approx(hunts["portfolio"]["median"] / best, abs=0.001)
+    assert figures["worst_ratio"] == comparison["ratio"]

@@ -9,18 +9,22 @@ from dataclasses import dataclass
 
 import pytest
 from kit import Account, Bank
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from lab import actor, invariant
 from lab.coverage import Coverage
-from lab.errors import ScenarioError
+from lab.errors import ScenarioError, Violation
 from lab.explore import Explorer
 from lab.hunt import FAILURES_KEPT, INTERRUPTED, Hunt, HuntResult, ReportedFailure
 from lab.postgres.server import Server
 from lab.replay_token import decode, scenario_of
 from lab.replays import replay_times
 from lab.scenario import actors_of, target_of
+from lab.schedulers import prologue_of
+from lab.schedulers.guided import Guided
+from lab.testing import Lab
+from lab.trace import Trace
 from scenarios.deadlock import RingOfTwo, SwallowedDeadlock
 from scenarios.transfer import LostUpdate, Transfer
 
@@ -126,17 +130,71 @@ async def test_equal_seeds_give_equal_hunts(explorer):
     assert first.traces != other.traces
 
 
-async def test_a_hunt_in_parts_is_the_hunt_as_a_whole(explorer):
-    """Executions are numbered through, so parts added together are the same hunt."""
-    whole = await hunt(SwallowedDeadlock(), executions=20, keep_going=True).run(explorer)
+@pytest.mark.parametrize("scheduler", ["random", "urw", "portfolio"])
+async def test_a_hunt_in_parts_is_the_hunt_as_a_whole(explorer, scheduler):
+    """Executions are numbered through, so parts added together are the same hunt; what measures does so in each."""
+    prologue = prologue_of(scheduler) or 5
+    options = {"scheduler": scheduler, "keep_going": True}
+    whole = await hunt(SwallowedDeadlock(), executions=prologue + 10, **options).run(explorer)
     total = HuntResult(whole.target, whole.seed)
-    for first in (0, 5, 10, 15):
+    for first, last in ((0, prologue), (prologue, prologue + 3), (prologue + 3, prologue + 10)):
         known = [each.key for each in total.failures]
-        part = hunt(SwallowedDeadlock(), executions=5, first=first, total=20, keep_going=True, known=known)
+        part = hunt(
+            SwallowedDeadlock(), executions=last - first, first=first, total=prologue + 10, known=known, **options
+        )
         total.add(await part.run(explorer))
-    assert (total.outcomes, total.traces, total.executions) == (whole.outcomes, whole.traces, 20)
+    assert (total.outcomes, total.traces, total.executions) == (whole.outcomes, whole.traces, prologue + 10)
     assert total.coverage == whole.coverage
     assert total.failures == whole.failures
+
+
+async def test_depth_first_search_runs_every_interleaving(explorer):
+    """Two actors of four steps, no lock in common: 8! / (4! * 4!) = 70, and then it is over."""
+    result = await hunt(TwoReaders(), scheduler="dfs").run(explorer)
+    assert (result.executions, len(result.traces), result.exhausted, result.verdict) == (70, 70, True, "pass")
+
+
+async def test_a_bounded_search_says_its_options(explorer):
+    """The scheduler is named with its options where a failure was found, and the bound holds."""
+    result = await hunt(TwoReaders(), scheduler="dfs", options={"preemptions": 0}).run(explorer)
+    assert (result.executions, result.exhausted) == (2, True)
+    found = await hunt(LostUpdate(), scheduler="dfs", options={"preemptions": 1}, seed=3).run(explorer)
+    assert "dfs(preemptions=1, seed=3)" in found.failures[0].report
+    with pytest.raises(Violation, match=r"pct\(depth=2, seed=0\)"):
+        await Lab(explorer).hunt(LostUpdate(), scheduler="pct", depth=2)
+
+
+class Measures(Guided):
+    """Wants to see a serial run first; notes the traces that it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__(())
+        self.calibrated = False
+        self.seen: list[Trace] = []
+
+    def end(self, trace: Trace) -> None:
+        self.calibrated = True
+        self.seen.append(trace)
+
+
+async def test_a_schedule_that_measures_is_shown_a_serial_run_once_for_each_data(explorer, monkeypatch):
+    """Before the execution that counts; the same data need not be run again."""
+    runs = []
+    run = explorer.run
+
+    async def counted(scenario, scheduler, **options):
+        runs.append(scenario.amount)
+        return await run(scenario, scheduler, **options)
+
+    monkeypatch.setattr(explorer, "run", counted)
+    lab, shown = Lab(explorer), []
+    for amount in (30, 30, 20):
+        schedule = Measures()
+        await lab.check(Transfer(amount=amount), schedule)
+        assert [trace.preemptions for trace in schedule.seen] == [0, 0]
+        shown.append(schedule.seen[0])
+    assert runs == [30, 30, 30, 20, 20]
+    assert shown[0] == shown[1] != shown[2]
 
 
 async def test_serial_runs_are_exhausted(explorer):
@@ -151,6 +209,23 @@ async def test_no_time_is_no_verdict(explorer):
     result = await hunt(Transfer(), seconds=0).run(explorer)
     assert (result.verdict, result.executions) == ("inconclusive", 0)
     assert result.reason == "no execution fitted into the time that was given"
+
+
+@dataclass(frozen=True)
+class TwoReaders(Bank):
+    """Each reads three rows of its own and commits."""
+
+    @actor
+    async def ann(self, session: AsyncSession) -> None:
+        for number in (1, 2, 1):
+            await session.execute(select(Account).where(Account.id == number))
+        await session.commit()
+
+    @actor
+    async def ben(self, session: AsyncSession) -> None:
+        for number in (3, 4, 3):
+            await session.execute(select(Account).where(Account.id == number))
+        await session.commit()
 
 
 @dataclass(frozen=True)

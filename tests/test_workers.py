@@ -9,10 +9,12 @@ import signal
 import psutil
 import pytest
 
-from lab.campaign import hunt_everything, hunt_one
+from lab.campaign import _parts, hunt_everything, hunt_one
 from lab.errors import UsageError
+from lab.hunt import HuntResult
 from lab.places import Place
 from lab.postgres.server import Server
+from lab.schedulers.portfolio import PROLOGUE
 from lab.workers import Job, Workers
 
 LOST, RIGHT = "scenarios.transfer:LostUpdate", "scenarios.transfer:Transfer"
@@ -72,6 +74,18 @@ async def test_one_order_cannot_be_shared(server):
     with pytest.raises(UsageError, match="'serial' searches in one order"):
         await hunt_one(server, Place(), job, 2, lambda result: None)
     assert (await hunt_one(server, Place(), job, 1, lambda result: None)).exhausted
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "executions", "lengths"),
+    [("random", 48, [6] * 8), ("portfolio", 48, [PROLOGUE, 6, 6, 6]), ("portfolio", 20, [20]), ("urw", 3, [1, 1, 1])],
+)
+def test_a_hunt_is_cut_into_parts_behind_its_prologue(scheduler, executions, lengths):
+    """The parts follow one another without a gap, each told how many executions the whole has."""
+    parts = list(_parts(Job(RIGHT, scheduler, executions), 2, HuntResult(RIGHT, 0)))
+    assert [part.executions for part in parts] == lengths
+    assert [part.first for part in parts] == [sum(lengths[:number]) for number in range(len(lengths))]
+    assert {part.total for part in parts} == {executions}
 
 
 async def test_progress_grows_and_ends_at_the_result(server):

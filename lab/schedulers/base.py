@@ -6,12 +6,13 @@ rest and nothing else, so equal choices give equal decisions.
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from typing import Protocol
 
 from lab.trace import Action, ActionKind, Step, Trace
 
-__all__ = ["FAULT_CHANCE", "Alternative", "Choices", "Scheduler"]
+__all__ = ["FAULT_CHANCE", "Alternative", "Choices", "Scheduler", "fault_by_chance", "is_calibrated", "is_sample"]
 
 FAULT_CHANCE = 0.15
 """How likely a step is to be a fault, where one can strike, for schedulers that go by chance: often enough that most
@@ -76,3 +77,27 @@ class Scheduler(Protocol):
 
     def end(self, trace: Trace) -> None:
         """Learn how the execution went."""
+
+
+def fault_by_chance(chance: random.Random, choices: Choices) -> int | None:
+    """Index of a fault, now and then, where one can strike; None: an actor goes on. What every sampler begins with."""
+    actors, all_of_them = choices.actors, len(choices.alternatives)
+    if not actors:
+        return 0
+    if actors < all_of_them and chance.random() < FAULT_CHANCE:
+        return chance.randrange(actors, all_of_them)
+    return None
+
+
+def is_sample(scheduler: Scheduler) -> bool:
+    """Whether the execution that a scheduler has begun is an independent sample, by its attribute `sampled`.
+
+    Only such executions count for the bound 3/n. Those of a portfolio are drawn from several distributions in turn;
+    the bound then holds for the mean of their chances, since the product of (1 - p) is at most exp(-n * mean p).
+    """
+    return bool(getattr(scheduler, "sampled", False))
+
+
+def is_calibrated(scheduler: Scheduler) -> bool:
+    """Whether a scheduler can begin at any execution, by its attribute `calibrated`; else execution 0 comes first."""
+    return bool(getattr(scheduler, "calibrated", True))

@@ -6,6 +6,17 @@ while the execution runs, since only then is it known how many alternatives ther
 an alternative draws nothing. Of two equally long lists Hypothesis takes the one with the later switch, even if it has
 more of them; so whoever reports the last example (`final`) still minimises its schedule.
 
+With `schedules(scheduler="pct", depth=3)` the decisions follow the distribution of that scheduler. It proposes, from a
+seed that is drawn once, and the decision is still drawn, with nearly all weight on the proposal. Hypothesis ignores
+weights when it repeats and shrinks choices. So the list of choices means the same decisions whatever the scheduler
+would have said: the seed shrinks to 0 at once, and the decisions to zeros as they always do. What is proposed must be
+a function of the choices drawn so far, so nothing is learned from example to example; a scheduler that measures
+lengths is shown a serial run of the example's own data (`Lab.check` does that).
+
+Nothing is reported to `hypothesis.target`. Hypothesis climbs only when half of its examples are spent, and then
+towards the largest number: the schedules with most lock waits or switches are not those with the bug, which mostly
+needs one preemption and no wait.
+
 Hypothesis ends an example that draws too much by raising `StopTest`. That is no ordinary exception, and anyio's test
 runner takes it for the end of everything. So it is kept here: the actors go on serially to their end, the example
 then returns as if nothing had happened, and Hypothesis, which knows the state of its test case, discards it.
@@ -18,7 +29,9 @@ from hypothesis.errors import StopTest
 from hypothesis.internal.conjecture.data import ConjectureData
 from hypothesis.strategies import SearchStrategy
 
-from lab.schedulers.base import FAULT_CHANCE, Choices
+from lab.errors import UsageError
+from lab.schedulers import is_independent, make_scheduler
+from lab.schedulers.base import FAULT_CHANCE, Choices, Scheduler, is_calibrated
 from lab.trace import Trace
 
 __all__ = ["DrawnSchedule", "schedules"]
@@ -28,6 +41,8 @@ WEIGHED = 0.99
 """Hypothesis wants weights that sum to less than 1; it spreads the rest over all choices alike."""
 
 
+SEEDS = 2**32
+
 WEIGHT_OF_A_FAULT = 32
 """Of two failing examples Hypothesis takes the one with fewer choices for the simpler. A fault that ends an actor saves
 the choices of its further steps, so a fault that nobody needs would stay; it costs this many choices instead."""
@@ -36,24 +51,38 @@ the choices of its further steps, so a fault that nobody needs would stay; it co
 class DrawnSchedule:
     """A scheduler whose decisions are drawn from a Hypothesis test case. Serves one execution."""
 
-    def __init__(self, data: ConjectureData, *, final: bool = False) -> None:
+    def __init__(self, data: ConjectureData, *, policy: Scheduler | None = None, final: bool = False) -> None:
         self._data = data
+        self._policy = policy
+        """Proposes the decisions; None: all actors are alike."""
+        self._measuring = False
         self.final = final
         """Hypothesis is done with shrinking, and what this execution shows is what the user will see."""
         self.exhausted = False
         """Hypothesis gives no more choices: what this execution shows is not asked for."""
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether it can draw already; else its execution 0 is a serial run that draws nothing."""
+        return self._policy is None or is_calibrated(self._policy)
+
     def begin(self, execution: int) -> bool:
         """A drawn schedule belongs to one example; a second execution of it goes on drawing."""
+        self._measuring = not execution and not self.calibrated
+        if self._policy is not None:
+            self._policy.begin(0 if self._measuring else 1 + execution)
         return True
 
     def choose(self, choices: Choices) -> int:
         """A drawn index, shrinking to 0."""
         most = len(choices.alternatives) - 1
         decision = 0
+        if self._measuring:
+            return decision
+        weights = _weights(choices) if self._policy is None else {self._policy.choose(choices): WEIGHED}
         if most and not self.exhausted:
             try:
-                decision = self._data.draw_integer(0, most, weights=_weights(choices))
+                decision = self._data.draw_integer(0, most, weights=weights)
                 if choices.alternatives[decision].is_fault:
                     for _ in range(WEIGHT_OF_A_FAULT):
                         self._data.draw_boolean(forced=False)
@@ -62,7 +91,9 @@ class DrawnSchedule:
         return decision
 
     def end(self, trace: Trace) -> None:
-        """Nothing to learn."""
+        """Nothing to learn, but for one who measures."""
+        if self._measuring and self._policy is not None:
+            self._policy.end(trace)
 
     def __repr__(self) -> str:
         return "<drawn; the failure message holds its token>"
@@ -79,13 +110,34 @@ def _weights(choices: Choices) -> dict[int, float] | None:
 
 
 class _Schedules(SearchStrategy[DrawnSchedule]):
+    def __init__(self, scheduler: str | None, options: dict[str, int]) -> None:
+        super().__init__()
+        self._scheduler, self._options = scheduler, options
+
     def do_draw(self, data: ConjectureData) -> DrawnSchedule:
-        return DrawnSchedule(data, final=current_build_context().is_final)
+        policy = None
+        if self._scheduler is not None:
+            policy = make_scheduler(self._scheduler, data.draw_integer(0, SEEDS - 1), **self._options)
+        return DrawnSchedule(data, policy=policy, final=current_build_context().is_final)
 
     def __repr__(self) -> str:
-        return "schedules()"
+        if self._scheduler is None:
+            return "schedules()"
+        options = "".join(f", {name}={value}" for name, value in self._options.items())
+        return f"schedules(scheduler={self._scheduler!r}{options})"
 
 
-def schedules() -> SearchStrategy[DrawnSchedule]:
-    """A Hypothesis strategy for schedules: pass the drawn value to `lab.check(scenario, schedule)`."""
-    return _Schedules()
+def schedules(*, scheduler: str | None = None, **options: int) -> SearchStrategy[DrawnSchedule]:
+    """A Hypothesis strategy for schedules: pass the drawn value to `lab.check(scenario, schedule)`.
+
+    With the name of a sampling scheduler and its options, as in `schedules(scheduler="pct", depth=3)`, decisions are
+    drawn as that scheduler would make them. Without, all actors are alike, and Hypothesis varies what it found.
+    Raises `UsageError` for a scheduler that does not sample.
+    """
+    if scheduler is None and options:
+        raise UsageError(f"say which scheduler has the option {next(iter(options))!r}: schedules(scheduler=…)")
+    if scheduler is not None:
+        make_scheduler(scheduler, 0, **options)
+        if not is_independent(scheduler):
+            raise UsageError(f"schedules() draws independent samples, and {scheduler!r} does not make any")
+    return _Schedules(scheduler, options)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 
-from lab.schedulers.base import FAULT_CHANCE, Choices
+from lab.schedulers.base import Choices, fault_by_chance
 from lab.trace import Trace
 
 __all__ = ["RandomWalk"]
@@ -16,6 +16,8 @@ __all__ = ["RandomWalk"]
 
 class RandomWalk:
     """Chooses uniformly among the runnable actors."""
+
+    sampled = True
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -28,12 +30,8 @@ class RandomWalk:
 
     def choose(self, choices: Choices) -> int:
         """A uniform index among the actors; now and then, where faults can strike, among those."""
-        actors, all_of_them = choices.actors, len(choices.alternatives)
-        if not actors:
-            return 0
-        if actors < all_of_them and self._random.random() < FAULT_CHANCE:
-            return self._random.randrange(actors, all_of_them)
-        return self._random.randrange(actors)
+        index = fault_by_chance(self._random, choices)
+        return self._random.randrange(choices.actors) if index is None else index
 
     def end(self, trace: Trace) -> None:
         """Nothing to learn."""

@@ -12,12 +12,23 @@ from hypothesis import strategies as st
 
 from lab.errors import Divergence, UsageError
 from lab.schedule import Schedule
-from lab.schedulers import DEFAULT, INDEPENDENT, SCHEDULERS, Alternative, Choices, Scheduler, make_scheduler
+from lab.schedulers import (
+    DEFAULT,
+    INDEPENDENT,
+    SCHEDULERS,
+    Alternative,
+    Choices,
+    Scheduler,
+    is_calibrated,
+    is_sample,
+    make_scheduler,
+    prologue_of,
+)
 from lab.schedulers.guided import Guided
 from lab.schedulers.replay import Replay
 from lab.trace import Action, ActionKind, Step, Trace
 
-ENOUGH = 3000
+ENOUGH = 600
 """Executions after which a search of these small programs must be over, if it ever is."""
 
 
@@ -147,15 +158,40 @@ def test_a_search_that_ends_stays_ended_and_says_so_without_a_run(name, program)
 
 
 def test_parts_of_an_independent_search_can_run_anywhere(name, program):
-    """The execution with a number is the same whichever executions ran before it on this scheduler."""
-    if name not in INDEPENDENT:
+    """The execution with a number is the same whichever ran before it, once execution 0 was run if it is needed."""
+    prologue = prologue_of(name)
+    if prologue is None:
         assert name != DEFAULT
+        assert name not in INDEPENDENT
         return
-    whole = decisions(lambda: make_scheduler(name, 5), program, 12)
+    whole = decisions(lambda: make_scheduler(name, 5), program, prologue + 12)
     for number in (11, 3, 7):
         scheduler = make_scheduler(name, 5)
-        assert scheduler.begin(number)
-        assert [step.actor for step in program.run(scheduler)] == whole[number]
+        if not is_calibrated(scheduler):
+            assert scheduler.begin(0)
+            program.run(scheduler)
+            assert is_calibrated(scheduler)
+        assert scheduler.begin(prologue + number)
+        assert [step.actor for step in program.run(scheduler)] == whole[prologue + number]
+
+
+def test_what_counts_as_a_sample(name):
+    """Every execution of an independent sampler but the one it measures in; of the others, only the portfolio's."""
+    scheduler = make_scheduler(name, 5)
+    measures = not is_calibrated(scheduler)
+    samples = []
+    for number in range(60):
+        if not scheduler.begin(number):
+            break
+        samples.append(is_sample(scheduler))
+        PROGRAMS["three"].run(scheduler)
+    if name in INDEPENDENT:
+        assert samples == [not measures] + [True] * 59
+    elif name == DEFAULT:
+        assert samples[:2] == [False, True]
+        assert samples.count(True) > 40
+    else:
+        assert not any(samples)
 
 
 def test_seeds_differ(name):

@@ -54,6 +54,19 @@ def test_data_and_schedule_shrink_together_and_the_token_reproduces(project):
     project.runpytest_subprocess(f"--lab-replay={token}").assert_outcomes(passed=1)
 
 
+def test_a_schedule_may_be_drawn_by_a_scheduler(project):
+    """URW measures a serial run of each example's data first, which draws nothing: Hypothesis repeats what it found."""
+    test = LOSES.replace("schedules()", 'schedules(scheduler="urw")')
+    project.makepyfile(
+        test.replace("database=None", "database=None, phases=[Phase.generate]").replace("given,", "given, Phase,")
+    )
+    result = project.runpytest_subprocess("-p", "no:cacheprovider")
+    text = result.stdout.str()
+    result.assert_outcomes(failed=1)
+    assert re.search(r"→ 6 steps, (\d+ → )?1 preemption, 2 context switches", text), text
+    assert "Flaky" not in text
+
+
 def test_a_right_variant_passes_and_an_isolation_level_is_obeyed(project):
     """A hundred examples pass; `--lab-isolation` changes what the database does."""
     project.makepyfile(

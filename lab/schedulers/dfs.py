@@ -1,0 +1,102 @@
+"""Depth-first search by iterative preemption bound: every schedule exactly once, those with few preemptions first.
+
+Most races need one or two preemptions, so all schedules without one are run first, then those with one, and so on
+until none is left: then every interleaving was run and the search is exhaustive. Musuvathi, Qadeer: Iterative Context
+Bounding for Systematic Testing of Multithreaded Programs, PLDI 2007.
+
+A schedule is known by its last decision that is not 0: what precedes it is a schedule that was run before, what
+follows are zeros, and zeros never preempt. So each execution opens the schedules that deviate from it once more, later
+than it does itself; they wait in the stack of their number of preemptions. Nothing is run twice, unlike in the paper,
+where each bound begins again.
+
+Deviations: a fault counts as a preemption, since it too is something that happens to a program that runs on; a fault
+that must strike is no choice. A search that meets other choices under the same decisions ends loudly: it could not
+claim to have run everything.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from lab.errors import Divergence, UsageError
+from lab.schedulers.base import Choices
+from lab.trace import Trace
+
+__all__ = ["DepthFirst"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Deviation:
+    """A schedule still to run: as `decisions` up to `position`, `decision` there, zeros after."""
+
+    decisions: tuple[int, ...]
+    position: int
+    decision: int
+    cost: int
+
+    def at(self, step: int) -> int:
+        if step == self.position:
+            return self.decision
+        return self.decisions[step] if step < min(self.position, len(self.decisions)) else 0
+
+
+START = _Deviation((), -1, 0, 0)
+
+
+class DepthFirst:
+    """Enumerates the schedules of a scenario; with `preemptions`, those with so many at most."""
+
+    def __init__(self, *, preemptions: int | None = None) -> None:
+        if preemptions is not None and preemptions < 0:
+            raise UsageError(f"a schedule cannot have {preemptions} preemptions")
+        self._most = preemptions
+        self._waiting: defaultdict[int, list[_Deviation]] = defaultdict(list, {0: [START]})
+        """Those to run, by their preemptions and faults; of each the last one is next."""
+        self._current: _Deviation | None = None
+        self._taken: list[int] = []
+        self._opened: list[_Deviation] = []
+
+    @property
+    def bound(self) -> int | None:
+        """Schedules with fewer preemptions and faults than this were all run; None: there are no others."""
+        if self._current is not None:
+            return self._current.cost
+        return min((cost for cost, waiting in self._waiting.items() if waiting), default=None)
+
+    def begin(self, execution: int) -> bool:
+        """The next schedule; one that was broken off comes again. Over when none is left within the bound."""
+        if self._current is None:
+            bound = self.bound
+            if bound is None or (self._most is not None and bound > self._most):
+                return False
+            self._current = self._waiting[bound].pop()
+        self._taken, self._opened = [], []
+        return True
+
+    def choose(self, choices: Choices) -> int:
+        """What the schedule says. Raises `Divergence` if it does not fit any more."""
+        current = self._current
+        assert current is not None, "an execution was begun"
+        step, number = len(self._taken), len(choices.alternatives)
+        decision = current.at(step)
+        if decision >= number:
+            raise Divergence(
+                f"diverged at step {step + 1}: an execution with the same decisions had more than {number} choices "
+                "here; what the scenario does depends on more than its schedule, so it cannot be searched exhaustively"
+            )
+        if step > current.position:
+            preempts = choices.names[0] == choices.last
+            for other in range(number - 1, 0, -1):
+                cost = current.cost + (preempts or choices.alternatives[other].is_fault)
+                self._opened.append(_Deviation((), step, other, cost))
+        self._taken.append(decision)
+        return decision
+
+    def end(self, trace: Trace) -> None:
+        """Keep what deviates from this execution."""
+        assert self._current is not None, "an execution was begun"
+        decisions = tuple(self._taken[: self._current.position + 1])
+        for each in self._opened:
+            self._waiting[each.cost].append(_Deviation(decisions, each.position, each.decision, each.cost))
+        self._current = None

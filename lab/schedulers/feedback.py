@@ -1,0 +1,94 @@
+"""Feedback: mutates schedules that showed a new trace, as a greybox fuzzer mutates inputs that reached new code.
+
+Kept are the schedules whose trace was new, up to the order of independent steps (see `novelty`). One that was seldom
+taken is taken more often; a stretch of it is moved, an actor's step is put off, or its end is drawn anew. What is left
+of it is followed by the names of the actors, as far as they are runnable. AFL (Zalewski 2013) is the model; for
+schedules Wolff, Shi, Duck, Mathur, Roychoudhury: Greybox Fuzzing for Concurrency Testing, ASPLOS 2024.
+
+Deviations: novelty is that of whole traces, not of pairs of a write and a read; energy falls with the number of times
+that a schedule was taken, nothing else; a share of executions is plain random walk throughout, so that what cannot be
+reached by small changes is not lost. An execution depends on those before it, so none is an independent sample.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from lab.schedulers.base import Choices, fault_by_chance
+from lab.schedulers.novelty import Seen
+from lab.trace import Trace
+
+__all__ = ["Feedback"]
+
+FRESH = 0.2
+"""Share of executions that follow no earlier one."""
+KEPT = 500
+"""Schedules kept at most; beyond it the one that was taken most often goes."""
+
+
+@dataclass(slots=True)
+class _Kept:
+    names: tuple[str, ...]
+    taken: int = 0
+
+
+class Feedback:
+    """Walks at random, and along mutated schedules."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._random = random.Random()
+        self._seen = Seen()
+        self._kept: list[_Kept] = []
+        self._wished: list[str] = []
+        self._step = 0
+
+    def begin(self, execution: int) -> bool:
+        """Never over."""
+        self._random.seed(f"{self._seed}:{execution}")
+        self._step = 0
+        self._wished = []
+        if self._kept and self._random.random() >= FRESH:
+            weights = [1 / (1 + each.taken) for each in self._kept]
+            parent = self._random.choices(self._kept, weights)[0]
+            parent.taken += 1
+            self._wished = self._mutated(list(parent.names))
+        return True
+
+    def choose(self, choices: Choices) -> int:
+        """Who is wished for, if he is runnable; beyond the wishes a random walk."""
+        names = choices.names
+        if self._step < len(self._wished):
+            wished = self._wished[self._step]
+            self._step += 1
+            return names.index(wished) if wished in names else 0
+        index = fault_by_chance(self._random, choices)
+        return self._random.randrange(choices.actors) if index is None else index
+
+    def end(self, trace: Trace) -> None:
+        """Keep the schedule of a new trace."""
+        if self._seen.add(trace):
+            if len(self._kept) >= KEPT:
+                self._kept.remove(max(self._kept, key=lambda each: each.taken))
+            self._kept.append(_Kept(tuple(step.actor for step in trace)))
+
+    def _mutated(self, names: list[str]) -> list[str]:
+        """One to four changes (AFL stacks them too): move a stretch, put a step off, cut the end."""
+        for _ in range(self._random.choice((1, 1, 2, 4))):
+            if not names:
+                break
+            at = self._random.randrange(len(names))
+            how = self._random.randrange(3)
+            if how == 0:
+                stretch = names[at : at + self._random.randint(1, 4)]
+                del names[at : at + len(stretch)]
+                to = self._random.randint(0, len(names))
+                names[to:to] = stretch
+            elif how == 1:
+                later = [index for index in range(at + 1, len(names)) if names[index] != names[at]]
+                if later:
+                    names.insert(later[0], names.pop(at))
+            else:
+                del names[at:]
+        return names

@@ -1,0 +1,146 @@
+"""The portfolio: no single policy is enough, so several take turns. The default.
+
+1. A serial run in the order of declaration: what breaks without any preemption, and what the others learn from.
+2. Directed search: what that run lets one predict, and serial runs in which another actor goes first. It shares the
+   prologue with the samplers, as long as it knows any. It knows nothing of faults; where they can strike, reduction
+   has its place, which tries them everywhere. One of these has the first execution: where every policy finds
+   the bug at once, the portfolio must not be the one that comes to it late.
+3. Random walk, URW and POS in turn, with a slice of PCT of depth 3. The chance of a bug differs between them by a
+   factor of ten and more, in either direction (DESIGN.md, "Numbers to know"); a mix costs at most a factor of some two.
+4. When new traces become rare, every other execution is one of the reduction, which ends the search when every trace
+   was run. Rare means what Good (1953) says it does: the share of new traces among the last samples estimates the
+   chance that the next one is new.
+
+The idea is that of algorithm portfolios: Gomes, Selman, Artificial Intelligence 126, 2001.
+
+Who goes when is a matter of the execution's number, and each sampler draws from (seed, number). So the samples are the
+same wherever they run, and a part of a hunt may begin anywhere behind the prologue, once execution 0 was run there for
+the lengths. Reduction is for a search that began at 0 and left nothing out: a part sees too little of the whole.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from lab.errors import Divergence
+from lab.schedulers.base import Choices, Scheduler, is_sample
+from lab.schedulers.guided import Guided
+from lab.schedulers.novelty import Seen
+from lab.schedulers.pct import PCT
+from lab.schedulers.pos import PartialOrderSampling
+from lab.schedulers.random_walk import RandomWalk
+from lab.schedulers.urw import UniformRandomWalk
+from lab.trace import Trace
+
+__all__ = ["PROLOGUE", "Portfolio"]
+
+PROLOGUE = 30
+"""From this execution on there are samples only, or reduction. Before, up to 15 are directed."""
+LIKELY = 7
+"""Before this execution two of three are directed, beginning with the second after the serial run; then every other."""
+TURNS = "RRPUPRUUPCR"
+"""POS, random walk, URW, PCT. On the planted bugs a random walk finds most at once, so execution 1 is its own.
+
+An odd number of turns, so that every other execution meets all of them."""
+WINDOW = 50
+RARE = 0.1
+"""Reduction begins when fewer than this share of the last samples, so many, showed a new trace."""
+
+SERIALLY = Guided(())
+
+
+class Portfolio:
+    """Lets other schedulers make the decisions, one for each execution."""
+
+    def __init__(self, seed: int, *, directed: Scheduler | None = None, reduction: Scheduler | None = None) -> None:
+        self._samplers: dict[str, Scheduler] = {
+            "R": RandomWalk(seed),
+            "U": UniformRandomWalk(seed),
+            "P": PartialOrderSampling(seed),
+            "C": PCT(seed),
+        }
+        self._directed, self._reduction = directed, reduction
+        self._learners = (*self._samplers.values(), *([directed] if directed else []))
+        """To whom the serial run belongs: each takes it for its own execution 0."""
+        self._turn: Scheduler = SERIALLY
+        self._execution = -1
+        self._whole = True
+        """Every execution since the first was made here."""
+        self._over = False
+        self._faults = False
+        self._directed_runs, self._reduction_runs = 1, 0
+        self._seen = Seen()
+        self._new: deque[bool] = deque(maxlen=WINDOW)
+        """Of the last samples, whether they showed a new trace."""
+        self.calibrated = False
+
+    @property
+    def sampled(self) -> bool:
+        """Whether this execution is an independent sample."""
+        return is_sample(self._turn)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every trace was run: only the reduction ends a search."""
+        return self._over
+
+    def begin(self, execution: int) -> bool:
+        """Choose whose turn it is. Over when the reduction is."""
+        self._whole = self._whole and execution <= self._execution + 1
+        self._execution = execution
+        if not execution:
+            self._turn = SERIALLY
+            return all(learner.begin(0) for learner in self._learners)
+        self._over = self._over or not (self._begins_systematic(execution) or self._begins_another(execution))
+        return not self._over
+
+    def choose(self, choices: Choices) -> int:
+        """What the one whose turn it is says."""
+        if not self._execution:
+            self._faults |= choices.actors < len(choices.alternatives)
+        try:
+            return self._turn.choose(choices)
+        except Divergence:
+            # Reduction insists on a scenario that its schedule determines; samples are worth having without that.
+            self._whole, self._turn = False, SERIALLY
+            return 0
+
+    def end(self, trace: Trace) -> None:
+        """Tell the one whose turn it was, and see how rare new traces are."""
+        new = self._seen.add(trace)
+        if self.sampled:
+            self._new.append(new)
+        if self._execution:
+            self._turn.end(trace)
+            return
+        for learner in self._learners:
+            learner.end(trace)
+        self.calibrated = True
+
+    def _begins_systematic(self, execution: int) -> bool:
+        if not self._whole or execution >= PROLOGUE or execution % (3 if execution < LIKELY else 2) == 1:
+            return False
+        return self._begins_reduction() if self._faults else self._begins_directed()
+
+    def _begins_directed(self) -> bool:
+        if self._directed is None or not self._directed.begin(self._directed_runs):
+            return False
+        self._directed_runs += 1
+        self._turn = self._directed
+        return True
+
+    def _begins_reduction(self) -> bool:
+        if self._reduction is None or not self._reduction.begin(self._reduction_runs):
+            return False
+        self._reduction_runs += 1
+        self._turn = self._reduction
+        return True
+
+    def _begins_another(self, execution: int) -> bool:
+        if self._reduction is not None and self._rare() and execution % 2:
+            return self._begins_reduction()
+        self._turn = self._samplers[TURNS[execution % len(TURNS)]]
+        return self._turn.begin(execution)
+
+    def _rare(self) -> bool:
+        return self._whole and len(self._new) == WINDOW and sum(self._new) < RARE * WINDOW

@@ -1,0 +1,110 @@
+"""Depth-first search: every schedule of a simulated program exactly once, those with few preemptions first."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from test_schedulers import PROGRAMS, Program, decisions
+
+from lab.errors import Divergence, UsageError
+from lab.schedulers import make_scheduler
+from lab.schedulers.dfs import DepthFirst
+from lab.schedulers.guided import Guided
+from lab.trace import Trace
+
+
+def every(program: Program, **options: int) -> list[Trace]:
+    scheduler = make_scheduler("dfs", 0, **options)
+    traces = []
+    while scheduler.begin(len(traces)):
+        traces.append(program.run(scheduler))
+    return traces
+
+
+def brute_force(program: Program) -> set[tuple[str, ...]]:
+    """Every schedule, by trying the next decision of each step until there is none."""
+    found, decisions = set(), []
+    while True:
+        trace = program.run(Guided(decisions))
+        found.add(tuple(step.actor for step in trace))
+        decisions = [step.decision for step in trace]
+        while decisions and decisions[-1] + 1 == len(trace.steps[len(decisions) - 1].alternatives):
+            decisions.pop()
+        if not decisions:
+            return found
+        decisions[-1] += 1
+
+
+@pytest.mark.parametrize("steps", [(1, 1), (2, 2), (3, 3), (4, 3), (2, 2, 2), (1, 3, 2)])
+def test_it_runs_as_many_schedules_as_there_are_interleavings(steps):
+    """A multinomial coefficient: 20 for two actors of three steps, 90 for three of two."""
+    traces = every(Program(dict(zip("abc", steps, strict=False))))
+    schedules = {tuple(step.actor for step in trace) for trace in traces}
+    assert len(traces) == len(schedules)
+    assert len(traces) == math.factorial(sum(steps)) // math.prod(map(math.factorial, steps))
+
+
+@pytest.mark.parametrize("program", [*PROGRAMS.values(), Program({"a": 3, "b": 2, "c": 1}, locked=True, faults=1)])
+def test_it_runs_what_brute_force_runs(program):
+    """Waits, wake-ups and faults included."""
+    traces = every(program)
+    schedules = {tuple(step.actor for step in trace) for trace in traces}
+    assert len(traces) == len(schedules)
+    assert schedules == brute_force(program)
+
+
+@pytest.mark.parametrize("program", PROGRAMS.values())
+def test_few_preemptions_come_first(program):
+    """A fault counts as one; in these programs a fault that strikes a runner's rival preempts nobody."""
+    costs = [sum(bool(step.preempted) or "!" in step.actor for step in trace) for trace in every(program)]
+    assert costs == sorted(costs)
+
+
+@pytest.mark.parametrize("most", [0, 1, 2])
+def test_with_a_bound_it_runs_exactly_the_schedules_within_it(most):
+    program = Program({"a": 3, "b": 3, "c": 1})
+    wanted = sum(trace.preemptions <= most for trace in every(program))
+    assert len(every(program, preemptions=most)) == wanted
+
+
+def test_it_tells_the_bound_that_it_works_at():
+    scheduler = DepthFirst()
+    bounds = []
+    while scheduler.begin(0):
+        bounds.append(scheduler.bound)
+        PROGRAMS["two"].run(scheduler)
+    assert (bounds[0], bounds[-1], scheduler.bound) == (0, 2, None)
+
+
+def test_an_execution_that_was_broken_off_comes_again():
+    scheduler = DepthFirst()
+    program = Program({"a": 2, "b": 2})
+    found = []
+    for number in range(100):
+        if not scheduler.begin(number):
+            break
+        if number % 2:
+            continue
+        found.append(tuple(step.actor for step in program.run(scheduler)))
+    assert len(found) == len(set(found)) == 6
+
+
+def test_a_program_that_changes_cannot_be_searched_exhaustively():
+    scheduler = DepthFirst()
+    scheduler.begin(0)
+    Program({"a": 1, "b": 1, "c": 1}).run(scheduler)
+    scheduler.begin(1)
+    with pytest.raises(Divergence, match="depends on more than its schedule"):
+        Program({"a": 2}).run(scheduler)
+
+
+def test_a_negative_bound_is_wrong_use():
+    with pytest.raises(UsageError, match="-1 preemptions"):
+        make_scheduler("dfs", 0, preemptions=-1)
+
+
+def test_the_first_execution_is_the_serial_run_of_declaration():
+    assert decisions(lambda: make_scheduler("dfs", 0), PROGRAMS["three"], 1) == [
+        ["alice"] + ["bob"] * 3 + ["carol"] * 2
+    ]
