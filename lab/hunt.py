@@ -148,6 +148,7 @@ class Hunt:
     seed: int = 0
     isolation: str | None = None
     keep_going: bool = False
+    breakpoints: bool = True
     progress: Callable[[HuntResult], None] = lambda result: None
 
     async def run(self, explorer: Explorer) -> HuntResult:
@@ -177,7 +178,9 @@ class Hunt:
             if not scheduler.begin(number):
                 result.exhausted = True
                 return
-            record = await explorer.run(self.scenario, scheduler, isolation=self.isolation)
+            record = await explorer.run(
+                self.scenario, scheduler, isolation=self.isolation, breakpoints=self.breakpoints
+            )
             _count(result, record)
             if record.failed and record.findings[0].key not in known and len(known) < FAILURES_KEPT:
                 known.add(record.findings[0].key)
@@ -190,11 +193,13 @@ class Hunt:
         """Report a failure at once, and again when it is minimised: an interruption in between loses nothing."""
         failure = self._failure(found, found, number)
         result.failures.append(ReportedFailure.of(failure))
-        run = partial(explorer.run, self.scenario, isolation=self.isolation)
+        run = partial(explorer.run, self.scenario, isolation=self.isolation, breakpoints=self.breakpoints)
         smallest = (await minimise(found, run)).record
         failure = self._failure(smallest, found, number)
         result.failures[-1] = ReportedFailure.of(failure)
-        result.failures[-1] = ReportedFailure.of(await confirm(explorer, failure, self.isolation))
+        result.failures[-1] = ReportedFailure.of(
+            await confirm(explorer, failure, self.isolation, breakpoints=self.breakpoints)
+        )
 
     def _failure(self, record: ExecutionRecord, found: ExecutionRecord, number: int) -> Failure:
         token = token_for(self.scenario, record.schedule, self.isolation or "")
@@ -208,14 +213,14 @@ class Hunt:
         )
 
 
-async def confirm(explorer: Explorer, failure: Failure, isolation: str | None) -> Failure:
+async def confirm(explorer: Explorer, failure: Failure, isolation: str | None, *, breakpoints: bool = True) -> Failure:
     """Replay a failure a few times and note how many replays were identical."""
     identical, divergence = 0, ""
     replay: Scheduler = Replay(failure.record.schedule)
     for number in range(CONFIRMATIONS):
         replay.begin(number)
         try:
-            record = await explorer.run(failure.record.scenario, replay, isolation=isolation)
+            record = await explorer.run(failure.record.scenario, replay, isolation=isolation, breakpoints=breakpoints)
             identical += record.same_as(failure.record)
         except Divergence as error:
             divergence = str(error)

@@ -1,4 +1,4 @@
-"""Makes a failing schedule smaller: fewer faults, fewer preemptions, fewer context switches, fewer steps.
+"""Makes a failing schedule smaller: fewer faults and breakpoints, then preemptions, context switches, steps.
 
 Only by running: a smaller schedule counts when it really broke the same thing, same checker and same invariant. Two
 passes take turns until neither helps.
@@ -66,7 +66,7 @@ def _decisions(record: ExecutionRecord) -> tuple[int, ...]:
 
 def _size(record: ExecutionRecord) -> tuple[int, int, int, int, tuple[int, ...]]:
     trace = record.trace
-    return trace.faults, trace.preemptions, trace.context_switches, len(trace), _decisions(record)
+    return trace.faults + trace.breakpoints, trace.preemptions, trace.context_switches, len(trace), _decisions(record)
 
 
 def _smaller(decisions: tuple[int, ...]) -> Iterator[tuple[int, ...]]:

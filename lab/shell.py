@@ -131,6 +131,7 @@ def _job(options: dict[str, Any], target: str, executions: int) -> Job:
         seed=options["seed"],
         isolation=options["isolation"],
         keep_going=options["keep_going"],
+        breakpoints=options["breakpoints"],
     )
 
 

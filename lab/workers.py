@@ -45,6 +45,7 @@ class Job:
     seed: int = 0
     isolation: str | None = None
     keep_going: bool = False
+    breakpoints: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from sqlalchemy.util import await_only
 
 from lab.engine.gate import current_actor
 from lab.errors import ScenarioError
+from lab.postgres.bulk import Bulk, bulk_of
 from lab.postgres.connection import LabConnection, ServerProcess
 from lab.trace import Action, ActionKind
 
@@ -25,6 +26,8 @@ __all__ = ["Route", "instrumented"]
 
 _SAVEPOINT = re.compile(r"\s*(SAVEPOINT|RELEASE|ROLLBACK TO)\s+(?:SAVEPOINT\s+)?(\S+)\s*$", re.IGNORECASE)
 """SQLAlchemy sends these as statements like any other, so its events for them would be a second point each."""
+_NOTICES = re.compile(r"lock_timeout|statement_timeout|SERIALIZABLE", re.IGNORECASE)
+"""In a statement: the session sets itself up so that it would notice a pause between two rows."""
 _BEFORE = "lab: the actor's result before this connection was opened"
 _OWN_LEVEL = "lab: isolation level that the engine set when it connected"
 _SAVEPOINT_KINDS = {
@@ -77,13 +80,27 @@ def _before_statement(route: Route) -> Callable[..., None]:
         if actor is None or not route.active():
             return
         if found := _SAVEPOINT.match(statement):
-            action = Action(_SAVEPOINT_KINDS[found[1].upper()], found[2])
+            action, bulk = Action(_SAVEPOINT_KINDS[found[1].upper()], found[2]), None
         else:
             action = Action(ActionKind.STATEMENT, statement, _texts(parameters, executemany))
-        if (gate := actor.parks(action)) is not None:
+            bulk = _bulk(connection, context, statement)
+        if (gate := actor.parks(action, bulk)) is not None:
             await_only(actor.stay(gate))
 
     return before_statement
+
+
+def _bulk(connection: Any, context: Any, statement: str) -> Bulk | None:
+    """What breakpoints need to know of a statement; None where its session would notice a pause."""
+    if _NOTICES.search(statement) is not None:
+        connection.connection.driver_connection.notices_pauses = True
+        return None
+    if (bulk := bulk_of(context, statement)) is None:
+        return None
+    dbapi_connection = connection.connection.dbapi_connection
+    driver = dbapi_connection.driver_connection
+    level = f"{dbapi_connection.isolation_level or ''} {driver.isolation}".upper()
+    return None if driver.notices_pauses or "SERIALIZABLE" in level else bulk
 
 
 def _texts(parameters: Any, executemany: bool) -> tuple[object, ...]:

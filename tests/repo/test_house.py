@@ -26,6 +26,7 @@ VALUES = {
     "scenario",
     "record",
     "faults",
+    "breakpoints",
     "claims",
     "validation",
 }
