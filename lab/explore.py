@@ -244,8 +244,6 @@ def _masked_step(step: Step, mask: Mask) -> Step:
         rows = tuple(tuple(map(mask, row)) for row in result.rows)
         if rows != result.rows:
             result = dataclasses.replace(result, rows=rows)
-    if action is step.action and result is step.result and wait == step.wait:
-        return step
     return dataclasses.replace(step, action=action, result=result, wait=wait)
 
 

@@ -482,7 +482,7 @@ class PriceLists(Scenario):
 
 @planted_bug(
     of=PriceLists,
-    token="",
+    token="lab1:scenarios.deadlock:PriceListsInOrderOfTheFile::-:pause2@grocer.baker.grocer2.baker2:nw4nr:dprl5o",
     cause="one UPDATE locks its rows one by one in the order of its list, so two of them can meet half-way",
     fix="lock the rows with SELECT ... ORDER BY id FOR UPDATE first",
 )

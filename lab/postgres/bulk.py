@@ -9,8 +9,8 @@ it is without the lab as well, most of the time.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import (
@@ -40,17 +40,30 @@ HARMLESS |= {"min", "mod", "now", "nullif", "round", "sum", "trim", "upper", "un
 """Functions that may be asked twice. Others may take a lock, draw from a sequence or write."""
 
 
-@dataclass(frozen=True, slots=True)
 class Bulk:
-    """A statement that may lock several rows of a table: which, as a query of their keys in the statement's order.
+    """A statement that may lock several rows of one table, and the query that finds them, made when it is needed."""
 
-    The query gives (number, whether the row could be locked now, key …), one row for each time that the statement
-    meets one.
-    """
+    def __init__(self, table: Table, statement: Any, context: Any) -> None:
+        self.table = table
+        self._statement = statement
+        self._context = context
 
-    table: Table
-    query: Select[Any]
-    parameters: Mapping[str, Any]
+    @cached_property
+    def question(self) -> tuple[Select[Any], Mapping[str, Any]] | None:
+        """A query and its parameters, or None for a statement that is not to be asked about.
+
+        It gives (number, whether the row could be locked now, key ...), one row for each time that the statement
+        meets one, in the statement's order.
+        """
+        met = self._statement
+        if isinstance(met, Select):
+            met = met._generate()  # noqa: SLF001 - SQLAlchemy has no public way to take a FOR UPDATE off
+            met._for_update_arg = None  # noqa: SLF001
+        else:
+            met = select().where(*met._where_criteria)  # noqa: SLF001
+        if not all(map(_is_harmless, iterate(met))):
+            return None
+        return _query(met, self.table), _values(met, self._context)
 
 
 def bulk_of(context: Any, text: str) -> Bulk | None:
@@ -58,32 +71,29 @@ def bulk_of(context: Any, text: str) -> Bulk | None:
     statement = context.invoked_statement if context is not None else None
     if isinstance(statement, Update | Delete):
         table: Any = statement.table
-        met = select().where(*statement._where_criteria)  # noqa: SLF001 - SQLAlchemy's own name for it
     elif isinstance(statement, Select) and statement._for_update_arg is not None:  # noqa: SLF001
         froms = statement.get_final_froms()
         table = froms[0] if len(froms) == 1 else None
-        met = statement._generate()  # noqa: SLF001
-        met._for_update_arg = None  # noqa: SLF001
         if statement._limit_clause is not None or statement._group_by_clauses:  # noqa: SLF001
             return None
     else:
         return None
-    if not isinstance(table, Table) or _NOTICES.search(text) or context.executemany or context._is_server_side:  # noqa: SLF001
+    if not isinstance(table, Table) or context.executemany or context._is_server_side or _NOTICES.search(text):  # noqa: SLF001
         return None
     table = table.metadata.tables[table.key]
-    if not table.primary_key.columns or _pins(met, table) or not all(map(_is_harmless, iterate(met))):
+    if not table.primary_key.columns or _pins(statement._where_criteria, table):  # noqa: SLF001
         return None
-    return Bulk(table, _query(met, table), _values(met, context))
+    return Bulk(table, statement, context)
 
 
-def _pins(met: Select[Any], table: Table) -> bool:
+def _pins(criteria: Iterable[Any], table: Table) -> bool:
     """Whether the predicate gives every column of the primary key a value, so that it meets one row at most."""
     pinned = set()
-    criteria = list(met._where_criteria)  # noqa: SLF001
-    while criteria:
-        each = criteria.pop()
+    left = list(criteria)
+    while left:
+        each = left.pop()
         if isinstance(each, BooleanClauseList) and each.operator is operators.and_:
-            criteria += each.clauses
+            left += each.clauses
         if isinstance(each, BinaryExpression) and each.operator is operators.eq:
             sides = each.left, each.right
             if any(isinstance(side, BindParameter) for side in sides):

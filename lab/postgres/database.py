@@ -79,7 +79,7 @@ class Database:
             redirected.close()
         for connection in self._connections:
             connection.terminate()
-        self._row_locks.close()
+        await self._row_locks.close()
         self.cluster.dismiss(self._monitor)
         self._close.close()
         await self.cluster.drop_database(self.name)
@@ -117,7 +117,7 @@ class Database:
         """Crash the server, and return when it is up again."""
         for connection in self._connections:
             connection.process.died()
-        self._row_locks.close()
+        await self._row_locks.close()
         await self.cluster.crash()
         await _learned(self._connections)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from lab.engine.ports import LockableRow
@@ -37,7 +37,6 @@ class PostgresRowLocks:
         options = {**server.connect, "database": database}
         options["server_settings"] = {**options.get("server_settings", {}), **SETTINGS}
         self._options = options
-        self._engine: AsyncEngine | None = None
         self._connection: AsyncConnection | None = None
         self._driver: Any = None
         self._holding = False
@@ -55,8 +54,10 @@ class PostgresRowLocks:
     async def rows(self, statement: object) -> Sequence[LockableRow]:
         """See `RowLocks`. A statement that cannot be asked about has none."""
         assert isinstance(statement, Bulk)
+        if statement.question is None:
+            return ()
         found: dict[tuple[object, ...], LockableRow] = {}
-        for row in await self._ask(statement.query, statement.parameters):
+        for row in await self._ask(*statement.question):
             _, lockable, *values = row
             key = tuple(values)
             if not lockable or len(found) > ROWS_AT_MOST:
@@ -80,12 +81,13 @@ class PostgresRowLocks:
             self._holding = False
             await self._command("ROLLBACK")
 
-    def close(self) -> None:
-        """Disconnect; a later question connects anew."""
-        if self._driver is not None:
+    async def close(self) -> None:
+        """Disconnect, also from a server that is gone; a later question connects anew."""
+        connection, self._connection, self._holding = self._connection, None, False
+        if connection is not None:
             self._driver.terminate()
-        self._connection = self._driver = self._engine = None
-        self._holding = False
+            await connection.invalidate()
+            await connection.close()
 
     async def _command(self, command: str) -> None:
         await (await self._open()).exec_driver_sql(command)
@@ -101,10 +103,9 @@ class PostgresRowLocks:
 
     async def _open(self) -> AsyncConnection:
         if self._connection is None:
-            self._engine = create_async_engine(
-                "postgresql+asyncpg://", connect_args=self._options, poolclass=NullPool, isolation_level="AUTOCOMMIT"
-            )
-            self._connection = await self._engine.connect()
+            options = {"poolclass": NullPool, "isolation_level": "AUTOCOMMIT"}
+            engine = create_async_engine("postgresql+asyncpg://", connect_args=self._options, **options)
+            self._connection = await engine.connect()
             self._driver = (await self._connection.get_raw_connection()).driver_connection
         return self._connection
 
