@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
 
+from lab.footprint import Footprint
+
 __all__ = ["Action", "ActionKind", "LockWait", "Result", "Step", "Trace"]
 
 
@@ -43,6 +45,8 @@ class Action:
     kind: ActionKind
     text: str = ""
     parameters: tuple[object, ...] = ()
+    footprint: Footprint | None = field(default=None, compare=False, repr=False)
+    """What it may touch, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)

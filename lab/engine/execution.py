@@ -159,6 +159,11 @@ class Execution:
     def _something_is_ready(self) -> bool:
         return bool(self._loop._ready)  # noqa: SLF001 - see above: nothing public tells
 
+    @property
+    def has_stalled(self) -> bool:
+        """Whether somebody waits for something in the process."""
+        return self._any(State.STALLED)
+
     def _any(self, state: State) -> bool:
         return any(actor.state is state for actor in self.actors.values())
 

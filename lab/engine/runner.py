@@ -233,7 +233,9 @@ class _Runner:
     def _choice(self, alternatives: tuple[Alternative, ...]) -> Alternative:
         if self._refusal is None:
             try:
-                index = self._choose(Choices(len(self._steps), alternatives, self._last))
+                before = self._steps[-1] if self._steps else None
+                stalled = self.execution.has_stalled
+                index = self._choose(Choices(len(self._steps), alternatives, self._last, before, stalled))
                 assert 0 <= index < len(alternatives), f"a scheduler chose {index} of {len(alternatives)}"
                 return alternatives[index]
             except BaseException as refusal:  # noqa: BLE001 - raised again once the actors have ended

@@ -19,6 +19,7 @@ from typing import Any
 import asyncpg
 
 from lab.engine.gate import Actor, arrive, current_actor
+from lab.postgres.footprints import TransactionFootprint
 from lab.postgres.lock_names import readable, wait_of
 from lab.trace import Action, ActionKind, Result
 
@@ -112,6 +113,9 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         """Its settings make it notice when a statement pauses, so none is paused."""
         self.relations: Mapping[int, str] = {}
         """Names of the tables and indexes of this database, by object id."""
+        self.level = ""
+        """The isolation level of the transaction that is open, or was last."""
+        self.transaction_footprint = TransactionFootprint()
         self._protocol = Wire(protocol, self)
         self._waiting_for: Actor | None = None
         self.add_log_listener(_heard)
@@ -190,7 +194,8 @@ class Wire:
         if actor is None:
             return await self._protocol.query(query, timeout)
         if (ends := _ENDS.get(query)) is not None:
-            await arrive(Action(ends))
+            connection = self._connection
+            await arrive(Action(ends, footprint=connection.transaction_footprint.end(connection.level)))
         status = await self._connection.during(actor, self._protocol.query, query, timeout)
         if status != "BEGIN":
             actor.result = Result(tag=status or "")

@@ -53,6 +53,8 @@ class Database:
             isolation=self._level,
             opened=self._connections.append,
             relations=self.tables.relations,
+            tables=self.tables.names,
+            triggered=self.tables.triggered,
         )
         self.engine = create_async_engine("postgresql+asyncpg://", poolclass=ActorPool)
         self._close.enter_context(instrumented(self.engine, self._route))

@@ -83,6 +83,10 @@ class Tables:
         self._triggers_off = self._triggers_on = ""
         """For a role that may not turn all triggers off: statements for those that are no foreign keys'."""
         self._resets = 0
+        self.names: set[str] = set()
+        """Names of the tables, as people say them."""
+        self.triggered: set[str] = set()
+        """Those with triggers of the user's own."""
         self.relations: dict[int, str] = {}
         """Names of tables, indexes and the like by object id, for messages that name them by number."""
 
@@ -93,11 +97,13 @@ class Tables:
         order = _parents_first([row["oid"] for row in rows], parents)
         by_oid = {row["oid"]: _Table(row["name"], row["short"], row["columns"] or ()) for row in rows}
         self._tables = [by_oid[oid] for oid in order]
+        self.names.update(table.short for table in self._tables)
         self.relations.update(map(tuple, await self._monitor.fetch(_RELATIONS)))
         sequences = await self._monitor.fetch(_SEQUENCES)
         self._sequences = [row["name"] for row in sequences]
         restart = "".join(f"SELECT setval({_literal(name)}, {start}, false);" for name, start in sequences)
         with_triggers = await self._monitor.fetch(_WITH_TRIGGERS)
+        self.triggered.update(table.short for table in self._tables if (table.name,) in map(tuple, with_triggers))
         self._triggers_off = "".join(f"ALTER TABLE {name} DISABLE TRIGGER USER;" for (name,) in with_triggers)
         self._triggers_on = "".join(f"ALTER TABLE {name} ENABLE TRIGGER USER;" for (name,) in with_triggers)
         names = ", ".join(table.name for table in self._tables)

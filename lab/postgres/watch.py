@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +18,10 @@ from sqlalchemy.util import await_only
 
 from lab.engine.gate import current_actor
 from lab.errors import ScenarioError
+from lab.footprint import Footprint
 from lab.postgres.bulk import Bulk, bulk_of
 from lab.postgres.connection import LabConnection, ServerProcess
+from lab.postgres.footprints import accesses_of
 from lab.trace import Action, ActionKind
 
 __all__ = ["Route", "instrumented"]
@@ -51,6 +53,10 @@ class Route:
     """Told of every connection that was opened."""
     relations: Mapping[int, str]
     """Names of the database's tables and indexes, by object id."""
+    tables: Collection[str] = ()
+    """Names of the ordinary tables."""
+    triggered: Collection[str] = ()
+    """Names of the tables with triggers of the user's own."""
     active: Callable[[], bool] = lambda: True
     """Whether the engine goes this way now; an application's engine does only during an execution."""
 
@@ -80,9 +86,11 @@ def _before_statement(route: Route) -> Callable[..., None]:
         if actor is None or not route.active():
             return
         if found := _SAVEPOINT.match(statement):
-            action, bulk = Action(_SAVEPOINT_KINDS[found[1].upper()], found[2]), None
+            kind, bulk = _SAVEPOINT_KINDS[found[1].upper()], None
+            action = Action(kind, found[2], footprint=_of_savepoint(connection, kind))
         else:
-            action = Action(ActionKind.STATEMENT, statement, _texts(parameters, executemany))
+            footprint = _of_statement(route, connection, context)
+            action = Action(ActionKind.STATEMENT, statement, _texts(parameters, executemany), footprint)
             bulk = _bulk(connection, context, statement)
         if (gate := actor.parks(action, bulk)) is not None:
             await_only(actor.stay(gate))
@@ -92,15 +100,47 @@ def _before_statement(route: Route) -> Callable[..., None]:
 
 def _bulk(connection: Any, context: Any, statement: str) -> Bulk | None:
     """What breakpoints need to know of a statement; None where its session would notice a pause."""
-    if _NOTICES.search(statement) is not None:
-        connection.connection.driver_connection.notices_pauses = True
+    driver = _driver(connection)
+    if driver is None:
         return None
-    if (bulk := bulk_of(context, statement)) is None:
+    driver.notices_pauses |= _NOTICES.search(statement) is not None
+    bulk = None if driver.notices_pauses else bulk_of(context, statement)
+    return None if bulk is None or "SERIALIZABLE" in (_level(connection, driver), driver.isolation) else bulk
+
+
+def _of_statement(route: Route, connection: Any, context: Any) -> Footprint | None:
+    """What a statement that is about to be executed may touch."""
+    driver = _driver(connection)
+    if driver is None:
         return None
-    dbapi_connection = connection.connection.dbapi_connection
-    driver = dbapi_connection.driver_connection
-    level = f"{dbapi_connection.isolation_level or ''} {driver.isolation}".upper()
-    return None if driver.notices_pauses or "SERIALIZABLE" in level else bulk
+    if not driver.is_in_transaction():
+        driver.transaction_footprint.begins()
+    level = _level(connection, driver)
+    accesses = None if level == "AUTOCOMMIT" else accesses_of(context, route.tables, route.triggered)
+    return driver.transaction_footprint.statement(accesses, level)
+
+
+def _of_savepoint(connection: Any, kind: ActionKind) -> Footprint | None:
+    driver = _driver(connection)
+    if driver is None or kind is not ActionKind.ROLLBACK_TO:
+        return Footprint()
+    return driver.transaction_footprint.end(_level(connection, driver))
+
+
+def _driver(connection: Any) -> LabConnection | None:
+    driver = connection.connection.driver_connection
+    return driver if issubclass(type(driver), LabConnection) else None
+
+
+def _level(connection: Any, driver: LabConnection) -> str:
+    """The isolation level of the transaction: the one that the code asked for, or else the session's."""
+    fairy = connection.connection
+    asked = fairy.dbapi_connection.isolation_level
+    if asked is not None and asked != fairy._connection_record.info.get(_OWN_LEVEL):  # noqa: SLF001 - nothing public
+        driver.level = str(asked).upper().replace("_", " ")
+    else:
+        driver.level = driver.isolation
+    return driver.level
 
 
 def _texts(parameters: Any, executemany: bool) -> tuple[object, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from lab.trace import Action, ActionKind, Trace
+from lab.trace import Action, ActionKind, Step, Trace
 
 __all__ = ["FAULT_CHANCE", "Alternative", "Choices", "Scheduler"]
 
@@ -51,6 +51,10 @@ class Choices:
     step: int
     alternatives: tuple[Alternative, ...]
     last: str | None = None
+    before: Step | None = None
+    """The step that led here."""
+    stalled: bool = False
+    """Somebody waits in the process for what only another can give."""
 
     def __post_init__(self) -> None:
         assert self.alternatives, "a decision needs a runnable actor"

@@ -52,7 +52,7 @@ class Program:
                 alternatives += [
                     Alternative(f"!kill:{each.actor}", Action(ActionKind.FAULT, "kill")) for each in alternatives
                 ]
-            choices = Choices(len(trace), tuple(alternatives), last)
+            choices = Choices(len(trace), tuple(alternatives), last, trace[-1] if trace else None)
             index = scheduler.choose(choices)
             assert isinstance(index, int)
             assert 0 <= index < len(alternatives), f"{index} of {len(alternatives)}"

@@ -1,0 +1,248 @@
+"""What a statement will touch, read from the construct that SQLAlchemy compiled it from, bound values included.
+
+A statement is looked at once; the shape is kept with the compiled object, which SQLAlchemy's cache keeps for the next
+time, and each execution only fills in its values. What is not understood (text, unknown functions, views, tables with
+triggers, a level of autocommit) gets no footprint, which counts as touching everything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Table
+from sqlalchemy.sql import visitors
+from sqlalchemy.sql.dml import Delete, Insert, Update
+from sqlalchemy.sql.elements import TextClause
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.selectable import Select
+
+from lab.footprint import Access, Footprint, Lock
+from lab.postgres.pieces import (
+    MANY,
+    Piece,
+    children,
+    key_of,
+    name_of,
+    parent_locks,
+    parents,
+    unique_keys,
+    unique_name,
+)
+
+__all__ = ["TransactionFootprint", "accesses_of"]
+
+_PURE = frozenset(
+    (
+        *("sum", "count", "max", "min", "avg", "coalesce", "nullif", "greatest", "least", "abs", "round", "lower"),
+        *("upper", "length", "concat", "bool_and", "bool_or", "every", "array_agg", "string_agg", "now", "rank"),
+        *("current_timestamp", "char_length", "row_number"),
+    )
+)
+"""Functions whose value depends on nothing but their arguments and the moment."""
+_WORD = re.compile(r"[a-z_][a-z0-9_]*", re.IGNORECASE)
+
+_Shape = tuple["Piece", ...]
+_shapes: WeakKeyDictionary[Any, tuple[frozenset[str], _Shape | None]] = WeakKeyDictionary()
+
+
+class _NotUnderstoodError(Exception):
+    """The statement does something of which a footprint cannot be told."""
+
+
+@dataclass(slots=True)
+class TransactionFootprint:
+    """What the transaction of one connection has touched so far."""
+
+    held: dict[Access, None] = field(default_factory=dict)
+    has_snapshot: bool = False
+    unknown: bool = False
+
+    def begins(self) -> None:
+        """Forget the transaction before."""
+        self.held.clear()
+        self.has_snapshot = self.unknown = False
+
+    def statement(self, accesses: tuple[Access, ...] | None, level: str) -> Footprint | None:
+        """The footprint of its next statement."""
+        if accesses is None or self.unknown:
+            self.unknown = True
+            return None
+        footprint = Footprint(accesses, tuple(self.held), level, snapshot=not self.has_snapshot)
+        self.has_snapshot = True
+        self.held.update(dict.fromkeys(accesses))
+        return footprint
+
+    def end(self, level: str) -> Footprint | None:
+        """The footprint of a COMMIT or ROLLBACK now."""
+        return None if self.unknown else Footprint(held=tuple(self.held), level=level)
+
+
+def accesses_of(context: Any, tables: Collection[str], triggered: Collection[str]) -> tuple[Access, ...] | None:
+    """What a statement about to be executed touches, None if that cannot be told.
+
+    `tables` are the ordinary tables of the database, `triggered` those with triggers of the user's own.
+    """
+    compiled = getattr(context, "compiled", None)
+    if compiled is None:
+        return None
+    try:
+        known = _shapes.get(compiled)
+        if known is None:
+            known = _shapes[compiled] = _shape(compiled)
+    except TypeError:  # a construct without weak references
+        known = _shape(compiled)
+    names, pieces = known
+    if pieces is None or not names <= set(tables) or not names.isdisjoint(triggered):
+        return None
+    rows = context.compiled_parameters or [{}]
+    if len(rows) > MANY:
+        rows = [{}]
+    return tuple(dict.fromkeys(piece.filled(row) for row in rows for piece in pieces))
+
+
+# ------------------------------------------------------------------ the shape of a statement
+
+
+def _shape(compiled: Any) -> tuple[frozenset[str], _Shape | None]:
+    statement = getattr(compiled.compile_state, "statement", None)
+    if statement is None:
+        statement = compiled.statement
+    try:
+        pieces = tuple(_pieces(statement, compiled))
+        named = {word.lower() for word in _WORD.findall(compiled.string)}
+        understood = {piece.table.partition("!")[0] for piece in pieces}
+        metadata = {table.metadata for table in _tables(statement)}
+    except _NotUnderstoodError:
+        return frozenset(), None
+    hidden = {name_of(table) for each in metadata for table in each.tables.values() if table.name.lower() in named}
+    if not understood or hidden - understood:  # a loader option, for example, joins what the construct does not name
+        return frozenset(), None
+    return frozenset(understood), pieces
+
+
+def _pieces(statement: Any, compiled: Any) -> Iterator[Piece]:
+    _insist_on_plain(statement)
+    if isinstance(statement, Insert):
+        yield from _insert(statement, compiled)
+    elif isinstance(statement, Update):
+        yield from _update(statement, compiled)
+    elif isinstance(statement, Delete) and isinstance(statement.table, Table):
+        key = key_of(statement._where_criteria, statement.table, compiled)  # noqa: SLF001 - nothing public tells
+        yield Piece(name_of(statement.table), Lock.UPDATE, reads=True, writes=True, key=key)
+        yield from children(statement.table, deletes=True)
+        yield from _others(statement, statement.table)
+    elif isinstance(statement, Select):
+        yield from _select(statement, compiled)
+    else:
+        raise _NotUnderstoodError
+
+
+def _select(statement: Any, compiled: Any) -> Iterator[Piece]:
+    lock = Lock.NONE
+    asked = statement._for_update_arg  # noqa: SLF001 - nothing public tells
+    if asked is not None:
+        lock = Lock.UPDATE
+        if asked.key_share:
+            lock = Lock.KEY_SHARE if asked.read else Lock.NO_KEY_UPDATE
+        elif asked.read:
+            lock = Lock.SHARE
+    by_key = asked is None or not (asked.nowait or asked.skip_locked)
+    by_key = by_key and sum(isinstance(element, Select) for element in visitors.iterate(statement)) <= 1
+    outer = {name_of(table) for table in _tables_of_froms(statement)}
+    for table in _tables(statement):
+        inside = name_of(table) in outer
+        key = key_of(statement._where_criteria, table, compiled) if inside and by_key else ()  # noqa: SLF001
+        yield Piece(name_of(table), lock if inside else Lock.NONE, reads=True, writes=False, key=key)
+
+
+def _insert(statement: Any, compiled: Any) -> Iterator[Piece]:
+    table = statement.table
+    if statement._post_values_clause is not None or statement.select is not None:  # noqa: SLF001
+        yield Piece(name_of(table), Lock.UPDATE, reads=True, writes=True)
+        for unique in unique_keys(table):
+            yield Piece(unique_name(table, unique), Lock.UPDATE, reads=True, writes=True)
+        for parent, _ in parents(table):
+            yield Piece(name_of(parent), Lock.KEY_SHARE, reads=False, writes=False)
+        yield from _others(statement, table)
+        return
+    given = set() if statement._multi_values else set(compiled.column_keys or compiled.binds)  # noqa: SLF001
+    bound = {column.name: column.key for column in table.columns if column.key in given}
+    # A row that is new meets only those who would see it, so its lock is nobody's until it is published.
+    yield Piece(name_of(table), Lock.UPDATE, reads=False, writes=True, key=tuple(sorted(bound.items())))
+    for unique in unique_keys(table):
+        key = tuple((column.name, column.key) for column in unique if column.name in bound)
+        complete = len(key) == len(unique)
+        yield Piece(
+            unique_name(table, unique),
+            Lock.UPDATE,
+            reads=False,
+            writes=True,
+            key=key if complete else (),
+            whole=True,
+        )
+    yield from parent_locks(table, bound)
+    yield from _others(statement, table)
+
+
+def _update(statement: Any, compiled: Any) -> Iterator[Piece]:
+    table = statement.table
+    changed = {str(getattr(column, "key", column)) for column in (statement._values or {})}  # noqa: SLF001
+    changed |= set(compiled.column_keys or ())
+    columns = {column for column in table.columns if column.key in changed or column.onupdate is not None}
+    key = key_of(statement._where_criteria, table, compiled, without=columns)  # noqa: SLF001
+    keys = [unique for unique in unique_keys(table) if columns.intersection(unique)]
+    lock = Lock.UPDATE if keys else Lock.NO_KEY_UPDATE
+    yield Piece(name_of(table), lock, reads=True, writes=True, key=key)
+    for unique in keys:
+        yield Piece(unique_name(table, unique), Lock.UPDATE, reads=False, writes=True)
+    if keys:
+        yield from children(table, deletes=False)
+    for parent, pairs in parents(table):
+        if columns.intersection(column for column, _ in pairs):
+            yield Piece(name_of(parent), Lock.KEY_SHARE, reads=False, writes=False)
+    yield from _others(statement, table)
+
+
+def _insist_on_plain(statement: Any) -> None:
+    for element in visitors.iterate(statement):
+        unknown = isinstance(element, FunctionElement) and element.name.lower() not in _PURE
+        if unknown or isinstance(element, TextClause):
+            raise _NotUnderstoodError
+        if getattr(element, "__visit_name__", "") in ("cte", "textual_select", "table_valued_alias", "sequence"):
+            raise _NotUnderstoodError
+
+
+def _tables(statement: Any) -> list[Table]:
+    found = dict.fromkeys(element for element in visitors.iterate(statement) if isinstance(element, Table))
+    for element in visitors.iterate(statement):
+        table = getattr(element, "table", None)
+        table = getattr(table, "element", table)  # an alias stands for its table
+        if isinstance(table, Table):
+            found[table] = None
+    return list(found)
+
+
+def _tables_of_froms(statement: Any) -> Iterator[Table]:
+    ahead = list(statement.get_final_froms())
+    while ahead:
+        each = ahead.pop()
+        if isinstance(each, Table):
+            yield each
+        else:
+            ahead += [side for side in (getattr(each, "left", None), getattr(each, "right", None)) if side is not None]
+            element = getattr(each, "element", None)
+            if isinstance(element, Table):
+                raise _NotUnderstoodError  # an alias: two roles of one table, whose keys must not be mixed up
+
+
+def _others(statement: Any, table: Table) -> Iterator[Piece]:
+    """Tables that a writing statement reads besides its own, and its own where it looks at other rows of it."""
+    for other in _tables(statement):
+        if name_of(other) != name_of(table):
+            yield Piece(name_of(other), Lock.NONE, reads=True, writes=False)
+    if any(isinstance(element, Select) for element in visitors.iterate(statement)):
+        yield Piece(name_of(table), Lock.NONE, reads=True, writes=False)

@@ -1,0 +1,143 @@
+"""The parts of a footprint's shape: keys that a WHERE clause binds, unique keys, parents and children of a table."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Column, Table, UniqueConstraint
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClauseList, Grouping
+
+from lab.footprint import Access, Lock, Rows
+
+__all__ = ["MANY", "Piece", "children", "key_of", "name_of", "parent_locks", "parents", "unique_keys", "unique_name"]
+
+MANY = 50
+"""Rows of one statement beyond which it counts as one of the whole table."""
+_COMPARABLE = (int, str, uuid.UUID, dt.date)
+"""Types whose equality is the same in Python and, for a column of the same type, in PostgreSQL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """An access whose values come with each execution: `key` maps a column to the name of its parameter."""
+
+    table: str
+    lock: Lock
+    reads: bool
+    writes: bool
+    key: tuple[tuple[str, str], ...] = ()
+    whole: bool = False
+    """The key is unique to a row, so without all of its values nothing is known of it."""
+
+    def filled(self, values: Mapping[str, Any]) -> Access:
+        """The access of one execution."""
+        known = []
+        for column, name in self.key:
+            texts = _texts(values.get(name, None))
+            if texts is not None:
+                known.append((column, texts))
+        if self.whole and len(known) < len(self.key):
+            known = []
+        return Access(Rows(self.table, tuple(known)), self.lock, self.reads, self.writes)
+
+
+def key_of(
+    criteria: Iterable[Any], table: Table, compiled: Any, without: Collection[Any] = ()
+) -> tuple[tuple[str, str], ...]:
+    """The columns of a table that a WHERE clause binds to values: (column, name of the parameter)."""
+    found: dict[str, str] = {}
+    ignored = {column.name for column in without}
+    for each in _conjuncts(criteria):
+        if not isinstance(each, BinaryExpression) or each.operator not in (operators.eq, operators.in_op):
+            continue
+        column, value = each.left, each.right
+        if isinstance(value, Column) and each.operator is operators.eq:
+            column, value = value, column
+        if (
+            isinstance(column, Column)
+            and isinstance(value, BindParameter)
+            and getattr(column.table, "name", None) == table.name
+            and column.name not in ignored
+            and getattr(column.type, "collation", None) is None
+        ):
+            name = compiled.bind_names.get(value)
+            if name is not None:
+                found.setdefault(column.name, name)
+    return tuple(sorted(found.items()))
+
+
+def _conjuncts(criteria: Iterable[Any]) -> Iterator[Any]:
+    for each in criteria:
+        inner = each.element if isinstance(each, Grouping) else each
+        if isinstance(inner, BooleanClauseList) and inner.operator is operators.and_:
+            yield from _conjuncts(inner.clauses)
+        else:
+            yield inner
+
+
+def _texts(value: Any) -> frozenset[str] | None:
+    values = value if isinstance(value, (list, tuple)) else (value,)
+    if len(values) > MANY or not all(isinstance(each, _COMPARABLE) for each in values):
+        return None
+    kinds = ("int" if isinstance(each, int) else type(each).__name__ for each in values)
+    return frozenset(f"{kind}:{each!s}" for kind, each in zip(kinds, values, strict=True))
+
+
+def name_of(table: Table) -> str:
+    """A table's name as `reset` and the reports say it."""
+    return table.name if table.schema in (None, "public") else f"{table.schema}.{table.name}"
+
+
+def unique_name(table: Table, unique: tuple[Any, ...]) -> str:
+    """A unique key as a table of its own: two rows of one value meet there, whatever else they hold."""
+    return f"{name_of(table)}!{'+'.join(sorted(column.name for column in unique))}"
+
+
+def unique_keys(table: Table) -> Iterator[tuple[Any, ...]]:
+    """The columns of each unique key of a table, the primary one included."""
+    if len(table.primary_key.columns):
+        yield tuple(table.primary_key.columns)
+    for constraint in table.constraints:
+        if isinstance(constraint, UniqueConstraint):
+            yield tuple(constraint.columns)
+    for index in table.indexes:
+        if index.unique:
+            yield tuple(column for column in index.columns if isinstance(column, Column))
+
+
+def parents(table: Table) -> Iterator[tuple[Table, tuple[tuple[Any, Any], ...]]]:
+    """Each table that a row refers to, with the pairs (own column, column there)."""
+    for constraint in table.foreign_key_constraints:
+        yield constraint.referred_table, tuple((element.parent, element.column) for element in constraint.elements)
+
+
+def parent_locks(table: Table, bound: Mapping[str, str]) -> Iterator[Piece]:
+    """The locks that a new row takes on what it refers to."""
+    for parent, pairs in parents(table):
+        key = tuple((theirs.name, bound[mine.name]) for mine, theirs in pairs if mine.name in bound)
+        complete = len(key) == len(pairs)
+        yield Piece(name_of(parent), Lock.KEY_SHARE, reads=False, writes=False, key=key if complete else (), whole=True)
+
+
+def children(table: Table, *, deletes: bool) -> Iterator[Piece]:
+    """What the database does to rows that refer to a deleted or renamed one; a mere check locks nothing it finds."""
+    seen, ahead = {table}, [table]
+    while ahead:
+        parent = ahead.pop()
+        for child in parent.metadata.tables.values():
+            for constraint in child.foreign_key_constraints:
+                if constraint.referred_table is not parent:
+                    continue
+                action = (constraint.ondelete if deletes else constraint.onupdate) or ""
+                if action.upper() in ("", "NO ACTION", "RESTRICT"):
+                    yield Piece(name_of(child), Lock.KEY_SHARE, reads=True, writes=False)
+                    continue
+                yield Piece(name_of(child), Lock.UPDATE, reads=True, writes=True)
+                if child not in seen:
+                    seen.add(child)
+                    ahead.append(child)

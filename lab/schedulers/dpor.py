@@ -1,0 +1,127 @@
+"""Source-DPOR with sleep sets: one execution for each order of dependent steps, as far as that can be known beforehand.
+
+Abdulla, Aronsson, Jonsson, Sagonas: "Optimal Dynamic Partial Order Reduction" (POPL 2014), algorithm 1; sleep sets are
+Godefroid's (1996). Deviations: races are looked for when an execution has ended; where none of those who could start
+the reversed order was runnable, all who were are tried; an execution that meets only sleeping actors is run to its
+end, since the actors are real, and is not looked at. A wake-up is a step like any other, and comes after the release
+that enabled it. A fault or a breakpoint is tried wherever it can be; the step that it pauses is its actor's. A fault
+depends on everything, as does a step of which nothing is known, and as all do once an actor waited in the process: what
+actors share there is not seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lab.dependence import Move, dependent
+from lab.errors import Divergence
+from lab.happens_before import HappensBefore
+from lab.schedulers.base import Choices
+from lab.trace import Trace
+
+__all__ = ["Dpor"]
+
+
+@dataclass(slots=True)
+class _Node:
+    """A decision on the path that is being explored."""
+
+    runnable: tuple[str, ...]
+    sleep: dict[str, Move]
+    """Those whose next step leads only to orders that were explored already -> that step."""
+    todo: list[str]
+    done: dict[str, Move] = field(default_factory=dict)
+    chosen: str = ""
+
+
+class Dpor:
+    """Explores every trace at least once, and says when there is no other."""
+
+    def __init__(self) -> None:
+        self._path: list[_Node] = []
+        self._step = 0
+        self._asleep: int | None = None
+        """The step at which everybody who was runnable slept."""
+        self._state = "new"
+        self._stalls = False
+        """Actors wait for each other in the process."""
+        self._blind = False
+        """What is not seen may matter, so every two steps count as dependent."""
+
+    def begin(self, execution: int) -> bool:
+        """Go back to the last decision at which something is left to try; over when there is none."""
+        if self._stalls and not self._blind:
+            self._blind, self._state = True, "new"
+            self._path.clear()
+        elif self._state != "new" and not self._go_back():
+            self._state = "over"
+        if self._state == "over":
+            return False
+        self._state = "begun"
+        self._step, self._asleep = 0, None
+        return True
+
+    def choose(self, choices: Choices) -> int:
+        """The decision of the path as far as it goes, then the first that is awake. Raises `Divergence`."""
+        step, self._step = self._step, self._step + 1
+        self._stalls |= choices.stalled
+        if self._asleep is not None:
+            return 0
+        if step == len(self._path):
+            sleep = self._still_asleep(choices)
+            awake = [name for name in choices.names if name not in sleep]
+            if not awake:
+                self._asleep = step
+                return 0
+            extra = [each.actor for each in choices.alternatives if each.is_extra and each.actor in awake]
+            self._path.append(_Node(choices.names, sleep, extra, chosen=awake[0]))
+        node = self._path[step]
+        if choices.names != node.runnable:
+            raise Divergence(
+                f"diverged at step {step + 1}: the same decisions led to other choices, {', '.join(choices.names)} "
+                f"instead of {', '.join(node.runnable)}; the scenario depends on something that no schedule controls"
+            )
+        return choices.names.index(node.chosen)
+
+    def end(self, trace: Trace) -> None:
+        """Look for races in what was new, and note where another order has to be tried."""
+        steps = trace.steps[: self._asleep]
+        order = HappensBefore(steps, self._related)
+        for node, move in zip(self._path, order.moves, strict=True):
+            node.done[node.chosen] = move
+        for earlier, later in order.races:
+            self._try_reversed(self._path[earlier], order, earlier, later)
+
+    def _related(self, one: Move, other: Move) -> bool:
+        return self._blind or dependent(one, other)
+
+    def _still_asleep(self, choices: Choices) -> dict[str, Move]:
+        """Of those who slept before the last step, or were tried there before, the ones it does not concern."""
+        if not self._path or choices.before is None:
+            return {}
+        parent, step = self._path[-1], Move.of_step(choices.before)
+        asleep = {**parent.sleep, **parent.done}
+        return {
+            name: move
+            for name, move in asleep.items()
+            if name != parent.chosen and name in choices.names and not self._related(move, step)
+        }
+
+    def _try_reversed(self, node: _Node, order: HappensBefore, earlier: int, later: int) -> None:
+        first = [name for name in order.initials(earlier, later) if name in node.runnable]
+        known = {*node.todo, *node.done, *node.sleep}
+        if not first:
+            node.todo += [name for name in node.runnable if name not in known]
+        elif known.isdisjoint(first):
+            actor = order.actors[later]
+            node.todo.append(actor if actor in first else first[0])
+
+    def _go_back(self) -> bool:
+        while self._path:
+            node = self._path[-1]
+            node.todo = [name for name in node.todo if name not in node.done and name not in node.sleep]
+            if node.todo:
+                node.chosen = node.todo.pop(0)
+                return True
+            self._path.pop()
+        return False
