@@ -212,6 +212,7 @@ class _Runner:
         if self._under_way is None:
             return
         (chosen, alternatives), self._under_way = self._under_way, None
+        paused, self._paused = self._paused, None
         actor, last = self.execution.actors[chosen.of or chosen.actor], self._last
         self._steps.append(
             Step(
@@ -221,7 +222,7 @@ class _Runner:
                 action=chosen.action,
                 woken=chosen.woken,
                 result=actor.result,
-                wait=self._paused or (actor.wait if actor.state is State.WAITING else None),
+                wait=paused or (actor.wait if actor.state is State.WAITING else None),
                 preempted=last if last and last != actor.name and last == alternatives[0].actor else "",
                 breakpoint=chosen.actor if chosen.of else "",
             )
