@@ -9,7 +9,7 @@ it is without the lab as well, most of the time.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -72,23 +72,32 @@ def bulk_of(context: Any, text: str) -> Bulk | None:
     if isinstance(statement, Update | Delete):
         table: Any = statement.table
     elif isinstance(statement, Select) and statement._for_update_arg is not None:  # noqa: SLF001
-        froms = statement.get_final_froms()
-        table = froms[0] if len(froms) == 1 else None
-        if statement._limit_clause is not None or statement._group_by_clauses:  # noqa: SLF001
-            return None
+        table = None
     else:
         return None
+    # In this order: most statements go by key, and to learn the table of a SELECT costs more than all else here.
+    pinned = set(_pinned(statement._where_criteria))  # noqa: SLF001
+    if pinned if table is None else table in pinned:
+        return None
+    if table is None:
+        table = _only_table(statement)
     if not isinstance(table, Table) or context.executemany or context._is_server_side or _NOTICES.search(text):  # noqa: SLF001
         return None
     table = table.metadata.tables[table.key]
-    if not table.primary_key.columns or _pins(statement._where_criteria, table):  # noqa: SLF001
+    return Bulk(table, statement, context) if table.primary_key.columns else None
+
+
+def _only_table(statement: Any) -> Any:
+    """The table of a SELECT that locks whatever it finds in one table."""
+    if statement._limit_clause is not None or statement._group_by_clauses:  # noqa: SLF001
         return None
-    return Bulk(table, statement, context)
+    froms = statement.get_final_froms()
+    return froms[0] if len(froms) == 1 else None
 
 
-def _pins(criteria: Iterable[Any], table: Table) -> bool:
-    """Whether the predicate gives every column of the primary key a value, so that it meets one row at most."""
-    pinned = set()
+def _pinned(criteria: Iterable[Any]) -> Iterator[Any]:
+    """The tables of whose primary keys a predicate gives every column a value, so that it meets one row at most."""
+    columns: dict[Any, set[str]] = {}
     left = list(criteria)
     while left:
         each = left.pop()
@@ -97,8 +106,12 @@ def _pins(criteria: Iterable[Any], table: Table) -> bool:
         if isinstance(each, BinaryExpression) and each.operator is operators.eq:
             sides = each.left, each.right
             if any(isinstance(side, BindParameter) for side in sides):
-                pinned |= {side.key for side in sides if isinstance(side, ColumnClause)}
-    return {column.key for column in table.primary_key.columns} <= pinned
+                for side in sides:
+                    if isinstance(side, ColumnClause):
+                        columns.setdefault(side.table, set()).add(side.key)
+    for table, known in columns.items():
+        if isinstance(table, Table) and {column.key for column in table.primary_key.columns} <= known:
+            yield table
 
 
 def _is_harmless(element: Any) -> bool:

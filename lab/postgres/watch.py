@@ -28,7 +28,7 @@ __all__ = ["Route", "instrumented"]
 
 _SAVEPOINT = re.compile(r"\s*(SAVEPOINT|RELEASE|ROLLBACK TO)\s+(?:SAVEPOINT\s+)?(\S+)\s*$", re.IGNORECASE)
 """SQLAlchemy sends these as statements like any other, so its events for them would be a second point each."""
-_NOTICES = re.compile(r"lock_timeout|statement_timeout|SERIALIZABLE", re.IGNORECASE)
+_NOTICED = ("timeout", "serializable")
 """In a statement: the session sets itself up so that it would notice a pause between two rows."""
 _BEFORE = "lab: the actor's result before this connection was opened"
 _OWN_LEVEL = "lab: isolation level that the engine set when it connected"
@@ -103,7 +103,8 @@ def _bulk(connection: Any, context: Any, statement: str) -> Bulk | None:
     driver = _driver(connection)
     if driver is None:
         return None
-    driver.notices_pauses |= _NOTICES.search(statement) is not None
+    lowered = statement.lower()
+    driver.notices_pauses |= any(word in lowered for word in _NOTICED)
     bulk = None if driver.notices_pauses else bulk_of(context, statement)
     return None if bulk is None or "SERIALIZABLE" in (_level(connection, driver), driver.isolation) else bulk
 
