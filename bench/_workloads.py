@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import ForeignKey, delete, func, insert, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -20,7 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from lab import Scenario, actor
 
-__all__ = ["WORKLOADS", "FivePrograms", "FourPrograms", "RowLocks", "SixPrograms"]
+__all__ = ["WORKLOADS", "FivePrograms", "FourPrograms", "RowLocks", "SixPrograms", "ThreeSmall", "TwoSmall"]
 
 REFUSED = ("23503", "23505")
 """What a program may end with besides an abort: a missing parent, a second row of one key."""
@@ -209,6 +209,8 @@ FLAT: tuple[Operation, ...] = (
     _locking_scan,
     _scan,
 )
+SMALL: tuple[Operation, ...] = (*FLAT, _loaded_and_written, _loaded_and_written, _cascade, _child, _unique)
+"""Operations by key more often than by predicate: where everything conflicts, nothing can be left out."""
 OPERATIONS: tuple[Operation, ...] = (*FLAT, _savepoint, _savepoint)
 
 
@@ -266,6 +268,39 @@ class SixPrograms(_Programs):
     async def run(self, session: AsyncSession, name: str) -> Seen:
         """See `program`."""
         return await self.program(session, name)
+
+
+@dataclass(frozen=True)
+class TwoSmall(_Programs):
+    """One transaction of one to three operations for each of two actors: few enough orders to run them all."""
+
+    most: ClassVar[int] = 3
+
+    @actor(names=("ann", "ben"))
+    async def run(self, session: AsyncSession, name: str) -> Seen:
+        """A single transaction."""
+        return await self.transaction(session, name)
+
+    async def transaction(self, session: AsyncSession, name: str) -> Seen:
+        """What the actor of this name does."""
+        chance = random.Random(f"small {self.seed} {name}")
+        seen: Seen = []
+        async with session.begin():
+            for operation in chance.choices(SMALL, k=chance.randint(1, self.most)):
+                await operation(session, chance, seen, name)
+        return seen
+
+
+@dataclass(frozen=True)
+class ThreeSmall(TwoSmall):
+    """One transaction of one or two operations for each of three actors."""
+
+    most: ClassVar[int] = 2
+
+    @actor(names=("ann", "ben", "cat"))
+    async def run(self, session: AsyncSession, name: str) -> Seen:
+        """A single transaction."""
+        return await self.transaction(session, name)
 
 
 WORKLOADS: dict[str, tuple[Callable[[int], Scenario], ...]] = {

@@ -7,14 +7,16 @@ final rows stay the same. `tests/search/test_swap.py` holds that against a real 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from lab.footprint import Access, Footprint
 from lab.trace import Action, ActionKind, Step
 
-__all__ = ["EVERYTHING", "Move", "dependent"]
+__all__ = ["ANY_TABLE", "EVERYTHING", "Move", "dependent", "scanned_tables"]
 
 EVERYTHING = Footprint(everything=True)
+ANY_TABLE = "*"
 _SERIALIZABLE = "SERIALIZABLE"
 _READ_COMMITTED = "READ COMMITTED"
 _HARMLESS = frozenset({ActionKind.SAVEPOINT, ActionKind.RELEASE, ActionKind.SLEEP})
@@ -78,8 +80,21 @@ class Move:
         return tuple(access for access in held if access.lock)
 
 
-def dependent(one: Move, other: Move) -> bool:
-    """Whether the order of two adjacent steps can make a difference. Symmetric; true for steps of one actor."""
+def scanned_tables(moves: Iterable[Move]) -> frozenset[str]:
+    """Tables that somebody reads or locks in the order in which their rows lie; `ANY_TABLE` if that is not known."""
+    found: set[str] = set()
+    for move in moves:
+        found.update(access.rows.table for access in move.footprint.accesses if access.scans)
+        if move.footprint.everything and move.kind in (ActionKind.STATEMENT, ActionKind.FETCH):
+            found.add(ANY_TABLE)
+    return frozenset(found)
+
+
+def dependent(one: Move, other: Move, scanned: Collection[str] = ()) -> bool:
+    """Whether the order of two adjacent steps can make a difference. Symmetric; true for steps of one actor.
+
+    `scanned` are the tables on which the order of writes shows.
+    """
     if one.root == other.root or one.footprint.everything or other.footprint.everything:
         return True
     return (
@@ -89,7 +104,17 @@ def dependent(one: Move, other: Move) -> bool:
         or _sees(other, one)
         or _serializable(one, other)
         or (one.publishes and other.publishes)
+        or (bool(scanned) and _order_of_writes_shows(one, other, scanned))
     )
+
+
+def _order_of_writes_shows(one: Move, other: Move, scanned: Collection[str]) -> bool:
+    both = _written(one) & _written(other)
+    return bool(both) if ANY_TABLE in scanned else not both.isdisjoint(scanned)
+
+
+def _written(move: Move) -> set[str]:
+    return {access.rows.table for access in move.footprint.accesses if access.writes}
 
 
 def _locks_clash(one: Move, other: Move) -> bool:

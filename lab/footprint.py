@@ -54,12 +54,17 @@ def _differ(one: frozenset[str], other: frozenset[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One thing that a statement does to rows: `reads` what is committed, takes a `lock`, `writes` a new version."""
+    """One thing that a statement does to rows: `reads` what is committed, takes a `lock`, `writes` a new version.
+
+    `scans`: it meets several rows in the order in which they lie in the table, and somebody can tell from its result or
+    its locks. Then even writes to different rows do not commute, since each takes the next free place.
+    """
 
     rows: Rows
     lock: Lock = Lock.NONE
     reads: bool = False
     writes: bool = False
+    scans: bool = False
 
 
 @dataclass(frozen=True, slots=True)

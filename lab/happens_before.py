@@ -7,8 +7,9 @@ transitively (Mazurkiewicz 1987; Lamport 1978). Two traces with the same order d
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
-from lab.dependence import Move, dependent
+from lab.dependence import Move, dependent, scanned_tables
 from lab.trace import Step
 
 __all__ = ["HappensBefore"]
@@ -17,8 +18,10 @@ __all__ = ["HappensBefore"]
 class HappensBefore:
     """The partial order of some steps, numbered from 0; quadratic in their number."""
 
-    def __init__(self, steps: Sequence[Step], related: Callable[[Move, Move], bool] = dependent) -> None:
+    def __init__(self, steps: Sequence[Step], related: Callable[[Move, Move], bool] | None = None) -> None:
         self.moves = tuple(map(Move.of_step, steps))
+        if related is None:
+            related = partial(dependent, scanned=scanned_tables(self.moves))
         self.actors = tuple(step.actor for step in steps)
         self._past: list[int] = []
         """Step -> its past, as a set of bits."""

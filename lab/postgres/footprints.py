@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Table
+from sqlalchemy import Column, Table
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.dml import Delete, Insert, Update
-from sqlalchemy.sql.elements import TextClause
+from sqlalchemy.sql.elements import Label, TextClause
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.selectable import Select
 
@@ -25,6 +25,7 @@ from lab.postgres.pieces import (
     MANY,
     Piece,
     children,
+    finds_one,
     key_of,
     name_of,
     parent_locks,
@@ -43,6 +44,8 @@ _PURE = frozenset(
     )
 )
 """Functions whose value depends on nothing but their arguments and the moment."""
+_AGGREGATES = frozenset({"sum", "count", "max", "min", "avg", "bool_and", "bool_or", "every"})
+"""Those that make one value of many rows, whatever the order of these."""
 _WORD = re.compile(r"[a-z_][a-z0-9_]*", re.IGNORECASE)
 
 _Shape = tuple["Piece", ...]
@@ -132,7 +135,7 @@ def _pieces(statement: Any, compiled: Any) -> Iterator[Piece]:
         yield from _update(statement, compiled)
     elif isinstance(statement, Delete) and isinstance(statement.table, Table):
         key = key_of(statement._where_criteria, statement.table, compiled)  # noqa: SLF001 - nothing public tells
-        yield Piece(name_of(statement.table), Lock.UPDATE, reads=True, writes=True, key=key)
+        yield _changed(statement.table, Lock.UPDATE, key)
         yield from children(statement.table, deletes=True)
         yield from _others(statement, statement.table)
     elif isinstance(statement, Select):
@@ -156,13 +159,40 @@ def _select(statement: Any, compiled: Any) -> Iterator[Piece]:
     for table in _tables(statement):
         inside = name_of(table) in outer
         key = key_of(statement._where_criteria, table, compiled) if inside and by_key else ()  # noqa: SLF001
-        yield Piece(name_of(table), lock if inside else Lock.NONE, reads=True, writes=False, key=key)
+        yield Piece(
+            name_of(table),
+            lock if inside else Lock.NONE,
+            reads=True,
+            writes=False,
+            key=key,
+            scans=_order_shows(statement),
+            single=inside and finds_one(table, key),
+        )
+
+
+def _order_shows(statement: Any) -> bool:
+    """Whether the order in which rows lie may show in the result, or in the order of the locks."""
+    if all(map(_is_aggregate, statement.selected_columns)) and not statement._group_by_clauses:  # noqa: SLF001
+        return False
+    sorted_by = {getattr(each, "element", each) for each in statement._order_by_clauses}  # noqa: SLF001
+    names = {each.name for each in sorted_by if isinstance(each, Column)}
+    tables = _tables(statement)
+    return len(tables) != 1 or not finds_one(tables[0], ((name, name) for name in names))
+
+
+def _is_aggregate(column: Any) -> bool:
+    column = getattr(column, "element", column) if isinstance(column, Label) else column
+    if not isinstance(column, FunctionElement):
+        return False
+    if column.name.lower() == "coalesce":
+        return any(map(_is_aggregate, column.clauses))
+    return column.name.lower() in _AGGREGATES
 
 
 def _insert(statement: Any, compiled: Any) -> Iterator[Piece]:
     table = statement.table
     if statement._post_values_clause is not None or statement.select is not None:  # noqa: SLF001
-        yield Piece(name_of(table), Lock.UPDATE, reads=True, writes=True)
+        yield Piece(name_of(table), Lock.UPDATE, reads=True, writes=True, scans=True)
         for unique in unique_keys(table):
             yield Piece(unique_name(table, unique), Lock.UPDATE, reads=True, writes=True)
         for parent, _ in parents(table):
@@ -196,7 +226,7 @@ def _update(statement: Any, compiled: Any) -> Iterator[Piece]:
     key = key_of(statement._where_criteria, table, compiled, without=columns)  # noqa: SLF001
     keys = [unique for unique in unique_keys(table) if columns.intersection(unique)]
     lock = Lock.UPDATE if keys else Lock.NO_KEY_UPDATE
-    yield Piece(name_of(table), lock, reads=True, writes=True, key=key)
+    yield _changed(table, lock, key)
     for unique in keys:
         yield Piece(unique_name(table, unique), Lock.UPDATE, reads=False, writes=True)
     if keys:
@@ -205,6 +235,10 @@ def _update(statement: Any, compiled: Any) -> Iterator[Piece]:
         if columns.intersection(column for column, _ in pairs):
             yield Piece(name_of(parent), Lock.KEY_SHARE, reads=False, writes=False)
     yield from _others(statement, table)
+
+
+def _changed(table: Table, lock: Lock, key: tuple[tuple[str, str], ...]) -> Piece:
+    return Piece(name_of(table), lock, reads=True, writes=True, key=key, scans=True, single=finds_one(table, key))
 
 
 def _insist_on_plain(statement: Any) -> None:
@@ -243,6 +277,6 @@ def _others(statement: Any, table: Table) -> Iterator[Piece]:
     """Tables that a writing statement reads besides its own, and its own where it looks at other rows of it."""
     for other in _tables(statement):
         if name_of(other) != name_of(table):
-            yield Piece(name_of(other), Lock.NONE, reads=True, writes=False)
+            yield Piece(name_of(other), Lock.NONE, reads=True, writes=False, scans=True)
     if any(isinstance(element, Select) for element in visitors.iterate(statement)):
-        yield Piece(name_of(table), Lock.NONE, reads=True, writes=False)
+        yield Piece(name_of(table), Lock.NONE, reads=True, writes=False, scans=True)

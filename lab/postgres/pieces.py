@@ -14,7 +14,18 @@ from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClau
 
 from lab.footprint import Access, Lock, Rows
 
-__all__ = ["MANY", "Piece", "children", "key_of", "name_of", "parent_locks", "parents", "unique_keys", "unique_name"]
+__all__ = [
+    "MANY",
+    "Piece",
+    "children",
+    "finds_one",
+    "key_of",
+    "name_of",
+    "parent_locks",
+    "parents",
+    "unique_keys",
+    "unique_name",
+]
 
 MANY = 50
 """Rows of one statement beyond which it counts as one of the whole table."""
@@ -31,6 +42,10 @@ class Piece:
     reads: bool
     writes: bool
     key: tuple[tuple[str, str], ...] = ()
+    scans: bool = False
+    """Where it meets several rows, their order shows."""
+    single: bool = False
+    """It meets one row for each set of values."""
     whole: bool = False
     """The key is unique to a row, so without all of its values nothing is known of it."""
 
@@ -38,12 +53,19 @@ class Piece:
         """The access of one execution."""
         known = []
         for column, name in self.key:
-            texts = _texts(values.get(name, None))
+            texts = _texts(values[name] if name in values else _expanded(values, name))
             if texts is not None:
                 known.append((column, texts))
         if self.whole and len(known) < len(self.key):
             known = []
-        return Access(Rows(self.table, tuple(known)), self.lock, self.reads, self.writes)
+        several = not self.single or any(isinstance(values.get(name, ()), (list, tuple)) for _, name in self.key)
+        scans = self.scans and several
+        return Access(Rows(self.table, tuple(known)), self.lock, self.reads, self.writes, scans)
+
+
+def _expanded(values: Mapping[str, Any], name: str) -> list[Any]:
+    """The values of a list, which SQLAlchemy spreads over parameters of numbered names."""
+    return [value for key, value in values.items() if key.startswith(f"{name}_") and key[len(name) + 1 :].isdigit()]
 
 
 def key_of(
@@ -82,7 +104,7 @@ def _conjuncts(criteria: Iterable[Any]) -> Iterator[Any]:
 
 def _texts(value: Any) -> frozenset[str] | None:
     values = value if isinstance(value, (list, tuple)) else (value,)
-    if len(values) > MANY or not all(isinstance(each, _COMPARABLE) for each in values):
+    if not 0 < len(values) <= MANY or not all(isinstance(each, _COMPARABLE) for each in values):
         return None
     kinds = ("int" if isinstance(each, int) else type(each).__name__ for each in values)
     return frozenset(f"{kind}:{each!s}" for kind, each in zip(kinds, values, strict=True))
@@ -96,6 +118,12 @@ def name_of(table: Table) -> str:
 def unique_name(table: Table, unique: tuple[Any, ...]) -> str:
     """A unique key as a table of its own: two rows of one value meet there, whatever else they hold."""
     return f"{name_of(table)}!{'+'.join(sorted(column.name for column in unique))}"
+
+
+def finds_one(table: Table, key: Iterable[tuple[str, str]]) -> bool:
+    """Whether a key binds every column of a unique key."""
+    bound = {column for column, _ in key}
+    return any({column.name for column in unique} <= bound for unique in unique_keys(table))
 
 
 def unique_keys(table: Table) -> Iterator[tuple[Any, ...]]:
@@ -137,7 +165,7 @@ def children(table: Table, *, deletes: bool) -> Iterator[Piece]:
                 if action.upper() in ("", "NO ACTION", "RESTRICT"):
                     yield Piece(name_of(child), Lock.KEY_SHARE, reads=True, writes=False)
                     continue
-                yield Piece(name_of(child), Lock.UPDATE, reads=True, writes=True)
+                yield Piece(name_of(child), Lock.UPDATE, reads=True, writes=True, scans=True)
                 if child not in seen:
                     seen.add(child)
                     ahead.append(child)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from lab.errors import UsageError
 from lab.schedulers.base import Alternative, Choices, Scheduler
+from lab.schedulers.directed import Directed
 from lab.schedulers.dpor import Dpor
 from lab.schedulers.random_walk import RandomWalk
 from lab.schedulers.serial import Serial
@@ -17,6 +18,7 @@ from lab.schedulers.serial import Serial
 __all__ = ["DEFAULT", "SCHEDULERS", "Alternative", "Choices", "Scheduler", "is_independent", "make_scheduler"]
 
 SCHEDULERS: dict[str, Callable[[int], Scheduler]] = {
+    "directed": lambda seed: Directed(),
     "dpor": lambda seed: Dpor(),
     "random": RandomWalk,
     "serial": lambda seed: Serial(),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lab.dependence import Move, dependent
+from lab.dependence import Move, dependent, scanned_tables
 from lab.errors import Divergence
 from lab.happens_before import HappensBefore
 from lab.schedulers.base import Choices
@@ -44,14 +44,17 @@ class Dpor:
         """The step at which everybody who was runnable slept."""
         self._state = "new"
         self._stalls = False
-        """Actors wait for each other in the process."""
-        self._blind = False
-        """What is not seen may matter, so every two steps count as dependent."""
+        """Actors wait for each other in the process, so what is not seen may matter: all steps count as dependent."""
+        self._scanned: frozenset[str] = frozenset()
+        """Tables on which the order of writes shows."""
+        self._believed: tuple[bool, frozenset[str]] = False, frozenset()
+        """What of these two the search so far rests on."""
 
     def begin(self, execution: int) -> bool:
         """Go back to the last decision at which something is left to try; over when there is none."""
-        if self._stalls and not self._blind:
-            self._blind, self._state = True, "new"
+        if self._believed != (self._stalls, self._scanned):
+            # More depends on each other than was thought, so orders may have been left out: begin anew.
+            self._believed = self._stalls, self._scanned
             self._path.clear()
         elif self._state != "new" and not self._go_back():
             self._state = "over"
@@ -87,13 +90,15 @@ class Dpor:
         """Look for races in what was new, and note where another order has to be tried."""
         steps = trace.steps[: self._asleep]
         order = HappensBefore(steps, self._related)
+        self._scanned |= scanned_tables(order.moves)
         for node, move in zip(self._path, order.moves, strict=True):
             node.done[node.chosen] = move
         for earlier, later in order.races:
             self._try_reversed(self._path[earlier], order, earlier, later)
 
     def _related(self, one: Move, other: Move) -> bool:
-        return self._blind or dependent(one, other)
+        stalls, scanned = self._believed
+        return stalls or dependent(one, other, scanned)
 
     def _still_asleep(self, choices: Choices) -> dict[str, Move]:
         """Of those who slept before the last step, or were tried there before, the ones it does not concern."""

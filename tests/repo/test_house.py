@@ -24,6 +24,7 @@ VALUES = {
     "footprint",
     "dependence",
     "happens_before",
+    "predictions",
     "history",
     "outcome",
     "scenario",

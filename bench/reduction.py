@@ -1,0 +1,239 @@
+"""Whether reduction misses an outcome: for small programs, all orders are run beside those that `dpor` runs.
+
+Two tests. The outcomes under reduction (results, final rows, deadlock victims) must be those of brute force. And in
+executions of `random`, two adjacent steps that count as independent are swapped: whatever follows must stay as it was.
+
+    python bench/reduction.py                 # programs of two and three actors, each at three levels; some minutes
+    python bench/reduction.py --programs 4 --no-catalogue    # a sample
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+
+from _common import show
+from _workloads import ThreeSmall, TwoSmall
+
+from lab.dependence import Move, dependent
+from lab.explore import Explorer
+from lab.postgres.embedded import embedded_server
+from lab.record import ExecutionRecord
+from lab.registry import instance_of
+from lab.scenario import ISOLATION_LEVELS, Scenario
+from lab.schedulers import Choices, Scheduler, make_scheduler
+from lab.schedulers.dpor import Dpor
+from lab.trace import Step, Trace
+
+MOST_ORDERS = 1500
+"""Programs with more interleavings are left out: brute force would take too long."""
+
+
+class BruteForce:
+    """Every interleaving once, by counting through the decisions like a counter with changing bases."""
+
+    def __init__(self) -> None:
+        self._path: list[list[int]] = []
+        self._step = -1
+
+    def begin(self, execution: int) -> bool:
+        """The next path; over when the first decision has no alternative left."""
+        if self._step >= 0:
+            while self._path and self._path[-1][0] + 1 == self._path[-1][1]:
+                self._path.pop()
+            if not self._path:
+                return False
+            self._path[-1][0] += 1
+        self._step = 0
+        return True
+
+    def choose(self, choices: Choices) -> int:
+        """The decision of the path, 0 beyond it."""
+        if self._step == len(self._path):
+            self._path.append([0, len(choices.alternatives)])
+        self._step += 1
+        return self._path[self._step - 1][0]
+
+    def end(self, trace: Trace) -> None:
+        """Nothing to learn."""
+
+
+class ByName:
+    """Takes the given actors in turn; who cannot run now is passed over, for only the outcome is compared."""
+
+    def __init__(self, actors: list[str]) -> None:
+        self._actors = actors
+
+    def begin(self, execution: int) -> bool:
+        """The same actors each time."""
+        return True
+
+    def choose(self, choices: Choices) -> int:
+        """The actor of this step, or whoever is first."""
+        wished = self._actors[choices.step] if choices.step < len(self._actors) else ""
+        return choices.names.index(wished) if wished in choices.names else 0
+
+    def end(self, trace: Trace) -> None:
+        """Nothing to learn."""
+
+
+@dataclasses.dataclass
+class Program:
+    """One program at one level: executions and outcomes by brute force and under reduction."""
+
+    name: str
+    level: str
+    orders: int = 0
+    reduced: int = 0
+    outcomes: int = 0
+    missed: int = 0
+
+
+CATALOGUE = (
+    *("LostUpdateAnomaly", "ReadSkewAnomaly", "WriteSkewAnomaly", "PhantomAnomaly", "ReadOnlyAnomaly"),
+    *("CoreUpdatesInOppositeOrder", "OrmUpdatesInOppositeOrder", "AdvisoryLocksInOppositeOrder", "ShareToExclusive"),
+    *("NoVersionCheck", "GetThenCreate", "ParentCheckedByTheApplication", "NameCheckedByTheApplication"),
+)
+"""Shipped scenarios with few interleavings."""
+
+
+def programs(number: int, *, catalogue: bool) -> Iterator[Scenario]:
+    """Shipped scenarios, then small programs, two actors and three in turn."""
+    if catalogue:
+        yield from map(instance_of, CATALOGUE)
+    for seed in range(number):
+        yield (TwoSmall if seed % 2 == 0 else ThreeSmall)(seed=seed)
+
+
+async def outcomes(
+    explorer: Explorer, scenario: Scenario, scheduler: Scheduler, level: str, most: int
+) -> tuple[int, dict[str, ExecutionRecord]] | None:
+    """Executions and outcomes of a search that ends; None if it would take too many."""
+    found: dict[str, ExecutionRecord] = {}
+    executions = 0
+    while scheduler.begin(executions):
+        if executions == most:
+            return None
+        record = await explorer.run(scenario, scheduler, isolation=level)
+        found.setdefault(record.outcome.digest(), record)
+        executions += 1
+    return executions, found
+
+
+async def compare(explorer: Explorer, scenario: Scenario, level: str, most: int) -> Program | None:
+    """Reduction against brute force; None for a program with too many orders."""
+    program = Program(f"{type(scenario).__name__}({getattr(scenario, 'seed', '')})", level)
+    by_force = await outcomes(explorer, scenario, BruteForce(), level, most)
+    if by_force is None:
+        return None
+    program.orders, wanted = by_force
+    under_reduction = await outcomes(explorer, scenario, Dpor(), level, most)
+    assert under_reduction is not None, "reduction ran more than brute force"
+    program.reduced, found = under_reduction
+    program.outcomes = len(wanted)
+    for digest in wanted.keys() - found.keys():
+        program.missed += 1
+        record = wanted[digest]
+        results = {name: result.text for name, result in record.outcome.results.items()}
+        print(f"missed in {program}: {' '.join(step.actor for step in record.trace)}: {results}", file=sys.stderr)
+    return program
+
+
+async def swaps(explorer: Explorer, scenario: Scenario, level: str, seed: int, most: int) -> Counter[str]:
+    """Swap each pair of adjacent independent steps of one random execution."""
+    count: Counter[str] = Counter()
+    scheduler = make_scheduler("random", seed)
+    scheduler.begin(0)
+    whole = await explorer.run(scenario, scheduler, isolation=level)
+    for first, second in zip(whole.trace, whole.trace.steps[1:], strict=False):
+        if count["pairs"] == most or not _swappable(first, second):
+            continue
+        actors = [step.actor for step in whole.trace]
+        number = first.number - 1
+        actors[number : number + 2] = second.actor, first.actor
+        other = await explorer.run(scenario, ByName(actors), isolation=level)
+        count["pairs"] += 1
+        if _told(whole) != _told(other):
+            count["different"] += 1
+            print(f"{scenario} at {level}: #{first.number} {first.action} {second.action}", file=sys.stderr)
+    return count
+
+
+def _swappable(first: Step, second: Step) -> bool:
+    return second.actor in first.alternatives and not dependent(Move.of_step(first), Move.of_step(second))
+
+
+def _told(record: ExecutionRecord) -> tuple[object, ...]:
+    """What must not depend on the order of independent steps: the outcome, and each actor's own steps."""
+    own: dict[str, list[object]] = {}
+    for step in record.trace:
+        own.setdefault(step.actor, []).append((step.action, step.woken, step.result, step.wait))
+    return record.outcome, own
+
+
+async def measure(number: int, pairs: int, most: int, *, catalogue: bool) -> tuple[list[Program], Counter[str]]:
+    """Both tests over the programs, each at every level."""
+    sys.path.insert(0, str(Path(__file__).parent.parent))  # the shipped scenarios are no part of the package
+    found: list[Program] = []
+    swapped: Counter[str] = Counter()
+    with embedded_server() as server:
+        explorer = Explorer(server)
+        for scenario in programs(number, catalogue=catalogue):
+            for level in ISOLATION_LEVELS:
+                program = await compare(explorer, scenario, level, most)
+                if program is not None:
+                    found.append(program)
+        seed = 0
+        while swapped["pairs"] < pairs:
+            scenario = (TwoSmall, ThreeSmall)[seed % 2](seed=seed // 2)
+            swapped += await swaps(explorer, scenario, ISOLATION_LEVELS[seed % 3], seed, pairs - swapped["pairs"])
+            seed += 1
+        await explorer.aclose()
+    return found, swapped
+
+
+def main() -> None:
+    """Parse, measure, tell; exit status 1 if an outcome was missed or a swap made a difference."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--programs", type=int, default=40)
+    parser.add_argument("--pairs", type=int, default=2000)
+    parser.add_argument("--most", type=int, default=MOST_ORDERS, help="interleavings of a program that is not left out")
+    parser.add_argument("--no-catalogue", action="store_true", help="leave the shipped scenarios out")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    started = perf_counter()
+    found, swapped = asyncio.run(
+        measure(options.programs, options.pairs, options.most, catalogue=not options.no_catalogue)
+    )
+    missed = sum(program.missed for program in found)
+    rows = [
+        (each.name, each.level, str(each.orders), str(each.reduced), str(each.outcomes), str(each.missed))
+        for each in found
+    ]
+    show(
+        f"{len(found)} programs at a level each, {swapped['pairs']} pairs swapped, {swapped['different']} differed",
+        ("program", "level", "orders", "reduced", "outcomes", "missed"),
+        rows,
+        {
+            "programs": len(found),
+            "orders": sum(each.orders for each in found),
+            "reduced": sum(each.reduced for each in found),
+            "outcomes": sum(each.outcomes for each in found),
+            "missed": missed,
+            "pairs_swapped": swapped["pairs"],
+            "different": swapped["different"],
+            "seconds": round(perf_counter() - started, 1),
+        },
+        as_json=options.json,
+    )
+    sys.exit(1 if missed or swapped["different"] else 0)
+
+
+if __name__ == "__main__":
+    main()

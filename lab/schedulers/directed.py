@@ -1,0 +1,86 @@
+"""Directed: runs the actors serially once, predicts from what they touched which cycles they could form, tries those.
+
+In the spirit of predictive analysis (Smaragdakis et al., "Sound predictive race detection", POPL 2012) and of the
+dangerous structures that IsoDiff (Gan et al., VLDB 2020) looks for in an application's transactions. Here a prediction
+need not be sound: it is a schedule, and only the execution counts.
+"""
+
+from __future__ import annotations
+
+from lab.dependence import Move
+from lab.predictions import Prediction, predictions, programs_of
+from lab.schedulers.base import Choices
+from lab.trace import Trace
+
+__all__ = ["Directed"]
+
+
+class Directed:
+    """Serial executions to learn from, one for each prediction, then over.
+
+    An actor that comes second may find nothing left to do. So when no prediction is left, the next actor goes first.
+    """
+
+    def __init__(self) -> None:
+        self._programs: dict[str, tuple[Move, ...]] | None = None
+        self._unknown: list[str] = []
+        """Actors that have not gone first yet."""
+        self._ahead: list[Prediction] = []
+        self._known: set[tuple[tuple[str, int | None], ...]] = set()
+        self._current: Prediction | None = None
+        self._learning = ""
+        self._plan: list[tuple[str, int | None]] = []
+        self._taken: dict[str, int] = {}
+        self.tried = 0
+        """Predictions that were run."""
+        self.came_true = 0
+        """Those whose transactions really overlapped as planned."""
+
+    def begin(self, execution: int) -> bool:
+        """The next prediction, or else the next actor to learn of; over when there is neither."""
+        self._taken, self._current, self._learning, self._plan = {}, None, "", []
+        if self._programs is None:
+            return True
+        if self._ahead:
+            self._current = self._ahead.pop(0)
+            self._plan = list(self._current.plan)
+        elif self._unknown:
+            self._learning = self._unknown.pop(0)
+            self._plan = [(self._learning, None)]
+        else:
+            return False
+        return True
+
+    def choose(self, choices: Choices) -> int:
+        """Whose turn it is in the plan, if he can run; else whoever is next in it; serial beyond its end."""
+        if not choices.actors:
+            return 0
+        names = choices.names[: choices.actors]
+        while self._plan:
+            name, until = self._plan[0]
+            if name in names and (until is None or self._taken.get(name, 0) < until):
+                self._taken[name] = self._taken.get(name, 0) + 1
+                return names.index(name)
+            self._plan.pop(0)
+        return 0
+
+    def end(self, trace: Trace) -> None:
+        """Learn from a serial run what may be possible, from another whether the plan could be followed."""
+        if self._current is not None:
+            self.tried += 1
+            self.came_true += _followed(self._current, trace)
+            return
+        if self._programs is None:
+            self._programs = programs_of(trace)
+            self._unknown = list(trace.actors[1:])
+        elif self._learning:
+            self._programs[self._learning] = programs_of(trace)[self._learning]
+        self._ahead = [each for each in predictions(self._programs) if each.plan not in self._known]
+        self._known.update(each.plan for each in self._ahead)
+
+
+def _followed(prediction: Prediction, trace: Trace) -> bool:
+    """Whether the first actor of the plan was stopped where it says, and went on after another had taken a step."""
+    name, until = prediction.plan[0]
+    own = [step.number for step in trace if step.actor == name]
+    return until is not None and len(own) > until and own[until] - own[until - 1] > 1

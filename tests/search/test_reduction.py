@@ -1,0 +1,138 @@
+"""Reduction on a real server: how few executions exhaust a scenario, and that no outcome is lost by it.
+
+The programs of `bench/reduction.py`, drawn from seeds, are run whole there; here a sample is.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from kit import Account, Bank
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from lab import actor
+from lab.outcome import Ending
+from lab.schedulers.dpor import Dpor
+
+BENCH = Path(__file__).parent.parent.parent / "bench"
+
+
+async def write(session: AsyncSession, account: int) -> None:
+    await session.execute(update(Account).where(Account.id == account).values(balance=Account.balance + 1))
+
+
+async def read(session: AsyncSession, account: int) -> int:
+    return (await session.scalars(select(Account.balance).where(Account.id == account))).one()
+
+
+@dataclass(frozen=True)
+class LostUpdate(Bank):
+    """SELECT, UPDATE, COMMIT each: 20 interleavings."""
+
+    @actor(names=("ann", "ben"))
+    async def deposits(self, session: AsyncSession) -> None:
+        async with session.begin():
+            (await session.get_one(Account, 1)).balance += 10
+
+
+@dataclass(frozen=True)
+class TwoRows(Bank):
+    """Two rows in opposite order."""
+
+    @actor
+    async def ann(self, session: AsyncSession) -> None:
+        async with session.begin():
+            await write(session, 1)
+            await write(session, 2)
+
+    @actor
+    async def ben(self, session: AsyncSession) -> None:
+        async with session.begin():
+            await write(session, 2)
+            await write(session, 1)
+
+
+@dataclass(frozen=True)
+class Apart(Bank):
+    """Two actors, two rows."""
+
+    @actor
+    async def ann(self, session: AsyncSession) -> None:
+        async with session.begin():
+            (await session.get_one(Account, 1)).balance += 10
+
+    @actor
+    async def ben(self, session: AsyncSession) -> None:
+        async with session.begin():
+            (await session.get_one(Account, 2)).balance += 10
+
+
+@dataclass(frozen=True)
+class ReadOnly(Bank):
+    """The read-only anomaly with 4, 3 and 3 steps: 4,200 interleavings."""
+
+    isolation = "REPEATABLE READ"
+
+    @actor
+    async def withdrawer(self, session: AsyncSession) -> int:
+        async with session.begin():
+            together = await read(session, 1) + await read(session, 2)
+            await write(session, 1)
+            return together
+
+    @actor
+    async def depositor(self, session: AsyncSession) -> None:
+        async with session.begin():
+            await read(session, 2)
+            await write(session, 2)
+
+    @actor
+    async def report(self, session: AsyncSession) -> tuple[int, int]:
+        async with session.begin():
+            return await read(session, 1), await read(session, 2)
+
+
+async def exhaust(explorer, scenario, most: int) -> list:
+    """All executions of a search that has to be over after at most so many."""
+    scheduler, records = Dpor(), []
+    while scheduler.begin(len(records)):
+        records.append(await explorer.run(scenario, scheduler))
+        assert len(records) <= most
+    return records
+
+
+@pytest.mark.parametrize(
+    ("scenario", "most", "outcomes"),
+    [(LostUpdate(), 8, 2), (TwoRows(), 10, 3), (Apart(), 2, 1), (ReadOnly(), 250, 7)],
+    ids=lambda value: type(value).__name__ if isinstance(value, Bank) else str(value),
+)
+async def test_a_small_scenario_is_exhausted_in_few_executions(explorer, scenario, most, outcomes):
+    """The numbers of outcomes are those of brute force over all interleavings."""
+    records = await exhaust(explorer, scenario, most)
+    assert len({record.outcome.digest() for record in records}) == outcomes
+
+
+async def test_both_victims_of_a_deadlock_are_found(explorer):
+    """A wait is dependent on every lock: who waits last is the victim, and both may be."""
+    records = await exhaust(explorer, TwoRows(), 10)
+    deadlocks = [record.outcome for record in records if record.outcome.ending is Ending.DEADLOCKED]
+    victims = {name for outcome in deadlocks for name, result in outcome.results.items() if result.sqlstate == "40P01"}
+    assert victims == {"ann", "ben"}
+
+
+def test_a_sample_of_programs_loses_no_outcome_and_independent_steps_can_be_swapped():
+    options = ["--no-catalogue", "--programs", "2", "--pairs", "60", "--most", "250", "--json"]
+    done = subprocess.run(
+        [sys.executable, BENCH / "reduction.py", *options], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["missed"] == figures["different"] == 0
+    assert figures["reduced"] < figures["orders"]
+    assert figures["pairs_swapped"] == 60
