@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from lab.breakpoints import Breakpoint
 from lab.faults import Fault
+from lab.minimise import _size
 from lab.report.sql import step_text
 from lab.schedule import Schedule, choices_digest
 from lab.schedule_text import decisions_of, schedule_text
@@ -97,3 +100,10 @@ def test_drawn_schedules_set_breakpoints_as_seldom_as_faults():
     assert weights is not None
     assert weights[2] == pytest.approx(0.99 * FAULT_CHANCE)
     assert weights[0] == weights[1] == pytest.approx(0.99 * (1 - FAULT_CHANCE) / 2)
+
+
+def test_an_execution_with_a_breakpoint_is_larger_than_one_with_more_preemptions():
+    """As with faults: what only the lab can bring about is dropped before what the scheduling of requests brings."""
+    preempted = Step(2, "bob", ("alice", "bob"), UPDATE, preempted="alice")
+    without = SimpleNamespace(trace=Trace((Step(1, "alice", NAMES, UPDATE), preempted, preempted)))
+    assert _size(without) < _size(SimpleNamespace(trace=Trace((paused(None),))))

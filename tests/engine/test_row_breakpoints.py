@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from kit import Account, Bank, Order, replays
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, func, select, text, update
 
 from lab import actor, invariant
 from lab.hunt import Hunt
@@ -116,7 +116,8 @@ async def test_at_most_three_breakpoints_are_offered_for_a_statement_and_two_are
         "a timer": ["SET LOCAL lock_timeout = '1min'", RAISED],
         "the table is locked": ["LOCK TABLE account IN ACCESS EXCLUSIVE MODE", RAISED],
         "own rows": [select(Account.id).with_for_update(), RAISED],
-        "a function that locks": [RAISED.where(text("pg_try_advisory_xact_lock(id)"))],
+        "a function": [RAISED.where(func.pg_try_advisory_xact_lock(Account.id))],
+        "a function in a text": [RAISED.where(text("pg_try_advisory_xact_lock(id)"))],
     }.items(),
     ids=lambda item: item[0],
 )
