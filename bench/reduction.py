@@ -141,7 +141,7 @@ async def compare(explorer: Explorer, scenario: Scenario, level: str, most: int)
         program.missed += 1
         record = wanted[digest]
         results = {name: result.text for name, result in record.outcome.results.items()}
-        print(f"missed in {program}: {' '.join(step.actor for step in record.trace)}: {results}", file=sys.stderr)
+        print(f"missed in {program}: {' '.join(step.chosen for step in record.trace)}: {results}", file=sys.stderr)
     return program
 
 
@@ -154,9 +154,9 @@ async def swaps(explorer: Explorer, scenario: Scenario, level: str, seed: int, m
     for first, second in zip(whole.trace, whole.trace.steps[1:], strict=False):
         if count["pairs"] == most or not _swappable(first, second):
             continue
-        actors = [step.actor for step in whole.trace]
+        actors = [step.chosen for step in whole.trace]
         number = first.number - 1
-        actors[number : number + 2] = second.actor, first.actor
+        actors[number : number + 2] = second.chosen, first.chosen
         other = await explorer.run(scenario, ByName(actors), isolation=level)
         count["pairs"] += 1
         if _told(whole) != _told(other):
@@ -166,7 +166,7 @@ async def swaps(explorer: Explorer, scenario: Scenario, level: str, seed: int, m
 
 
 def _swappable(first: Step, second: Step) -> bool:
-    return second.actor in first.alternatives and not dependent(Move.of_step(first), Move.of_step(second))
+    return second.chosen in first.alternatives and not dependent(Move.of_step(first), Move.of_step(second))
 
 
 def _told(record: ExecutionRecord) -> tuple[object, ...]:

@@ -63,7 +63,7 @@ class Count:
     diverged: int = 0
     seconds: float = 0.0
     seen: Counter[str] = field(default_factory=Counter)
-    """Executions in which something worth naming happened: a lock wait, a deadlock, an abort."""
+    """Executions in which something worth naming happened: a lock wait, a breakpoint, a deadlock, an abort."""
     told: list[str] = field(default_factory=list)
 
     def add(self, other: Count) -> None:
@@ -129,6 +129,8 @@ async def _one_schedule(explorer: Explorer, scenario: Scenario, number: int, ord
 def _happened(record: ExecutionRecord) -> Iterator[str]:
     if any(step.wait for step in record.trace):
         yield "lock wait"
+    if record.trace.breakpoints:
+        yield "breakpoint"
     if record.outcome.ending is Ending.DEADLOCKED:
         yield "deadlock"
     if any(result.aborted for result in record.outcome.results.values()):

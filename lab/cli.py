@@ -96,6 +96,13 @@ def list_(package: str, *, as_json: bool) -> None:
 @click.option("--seed", type=int, default=0, show_default=True)
 @level_option
 @click.option("--workers", type=click.IntRange(min=1), help="Processes to hunt with. [default: 1; 2 without TARGET]")
+@click.option(
+    "--no-breakpoints",
+    "breakpoints",
+    flag_value=False,
+    default=True,
+    help="Never pause a statement between two rows that it locks.",
+)
 @click.option("--keep-going", is_flag=True, help="Do not stop at the first violation.")
 @server_options
 @json_option

@@ -107,6 +107,7 @@ class Explorer:
         *,
         isolation: str | None = None,
         step_limit: int = STEP_LIMIT,
+        breakpoints: bool = True,
     ) -> ExecutionRecord:
         """One execution of a scenario under a scheduler that has begun; the scheduler learns its end.
 
@@ -115,9 +116,11 @@ class Explorer:
         """
         validate(type(scenario))
         if FaultKind.CRASH in scenario.faults and not self._may_crash:
-            return await self._private().run(scenario, scheduler, isolation=isolation, step_limit=step_limit)
+            return await self._private().run(
+                scenario, scheduler, isolation=isolation, step_limit=step_limit, breakpoints=breakpoints
+            )
         try:
-            record = await self._run(scenario, scheduler, isolation, step_limit)
+            record = await self._run(scenario, scheduler, isolation, step_limit, breakpoints=breakpoints)
         except LOST as error:
             raise ServerError(f"the server {self._server.description} failed: {error}") from error
         finally:
@@ -127,7 +130,7 @@ class Explorer:
         return record
 
     async def _run(
-        self, scenario: Scenario, scheduler: Scheduler, isolation: str | None, step_limit: int
+        self, scenario: Scenario, scheduler: Scheduler, isolation: str | None, step_limit: int, *, breakpoints: bool
     ) -> ExecutionRecord:
         declarations = actors_of(type(scenario))
         database = await self._database(scenario.metadata)
@@ -139,7 +142,8 @@ class Explorer:
         mask = Mask(datetime.now(UTC), snapshot.text)
         bodies = {each.name: partial(_body, database.engine, scenario, each) for each in declarations}
         plan = runner.Plan(bodies, step_limit, scenario.faults, scenario.faults_at_least, scenario.faults_at_most)
-        finished = await runner.run(plan, scheduler.choose, database.waits, database)
+        row_locks = database.row_locks if breakpoints and scenario.breakpoints else None
+        finished = await runner.run(plan, scheduler.choose, database.waits, database, row_locks)
         await self._insist_on_a_server(database, finished.errors.values())
         await database.end_open_transactions()
         outcome = await _outcome(database, finished, mask)
@@ -232,6 +236,7 @@ def _masked(trace: Trace, mask: Mask) -> Trace:
 
 def _masked_step(step: Step, mask: Mask) -> Step:
     action, result = step.action, step.result
+    wait = step.wait and dataclasses.replace(step.wait, target=mask(step.wait.target))
     parameters = tuple(_masked_value(p, mask) for p in action.parameters)
     if parameters != action.parameters:
         action = dataclasses.replace(action, parameters=parameters)
@@ -239,9 +244,7 @@ def _masked_step(step: Step, mask: Mask) -> Step:
         rows = tuple(tuple(map(mask, row)) for row in result.rows)
         if rows != result.rows:
             result = dataclasses.replace(result, rows=rows)
-    if action is step.action and result is step.result:
-        return step
-    return dataclasses.replace(step, action=action, result=result)
+    return dataclasses.replace(step, action=action, result=result, wait=wait)
 
 
 def _masked_value(value: object, mask: Mask) -> object:

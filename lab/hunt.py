@@ -185,6 +185,7 @@ class Hunt:
     keep_going: bool = False
     options: Mapping[str, int] = field(default_factory=dict)
     """Of the scheduler."""
+    breakpoints: bool = True
     progress: Callable[[HuntResult], None] = lambda result: None
 
     async def run(self, explorer: Explorer) -> HuntResult:
@@ -221,7 +222,9 @@ class Hunt:
                 result.exhausted = True
                 result.complete = bool(getattr(scheduler, "complete", self.scheduler in COMPLETE and not bound))
                 return
-            record = await explorer.run(self.scenario, scheduler, isolation=self.isolation)
+            record = await explorer.run(
+                self.scenario, scheduler, isolation=self.isolation, breakpoints=self.breakpoints
+            )
             _count(result, record, sampled=is_sample(scheduler))
             if record.failed and record.findings[0].key not in known and len(known) < FAILURES_KEPT:
                 known.add(record.findings[0].key)
@@ -234,7 +237,7 @@ class Hunt:
         """Report a failure at once, and again when it is minimised: an interruption in between loses nothing."""
         failure = self._failure(found, number)
         result.failures.append(ReportedFailure.of(failure))
-        async for smaller in refined(explorer, failure, self.isolation):
+        async for smaller in refined(explorer, failure, self.isolation, breakpoints=self.breakpoints):
             result.failures[-1] = ReportedFailure.of(smaller)
 
     def _failure(self, found: ExecutionRecord, number: int) -> Failure:

@@ -1,4 +1,4 @@
-"""Makes a failing schedule smaller: fewer faults, fewer preemptions, fewer actors at a time, fewer switches and steps.
+"""Makes a failing schedule smaller: fewer faults and breakpoints, then preemptions, actors at a time, switches, steps.
 
 Only by running: a smaller schedule counts when it really broke the same thing, same checker and same invariant.
 
@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, groupby, pairwise
 
+from lab.breakpoints import Breakpoint
 from lab.record import ExecutionRecord, Finding
 from lab.schedulers.base import Scheduler
 from lab.schedulers.guided import Guided, Wished
@@ -48,7 +49,7 @@ class Minimised:
     record: ExecutionRecord
     executions: int
     least: bool = False
-    """Every schedule with no more faults and fewer preemptions, or the other way round, was run: none breaks it."""
+    """Every schedule with no more extras and fewer preemptions, or the other way round, was run: none breaks it."""
 
 
 async def minimise(found: ExecutionRecord, run: Run, *, budget: int = BUDGET) -> Minimised:
@@ -124,7 +125,7 @@ class _Minimisation:
                 await self._improves(Guided(prefix), prefix)
                 trace = self._known[_trimmed(prefix)]
             if not prefix:
-                unavoidable = trace.faults  # a crash that the scenario wants in every execution
+                unavoidable = trace.extras  # a crash that the scenario wants in every execution
             for index, child in _children(trace, len(prefix)):
                 more_faults, more_preemptions = _cost(trace, index, child[-1])
                 cost = max(faults + more_faults, unavoidable), preemptions + more_preemptions
@@ -136,9 +137,9 @@ class _Minimisation:
     def _would_be_fewer(self, faults: int, preemptions: int) -> bool:
         best = self.best.trace
         return (
-            faults <= best.faults
+            faults <= best.extras
             and preemptions <= best.preemptions
-            and (faults < best.faults or preemptions < best.preemptions)
+            and (faults < best.extras or preemptions < best.preemptions)
         )
 
     async def _improves(self, scheduler: Scheduler, decisions: Decisions | None = None) -> bool:
@@ -200,12 +201,14 @@ def _children(trace: Trace, start: int) -> Iterator[tuple[int, Decisions]]:
 
 
 def _cost(trace: Trace, index: int, decision: int) -> tuple[int, int]:
-    """What taking this decision instead of 0 costs: (faults, preemptions)."""
+    """What taking this decision instead of 0 costs: (faults and breakpoints, preemptions)."""
     names = trace.steps[index].alternatives
-    if _is_fault(names[decision]):
-        return 1, 0
     last = next((step.actor for step in reversed(trace.steps[:index]) if not _is_fault(step.actor)), None)
-    return 0, int(names[0] == last)
+    paused = Breakpoint.named(names[decision])
+    if paused is None and _is_fault(names[decision]):
+        return 1, 0
+    stays = paused is not None and paused.actor == last
+    return int(paused is not None), int(names[0] == last and not stays)
 
 
 def _is_fault(name: str) -> bool:
@@ -217,13 +220,13 @@ def _decisions(trace: Trace) -> Decisions:
 
 
 def _names(trace: Trace) -> tuple[str, ...]:
-    return tuple(step.actor for step in trace)
+    return tuple(step.chosen for step in trace)
 
 
 def _size(trace: Trace) -> tuple[int, int, int, int, int, Decisions]:
     """What is smaller comes first: a preemption weighs more than any number of steps."""
     together = len(trace.overlapping)
-    return trace.faults, trace.preemptions, together, trace.context_switches, len(trace), _decisions(trace)
+    return trace.extras, trace.preemptions, together, trace.context_switches, len(trace), _decisions(trace)
 
 
 def _smaller(decisions: Decisions) -> Iterator[Decisions]:

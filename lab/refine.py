@@ -11,7 +11,7 @@ from functools import partial
 
 from lab.errors import Divergence
 from lab.explore import Explorer
-from lab.minimise import minimise
+from lab.minimise import Run, minimise
 from lab.record import Failure
 from lab.relevance import relevance
 from lab.replay_token import encode, token_for
@@ -23,27 +23,29 @@ CONFIRMATIONS = 5
 """How often a failure is replayed before it is reported."""
 
 
-async def refined(explorer: Explorer, failure: Failure, isolation: str | None) -> AsyncIterator[Failure]:
+async def refined(
+    explorer: Explorer, failure: Failure, isolation: str | None, *, breakpoints: bool = True
+) -> AsyncIterator[Failure]:
     """The failure after each stage; the last one is complete. Whoever is interrupted keeps what came before."""
     scenario = failure.record.scenario
-    run = partial(explorer.run, scenario, isolation=isolation)
+    run = partial(explorer.run, scenario, isolation=isolation, breakpoints=breakpoints)
     smallest = await minimise(failure.record, run)
     token = encode(token_for(scenario, smallest.record.schedule, isolation or ""))
     failure = replace(failure, record=smallest.record, token=token, least=smallest.least)
     yield failure
     failure = replace(failure, relevance=await relevance(smallest.record, run))
     yield failure
-    yield await _confirmed(explorer, failure, isolation)
+    yield await _confirmed(failure, run)
 
 
-async def _confirmed(explorer: Explorer, failure: Failure, isolation: str | None) -> Failure:
+async def _confirmed(failure: Failure, run: Run) -> Failure:
     """Replay a failure a few times and note how many replays were identical."""
     identical, divergence = 0, ""
     replay = Replay(failure.record.schedule)
     for number in range(CONFIRMATIONS):
         replay.begin(number)
         try:
-            record = await explorer.run(failure.record.scenario, replay, isolation=isolation)
+            record = await run(replay)
             identical += record.same_as(failure.record)
         except Divergence as error:
             divergence = str(error)

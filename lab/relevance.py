@@ -86,7 +86,7 @@ class _Trials:
 
 
 def _names(trace: Trace) -> Names:
-    return tuple(step.actor for step in trace)
+    return tuple(step.chosen for step in trace)
 
 
 def _without_preemption(trace: Trace) -> Iterator[tuple[int, list[Names]]]:

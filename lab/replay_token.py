@@ -28,6 +28,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lab.breakpoints import Breakpoint
 from lab.errors import TokenError
 from lab.faults import SERVER, Fault, FaultKind
 from lab.scenario import ISOLATION_LEVELS, Scenario, actors_of, parameters_of, target_of
@@ -93,8 +94,8 @@ def scenario_of(token: ReplayToken, cls: type[Scenario]) -> Scenario:
             if fault.kind not in cls.faults or fault.victim not in victims:
                 raise _changed(cls, f"does not meet the fault {shown(name)} of the token's schedule")
             continue
-        root, _, number = name.rpartition("/")
-        if name not in actors and not (root in actors and number.isdecimal()):
+        point = Breakpoint.named(name)
+        if not _is_actor(point.actor if point else name, actors):
             raise _changed(cls, f"has no actor {shown(name)} as the token's schedule names it, only {_listed(actors)}")
     try:
         return cls(**token.parameters)
@@ -102,6 +103,12 @@ def scenario_of(token: ReplayToken, cls: type[Scenario]) -> Scenario:
         raise _changed(
             cls, f"refuses the token's parameters with {type(error).__name__} {shown(str(error))}"
         ) from error
+
+
+def _is_actor(name: str, actors: list[str]) -> bool:
+    """Whether a name is that of an actor or of one of its tasks."""
+    root, _, number = name.rpartition("/")
+    return name in actors or (root in actors and number.isdecimal())
 
 
 def _fault(name: str) -> Fault | None:

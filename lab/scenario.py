@@ -64,6 +64,7 @@ class Scenario:
     - `faults`: which faults the scenario is to withstand: any of `cancel`, `kill`, `crash`; at most `faults_at_most`
       of them strike in one execution, at points that the schedule chooses. When fewer than `faults_at_least` have
       struck by the time that all actors are done, the server crashes then; so this needs `crash` among the faults.
+    - `breakpoints`: whether a schedule may pause a statement between two rows that it locks (embedded server only).
     - `session_options`: keyword arguments for the `AsyncSession` that the lab hands to actors.
     """
 
@@ -74,6 +75,7 @@ class Scenario:
     faults: ClassVar[tuple[str, ...]] = ()
     faults_at_least: ClassVar[int] = 0
     faults_at_most: ClassVar[int] = 1
+    breakpoints: ClassVar[bool] = True
     session_options: ClassVar[Mapping[str, Any]] = {}
 
     async def setup(self, session: AsyncSession) -> None:

@@ -13,12 +13,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
+from lab.breakpoints import Breakpoint
 from lab.trace import Trace
 
 __all__ = ["Decision", "Schedule", "choices_digest"]
 
 Decision = str
-"""The name of the actor that takes the step, for example `alice`, or `alice/1` for a task of hers."""
+"""The name of the actor that takes the step, for example `alice`, or `alice/1` for a task of hers; or that of a fault
+(`kill@alice`) or of a breakpoint (`pause2@alice`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,16 @@ class Schedule:
     def of(cls, trace: Trace) -> Schedule:
         """The schedule that produced a trace."""
         return cls(
-            tuple(step.actor for step in trace),
+            tuple(step.chosen for step in trace),
             choices_digest(step.alternatives for step in trace),
         )
 
 
 def choices_digest(alternatives: Iterable[tuple[str, ...]]) -> str:
-    """Five characters that change when the runnable actors of any step change (about 1 in 10⁷ by chance)."""
-    text = "\n".join(" ".join(names) for names in alternatives)
+    """Five characters that change when the runnable actors of any step change (about 1 in 10⁷ by chance).
+
+    Breakpoints that could have been set do not count: which rows they stand at is a guess of the lab's about a plan,
+    and a replay that sets none is the same wherever they are offered.
+    """
+    text = "\n".join(" ".join(name for name in names if not Breakpoint.named(name)) for names in alternatives)
     return base64.b32encode(hashlib.sha256(text.encode()).digest())[:5].decode().lower()

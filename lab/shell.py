@@ -136,6 +136,7 @@ def _job(options: dict[str, Any], target: str, executions: int) -> Job:
         isolation=options["isolation"],
         keep_going=options["keep_going"],
         options=own,
+        breakpoints=options["breakpoints"],
     )
 
 

@@ -29,7 +29,7 @@ Progress = tuple[int, ...]
 
 
 def straightened(trace: Trace) -> tuple[str, ...] | None:
-    """The actors in the order of such a trace's steps; None if none was found within the states allowed."""
+    """The decisions in the order of such a trace's steps; None if none was found within the states allowed."""
     if len(trace) > LONGEST:
         return None
     program = _Program(trace)
@@ -39,7 +39,7 @@ def straightened(trace: Trace) -> tuple[str, ...] | None:
     while queue and len(seen) < MOST_STATES:
         cost, _, progress, last, order = heapq.heappop(queue)
         if progress == program.end:
-            return order
+            return program.decisions(order)
         if (progress, last) in seen:
             continue
         seen.add((progress, last))
@@ -76,6 +76,11 @@ class _Program:
                 steps += 1
             if steps > progress[index]:
                 yield name, (*progress[:index], steps, *progress[index + 1 :])
+
+    def decisions(self, order: tuple[str, ...]) -> tuple[str, ...]:
+        """The order with each step named as it was chosen: a pause belongs to its step."""
+        left = {name: iter(own) for name, own in zip(self._names, self._own, strict=True)}
+        return tuple(self._trace.steps[next(left[name])].chosen for name in order)
 
     def can_go_on(self, name: str, progress: Progress) -> bool:
         """Whether an actor that stopped here was stopped: it has neither ended nor begun to wait."""

@@ -90,14 +90,21 @@ class Step:
     wait: LockWait | None = None
     preempted: str = ""
     """The actor that was still runnable when this step was given to another, if that is what happened."""
+    breakpoint: str = ""
+    """The name of the breakpoint that was chosen with this step. With a `wait`, the step has paused there."""
 
     def __post_init__(self) -> None:
-        assert self.actor in self.alternatives, (self.actor, self.alternatives)
+        assert self.chosen in self.alternatives, (self.chosen, self.alternatives)
+
+    @property
+    def chosen(self) -> str:
+        """The decision by its name: the actor, the fault, or the breakpoint at which the actor is to pause."""
+        return self.breakpoint or self.actor
 
     @property
     def decision(self) -> int:
         """Index of the chosen actor; 0 is "the actor that ran last goes on" where it still can."""
-        return self.alternatives.index(self.actor)
+        return self.alternatives.index(self.chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +129,16 @@ class Trace:
     def faults(self) -> int:
         """How many faults struck."""
         return sum(step.action.kind is ActionKind.FAULT for step in self.steps)
+
+    @property
+    def breakpoints(self) -> int:
+        """How many breakpoints were set."""
+        return sum(bool(step.breakpoint) for step in self.steps)
+
+    @property
+    def extras(self) -> int:
+        """What happened besides actors going on: faults and breakpoints."""
+        return self.faults + self.breakpoints
 
     @property
     def context_switches(self) -> int:

@@ -47,6 +47,7 @@ class Job:
     isolation: str | None = None
     keep_going: bool = False
     options: Mapping[str, int] = field(default_factory=dict)
+    breakpoints: bool = True
 
 
 @dataclass(frozen=True, slots=True)

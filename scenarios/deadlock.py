@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import Integer, column, func, select, text, update, values
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -24,6 +24,8 @@ __all__ = [
     "OrmUpdatesInOppositeOrder",
     "PriceJobs",
     "PriceJobsInOppositeOrder",
+    "PriceLists",
+    "PriceListsInOrderOfTheFile",
     "RetriedRing",
     "RetryOfTheLastStatement",
     "RingOfFour",
@@ -423,3 +425,70 @@ class PriceJobsInOppositeOrder(PriceJobs):
     async def raise_prices(self, session: AsyncSession, *categories: str) -> None:
         """Raise the prices of these groups as they come."""
         await self.raise_in_order(session, *categories)
+
+
+@claim(
+    title="Price lists are taken in row after row in one order",
+    acid="Isolation",
+    critical="two imports that refuse each other leave the shop with last month's prices",
+    test="tests/database/test_database_invariants.py::test_bulk_update_from_a_list",
+)
+@dataclass(frozen=True)
+class PriceLists(Scenario):
+    """Two suppliers' lists price the same three articles, one bulk UPDATE each; all rows are locked by id before it.
+
+    A single statement locks its rows one by one, too: here in the order of the list that it is given.
+    """
+
+    metadata = Shop.metadata
+
+    async def setup(self, session: AsyncSession) -> None:
+        """Three articles."""
+        session.add_all(Article(id=number, price=10) for number in (1, 2, 3))
+
+    async def lock(self, session: AsyncSession, *articles: int) -> None:
+        """Lock these articles in the order of their ids."""
+        ordered = select(Article.id).where(Article.id.in_(articles)).order_by(Article.id)
+        await session.execute(ordered.with_for_update())
+
+    async def take_in(self, session: AsyncSession, prices: dict[int, int]) -> None:
+        """Set all prices of a list with one UPDATE."""
+        async with session.begin():
+            await self.lock(session, *prices)
+            priced = values(column("id", Integer), column("price", Integer), name="priced").data(list(prices.items()))
+            await session.execute(update(Article).where(Article.id == priced.c.id).values(price=priced.c.price))
+
+    @actor
+    async def grocer(self, session: AsyncSession) -> None:
+        """Sends a list that begins with the first article."""
+        await self.take_in(session, {1: 11, 2: 11, 3: 11})
+
+    @actor
+    async def baker(self, session: AsyncSession) -> None:
+        """Sends a list that begins with the last article."""
+        await self.take_in(session, {3: 12, 2: 12, 1: 12})
+
+    @invariant
+    async def both_lists_are_taken_in(self, outcome: Outcome) -> None:
+        """Rows that are locked in one order make no cycle."""
+        assert not victims(outcome), f"{' and '.join(victims(outcome))} fell victim to a deadlock"
+
+    @invariant
+    async def all_prices_are_of_one_list(self, session: AsyncSession) -> None:
+        """A list is taken in as a whole."""
+        prices = set(await session.scalars(select(Article.price)))
+        assert len(prices) == 1, f"the prices are {sorted(prices)}"
+
+
+@planted_bug(
+    of=PriceLists,
+    token="lab1:scenarios.deadlock:PriceListsInOrderOfTheFile::-:pause2@grocer.baker.grocer2.baker2:nw4nr:dprl5o",
+    cause="one UPDATE locks its rows one by one in the order of its list, so two of them can meet half-way",
+    fix="lock the rows with SELECT ... ORDER BY id FOR UPDATE first",
+)
+@dataclass(frozen=True)
+class PriceListsInOrderOfTheFile(PriceLists):
+    """Updates the articles as the lists come, and trusts that a single statement is safe."""
+
+    async def lock(self, session: AsyncSession, *articles: int) -> None:
+        """Lock nothing beforehand."""

@@ -47,6 +47,8 @@ class Execution:
         """The execution is being broken off: nothing parks any more."""
         self.sessions: dict[int, str] = {}
         """Process id of every backend that served an actor -> the actor's name."""
+        self.own: dict[int, str] = {}
+        """Process id of a session of the lab's own that may hold a lock -> how the trace names it."""
         self.serving: dict[str, Backend] = {}
         """Name of a root actor -> the session that it used last."""
         self.deadlocks: list[str] = []
@@ -89,6 +91,11 @@ class Execution:
     def own_socket(self, number: int) -> None:
         """A connection that was opened during the execution: no socket to elsewhere."""
         self._sockets |= {number}
+
+    def own_session(self, pid: int, socket: int, name: str) -> None:
+        """A session of the lab's own that may hold a lock, and what it is called then."""
+        self.own[pid] = name
+        self.own_socket(socket)
 
     def settled(self, actor: Actor) -> None:
         """An actor came to rest; if it was the last one, decide at once where that is simple, or wake the runner."""
@@ -220,7 +227,7 @@ class Execution:
                 actor.state = State.RUNNING
 
     def _names(self, pids: Iterable[int]) -> tuple[str, ...]:
-        return tuple(sorted({self.sessions.get(pid, ANOTHER_SESSION) for pid in pids}))
+        return tuple(sorted({self.sessions.get(pid) or self.own.get(pid, ANOTHER_SESSION) for pid in pids}))
 
     # ------------------------------------------------------------------ choices
 

@@ -45,6 +45,7 @@ class Actor:
     __slots__ = (
         "action",
         "backend",
+        "bulk",
         "children",
         "execution",
         "flights",
@@ -74,6 +75,8 @@ class Actor:
         self.children = 0
         self.action = Action(ActionKind.POINT, "start")
         """What it is doing, or will do next when it is parked."""
+        self.bulk: object | None = None
+        """What the database side knows of the pending statement, if it may lock several rows."""
         self.result: Result | None = None
         self.gate: asyncio.Future[Any] | None = None
         """What it awaits while it is parked; set by the decision that lets it go on."""
@@ -105,6 +108,7 @@ class Actor:
     def resume(self) -> None:
         """Let it take its step. Called by the engine, at rest."""
         woken = self.state is State.GRANTED
+        self.bulk = None
         self.state = State.RUNNING
         self.held = False
         if woken and self.backend is not None:
@@ -117,12 +121,12 @@ class Actor:
         if (gate := self.parks(action)) is not None:
             await self.stay(gate)
 
-    def parks(self, action: Action) -> asyncio.Future[Any] | None:
+    def parks(self, action: Action, bulk: object | None = None) -> asyncio.Future[Any] | None:
         """Come to rest before `action`; what to `stay` at until chosen, or None if chosen at once."""
         execution = self.execution
         if execution.closing:
             return None
-        self.action, self.gate_value, self.gate = action, None, None
+        self.action, self.bulk, self.gate_value, self.gate = action, bulk, None, None
         self.state = State.PARKED
         execution.settled(self)
         if self.state is State.RUNNING:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Backend", "LockWaits", "Striker"]
+__all__ = ["Backend", "LockWaits", "LockableRow", "RowLocks", "Striker"]
 
 
 class Backend(Protocol):
@@ -45,6 +46,36 @@ class LockWaits(Protocol):
 
     async def unreported(self, pids: Sequence[int]) -> Mapping[int, tuple[int, ...]]:
         """The processes among `pids` that wait for something of which no report will come, with its holders."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockableRow:
+    """A row that a statement would lock: table, key, and the key as a reader wants it."""
+
+    table: str
+    key: tuple[object, ...]
+    text: str
+
+
+class RowLocks(Protocol):
+    """A session of the lab's own that locks rows for breakpoints. It never waits."""
+
+    @property
+    def pid(self) -> int:
+        """Process id of its server process. Known once it was asked for rows."""
+
+    @property
+    def socket(self) -> int:
+        """Number of its socket. Known once it was asked for rows."""
+
+    async def rows(self, statement: object) -> Sequence[LockableRow]:
+        """The rows that a pending statement would lock, in its own order, up to the first that somebody has locked."""
+
+    async def hold(self, statement: object, row: LockableRow) -> bool:
+        """Lock a row of a statement until `let_go`. False if somebody else holds it."""
+
+    async def let_go(self) -> None:
+        """Give up all rows."""
 
 
 class Striker(Protocol):

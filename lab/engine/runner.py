@@ -15,15 +15,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
+from lab.engine.breakpoints import Breakpoints
 from lab.engine.control import controlled
 from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State, running_as
-from lab.engine.ports import LockWaits, Striker
+from lab.engine.ports import LockWaits, RowLocks, Striker
 from lab.engine.strikes import Strikes
 from lab.outcome import Ending
 from lab.record import Stall
 from lab.schedulers.base import Alternative, Choices
-from lab.trace import Step, Trace
+from lab.trace import LockWait, Step, Trace
 
 __all__ = ["Finished", "Plan", "run"]
 
@@ -60,23 +61,40 @@ class Plan:
     faults_at_most: int = 0
 
 
-async def run(plan: Plan, choose: Callable[[Choices], int], waits: LockWaits, striker: Striker) -> Finished:
-    """Run the actors to their end under the decisions of `choose`.
+async def run(
+    plan: Plan,
+    choose: Callable[[Choices], int],
+    waits: LockWaits,
+    striker: Striker,
+    row_locks: RowLocks | None = None,
+) -> Finished:
+    """Run the actors to their end under the decisions of `choose`; without `row_locks`, without breakpoints.
 
     Raises whatever `choose` raised, after the actors were led to their end.
     """
-    runner = _Runner(Execution(waits), plan, choose, striker)
+    execution = Execution(waits)
+    runner = _Runner(execution, plan, choose, striker, Breakpoints(execution, row_locks))
     with controlled(runner.execution):
         return await runner.run(plan.bodies)
 
 
 class _Runner:
-    def __init__(self, execution: Execution, plan: Plan, choose: Callable[[Choices], int], striker: Striker) -> None:
+    def __init__(
+        self,
+        execution: Execution,
+        plan: Plan,
+        choose: Callable[[Choices], int],
+        striker: Striker,
+        breakpoints: Breakpoints,
+    ) -> None:
         self.execution = execution
         self._choose = choose
         self._step_limit = plan.step_limit
         self._striker = striker
         self._strikes = Strikes(execution, striker, plan.faults, plan.faults_at_least, plan.faults_at_most)
+        self._breakpoints = breakpoints
+        self._paused: LockWait | None = None
+        """Where the actor of the step under way has paused."""
         self._faults = plan.faults
         self._steps: list[Step] = []
         self._last: str | None = None
@@ -98,6 +116,7 @@ class _Runner:
             if unfinished := [a for a in self.execution.actors.values() if a.state is not State.DONE]:
                 stalls = tuple(_stall(actor) for actor in unfinished)
         finally:
+            await self._breakpoints.abandon()
             await self._close()
         if self._refusal is not None:
             raise self._refusal
@@ -135,6 +154,7 @@ class _Runner:
             execution.decide = self._decide_at_once
         await execution.rest()
         while True:
+            self._paused = await self._breakpoints.settle()
             self._end_step()
             alternatives = execution.alternatives(self._last)
             if not alternatives:
@@ -150,10 +170,13 @@ class _Runner:
             if len(self._steps) >= self._step_limit:
                 return Ending.STEP_LIMIT
             alternatives += tuple(self._strikes.alternatives())
+            alternatives += await self._breakpoints.alternatives()
             chosen = self._choice(alternatives)
             if chosen.is_fault:
                 await self._fault(chosen, alternatives)
             else:
+                if chosen.of:
+                    await self._breakpoints.set(chosen.actor)
                 self._begin_step(chosen, alternatives)
                 await execution.rest()
 
@@ -162,6 +185,8 @@ class _Runner:
 
         It spares most decisions three passes of the event loop. What is not simple is left to the loop above.
         """
+        if self._breakpoints.needs_a_question:
+            return False
         self._end_step()
         alternatives = self.execution.alternatives(self._last)
         if not alternatives or len(self._steps) >= self._step_limit:
@@ -176,7 +201,7 @@ class _Runner:
         self._steps.append(Step(len(self._steps) + 1, chosen.actor, _names(alternatives), chosen.action))
 
     def _begin_step(self, chosen: Alternative, alternatives: tuple[Alternative, ...]) -> None:
-        actor = self.execution.actors[chosen.actor]
+        actor = self.execution.actors[chosen.of or chosen.actor]
         actor.result, actor.wait = None, None
         self._under_way = chosen, alternatives
         actor.resume()
@@ -187,7 +212,8 @@ class _Runner:
         if self._under_way is None:
             return
         (chosen, alternatives), self._under_way = self._under_way, None
-        actor, last = self.execution.actors[chosen.actor], self._last
+        paused, self._paused = self._paused, None
+        actor, last = self.execution.actors[chosen.of or chosen.actor], self._last
         self._steps.append(
             Step(
                 number=len(self._steps) + 1,
@@ -196,8 +222,9 @@ class _Runner:
                 action=chosen.action,
                 woken=chosen.woken,
                 result=actor.result,
-                wait=actor.wait if actor.state is State.WAITING else None,
+                wait=paused or (actor.wait if actor.state is State.WAITING else None),
                 preempted=last if last and last != actor.name and last == alternatives[0].actor else "",
+                breakpoint=chosen.actor if chosen.of else "",
             )
         )
         self._last = actor.name

@@ -109,6 +109,8 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         self.process = ServerProcess(protocol.get_server_pid(), may_freeze=False)
         self.isolation = ""
         """The default isolation level that was last set on this session, "" for that of its first moment."""
+        self.notices_pauses = False
+        """Its settings make it notice when a statement pauses, so none is paused."""
         self.relations: Mapping[int, str] = {}
         """Names of the tables and indexes of this database, by object id."""
         self.level = ""
@@ -130,6 +132,7 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
 
     async def forget_session_state(self) -> None:
         """Give up advisory locks, settings, cursors, sequences' values and temporary tables; the level stays."""
+        self.notices_pauses = False
         again = _ISOLATE.format(self.isolation) if self.isolation else ""
         await self.execute(f"{self.get_reset_query()} DISCARD SEQUENCES; DISCARD TEMP; {again}")
 

@@ -20,6 +20,7 @@ from lab.postgres.monitor import LOST, Monitor
 from lab.postgres.pool import HOUSE, ActorPool
 from lab.postgres.redirect import Redirected
 from lab.postgres.reset import Snapshot, Tables
+from lab.postgres.row_locks import PostgresRowLocks
 from lab.postgres.watch import Route, instrumented
 
 __all__ = ["Database"]
@@ -37,6 +38,9 @@ class Database:
         self.name = name
         self.waits: PostgresLockWaits = cluster.lock_waits(monitor)
         self.tables = Tables(monitor, privileged=cluster.abilities.superuser)
+        self._row_locks = PostgresRowLocks(cluster.server, name)
+        self.row_locks = self._row_locks if cluster.abilities.frozen else None
+        """Who locks rows for breakpoints; None where a paused backend could not be frozen."""
         self._monitor = monitor
         self._levels: Mapping[str, str] = {}
         self._connections: list[LabConnection] = []
@@ -77,6 +81,7 @@ class Database:
             redirected.close()
         for connection in self._connections:
             connection.terminate()
+        await self._row_locks.close()
         self.cluster.dismiss(self._monitor)
         self._close.close()
         await self.cluster.drop_database(self.name)
@@ -114,6 +119,7 @@ class Database:
         """Crash the server, and return when it is up again."""
         for connection in self._connections:
             connection.process.died()
+        await self._row_locks.close()
         await self.cluster.crash()
         await _learned(self._connections)
 

@@ -19,6 +19,7 @@ from sqlalchemy.util import await_only
 from lab.engine.gate import current_actor
 from lab.errors import ScenarioError
 from lab.footprint import Footprint
+from lab.postgres.bulk import Bulk, bulk_of
 from lab.postgres.connection import LabConnection, ServerProcess
 from lab.postgres.footprints import accesses_of
 from lab.trace import Action, ActionKind
@@ -27,6 +28,8 @@ __all__ = ["Route", "instrumented"]
 
 _SAVEPOINT = re.compile(r"\s*(SAVEPOINT|RELEASE|ROLLBACK TO)\s+(?:SAVEPOINT\s+)?(\S+)\s*$", re.IGNORECASE)
 """SQLAlchemy sends these as statements like any other, so its events for them would be a second point each."""
+_NOTICED = ("timeout", "serializable")
+"""In a statement: the session sets itself up so that it would notice a pause between two rows."""
 _BEFORE = "lab: the actor's result before this connection was opened"
 _OWN_LEVEL = "lab: isolation level that the engine set when it connected"
 _SAVEPOINT_KINDS = {
@@ -83,15 +86,27 @@ def _before_statement(route: Route) -> Callable[..., None]:
         if actor is None or not route.active():
             return
         if found := _SAVEPOINT.match(statement):
-            kind = _SAVEPOINT_KINDS[found[1].upper()]
+            kind, bulk = _SAVEPOINT_KINDS[found[1].upper()], None
             action = Action(kind, found[2], footprint=_of_savepoint(connection, kind))
         else:
             footprint = _of_statement(route, connection, context)
             action = Action(ActionKind.STATEMENT, statement, _texts(parameters, executemany), footprint)
-        if (gate := actor.parks(action)) is not None:
+            bulk = _bulk(connection, context, statement)
+        if (gate := actor.parks(action, bulk)) is not None:
             await_only(actor.stay(gate))
 
     return before_statement
+
+
+def _bulk(connection: Any, context: Any, statement: str) -> Bulk | None:
+    """What breakpoints need to know of a statement; None where its session would notice a pause."""
+    driver = _driver(connection)
+    if driver is None:
+        return None
+    lowered = statement.lower()
+    driver.notices_pauses |= any(word in lowered for word in _NOTICED)
+    bulk = None if driver.notices_pauses else bulk_of(context, statement)
+    return None if bulk is None or "SERIALIZABLE" in (_level(connection, driver), driver.isolation) else bulk
 
 
 def _of_statement(route: Route, connection: Any, context: Any) -> Footprint | None:

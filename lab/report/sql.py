@@ -87,6 +87,8 @@ def step_text(step: Step) -> str:
     if step.woken:
         done = f"<… completed> {result_text(step.result)}".strip()
         return f"{done} <waits again{_for(step)}>" if step.wait else done
+    if step.breakpoint and step.wait:
+        return f"{action_text(step.action)} <paused {step.wait.target}>"
     if step.wait:
         return f"{action_text(step.action)} <waits{_for(step)}>"
     return f"{action_text(step.action)} {result_text(step.result)}".strip()

@@ -4,8 +4,9 @@ Abdulla, Aronsson, Jonsson, Sagonas: "Optimal Dynamic Partial Order Reduction" (
 Godefroid's (1996). Deviations: races are looked for when an execution has ended; where none of those who could start
 the reversed order was runnable, all who were are tried; an execution that meets only sleeping actors is run to its
 end, since the actors are real, and is not looked at. A wake-up is a step like any other, and comes after the release
-that enabled it. A fault is tried wherever it can strike and depends on everything, as does a step of which nothing is
-known, and as all do once an actor waited in the process: what actors share there is not seen.
+that enabled it. A fault or a breakpoint is tried wherever it can be; the step that it pauses is its actor's. A fault
+depends on everything, as does a step of which nothing is known, and as all do once an actor waited in the process: what
+actors share there is not seen.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Dpor:
             if not awake:
                 self._asleep = step
                 return 0
-            extra = [each.actor for each in choices.alternatives if each.is_fault and each.actor in awake]
+            extra = [each.actor for each in choices.alternatives if each.is_extra and each.actor in awake]
             self._path.append(_Node(choices.names, sleep, extra, chosen=awake[0]))
         node = self._path[step]
         if choices.names != node.runnable:

@@ -83,7 +83,7 @@ class DrawnSchedule:
         if most and not self.exhausted:
             try:
                 decision = self._data.draw_integer(0, most, weights=weights)
-                if choices.alternatives[decision].is_fault:
+                if choices.alternatives[decision].is_extra:
                     for _ in range(WEIGHT_OF_A_FAULT):
                         self._data.draw_boolean(forced=False)
             except StopTest:

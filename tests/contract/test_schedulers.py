@@ -37,19 +37,21 @@ class Program:
     """Actors with so many steps each; the first step of each takes the lock, the last gives it back.
 
     With `locked`, an actor that finds the lock taken waits, as in PostgreSQL, and is woken when it is free. `faults`
-    is how many faults may strike; a struck actor ends at once.
+    is how many faults may strike; a struck actor ends at once. `breakpoints` is how many may be
+    set; the step that one would pause never meets its row.
     """
 
     steps: Mapping[str, int]
     locked: bool = False
     faults: int = 0
+    breakpoints: int = 0
 
     def run(self, scheduler: Scheduler) -> Trace:
         left = dict(self.steps)
         holder: str | None = None
         waiting: set[str] = set()
         last: str | None = None
-        faults = self.faults
+        faults, breakpoints = self.faults, self.breakpoints
         trace: list[Step] = []
         while runnable := [name for name in left if left[name] and not (name in waiting and holder)]:
             names = sorted(left)
@@ -63,22 +65,29 @@ class Program:
                 alternatives += [
                     Alternative(f"!kill:{each.actor}", Action(ActionKind.FAULT, "kill")) for each in alternatives
                 ]
+            if breakpoints:
+                alternatives += [
+                    Alternative(f"pause2@{each.actor}", each.action, of=each.actor)
+                    for each in alternatives
+                    if not (each.is_fault or each.woken)
+                ]
             choices = Choices(len(trace), tuple(alternatives), last, trace[-1] if trace else None)
             index = scheduler.choose(choices)
             assert isinstance(index, int)
             assert 0 <= index < len(alternatives), f"{index} of {len(alternatives)}"
             chosen = alternatives[index]
-            preempted = last if last and last != chosen.actor and last == alternatives[0].actor else ""
-            trace.append(
-                Step(len(trace) + 1, chosen.actor, choices.names, chosen.action, chosen.woken, preempted=preempted)
-            )
+            actor, point = chosen.of or chosen.actor, chosen.actor if chosen.of else ""
+            breakpoints -= bool(point)
+            preempted = last if last and last != actor and last == alternatives[0].actor else ""
+            number, names = len(trace) + 1, choices.names
+            trace.append(Step(number, actor, names, chosen.action, chosen.woken, preempted=preempted, breakpoint=point))
             if chosen.is_fault:
                 faults -= 1
                 name = chosen.actor.partition(":")[2]
                 left[name] = 0
                 holder = None if holder == name else holder
                 continue
-            name = last = chosen.actor
+            name = last = actor
             if self.locked and left[name] == self.steps[name]:
                 if holder:
                     waiting.add(name)
@@ -100,6 +109,7 @@ PROGRAMS = {
     "one": Program({"alice": 4}),
     "nothing": Program({"alice": 0, "bob": 0}),
     "faults": Program({"alice": 2, "bob": 2}, faults=1),
+    "breakpoints": Program({"alice": 2, "bob": 2}, breakpoints=1),
 }
 
 

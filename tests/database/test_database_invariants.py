@@ -22,7 +22,16 @@ from scenarios.constraints import (
 )
 from scenarios.coupon import CouponLimit
 from scenarios.credit import CreditLimit
-from scenarios.deadlock import LineForOneRow, OrderedLocks, PriceJobs, RetriedRing, RingOfFour, RingOfThree, RingOfTwo
+from scenarios.deadlock import (
+    LineForOneRow,
+    OrderedLocks,
+    PriceJobs,
+    PriceLists,
+    RetriedRing,
+    RingOfFour,
+    RingOfThree,
+    RingOfTwo,
+)
 from scenarios.double_click import DoubleClick
 from scenarios.idempotency import PaymentSentTwice
 from scenarios.interest import InterestJob
@@ -350,6 +359,23 @@ async def test_bulk_update_order(lab, scenario, schedule):
         Root cause: each job locks one whole group and then waits for the group that the other one has locked.
         Fix: update the groups in the same order everywhere.
         Replay: lab1:scenarios.deadlock:PriceJobsInOppositeOrder::-:nightly.manual2.nightly2.manual2:gbhm7:xbk5rg
+    """
+    await lab.check(scenario, schedule)
+
+
+@settings(max_examples=100)
+@given(scenario=st.just(PriceLists()), schedule=schedules())
+@example(scenario=PriceLists(), schedule=None)
+async def test_bulk_update_from_a_list(lab, scenario, schedule):
+    """Price lists are taken in row after row in one order.
+
+    INVARIANT: Two suppliers' lists price the same three articles, one bulk UPDATE each; all rows are locked by id
+        before it. That is: both lists are taken in; all prices are of one list.
+
+    VALIDATED_BUG: PriceListsInOrderOfTheFile: grocer fell victim to a deadlock.
+        Root cause: one UPDATE locks its rows one by one in the order of its list, so two of them can meet half-way.
+        Fix: lock the rows with SELECT ... ORDER BY id FOR UPDATE first.
+        Replay: lab1:scenarios.deadlock:PriceListsInOrderOfTheFile::-:pause2@grocer.baker.grocer2.baker2:nw4nr:dprl5o
     """
     await lab.check(scenario, schedule)
 

@@ -32,6 +32,7 @@ VALUES = {
     "scenario",
     "record",
     "faults",
+    "breakpoints",
     "claims",
     "validation",
 }

@@ -1,0 +1,101 @@
+"""Breakpoints as decisions: where statements can pause now, and pausing one.
+
+The lab locks the row, lets the actor begin its statement, and lets the lock go as soon as the actor has come to rest:
+it waits for that row then, or got there never. So the lock lives for one step, in which nobody else runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lab.breakpoints import BREAKPOINT, Breakpoint
+from lab.engine.execution import Execution
+from lab.engine.gate import Actor, State
+from lab.engine.ports import LockableRow, RowLocks
+from lab.schedulers.base import Alternative
+from lab.trace import ActionKind, LockWait
+
+__all__ = ["Breakpoints"]
+
+FOR_A_STATEMENT = 3
+"""Breakpoints that one statement is offered: more rows make more orders, but hardly other ones."""
+FOR_AN_EXECUTION = 2
+"""Breakpoints that one execution may hold. A cycle of two needs one, a ring of three, two."""
+
+
+class Breakpoints:
+    """The breakpoints of one execution; `locks` is None where there are to be none."""
+
+    def __init__(self, execution: Execution, locks: RowLocks | None) -> None:
+        self._execution = execution
+        self._locks = locks
+        self._left = FOR_AN_EXECUTION if locks is not None else 0
+        self._rows: dict[str, Sequence[LockableRow]] = {}
+        """The rows of each actor's pending statement, as they were found for the decision that is being made."""
+        self._set: tuple[Actor, object, Breakpoint] | None = None
+        """The breakpoint of the step that is under way."""
+
+    @property
+    def needs_a_question(self) -> bool:
+        """Whether the server must be asked before the next decision."""
+        return self._set is not None or bool(self._left and any(map(_is_bulk, self._execution.actors.values())))
+
+    async def alternatives(self) -> tuple[Alternative, ...]:
+        """The breakpoints that can be set now, in the order of the actors and of the rows."""
+        if not self.needs_a_question:
+            return ()
+        assert self._locks is not None
+        found = []
+        for actor in sorted(filter(_is_bulk, self._execution.actors.values()), key=lambda actor: actor.rank):
+            rows = self._rows[actor.name] = await self._locks.rows(actor.bulk)
+            self._execution.own_session(self._locks.pid, self._locks.socket, BREAKPOINT)
+            found += [
+                Alternative(str(Breakpoint(number, actor.name)), actor.action, of=actor.name)
+                for number in _spread(len(rows))
+            ]
+        return tuple(found)
+
+    async def set(self, name: str) -> None:
+        """Lock the row of this breakpoint; its actor takes its step next."""
+        point = Breakpoint.named(name)
+        assert point is not None, name
+        assert self._locks is not None
+        actor = self._execution.actors[point.actor]
+        self._left -= 1
+        self._set = actor, actor.bulk, point
+        await self._locks.hold(actor.bulk, self._rows[point.actor][point.row - 1])
+
+    async def settle(self) -> LockWait | None:
+        """At rest: let the row go. Says where the actor has paused, or None where nobody has."""
+        if self._set is None:
+            return None
+        (actor, statement, point), self._set = self._set, None
+        assert self._locks is not None
+        waits = actor.state is State.WAITING and actor.wait is not None and BREAKPOINT in actor.wait.holders
+        rows = self._rows[point.actor]
+        before, after = rows[point.row - 1], rows[point.row - 2]
+        # Nobody else ran in this step, so a row that was free and no longer is has been locked by this statement.
+        passed = waits and not await self._locks.hold(statement, after)
+        await self._locks.let_go()
+        await self._execution.rest()
+        if not waits:
+            return None
+        place = f"before row {before.text} of {before.table}"
+        return LockWait((BREAKPOINT,), target=f"after row {after.text}, {place}" if passed else place)
+
+    async def abandon(self) -> None:
+        """Let the row go, whatever happened."""
+        if self._set is not None and self._locks is not None:
+            self._set = None
+            await self._locks.let_go()
+
+
+def _is_bulk(actor: Actor) -> bool:
+    return actor.bulk is not None and actor.state is State.PARKED and actor.action.kind is ActionKind.STATEMENT
+
+
+def _spread(rows: int) -> Sequence[int]:
+    """The numbers of a few rows, never the first: a statement that pauses there holds no row yet."""
+    if rows <= FOR_A_STATEMENT + 1:
+        return range(2, rows + 1)
+    return 2, (rows + 2) // 2, rows
