@@ -40,6 +40,7 @@ class Shape(StrEnum):
     GROUND_MOVES = "what it waits for changes"
     OVERLAP = "overlap"
     SPLIT = "work split into transactions"
+    LATE_COMMIT = "committed after others have looked"
 
 
 _CYCLES = {"ww": Shape.LOST_UPDATE, "wr": Shape.WRITE_SKEW, "rw": Shape.READ_SKEW, "?": Shape.OVERLAP}
@@ -97,6 +98,11 @@ def _stopped(programs: Mapping[str, Sequence[Move]], first: str, other: str) -> 
             yield Prediction(Shape.PIVOT, ((first, stop), (other, None), (third, None), (first, None)))
     for stop in _splits(programs[first], programs[other]):
         yield Prediction(Shape.SPLIT, ((first, stop), (other, None), (first, None)))
+    for third in others:
+        for look in _splits(programs[third], programs[first]):
+            commit = _end_of_transaction(programs[first], 0)
+            plan = ((first, commit), (other, None), (third, look), (first, None), (third, None))
+            yield Prediction(Shape.LATE_COMMIT, plan)
 
 
 def _cycles(first: Sequence[Move], other: Sequence[Move]) -> Iterator[tuple[Shape, int]]:

@@ -20,10 +20,10 @@ the lengths. Reduction is for a search that began at 0 and left nothing out: a p
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 
 from lab.errors import Divergence
-from lab.schedulers.base import Choices, Scheduler, is_sample
+from lab.schedulers.base import Choices, Scheduler, is_calibrated, is_sample
 from lab.schedulers.guided import Guided
 from lab.schedulers.novelty import Seen
 from lab.schedulers.pct import PCT
@@ -59,6 +59,10 @@ class Portfolio:
             "P": PartialOrderSampling(seed),
             "C": PCT(seed),
         }
+        self._samples: Counter[str] = Counter()
+        """How often it was each sampler's turn."""
+        self._firsts = {name: int(not is_calibrated(sampler)) for name, sampler in self._samplers.items()}
+        """The first execution of each that is a sample."""
         self._directed, self._reduction = directed, reduction
         self._learners = (*self._samplers.values(), *([directed] if directed else []))
         """To whom the serial run belongs: each takes it for its own execution 0."""
@@ -97,7 +101,7 @@ class Portfolio:
     def choose(self, choices: Choices) -> int:
         """What the one whose turn it is says."""
         if not self._execution:
-            self._faults |= choices.actors < len(choices.alternatives)
+            self._faults |= any(each.is_fault for each in choices.alternatives)
         try:
             return self._turn.choose(choices)
         except Divergence:
@@ -139,8 +143,12 @@ class Portfolio:
     def _begins_another(self, execution: int) -> bool:
         if self._reduction is not None and self._rare() and execution % 2:
             return self._begins_reduction()
-        self._turn = self._samplers[TURNS[execution % len(TURNS)]]
-        return self._turn.begin(execution)
+        name = TURNS[execution % len(TURNS)]
+        self._turn = self._samplers[name]
+        # In the prologue each sampler makes the executions that it would make alone; behind it, numbers that may be
+        # told anywhere.
+        self._samples[name] += 1
+        return self._turn.begin(self._samples[name] - 1 + self._firsts[name] if execution < PROLOGUE else execution)
 
     def _rare(self) -> bool:
         return self._whole and len(self._new) == WINDOW and sum(self._new) < RARE * WINDOW
