@@ -11,6 +11,7 @@ and O'Neil (2004).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -69,11 +70,19 @@ def programs_of(trace: Trace) -> dict[str, tuple[Move, ...]]:
 
 
 def predictions(programs: Mapping[str, Sequence[Move]]) -> tuple[Prediction, ...]:
-    """What the programs let expect, the most dangerous first. Each plan occurs once."""
+    """What the programs let expect: the first of each shape, the most dangerous first, then the second of each.
+
+    Each plan occurs once.
+    """
     found: dict[tuple[tuple[str, int | None], ...], Prediction] = {}
     for prediction in sorted(_all(programs), key=lambda each: _RANK[each.shape]):
         found.setdefault(prediction.plan, prediction)
-    return tuple(found.values())[:MOST]
+    number: Counter[Shape] = Counter()
+    turns = []
+    for prediction in found.values():
+        turns.append((number[prediction.shape], _RANK[prediction.shape], prediction))
+        number[prediction.shape] += 1
+    return tuple(prediction for *_, prediction in sorted(turns, key=lambda turn: turn[:2]))[:MOST]
 
 
 def _all(programs: Mapping[str, Sequence[Move]]) -> Iterator[Prediction]:

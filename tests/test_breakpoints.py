@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 from lab.breakpoints import Breakpoint
@@ -105,5 +103,5 @@ def test_drawn_schedules_set_breakpoints_as_seldom_as_faults():
 def test_an_execution_with_a_breakpoint_is_larger_than_one_with_more_preemptions():
     """As with faults: what only the lab can bring about is dropped before what the scheduling of requests brings."""
     preempted = Step(2, "bob", ("alice", "bob"), UPDATE, preempted="alice")
-    without = SimpleNamespace(trace=Trace((Step(1, "alice", NAMES, UPDATE), preempted, preempted)))
-    assert _size(without) < _size(SimpleNamespace(trace=Trace((paused(None),))))
+    without = Trace((Step(1, "alice", NAMES, UPDATE), preempted, preempted))
+    assert _size(without) < _size(Trace((paused(None),)))

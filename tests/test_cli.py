@@ -366,7 +366,7 @@ def test_ctrl_c_ends_the_demonstration_and_shows_its_table(workers, tmp_path):
         "from hostile import Interrupted\nfrom scenarios.counter import Counted\n\n"
         "class Stopped(Interrupted):\n    every_request_counts = None\n"
     )
-    done = lab("hunt", "--executions", "3000", "--workers", workers, cwd=tmp_path)
+    done = lab("hunt", "--scheduler", "random", "--executions", "3000", "--workers", workers, cwd=tmp_path)
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
     assert "scenarios.a_first:Stopped" in done.stdout

@@ -204,7 +204,7 @@ async def test_a_reduction_runs_each_trace_once_and_all_that_chance_meets(explor
 
     async def traces(scheduler, most: int) -> list[str]:
         begun = itertools.takewhile(scheduler.begin, range(most))
-        records = [await explorer.run(Transfer(), scheduler) for _ in begun]
+        records = [await explorer.run(Transfer(), scheduler, breakpoints=False) for _ in begun]
         return [Coverage().count(record.trace, sampled=True) for record in records]
 
     every = await traces(Dpor(), 1000)

@@ -9,9 +9,9 @@ follows are zeros, and zeros never preempt. So each execution opens the schedule
 than it does itself; they wait in the stack of their number of preemptions. Nothing is run twice, unlike in the paper,
 where each bound begins again.
 
-Deviations: a fault counts as a preemption, since it too is something that happens to a program that runs on; a fault
-that must strike is no choice. A search that meets other choices under the same decisions ends loudly: it could not
-claim to have run everything.
+Deviations: a fault or a breakpoint counts as a preemption, since it too is something that happens to a program that
+runs on; a fault that must strike is no choice. A search that meets other choices under the same decisions ends loudly:
+it could not claim to have run everything.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class DepthFirst:
         if step > current.position:
             preempts = choices.names[0] == choices.last
             for other in range(number - 1, 0, -1):
-                cost = current.cost + (preempts or choices.alternatives[other].is_fault)
+                cost = current.cost + (preempts or choices.alternatives[other].is_extra)
                 self._opened.append(_Deviation((), step, other, cost))
         self._taken.append(decision)
         return decision

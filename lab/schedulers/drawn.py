@@ -103,7 +103,7 @@ def _weights(choices: Choices) -> dict[int, float] | None:
     """Actors alike, faults seldom; None, Hypothesis's own choice, where no fault can strike."""
     actors, all_of_them = choices.actors, len(choices.alternatives)
     faults = all_of_them - actors
-    if not faults:
+    if not faults or not actors:
         return None
     fault, actor = WEIGHED * FAULT_CHANCE / faults, WEIGHED * (1 - FAULT_CHANCE) / actors
     return {index: actor if index < actors else fault for index in range(all_of_them)}
