@@ -12,7 +12,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["BREAKPOINT", "Breakpoint"]
+__all__ = ["BREAKPOINT", "FOR_AN_EXECUTION", "FOR_A_STATEMENT", "Breakpoint"]
+
+FOR_A_STATEMENT = 3
+"""Breakpoints that one statement is offered: more rows make more orders, but hardly other ones."""
+FOR_AN_EXECUTION = 2
+"""Breakpoints that one execution may hold. A cycle of two needs one, a ring of three, two."""
 
 BREAKPOINT = "a breakpoint"
 """What the trace names as the holder of the lock that a paused statement waits for."""

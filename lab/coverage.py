@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from typing import Any
 
+from lab.breakpoints import BREAKPOINT
 from lab.dependence import Move
 from lab.happens_before import HappensBefore
 from lab.outcome import ABORT_STATES
@@ -58,6 +59,8 @@ class Coverage:
     """A statement that waited for a lock, and an actor that held it."""
     sqlstates: Counter[str] = field(default_factory=Counter)
     """SQLSTATE -> how many steps ended with it."""
+    paused: int = 0
+    """Executions in which a breakpoint was set."""
     overlapped: int = 0
     """Executions in which somebody went on, or a fault struck, while another was within a transaction, or in which
     somebody had to wait in the process for another."""
@@ -75,12 +78,14 @@ class Coverage:
         met = self._orders(head, order.moves)
         for step in trace:
             if step.wait is not None:
-                met = True
-                self.waits.update(f"{_label(step)} {holder}" for holder in step.wait.holders)
+                holders = [holder for holder in step.wait.holders if holder != BREAKPOINT]
+                met |= bool(holders)
+                self.waits.update(f"{_label(step)} {holder}" for holder in holders)
             if step.result is not None and _SQLSTATE.fullmatch(step.result.error):
                 met |= step.result.error in ABORT_STATES
                 self.sqlstates[step.result.error] += 1
             met |= step.action.kind is ActionKind.FAULT
+        self.paused += bool(trace.breakpoints)
         held_back = _held_back(trace)
         self.conflicted += met or held_back
         self.overlapped += held_back or _overlaps(trace)
@@ -109,6 +114,7 @@ class Coverage:
                 mine[key] = mine.get(key, 0) | orders
         self.waits |= other.waits
         self.sqlstates.update(other.sqlstates)
+        self.paused += other.paused
         self.overlapped += other.overlapped
         self.conflicted += other.conflicted
 

@@ -105,6 +105,10 @@ class HuntResult:
     """The distinct traces, as digests of their normal forms; see `lab.coverage`."""
     coverage: Coverage = field(default_factory=Coverage)
     failures: list[ReportedFailure] = field(default_factory=list)
+    predicted: int = 0
+    """Cycles that were predicted and tried; see `lab.predictions`."""
+    came_true: int = 0
+    """Those whose transactions really met as predicted."""
     endless: int = 0
     """Executions that met the step limit; they prove nothing."""
     trouble: str = ""
@@ -162,6 +166,8 @@ class HuntResult:
         self.complete = other.complete
         self.preemption_bound = other.preemption_bound
         self.coverage.add(other.coverage)
+        self.predicted += other.predicted
+        self.came_true += other.came_true
 
 
 @dataclass(slots=True)
@@ -226,6 +232,7 @@ class Hunt:
                 self.scenario, scheduler, isolation=self.isolation, breakpoints=self.breakpoints
             )
             _count(result, record, sampled=is_sample(scheduler))
+            result.predicted, result.came_true = getattr(scheduler, "predictions", (0, 0))
             if record.failed and record.findings[0].key not in known and len(known) < FAILURES_KEPT:
                 known.add(record.findings[0].key)
                 await self._keep(explorer, result, record, number + 1)

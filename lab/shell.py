@@ -163,6 +163,8 @@ def _hunt_json(result: HuntResult, job: Job) -> dict[str, Any]:
         "executions": result.executions,
         "distinct_traces": len(result.traces),
         "exhausted": result.exhausted,
+        "predicted": result.predicted,
+        "came_true": result.came_true,
         "complete": result.complete,
         "bound": result.bound,
         "preemption_bound": result.preemption_bound,

@@ -228,3 +228,10 @@ def test_a_verdict_tells_its_limits_in_words():
         ),
         "unseen: next sample new with chance 0.0066 (Good-Turing); 2 traces or more (Chao1)",
     ]
+
+
+def test_a_pass_over_paused_statements_says_how_far_it_looked():
+    """Everything was run, but for more breakpoints than an execution is given."""
+    assert list(limits(7, Coverage(paused=1), complete=True, bound=None, preemption_bound=None)) == [
+        "all 7 traces, with at most 2 breakpoints in each, 3 in a statement"
+    ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lab.breakpoints import BREAKPOINT, Breakpoint
+from lab.breakpoints import BREAKPOINT, FOR_A_STATEMENT, FOR_AN_EXECUTION, Breakpoint
 from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State
 from lab.engine.ports import LockableRow, RowLocks
@@ -16,11 +16,6 @@ from lab.schedulers.base import Alternative
 from lab.trace import ActionKind, LockWait
 
 __all__ = ["Breakpoints"]
-
-FOR_A_STATEMENT = 3
-"""Breakpoints that one statement is offered: more rows make more orders, but hardly other ones."""
-FOR_AN_EXECUTION = 2
-"""Breakpoints that one execution may hold. A cycle of two needs one, a ring of three, two."""
 
 
 class Breakpoints:

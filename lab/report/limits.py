@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.breakpoints import FOR_A_STATEMENT, FOR_AN_EXECUTION
 from lab.coverage import Coverage, in_both_orders
 
 __all__ = ["limits", "seen"]
@@ -14,7 +15,9 @@ def limits(
 ) -> Iterator[str]:
     """How much a pass says: everything was run, or everything up to a bound, or so many samples."""
     if complete:
-        yield f"all {traces} traces" if traces > 1 else "the one trace there is"
+        every = f"all {traces} traces" if traces > 1 else "the one trace there is"
+        paused = f", with at most {FOR_AN_EXECUTION} breakpoints in each, {FOR_A_STATEMENT} in a statement"
+        yield every + paused if coverage.paused else every
         return
     if preemption_bound is not None:
         yield f"every schedule with at most {preemption_bound} preemptions and faults"

@@ -31,10 +31,8 @@ class Directed:
         self._learning = ""
         self._plan: list[tuple[str, int | None]] = []
         self._taken: dict[str, int] = {}
-        self.tried = 0
-        """Predictions that were run."""
-        self.came_true = 0
-        """Those whose transactions really overlapped as planned."""
+        self.predictions = 0, 0
+        """Predictions that were run, and those whose transactions really overlapped as planned."""
 
     def begin(self, execution: int) -> bool:
         """The next prediction, or else the next actor to learn of; over when there is neither."""
@@ -67,8 +65,8 @@ class Directed:
     def end(self, trace: Trace) -> None:
         """Learn from a serial run what may be possible, from another whether the plan could be followed."""
         if self._current is not None:
-            self.tried += 1
-            self.came_true += _followed(self._current, trace)
+            tried, came_true = self.predictions
+            self.predictions = tried + 1, came_true + _followed(self._current, trace)
             return
         if self._programs is None:
             self._programs = programs_of(trace)

@@ -84,6 +84,12 @@ class Portfolio:
         return is_sample(self._turn)
 
     @property
+    def predictions(self) -> tuple[int, int]:
+        """How many predictions of the directed search were tried, and how many came true."""
+        tried, came_true = getattr(self._directed, "predictions", (0, 0))
+        return tried, came_true
+
+    @property
     def complete(self) -> bool:
         """Whether every trace was run: only the reduction ends a search."""
         return self._over
