@@ -375,7 +375,7 @@ def test_ctrl_c_ends_the_demonstration_and_shows_its_table(workers, tmp_path):
 
 def test_an_invariant_that_crashes_late_hides_no_violation():
     """What was found before a scenario turned out to be broken is shown, with the reason for the end."""
-    done = lab("hunt", "hostile:BreaksLate", "--keep-going", "--json")
+    done = lab("hunt", "hostile:BreaksLate", "--scheduler", "random", "--keep-going", "--json")
     result = answer(done)
     assert done.returncode == 1
     assert "ZeroDivisionError" in result["reason"]
