@@ -70,16 +70,16 @@ _ONE_READER = frozenset({AnomalyName.PMP, AnomalyName.P4, AnomalyName.G_SINGLE})
 _MANY_READERS = frozenset({AnomalyName.G2_ITEM, AnomalyName.G2})
 
 
-def promised(name: AnomalyName, levels: Sequence[str]) -> bool:
+def promised(name: AnomalyName, levels: Sequence[str], early: Sequence[str]) -> bool:
     """Whether PostgreSQL prevents the anomaly: the table "PostgreSQL and the anomalies" of DESIGN.md.
 
-    `levels` are those of the transactions on the cycle, first the one whose read came too early. With mixed levels a
+    `levels` are those of the transactions on the cycle, `early` of those whose read came too early. With mixed levels a
     snapshot protects the one that holds it, and serializability needs that all on the cycle ask for it.
     """
     if name in _MANY_READERS:
         return all(level == "SERIALIZABLE" for level in levels)
     if name in _ONE_READER:
-        return levels[0] in _SNAPSHOT
+        return all(level in _SNAPSHOT for level in early)
     return True
 
 
@@ -89,6 +89,8 @@ def name_of(cycle: Sequence[Edge]) -> AnomalyName:
     if not early:
         written = all(edge.kind is EdgeKind.WW for edge in cycle)
         return AnomalyName.G0 if written else AnomalyName.G1C
+    if len(early) == len(cycle) == 2 and _one_item(cycle):  # noqa: PLR2004 - two transactions
+        return AnomalyName.P4  # whichever wrote first, the other had read what was there before
     if len(early) > 1:
         return AnomalyName.G2 if any(edge.predicate for edge in early) else AnomalyName.G2_ITEM
     first, last = cycle[0], cycle[-1]
@@ -96,8 +98,19 @@ def name_of(cycle: Sequence[Edge]) -> AnomalyName:
         if vanishes(first, last):
             return AnomalyName.OTV
         return AnomalyName.PMP if first.predicate else AnomalyName.G_SINGLE
-    one_item = not first.predicate and len({edge.item for edge in cycle}) == 1
-    return AnomalyName.P4 if one_item else AnomalyName.G_SINGLE
+    return AnomalyName.P4 if _one_item(cycle) else AnomalyName.G_SINGLE
+
+
+def _one_item(cycle: Sequence[Edge]) -> bool:
+    return len({edge.item for edge in cycle}) == 1 and not any(edge.predicate for edge in cycle)
+
+
+def verdict_on(cycle: Sequence[Edge], transactions: Mapping[str, Transaction]) -> tuple[AnomalyName, bool]:
+    """The name of a cycle, and whether the levels of its transactions promised to prevent it."""
+    name = name_of(cycle)
+    levels = [transactions[edge.source].level for edge in cycle]
+    early = [level for edge, level in zip(cycle, levels, strict=True) if edge.kind is EdgeKind.RW]
+    return name, promised(name, levels, early)
 
 
 def vanishes(first: Edge, last: Edge) -> bool:
@@ -137,10 +150,9 @@ class Anomaly:
     @classmethod
     def of_cycle(cls, cycle: Sequence[Edge], transactions: Mapping[str, Transaction]) -> Anomaly:
         """The anomaly that a cycle is."""
-        name = name_of(cycle)
+        name, promise = verdict_on(cycle, transactions)
         names = tuple(edge.source for edge in cycle)
-        levels = tuple(transactions[each].level for each in names)
-        return cls(name, promised(name, levels), names, levels, tuple(cycle))
+        return cls(name, promise, names, tuple(transactions[each].level for each in names), tuple(cycle))
 
     @classmethod
     def of_read(cls, name: AnomalyName, observation: Observation, reader: Transaction) -> Anomaly:

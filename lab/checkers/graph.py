@@ -101,7 +101,9 @@ def _overwrites(versions: Versions) -> Iterator[Edge]:
 
 def _of_read(reader: str, read: Read, versions: Versions) -> Iterator[Edge]:
     item, version = read.item, read.version
-    if version.writer not in {"", reader} and not versions.hidden(item, version):
+    if version.writer == reader:
+        return  # what replaced its own version has a ww edge
+    if version != INITIAL and not versions.hidden(item, version):
         write = versions.writes[item, version]
         yield Edge(
             EdgeKind.WR,

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import networkx as nx
 
-from lab.checkers.anomalies import Anomaly, AnomalyName, Judgement, name_of, promised, strongest_first, vanishes
+from lab.checkers.anomalies import Anomaly, AnomalyName, Judgement, strongest_first, vanishes, verdict_on
 from lab.checkers.cycles import cycles_of
 from lab.checkers.graph import Edge, graph_of
 from lab.checkers.reads import wrong_reads
 from lab.checkers.versions import Versions
 from lab.history import History
 
-__all__ = ["judge"]
+__all__ = ["judge", "judge_graph"]
 
 
-def judge(history: History) -> Judgement:
-    """The anomalies of a history, for each name and verdict one with the shortest cycle. Deterministic."""
+def judge(history: History, known: Iterable[Anomaly] = ()) -> Judgement:
+    """The anomalies of a history, for each name and verdict one with the shortest cycle. Deterministic.
+
+    `known` are anomalies that were met while the history was made.
+    """
     versions = Versions(history)
-    graph = graph_of(history, versions)
+    return judge_graph(history, versions, graph_of(history, versions), known)
+
+
+def judge_graph(
+    history: History, versions: Versions, graph: nx.MultiDiGraph, known: Iterable[Anomaly] = ()
+) -> Judgement:
+    """The same, of a history whose graph has been made."""
     found: dict[tuple[AnomalyName, bool], Anomaly] = {}
-    for anomaly in wrong_reads(history, versions):
+    for anomaly in (*known, *wrong_reads(history, versions)):
         found.setdefault((anomaly.name, anomaly.promised), anomaly)
     for part in _parts(graph, versions):
         _add_cycles(part, versions, found)
@@ -41,10 +52,9 @@ def _add_cycles(graph: nx.MultiDiGraph, versions: Versions, found: dict[tuple[An
     transactions = versions.transactions
 
     def bucket(first: Edge, last: Edge) -> tuple[bool, bool]:
-        return vanishes(first, last), promised(AnomalyName.G_SINGLE, (transactions[first.source].level,))
+        return vanishes(first, last), transactions[first.source].level == "READ COMMITTED"
 
     for cycle in cycles_of(graph, bucket):
-        name = name_of(cycle)
-        key = name, promised(name, [transactions[edge.source].level for edge in cycle])
+        key = verdict_on(cycle, transactions)
         if key not in found or len(cycle) < len(found[key].cycle):
             found[key] = Anomaly.of_cycle(cycle, transactions)

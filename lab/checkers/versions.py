@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from lab.history import INITIAL, History, Transaction, Version, Write
 
 __all__ = ["Versions"]
+
+MOST_NEXT = 20
+"""Successors of one version that are told of."""
 
 
 class Versions:
@@ -27,6 +30,8 @@ class Versions:
         self.chains: dict[str, list[list[Version]]] = {
             item: [self._chain(item, chain) for chain in self._order(history, item)] for item in self.installed
         }
+        self.cut = False
+        """Whether some version had more successors than are told of."""
         self._next: dict[str, dict[Version, list[Version]]] = {}
 
     def _add(self, transaction: Transaction) -> None:
@@ -58,7 +63,12 @@ class Versions:
         return chain
 
     def next(self, item: str, version: Version) -> list[Version]:
-        """The versions that are known to have replaced this one; several where the order is known in part only."""
+        """The versions that are known to have replaced this one; several where the order is known in part only.
+
+        Of many only the first are told, or a key that all read at first and then wrote would have an edge for each pair
+        of transactions. Nothing is claimed by leaving edges out: such a key has no full order, and without that a
+        history does not pass.
+        """
         if item not in self._next:
             self._next[item] = self._successors(item)
         return self._next[item].get(version, [])
@@ -73,7 +83,8 @@ class Versions:
         known = dict.fromkeys(version for chain in self.chains.get(item, ()) for version in chain)
         known.update(dict.fromkeys(self.installed.get(item, {}).values()))
         successors[INITIAL] = dict.fromkeys(version for version in known if version not in later)
-        return {version: list(each) for version, each in successors.items()}
+        self.cut = self.cut or any(len(each) > MOST_NEXT for each in successors.values())
+        return {version: list(islice(each, MOST_NEXT)) for version, each in successors.items()}
 
     def hidden(self, item: str, version: Version) -> bool:
         """Whether nobody else may see the version: its transaction aborted, or a savepoint's rollback undid it."""
