@@ -10,6 +10,7 @@ from notation import history
 
 from lab.checkers.anomalies import Anomaly, AnomalyName
 from lab.checkers.judge import judge
+from lab.history import INITIAL, History, Read, Transaction, Version, Write
 
 RC, RR, S = "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"
 
@@ -159,6 +160,33 @@ def test_serializability_is_promised_to_those_who_all_ask_for_it():
     assert only(skew, levels="1=REPEATABLE READ") == [("G2-item", False)]
     longer = "r1(a) r4(b) r5(d) w1(b) w4(d) w5(a) r2(x) r3(y) w2(y) w3(x) c1 c4 c5 c2 c3"
     assert only(longer, level=S, levels="2=REPEATABLE READ") == [("G2-item", True), ("G2-item", False)]
+    shorter_ways_run_through_the_other = (
+        "w4(b) w4(c) r1(c:4) w1(a) w1(d) r1(f) r2(c:4) r2(d:1) r2(e) r3(a) r3(b) w3(e) w3(f) c1 c2 c3 c4"
+    )
+    assert only(shorter_ways_run_through_the_other, levels="1=REPEATABLE READ") == [
+        ("G2-item", True),
+        ("G2-item", False),
+    ]
+
+
+def test_a_way_back_stays_with_the_item_where_it_can():
+    """T3 overwrote two items of T2; for the update that T1 loses, x matters."""
+    words = "r1(x)=10 w2(y)=1 w2(x)=1 c2 w3(y)=2 w3(x)=2 c3 w1(x)=3 c1"
+    found = judge(history(words, "y: 2 3", "x: 2 3 1")).anomalies
+    assert cycle(found[0]) == ["T1 rw(x) T2", "T2 ww(x) T3", "T3 ww(x) T1"]
+
+
+def test_one_statement_that_sees_half_of_a_transaction_is_no_otv():
+    """An UPDATE that waited sees the new row and, beside it, its old snapshot: READ COMMITTED allows that."""
+
+    def seen(*steps: int) -> list[AnomalyName]:
+        half = (Read("x", Version("T2"), steps[0]), Read("y", INITIAL, steps[1]))
+        both = (Write("x", 1), Write("y", 2))
+        made = History((Transaction("T2", both, level=RC), Transaction("T1", half, level=RC)))
+        return [each.name for each in judge(made).anomalies]
+
+    assert seen(3, 3) == [AnomalyName.G_SINGLE]
+    assert seen(3, 4) == [AnomalyName.OTV]
 
 
 def test_a_transaction_sees_its_own_writes():
@@ -193,6 +221,12 @@ def test_a_predicate_read_that_does_not_name_a_row_stands_for_what_every_version
     assert only("p1(P:) w2(z) w2(q) c2 d3(z) c3 r1(q:2) c1", "z: 2 3", matching="P: z@2") == []
     assert only("p1(P:z@0) w2(z) w2(q) c2 d3(z) c3 r1(q:2) c1", "z: 2 3", matching="P: z@2") == [("PMP", True)]
     assert only(came, "z: 2 3", matching="P: z@2 z@3") == []
+
+
+def test_a_predicate_read_and_the_transactions_own_writes():
+    """After its own write it tells nothing of others; a version that follows one it was yet to write is impossible."""
+    assert only("w1(x) p1(P:x@1) w2(x) w2(y) r1(y:2) c1 c2", "x: 1 2", matching="P: x@2") == [("G1c", True)]
+    assert only("w2(x) c2 p1(P:x@2) w1(x) c1", "x: 1 2", matching="P: x@1 x@2") == [("G1c", True)]
 
 
 def test_the_shortest_cycle_of_a_name_is_shown_and_the_same_one_each_time():

@@ -81,7 +81,11 @@ def test_no_cycle_that_a_level_promised_to_prevent_is_missed():
         )
         history = replace(history, transactions=transactions)
         listed = every_cycle(history)
-        found = {(each.name, each.promised) for each in judge(history).anomalies if each.cycle}
+        cycles = [each for each in judge(history).anomalies if each.cycle]
+        found = {(each.name, each.promised) for each in cycles}
+        for each in cycles:
+            assert [edge.target for edge in each.cycle] == [*each.transactions[1:], each.transactions[0]]
+            assert len(set(each.transactions)) == len(each.transactions)
         assert found <= listed
         assert any(promise for _, promise in listed) == any(promise for _, promise in found)
         if listed:
