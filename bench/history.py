@@ -22,9 +22,10 @@ from time import perf_counter
 from _common import Spread, show
 
 from lab.checkers.judge import judge
-from lab.history import INITIAL, History, Read, Transaction, Version, Write
+from lab.history import INITIAL, History, Operation, PredicateRead, Read, Transaction, Version, Write
 
 ITEMS = 10
+STATEMENTS = 10
 KEYS = 200
 OPERATIONS = 5
 
@@ -32,24 +33,33 @@ OPERATIONS = 5
 def execution(rng: random.Random, *, late: float) -> History:
     """Four transactions, run one after the other; each read sees what was there before with this chance."""
     installed: dict[str, list[Version]] = {f"row {number}": [INITIAL] for number in range(ITEMS)}
+    matching: set[tuple[str, Version]] = {(item, INITIAL) for item in installed if rng.random() < 0.5}
     transactions = []
     for name in ("alice", "bob", "carol", "dave"):
-        operations: list[Read | Write] = []
-        own: dict[str, int] = {}
-        for step in range(1, 11):
-            item = f"row {rng.randrange(ITEMS)}"
-            if rng.random() < 0.5:
-                own[item] = own.get(item, 0) + 1
+        operations: list[Operation] = []
+        own: dict[str, Version] = {}
+
+        def seen(item: str, own: dict[str, Version] = own) -> Version:
+            versions = installed[item]
+            old = len(versions) > 1 and rng.random() < late
+            return own.get(item) or versions[-2 if old else -1]
+
+        for step in range(1, STATEMENTS + 1):
+            item, kind = f"row {rng.randrange(ITEMS)}", rng.random()
+            if kind < 0.4:
+                own[item] = Version(name, own[item].number + 1 if item in own else 1)
                 operations.append(Write(item, step, str(step)))
+                if rng.random() < 0.5:
+                    matching.add((item, own[item]))
+            elif kind < 0.8:
+                operations.append(Read(item, seen(item), step, str(step)))
             else:
-                versions = installed[item]
-                seen = versions[-2] if len(versions) > 1 and rng.random() < late else versions[-1]
-                operations.append(Read(item, Version(name, own[item]) if item in own else seen, step, str(step)))
+                operations.append(PredicateRead("it matches", tuple((row, seen(row)) for row in installed), step))
         transactions.append(Transaction(name, tuple(operations), actor=name))
-        for item, number in own.items():
-            installed[item].append(Version(name, number))
+        for item, version in own.items():
+            installed[item].append(version)
     orders = {item: (tuple(versions[1:]),) for item, versions in installed.items()}
-    return History(tuple(transactions), orders)
+    return History(tuple(transactions), orders, {"it matches": frozenset(matching)})
 
 
 def external(rng: random.Random, transactions: int, *, late: float) -> dict[str, object]:

@@ -38,3 +38,10 @@ def test_the_start_bench_tells_a_first_start_from_a_cached_one():
     figures = bench("start.py", "--starts", "2")
     assert 0 < figures["cached_seconds"] < figures["first_seconds"]
     assert figures["close_seconds"] > 0
+
+
+def test_the_history_bench_judges_clean_and_faulty_histories():
+    figures = bench("history.py", "--executions", "20", "--transactions", "100")
+    assert (figures["external_clean_verdict"], figures["external_faulty_verdict"]) == ("pass", "fail")
+    assert figures["execution_clean_not_serializable"] == 0 < figures["execution_faulty_not_serializable"]
+    assert min(figures[key] for key in ("execution_clean_ms", "execution_faulty_ms", "external_largest_mib")) > 0

@@ -176,6 +176,12 @@ def test_a_way_back_stays_with_the_item_where_it_can():
     assert cycle(found[0]) == ["T1 rw(x) T2", "T2 ww(x) T3", "T3 ww(x) T1"]
 
 
+def test_a_cycle_meets_itself_nowhere():
+    """From T2 one comes to T3 only through T1, so what T1 saw of T3 makes no OTV of what it missed of T2."""
+    words = "w3(q) r1(q:3) r1(a) w2(a) w2(x) r1(x:2) w1(z) r3(z:1) c2 c1 c3"
+    assert only(words) == [("G1c", True), ("G-single", True)]
+
+
 def test_one_statement_that_sees_half_of_a_transaction_is_no_otv():
     """An UPDATE that waited sees the new row and, beside it, its old snapshot: READ COMMITTED allows that."""
 
