@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 __all__ = [
     "INITIAL",
@@ -38,9 +39,11 @@ class Status(StrEnum):
     ABORTED = "aborted"
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A version of an item: the `number`-th that transaction `writer` made of it, counted from 1, undone ones too."""
+class Version(NamedTuple):
+    """A version of an item: the `number`-th that transaction `writer` made of it, counted from 1, undone ones too.
+
+    A tuple, since judging a history compares versions more than anything else.
+    """
 
     writer: str
     number: int = 1

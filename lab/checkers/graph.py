@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import networkx as nx
 
@@ -132,24 +132,32 @@ def _of_read(reader: str, read: Read, versions: Versions) -> Iterator[Edge]:
             )
 
 
-@dataclass(frozen=True, slots=True)
 class _Range:
-    """One item that a predicate may match: its versions in their order, and whether each matches."""
+    """One item that a predicate may match. A flip is a version by which the item came to match or ceased to.
 
-    item: str
-    versions: list[Version]
-    matches: list[bool]
+    For each place in the order, `came` is the place of the last flip up to it and `went` of the first one after it; 0,
+    the initial version, stands for none.
+    """
 
-    def looked_at(self, seen: Version | None) -> tuple[int, int]:
-        """The first and the last version that a read may have looked at; none gives an empty range."""
-        if seen is not None:
-            return (self.versions.index(seen),) * 2 if seen in self.versions else (0, -1)
-        unmatched = [index for index, matches in enumerate(self.matches) if not matches]
-        return (unmatched[0], unmatched[-1]) if unmatched else (0, -1)
+    def __init__(self, item: str, order: list[Version], matches: list[bool]) -> None:
+        self.item = item
+        self.order = order
+        self.matches = matches
+        self._place = {version: place for place, version in enumerate(order)}
+        unmatched = [place for place, matching in enumerate(matches) if not matching]
+        self._unnamed = (unmatched[0], unmatched[-1]) if unmatched else None
+        flips = [place > 0 and matches[place] != matches[place - 1] for place in range(len(order))]
+        self.came = list(accumulate((place if flip else 0 for place, flip in enumerate(flips)), max))
+        self.went = [0] * len(order)
+        for place in range(len(order) - 1, 0, -1):
+            self.went[place - 1] = place if flips[place] else self.went[place]
 
-    def flips(self, index: int) -> bool:
-        """Whether the item came to match by this version, or ceased to."""
-        return index > 0 and self.matches[index] != self.matches[index - 1]
+    def looked_at(self, seen: Version | None) -> tuple[int, int] | None:
+        """The places of the first and the last version that a read may have looked at; None if that is not known."""
+        if seen is None:
+            return self._unnamed
+        place = self._place.get(seen)
+        return None if place is None else (place, place)
 
 
 def _ranges(history: History, predicate: str, versions: Versions) -> Iterator[_Range]:
@@ -169,27 +177,27 @@ def _of_predicate_read(
     for each in ranges:
         if each.item in own:
             continue  # it looked at its own version, which tells nothing about others
-        first, last = each.looked_at(seen.get(each.item))
-        if first > last:
+        places = each.looked_at(seen.get(each.item))
+        if places is None:
             continue
-        came = next((index for index in range(first, 0, -1) if each.flips(index)), None)
-        if came is not None and each.versions[came].writer == reader.id:
-            came = first  # it looked at what followed a version that it was yet to write
-        went = next((index for index in range(last + 1, len(each.versions)) if each.flips(index)), None)
-        for index, kind in ((came, EdgeKind.WR), (went, EdgeKind.RW)):
-            if index is not None and each.versions[index].writer != reader.id:
-                yield _by_predicate(kind, reader.id, read, each, index, versions)
+        came, went = each.came[places[0]], each.went[places[1]]
+        if came and each.order[came].writer == reader.id:
+            came = places[0]  # it looked at what followed a version that it was yet to write
+        if came and each.order[came].writer != reader.id:
+            yield _by_predicate(EdgeKind.WR, reader.id, read, each, came, versions)
+        if went and each.order[went].writer != reader.id:
+            yield _by_predicate(EdgeKind.RW, reader.id, read, each, went, versions)
 
 
 def _by_predicate(
-    kind: EdgeKind, reader: str, read: PredicateRead, ranged: _Range, index: int, versions: Versions
+    kind: EdgeKind, reader: str, read: PredicateRead, ranged: _Range, place: int, versions: Versions
 ) -> Edge:
-    version = ranged.versions[index]
+    version = ranged.order[place]
     write = versions.writes[ranged.item, version]
     ends = (version.writer, reader, ranged.item, write.step, read.step)
     if kind is EdgeKind.RW:
         ends = (reader, version.writer, ranged.item, read.step, write.step)
-    return Edge(kind, *ends, write.text, dead=write.dead, predicate=read.predicate, matches=ranged.matches[index])
+    return Edge(kind, *ends, write.text, dead=write.dead, predicate=read.predicate, matches=ranged.matches[place])
 
 
 def _written_before(transaction: Transaction, read: PredicateRead) -> set[str]:

@@ -32,7 +32,9 @@ def _of(transaction: Transaction, versions: Versions) -> Iterator[Anomaly]:
             made.append((Version(transaction.id, len(made) + 1), operation))
             continue
         for item, version in _looked_at(operation):
-            latest = _latest(own.get(item, ()), operation.step)
+            latest = _latest(own[item], operation.step) if item in own else None
+            if latest is None and version == INITIAL and isinstance(operation, PredicateRead):
+                continue  # nothing is wrong with it, and a predicate looks at many of them
             name, expected = _fault(transaction, item, version, latest, versions)
             if not name and latest is None and isinstance(operation, Read):
                 known = before.setdefault(item, version)
@@ -51,7 +53,7 @@ def _looked_at(operation: Read | PredicateRead) -> tuple[tuple[str, Version], ..
     return operation.seen
 
 
-def _latest(own: list[tuple[Version, Write]] | tuple[()], step: int) -> Version | None:
+def _latest(own: list[tuple[Version, Write]], step: int) -> Version | None:
     """The transaction's own version that stands at a step: the last one that was not undone by then."""
     standing = [version for version, write in own if write.undone is None or write.undone > step]
     return standing[-1] if standing else None
