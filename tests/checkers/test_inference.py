@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import os
+import random
+import subprocess
+import sys
 
 import pytest
 
 from lab.checkers.history_file import read_history
 from lab.checkers.inference import Checked, check_recorded
 from lab.errors import UsageError
-
-EXAMPLES = Path(__file__).parents[2] / "docs" / "histories"
 
 
 def transaction(text: str, **fields) -> dict:
@@ -119,6 +120,42 @@ def test_a_key_that_all_read_first_and_then_wrote_costs_no_edge_for_each_pair():
     done = check("rw-register", *(f"r x null; w x {number}" for number in range(300)))
     assert [each.name.value for each in done.judgement.anomalies] == ["P4"]
     assert done.judgement.edges < 300 * 25
+
+
+SCRIPT = """
+import json, sys
+from lab.checkers.history_file import read_history
+from lab.checkers.inference import check_recorded
+checked = check_recorded(read_history(json.load(sys.stdin)))
+print([(each.name.value, each.promised, each.cycle, each.observation) for each in checked.judgement.anomalies])
+"""
+
+
+def test_the_same_history_has_the_same_cycles_in_every_process():
+    """Nothing depends on the order in which a set of texts is walked through, which differs between processes."""
+    rng = random.Random(1)
+    keys = [f"key {number}" for number in range(6)]
+    values = {key: [None] for key in keys}
+    transactions = []
+    for number in range(60):
+        reads = [["read", key, values[key][-rng.randint(1, min(3, len(values[key])))]] for key in rng.sample(keys, 3)]
+        written = rng.choice(keys)
+        values[written].append(number)
+        transactions.append({"operations": [*reads, ["write", written, number]]})
+    data = json.dumps({"model": "rw-register", "transactions": transactions})
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", SCRIPT],
+            input=data,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    ]
+    assert said[0].count("Edge(") > 4
+    assert said[0] == said[1] == said[2]
 
 
 BAD = {
