@@ -74,6 +74,7 @@ class Write:
 
     An UPDATE that computes from what it finds (`SET x = x + 1`) is a read of the version that it replaces, and a write,
     both in one step. That nobody came between them is what the version says, so no rw edge arises.
+
     `undone` is the step at which a rollback to a savepoint took the write back, if one did.
     """
 

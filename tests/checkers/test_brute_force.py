@@ -21,14 +21,17 @@ from lab.checkers.anomalies import Anomaly, AnomalyName
 from lab.checkers.graph import EdgeKind, graph_of
 from lab.checkers.judge import judge
 from lab.checkers.versions import Versions
-from lab.history import History
+from lab.history import History, Operation, PredicateRead
 from lab.scenario import ISOLATION_LEVELS
 
 HISTORIES = int(os.environ.get("LAB_QUALITY_HISTORIES", "300"))
 
 
 def test_checker_and_brute_force_agree_on_whether_a_history_is_serializable():
-    """And both answers are frequent among the histories, so that agreement means something."""
+    """And both answers are frequent among the histories, so that agreement means something.
+
+    A predicate read that tells only of the rows that matched may hide a violation, but never makes one up.
+    """
     said: Counter[bool] = Counter()
 
     @seed(1)
@@ -38,10 +41,29 @@ def test_checker_and_brute_force_agree_on_whether_a_history_is_serializable():
         expected = serializable(history)
         said[expected] += 1
         assert judge(history).serializable is expected
+        assert judge(without_unmatched_rows(history)).serializable or not expected
 
     agree()
     assert sum(said.values()) >= HISTORIES * 0.9  # Hypothesis ends early only when it has seen all there is
     assert min(said.values()) > sum(said.values()) / 5
+
+
+def without_unmatched_rows(history: History) -> History:
+    """Predicate reads tell only of the rows that matched, as a database's answer does."""
+
+    def matched(operation: Operation) -> Operation:
+        if not isinstance(operation, PredicateRead):
+            return operation
+        matching = history.predicates[operation.predicate]
+        return replace(operation, seen=tuple(each for each in operation.seen if each in matching))
+
+    return replace(
+        history,
+        transactions=tuple(
+            replace(each, operations=tuple(matched(operation) for operation in each.operations))
+            for each in history.transactions
+        ),
+    )
 
 
 def every_cycle(history: History) -> set[tuple[AnomalyName, bool]]:
