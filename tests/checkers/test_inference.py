@@ -102,6 +102,8 @@ def test_an_order_can_be_told():
     told = ("w x 1", "w x 2", "r x 2; w y 1", "r x 1; r y 1")
     assert registers(*told, orders={"x": [1, 2]}) == ["G-single"]
     assert registers(*told, orders={"x": [2, 1]}) == []
+    aborted = transaction("w x 9", status="aborted")
+    assert registers(*told, aborted, orders={"x": [1, 9, 2]}) == ["G-single"]
     seen_before = (*told[:3], "r y 1; r x 1")
     assert registers(*seen_before, orders={"x": [1, 2]}) == ["OTV"]
 
@@ -193,6 +195,10 @@ BAD = {
     "an element of operation 1 of transaction 1 is 1.5": {
         "model": "list-append",
         "transactions": [{"operations": [["read", "x", [1.5]]]}],
+    },
+    '"id" of transaction 1 is 1; it must be a text': {
+        "model": "rw-register",
+        "transactions": [{"id": 1, "operations": []}],
     },
     "T1 reads 9 from x, which no transaction wrote": {
         "model": "list-append",
