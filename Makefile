@@ -32,6 +32,7 @@ bench: $(READY)
 	$(BIN)/python bench/start.py
 	$(BIN)/python bench/overhead.py
 	$(BIN)/python bench/replay.py
+	$(BIN)/python bench/history.py
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -129,6 +129,24 @@ def replay(token: str, **options: Any) -> int:
     return _status(replay_token(out, err, token, **options))
 
 
+@cli.command("check-history")
+@click.argument("file")
+@click.option(
+    "--isolation",
+    type=click.Choice(ISOLATION_LEVELS, case_sensitive=False),
+    help="Judge every transaction by this isolation level instead of the one that FILE states.",
+)
+@json_option
+def check_history(file: str, **options: Any) -> int:
+    """Judge the transactions that FILE tells of: did anything happen that their isolation level promises to prevent.
+
+    FILE is JSON, as docs/history.md describes it; - reads standard input.
+    """
+    from lab.external import check_file  # noqa: PLC0415
+
+    return EXIT[check_file(out, file, **options)]
+
+
 @cli.command()
 @server_options
 @json_option

@@ -60,3 +60,10 @@ def test_the_search_bench_compares_the_portfolio_with_single_schedulers():
     comparison = figures["portfolio"]["scenarios.transfer:LostUpdate"]
     assert comparison["ratio"] == pytest.approx(hunts["portfolio"]["median"] / best, abs=0.001)
     assert figures["worst_ratio"] == comparison["ratio"]
+
+
+def test_the_history_bench_judges_clean_and_faulty_histories():
+    figures = bench("history.py", "--executions", "20", "--transactions", "100")
+    assert (figures["external_clean_verdict"], figures["external_faulty_verdict"]) == ("pass", "fail")
+    assert figures["execution_clean_not_serializable"] == 0 < figures["execution_faulty_not_serializable"]
+    assert min(figures[key] for key in ("execution_clean_ms", "execution_faulty_ms", "external_largest_mib")) > 0
