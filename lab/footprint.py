@@ -6,11 +6,11 @@ show that nobody can tell the difference. What is not understood is `everything`
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
-__all__ = ["Access", "Footprint", "Lock", "Rows"]
+__all__ = ["Access", "Deferred", "Footprint", "Lock", "Rows"]
 
 
 class Lock(IntEnum):
@@ -81,15 +81,44 @@ class Footprint:
     snapshot: bool = False
     everything: bool = False
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "accesses", tuple(dict.fromkeys(self.accesses)))
-
     @property
     def tables(self) -> tuple[str, ...]:
         """The tables that are touched, in order of appearance; unique keys stand for themselves."""
         return tuple(dict.fromkeys(access.rows.table for access in self.accesses))
 
 
-def union(accesses: Iterable[Access], more: Iterable[Access]) -> tuple[Access, ...]:
-    """Both, each once."""
-    return tuple(dict.fromkeys((*accesses, *more)))
+class Deferred:
+    """The footprint of a step, told when it is asked for: most executions are judged without it.
+
+    `before` is that of the same transaction's step before, None for its first.
+    """
+
+    __slots__ = ("_accesses", "_before", "_level", "_told")
+
+    def __init__(
+        self, accesses: Callable[[], tuple[Access, ...] | None], level: str, before: Deferred | None = None
+    ) -> None:
+        self._accesses: Callable[[], tuple[Access, ...] | None] | None = accesses
+        self._before = before
+        self._level = level
+        self._told: Footprint | None = None
+
+    @classmethod
+    def known(cls, footprint: Footprint) -> Deferred:
+        """One that was told already."""
+        made = cls(lambda: None, footprint.level)
+        made._accesses, made._told = None, footprint
+        return made
+
+    def told(self) -> Footprint | None:
+        """The footprint, None where it is not known: of what was not understood, and of all that follows it."""
+        if self._accesses is not None:
+            accesses, before, first = self._accesses(), None, self._before is None
+            held: tuple[Access, ...] | None = ()
+            if self._before is not None:
+                before = self._before.told()
+                held = None if before is None else tuple(dict.fromkeys((*before.held, *before.accesses)))
+            if accesses is not None and held is not None:
+                self._told = Footprint(accesses, held, self._level, snapshot=first)
+            self._accesses = self._before = None
+        return self._told

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
 
-from lab.footprint import Footprint
+from lab.footprint import Deferred, Footprint
 
 __all__ = ["Action", "ActionKind", "LockWait", "Result", "Step", "Trace"]
 
@@ -45,8 +45,13 @@ class Action:
     kind: ActionKind
     text: str = ""
     parameters: tuple[object, ...] = ()
-    footprint: Footprint | None = field(default=None, compare=False, repr=False)
-    """What it may touch, where that is known."""
+    touches: Deferred | None = field(default=None, compare=False, repr=False)
+    """What it may touch, where that can be told."""
+
+    @property
+    def footprint(self) -> Footprint | None:
+        """What it may touch, None where that is not known."""
+        return None if self.touches is None else self.touches.told()
 
 
 @dataclass(frozen=True, slots=True)

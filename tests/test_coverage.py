@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.coverage import AFTER, BEFORE, BOTH, Coverage, in_both_orders
-from lab.footprint import Access, Footprint, Lock, Rows
+from lab.footprint import Access, Deferred, Footprint, Lock, Rows
 from lab.report.limits import limits, seen
 from lab.schedulers import make_scheduler
 from lab.schedulers.dpor import Dpor
@@ -33,9 +33,9 @@ def step(number: int, actor: str, what: str, row: int = 1, **more) -> Step:
     }[what]
     if what in (COMMIT, STOP):
         kind = ActionKind.COMMIT if what == COMMIT else ActionKind.ROLLBACK
-        action = Action(kind, footprint=Footprint(held=(access,)))
+        action = Action(kind, touches=Deferred.known(Footprint(held=(access,))))
     else:
-        action = Action(ActionKind.STATEMENT, f"{what} {row}", footprint=Footprint((access,)))
+        action = Action(ActionKind.STATEMENT, f"{what} {row}", touches=Deferred.known(Footprint((access,))))
     values = {"alternatives": ("ann", "ben"), **more}
     return Step(number, actor, action=action, **values)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.footprint import Access, Footprint, Lock, Rows
+from lab.footprint import Access, Deferred, Footprint, Lock, Rows
 from lab.happens_before import HappensBefore
 from lab.straighten import straightened
 from lab.trace import Action, ActionKind, LockWait, Step, Trace
@@ -18,7 +18,7 @@ def trace(steps: list[tuple[str, int]], *, waits: tuple[int, ...] = ()) -> Trace
     made: list[Step] = []
     for number, (actor, row) in enumerate(steps, 1):
         access = Access(Rows("account", (("id", frozenset({f"int:{row}"})),)), Lock.NO_KEY_UPDATE)
-        action = Action(ActionKind.STATEMENT, f"{row}", footprint=Footprint((access,)))
+        action = Action(ActionKind.STATEMENT, f"{row}", touches=Deferred.known(Footprint((access,))))
         left = {name for name, _ in steps[number - 1 :]}
         last = made[-1].actor if made else ""
         preempted = last if last in left and last != actor and made[-1].wait is None else ""

@@ -195,7 +195,7 @@ class Wire:
             return await self._protocol.query(query, timeout)
         if (ends := _ENDS.get(query)) is not None:
             connection = self._connection
-            await arrive(Action(ends, footprint=connection.transaction_footprint.end(connection.level)))
+            await arrive(Action(ends, touches=connection.transaction_footprint.end(connection.level)))
         status = await self._connection.during(actor, self._protocol.query, query, timeout)
         if status != "BEGIN":
             actor.result = Result(tag=status or "")

@@ -8,8 +8,8 @@ triggers, a level of autocommit) gets no footprint, which counts as touching eve
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -20,7 +20,7 @@ from sqlalchemy.sql.elements import Label, TextClause
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.selectable import Select
 
-from lab.footprint import Access, Footprint, Lock
+from lab.footprint import Access, Deferred, Lock
 from lab.postgres.pieces import (
     MANY,
     Piece,
@@ -34,7 +34,7 @@ from lab.postgres.pieces import (
     unique_name,
 )
 
-__all__ = ["TransactionFootprint", "accesses_of"]
+__all__ = ["TransactionFootprint", "told_of"]
 
 _PURE = frozenset(
     (
@@ -56,42 +56,52 @@ class _NotUnderstoodError(Exception):
     """The statement does something of which a footprint cannot be told."""
 
 
-@dataclass(slots=True)
 class TransactionFootprint:
-    """What the transaction of one connection has touched so far."""
+    """What the transaction of one connection has touched so far, as a chain from its last statement back."""
 
-    held: dict[Access, None] = field(default_factory=dict)
-    has_snapshot: bool = False
-    unknown: bool = False
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last: Deferred | None = None
 
     def begins(self) -> None:
         """Forget the transaction before."""
-        self.held.clear()
-        self.has_snapshot = self.unknown = False
+        self._last = None
 
-    def statement(self, accesses: tuple[Access, ...] | None, level: str) -> Footprint | None:
+    def statement(self, accesses: Callable[[], tuple[Access, ...] | None], level: str) -> Deferred:
         """The footprint of its next statement."""
-        if accesses is None or self.unknown:
-            self.unknown = True
-            return None
-        footprint = Footprint(accesses, tuple(self.held), level, snapshot=not self.has_snapshot)
-        self.has_snapshot = True
-        self.held.update(dict.fromkeys(accesses))
-        return footprint
+        self._last = Deferred(accesses, level, self._last)
+        return self._last
 
-    def end(self, level: str) -> Footprint | None:
+    def end(self, level: str) -> Deferred:
         """The footprint of a COMMIT or ROLLBACK now."""
-        return None if self.unknown else Footprint(held=tuple(self.held), level=level)
+        return Deferred(_nothing, level, self._last)
 
 
-def accesses_of(context: Any, tables: Collection[str], triggered: Collection[str]) -> tuple[Access, ...] | None:
-    """What a statement about to be executed touches, None if that cannot be told.
+def _nothing() -> tuple[Access, ...]:
+    return ()
+
+
+def _unknown() -> None:
+    return None
+
+
+def told_of(
+    context: Any, tables: Collection[str], triggered: Collection[str]
+) -> Callable[[], tuple[Access, ...] | None]:
+    """What tells later what a statement about to be executed touches, or None if that cannot be told.
 
     `tables` are the ordinary tables of the database, `triggered` those with triggers of the user's own.
     """
     compiled = getattr(context, "compiled", None)
     if compiled is None:
-        return None
+        return _unknown
+    return partial(_accesses, compiled, context.compiled_parameters, tables, triggered)
+
+
+def _accesses(
+    compiled: Any, rows: Any, tables: Collection[str], triggered: Collection[str]
+) -> tuple[Access, ...] | None:
     try:
         known = _shapes.get(compiled)
         if known is None:
@@ -101,8 +111,7 @@ def accesses_of(context: Any, tables: Collection[str], triggered: Collection[str
     names, pieces = known
     if pieces is None or not names <= set(tables) or not names.isdisjoint(triggered):
         return None
-    rows = context.compiled_parameters or [{}]
-    if len(rows) > MANY:
+    if not rows or len(rows) > MANY:
         rows = [{}]
     return tuple(dict.fromkeys(piece.filled(row) for row in rows for piece in pieces))
 

@@ -18,10 +18,10 @@ from sqlalchemy.util import await_only
 
 from lab.engine.gate import current_actor
 from lab.errors import ScenarioError
-from lab.footprint import Footprint
+from lab.footprint import Deferred
 from lab.postgres.bulk import Bulk, bulk_of
 from lab.postgres.connection import LabConnection, ServerProcess
-from lab.postgres.footprints import accesses_of
+from lab.postgres.footprints import told_of
 from lab.trace import Action, ActionKind
 
 __all__ = ["Route", "instrumented"]
@@ -87,10 +87,10 @@ def _before_statement(route: Route) -> Callable[..., None]:
             return
         if found := _SAVEPOINT.match(statement):
             kind, bulk = _SAVEPOINT_KINDS[found[1].upper()], None
-            action = Action(kind, found[2], footprint=_of_savepoint(connection, kind))
+            action = Action(kind, found[2], touches=_of_savepoint(connection, kind))
         else:
-            footprint = _of_statement(route, connection, context)
-            action = Action(ActionKind.STATEMENT, statement, _texts(parameters, executemany), footprint)
+            touches = _of_statement(route, connection, context)
+            action = Action(ActionKind.STATEMENT, statement, _texts(parameters, executemany), touches)
             bulk = _bulk(connection, context, statement)
         if (gate := actor.parks(action, bulk)) is not None:
             await_only(actor.stay(gate))
@@ -109,7 +109,7 @@ def _bulk(connection: Any, context: Any, statement: str) -> Bulk | None:
     return None if bulk is None or "SERIALIZABLE" in (_level(connection, driver), driver.isolation) else bulk
 
 
-def _of_statement(route: Route, connection: Any, context: Any) -> Footprint | None:
+def _of_statement(route: Route, connection: Any, context: Any) -> Deferred | None:
     """What a statement that is about to be executed may touch."""
     driver = _driver(connection)
     if driver is None:
@@ -117,14 +117,15 @@ def _of_statement(route: Route, connection: Any, context: Any) -> Footprint | No
     if not driver.is_in_transaction():
         driver.transaction_footprint.begins()
     level = _level(connection, driver)
-    accesses = None if level == "AUTOCOMMIT" else accesses_of(context, route.tables, route.triggered)
-    return driver.transaction_footprint.statement(accesses, level)
+    told = told_of(None if level == "AUTOCOMMIT" else context, route.tables, route.triggered)
+    return driver.transaction_footprint.statement(told, level)
 
 
-def _of_savepoint(connection: Any, kind: ActionKind) -> Footprint | None:
+def _of_savepoint(connection: Any, kind: ActionKind) -> Deferred | None:
+    """A SAVEPOINT touches nothing, which its kind says already."""
     driver = _driver(connection)
     if driver is None or kind is not ActionKind.ROLLBACK_TO:
-        return Footprint()
+        return None
     return driver.transaction_footprint.end(_level(connection, driver))
 
 

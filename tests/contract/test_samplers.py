@@ -12,7 +12,7 @@ import pytest
 from test_schedulers import PROGRAMS, Program, decisions
 
 from lab.errors import Divergence, UsageError
-from lab.footprint import Access, Footprint, Lock, Rows
+from lab.footprint import Access, Deferred, Footprint, Lock, Rows
 from lab.schedulers import Alternative, Choices, describe, make_scheduler
 from lab.schedulers.feedback import Feedback
 from lab.schedulers.lengths import Lengths
@@ -135,7 +135,7 @@ WRITE = Footprint((Access(Rows("t"), Lock.UPDATE, reads=True, writes=True),))
 
 
 def touching(footprint: Footprint, text: str = "…") -> Action:
-    return Action(ActionKind.STATEMENT, text, footprint=footprint)
+    return Action(ActionKind.STATEMENT, text, touches=Deferred.known(footprint))
 
 
 def pos_choice(scheduler: PartialOrderSampling, step: int, pending: dict[str, Footprint]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lab.dependence import ANY_TABLE, Move, dependent, scanned_tables
-from lab.footprint import Access, Footprint, Lock, Rows
+from lab.footprint import Access, Deferred, Footprint, Lock, Rows
 from lab.happens_before import HappensBefore
 from lab.trace import Action, ActionKind, LockWait, Result, Step
 
@@ -146,7 +146,12 @@ def test_the_order_of_writes_counts_on_tables_that_somebody_scans():
 
 def steps(*moves: tuple[str, tuple[str, ...], Footprint]) -> list[Step]:
     return [
-        Step(number + 1, actor, alternatives, Action(ActionKind.STATEMENT, footprint=footprint))
+        Step(
+            number + 1,
+            actor,
+            alternatives,
+            Action(ActionKind.STATEMENT, touches=Deferred.known(footprint)),
+        )
         for number, (actor, alternatives, footprint) in enumerate(moves)
     ]
 
