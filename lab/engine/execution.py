@@ -43,6 +43,8 @@ class Execution:
     def __init__(self, waits: LockWaits) -> None:
         self.waits = waits
         self.actors: dict[str, Actor] = {}
+        self._order: list[Actor] = []
+        """The actors in the order of their ranks."""
         self.closing = False
         """The execution is being broken off: nothing parks any more."""
         self.sessions: dict[int, str] = {}
@@ -233,7 +235,9 @@ class Execution:
 
     def alternatives(self, last: str | None) -> tuple[Alternative, ...]:
         """Who can take the next step; first the actor that ran last, then the others in cyclic order."""
-        order = sorted(self.actors.values(), key=lambda actor: actor.rank)
+        if len(self._order) != len(self.actors):
+            self._order = sorted(self.actors.values(), key=lambda actor: actor.rank)
+        order = self._order
         if last is not None:
             start = next(i for i, actor in enumerate(order) if actor.name == last)
             order = order[start:] + order[:start]

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
+from weakref import WeakSet
 
 from sqlalchemy import (
     BinaryExpression,
@@ -38,6 +39,10 @@ _NOTICES = re.compile(r"\b(?:NOWAIT|SKIP\s+LOCKED)\b", re.IGNORECASE)
 HARMLESS = frozenset({"abs", "avg", "char_length", "coalesce", "count", "greatest", "least", "length", "lower", "max"})
 HARMLESS |= {"min", "mod", "now", "nullif", "round", "sum", "trim", "upper", "unnest"}
 """Functions that may be asked twice. Others may take a lock, draw from a sequence or write."""
+
+
+_one_row: WeakSet[Any] = WeakSet()
+"""Compiled statements that lock one row at most, whatever their values: most are, and come again."""
 
 
 class Bulk:
@@ -68,16 +73,21 @@ class Bulk:
 
 def bulk_of(context: Any, text: str) -> Bulk | None:
     """What a statement about to be executed locks, if that may be several rows and can be told."""
-    statement = context.invoked_statement if context is not None else None
-    if isinstance(statement, Update | Delete):
+    compiled = context.compiled if context is not None else None
+    if compiled is None or compiled in _one_row:
+        return None
+    statement = context.invoked_statement
+    if isinstance(statement, (Update, Delete)):
         table: Any = statement.table
     elif isinstance(statement, Select) and statement._for_update_arg is not None:  # noqa: SLF001
         table = None
     else:
+        _one_row.add(compiled)
         return None
     # In this order: most statements go by key, and to learn the table of a SELECT costs more than all else here.
     pinned = set(_pinned(statement._where_criteria))  # noqa: SLF001
     if pinned if table is None else table in pinned:
+        _one_row.add(compiled)
         return None
     if table is None:
         table = _only_table(statement)

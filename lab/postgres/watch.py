@@ -10,6 +10,7 @@ import contextlib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import event
@@ -85,58 +86,54 @@ def _before_statement(route: Route) -> Callable[..., None]:
         actor = current_actor()
         if actor is None or not route.active():
             return
+        fairy = connection.connection
+        driver, bulk, touches = _driver(fairy), None, None
         if found := _SAVEPOINT.match(statement):
-            kind, bulk = _SAVEPOINT_KINDS[found[1].upper()], None
-            action = Action(kind, found[2], touches=_of_savepoint(connection, kind))
+            kind = _SAVEPOINT_KINDS[found[1].upper()]
+            if driver is not None and kind is ActionKind.ROLLBACK_TO:
+                touches = driver.transaction_footprint.end(_level(fairy, driver))
+            action = Action(kind, found[2], touches=touches)
         else:
-            touches = _of_statement(route, connection, context)
+            if driver is not None:
+                level = _level(fairy, driver)
+                touches = _of_statement(route, driver, level, context)
+                bulk = _bulk(driver, level, context, statement)
             action = Action(ActionKind.STATEMENT, statement, _texts(parameters, executemany), touches)
-            bulk = _bulk(connection, context, statement)
         if (gate := actor.parks(action, bulk)) is not None:
             await_only(actor.stay(gate))
 
     return before_statement
 
 
-def _bulk(connection: Any, context: Any, statement: str) -> Bulk | None:
+def _bulk(driver: LabConnection, level: str, context: Any, statement: str) -> Bulk | None:
     """What breakpoints need to know of a statement; None where its session would notice a pause."""
-    driver = _driver(connection)
-    if driver is None:
+    driver.notices_pauses |= _sets_a_timer(statement)
+    if driver.notices_pauses or "SERIALIZABLE" in (level, driver.isolation):
         return None
+    return bulk_of(context, statement)
+
+
+@lru_cache(maxsize=2000)
+def _sets_a_timer(statement: str) -> bool:
     lowered = statement.lower()
-    driver.notices_pauses |= any(word in lowered for word in _NOTICED)
-    bulk = None if driver.notices_pauses else bulk_of(context, statement)
-    return None if bulk is None or "SERIALIZABLE" in (_level(connection, driver), driver.isolation) else bulk
+    return any(word in lowered for word in _NOTICED)
 
 
-def _of_statement(route: Route, connection: Any, context: Any) -> Deferred | None:
+def _of_statement(route: Route, driver: LabConnection, level: str, context: Any) -> Deferred:
     """What a statement that is about to be executed may touch."""
-    driver = _driver(connection)
-    if driver is None:
-        return None
     if not driver.is_in_transaction():
         driver.transaction_footprint.begins()
-    level = _level(connection, driver)
     told = told_of(None if level == "AUTOCOMMIT" else context, route.tables, route.triggered)
     return driver.transaction_footprint.statement(told, level)
 
 
-def _of_savepoint(connection: Any, kind: ActionKind) -> Deferred | None:
-    """A SAVEPOINT touches nothing, which its kind says already."""
-    driver = _driver(connection)
-    if driver is None or kind is not ActionKind.ROLLBACK_TO:
-        return None
-    return driver.transaction_footprint.end(_level(connection, driver))
-
-
-def _driver(connection: Any) -> LabConnection | None:
-    driver = connection.connection.driver_connection
+def _driver(fairy: Any) -> LabConnection | None:
+    driver = fairy.driver_connection
     return driver if issubclass(type(driver), LabConnection) else None
 
 
-def _level(connection: Any, driver: LabConnection) -> str:
+def _level(fairy: Any, driver: LabConnection) -> str:
     """The isolation level of the transaction: the one that the code asked for, or else the session's."""
-    fairy = connection.connection
     asked = fairy.dbapi_connection.isolation_level
     if asked is not None and asked != fairy._connection_record.info.get(_OWN_LEVEL):  # noqa: SLF001 - nothing public
         driver.level = str(asked).upper().replace("_", " ")
