@@ -4,8 +4,8 @@ Each schedule is executed once at random and then replayed. A replay counts as d
 result or the final rows differ, or when it raised `Divergence`. The same is done with fewer executions on a server
 whose backends may not be frozen, to show what freezing is for.
 
-    python bench/replay.py                                  # 10,000 executions, two workers
-    python bench/replay.py --executions 2000 --busy-loops 3 # the same on a machine that has no time for it
+    python bench/replay.py                                  # 2,500 schedules, 10,000 replays, two workers
+    python bench/replay.py --executions 3750 --busy-loops 3 # 3,000 on a machine that has no time for it
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def orders(options: argparse.Namespace) -> list[Order]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--executions", type=int, default=10_000, help="in all, first ones and replays")
+    parser.add_argument("--executions", type=int, default=12_500, help="in all: of five, one is first and four replay it")
     parser.add_argument("--unfrozen", type=int, help="executions beside on backends that are not frozen (a tenth)")
     parser.add_argument("--busy-loops", type=int, default=0, help="processes that keep the processors busy meanwhile")
     parser.add_argument("--seed", type=int, default=1)

@@ -443,7 +443,10 @@ async def test_a_server_given_by_url_is_left_as_it_was(server, workers):
 
 
 def test_a_long_temporary_folder_and_a_home_that_cannot_be_written_do_not_matter(tmp_path):
-    """The embedded server starts where TMPDIR is too long for a socket and HOME is read-only."""
+    """The embedded server starts where TMPDIR is too long for a socket and HOME is read-only.
+
+    Root may write there all the same; anybody else has the cache of templates in the temporary folder then.
+    """
     long = tmp_path / ("t" * 90)
     home = tmp_path / "home"
     long.mkdir()
@@ -451,4 +454,4 @@ def test_a_long_temporary_folder_and_a_home_that_cannot_be_written_do_not_matter
     home.chmod(stat.S_IRUSR | stat.S_IXUSR)
     done = lab("hunt", "LostCount", "--json", env=environment(TMPDIR=str(long), HOME=str(home)))
     assert (done.returncode, done.stderr) == (1, "")
-    assert list(long.iterdir()) == []
+    assert {each.name for each in long.iterdir()} <= {f"concurrency-lab-{os.getuid()}"}
