@@ -186,7 +186,7 @@ def orders(options: argparse.Namespace) -> list[Order]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--executions", type=int, default=12_500, help="in all: of five, one is first and four replay it")
+    parser.add_argument("--executions", type=int, default=12_500, help="in all; of five, four are replays")
     parser.add_argument("--unfrozen", type=int, help="executions beside on backends that are not frozen (a tenth)")
     parser.add_argument("--busy-loops", type=int, default=0, help="processes that keep the processors busy meanwhile")
     parser.add_argument("--seed", type=int, default=1)
