@@ -201,7 +201,7 @@ async def measure(number: int, pairs: int, most: int, *, catalogue: bool) -> tup
 def main() -> None:
     """Parse, measure, tell; exit status 1 if an outcome was missed or a swap made a difference."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--programs", type=int, default=40)
+    parser.add_argument("--programs", type=int, default=12)
     parser.add_argument("--pairs", type=int, default=2000)
     parser.add_argument("--most", type=int, default=MOST_ORDERS, help="interleavings of a program that is not left out")
     parser.add_argument("--no-catalogue", action="store_true", help="leave the shipped scenarios out")
