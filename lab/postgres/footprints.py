@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Column, Table
 from sqlalchemy.sql import visitors
-from sqlalchemy.sql.dml import Delete, Insert, Update
+from sqlalchemy.sql.dml import Delete, Insert, Update, UpdateBase
 from sqlalchemy.sql.elements import Label, TextClause
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.selectable import Select
@@ -24,6 +24,8 @@ from lab.footprint import Access, Deferred, Lock
 from lab.postgres.pieces import (
     MANY,
     Piece,
+    bound_columns,
+    checks_more_than_values,
     children,
     finds_one,
     key_of,
@@ -209,7 +211,7 @@ def _insert(statement: Any, compiled: Any) -> Iterator[Piece]:
         yield from _others(statement, table)
         return
     given = set() if statement._multi_values else set(compiled.column_keys or compiled.binds)  # noqa: SLF001
-    bound = {column.name: column.key for column in table.columns if column.key in given}
+    bound = bound_columns(table, given)
     # A row that is new meets only those who would see it, so its lock is nobody's until it is published.
     yield Piece(name_of(table), Lock.UPDATE, reads=False, writes=True, key=tuple(sorted(bound.items())))
     for unique in unique_keys(table):
@@ -251,6 +253,10 @@ def _changed(table: Table, lock: Lock, key: tuple[tuple[str, str], ...]) -> Piec
 
 
 def _insist_on_plain(statement: Any) -> None:
+    if isinstance(statement, UpdateBase):
+        family = {other for table in _tables(statement) for other in table.metadata.tables.values()}  # for cascades
+        if any(checks_more_than_values(each) for table in family for each in (*table.constraints, *table.indexes)):
+            raise _NotUnderstoodError
     for element in visitors.iterate(statement):
         unknown = isinstance(element, FunctionElement) and element.name.lower() not in _PURE
         if unknown or isinstance(element, TextClause):

@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Table, UniqueConstraint
+from sqlalchemy import Column, Index, Table, UniqueConstraint, types
+from sqlalchemy.dialects.postgresql import CITEXT, ExcludeConstraint
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClauseList, Grouping
 
@@ -17,6 +18,8 @@ from lab.footprint import Access, Lock, Rows
 __all__ = [
     "MANY",
     "Piece",
+    "bound_columns",
+    "checks_more_than_values",
     "children",
     "finds_one",
     "key_of",
@@ -29,8 +32,12 @@ __all__ = [
 
 MANY = 50
 """Rows of one statement beyond which it counts as one of the whole table."""
-_COMPARABLE = (int, str, uuid.UUID, dt.date)
-"""Types whose equality is the same in Python and, for a column of the same type, in PostgreSQL."""
+_COMPARABLE = frozenset({int, str, uuid.UUID, dt.date})
+"""Types of values whose texts differ exactly when PostgreSQL tells the values apart. No `datetime`: one moment has many
+time zones."""
+_COLUMNS = (types.Integer, types.String, types.Uuid, types.Date)
+_NOT_AS_THEY_ARE = (types.Enum, types.CHAR, types.TypeDecorator)
+"""Columns that may store two values of Python as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +92,24 @@ def key_of(
             and isinstance(value, BindParameter)
             and getattr(column.table, "name", None) == table.name
             and column.name not in ignored
-            and getattr(column.type, "collation", None) is None
+            and _keeps_apart(column)
         ):
             name = compiled.bind_names.get(value)
             if name is not None:
                 found.setdefault(column.name, name)
     return tuple(sorted(found.items()))
+
+
+def _keeps_apart(column: Column[Any]) -> bool:
+    """Whether two values with different texts are different for this column."""
+    kind = column.type
+    plain = isinstance(kind, _COLUMNS) and not isinstance(kind, (*_NOT_AS_THEY_ARE, CITEXT))
+    return plain and getattr(kind, "collation", None) is None
+
+
+def bound_columns(table: Table, given: Collection[str]) -> dict[str, str]:
+    """The columns of a new row that are given a value which says what row it is: column -> name of the parameter."""
+    return {column.name: column.key for column in table.columns if column.key in given and _keeps_apart(column)}
 
 
 def _conjuncts(criteria: Iterable[Any]) -> Iterator[Any]:
@@ -104,10 +123,9 @@ def _conjuncts(criteria: Iterable[Any]) -> Iterator[Any]:
 
 def _texts(value: Any) -> frozenset[str] | None:
     values = value if isinstance(value, (list, tuple)) else (value,)
-    if not 0 < len(values) <= MANY or not all(isinstance(each, _COMPARABLE) for each in values):
+    if not 0 < len(values) <= MANY or not all(type(each) in _COMPARABLE for each in values):
         return None
-    kinds = ("int" if isinstance(each, int) else type(each).__name__ for each in values)
-    return frozenset(f"{kind}:{each!s}" for kind, each in zip(kinds, values, strict=True))
+    return frozenset(f"{type(each).__name__}:{each!s}" for each in values)
 
 
 def name_of(table: Table) -> str:
@@ -134,8 +152,19 @@ def unique_keys(table: Table) -> Iterator[tuple[Any, ...]]:
         if isinstance(constraint, UniqueConstraint):
             yield tuple(constraint.columns)
     for index in table.indexes:
-        if index.unique:
-            yield tuple(column for column in index.columns if isinstance(column, Column))
+        if index.unique and not checks_more_than_values(index):
+            yield tuple(index.columns)
+
+
+def checks_more_than_values(constraint: Any) -> bool:
+    """Whether two rows may clash though their columns differ, or at another time than when they are written.
+
+    So do a unique index over expressions or over some rows, an exclusion, and whatever is deferred to the COMMIT.
+    """
+    if isinstance(constraint, Index):
+        partial = constraint.dialect_options["postgresql"].get("where") is not None
+        return constraint.unique and (partial or not all(isinstance(each, Column) for each in constraint.expressions))
+    return isinstance(constraint, ExcludeConstraint) or bool(getattr(constraint, "deferrable", None))
 
 
 def parents(table: Table) -> Iterator[tuple[Table, tuple[tuple[Any, Any], ...]]]:

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 
 import pytest
-from sqlalchemy import ForeignKey, delete, exists, func, insert, select, text, update
+from sqlalchemy import (
+    CHAR,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import CITEXT, ExcludeConstraint
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, joinedload, mapped_column, relationship
 
 from lab import Scenario, actor
-from lab.footprint import Access, Footprint
+from lab.footprint import Access, Footprint, Lock
+from lab.postgres.pieces import Piece, checks_more_than_values, key_of
 from lab.schedulers.guided import Guided
 from lab.trace import ActionKind
 
@@ -33,6 +56,48 @@ class Thing(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     owner_id: Mapped[int] = mapped_column(ForeignKey("owner.id", ondelete="CASCADE"))
     size: Mapped[int]
+
+
+ODD = MetaData()
+KEPT = Table("kept", ODD, Column("id", Integer, primary_key=True), Column("name", String), Column("gone", Boolean))
+CHECKS = {
+    "a unique index over some rows": (Index("a", KEPT.c.name, unique=True, postgresql_where=~KEPT.c.gone), True),
+    "a unique index over an expression": (Index("b", func.lower(KEPT.c.name), unique=True), True),
+    "what is checked at the COMMIT": (UniqueConstraint("name", deferrable=True, initially="DEFERRED"), True),
+    "an exclusion": (ExcludeConstraint((KEPT.c.name, "=")), True),
+    "a unique index": (Index("c", KEPT.c.name, unique=True), False),
+    "an index": (Index("d", func.lower(KEPT.c.name)), False),
+}
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_rows_may_clash_by_more_than_their_values(name):
+    """Then a write is not understood, and its table has no such key."""
+    check, more = CHECKS[name]
+    assert checks_more_than_values(check) is more
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "known"),
+    [
+        (String(), "a", True),
+        (CITEXT(), "a", False),
+        (CHAR(3), "a", False),
+        (String(collation="de-x-icu"), "a", False),
+        (Integer(), 1, True),
+        (DateTime(timezone=True), dt.datetime(2026, 1, 1, tzinfo=dt.UTC), False),
+        (Date(), dt.date(2026, 1, 1), True),
+    ],
+    ids=str,
+)
+def test_a_key_is_known_where_equal_texts_are_equal_values(kind, value, known):
+    """Two spellings of one value must not pass for two rows."""
+    table = Table("t", MetaData(), Column("x", kind))
+    condition = table.c.x == value
+    compiled = select(table).where(condition).compile()
+    key = key_of([condition], table, compiled)
+    filled = Piece("t", Lock.NONE, reads=True, writes=False, key=key).filled(compiled.params)
+    assert bool(filled.rows.key) is known
 
 
 STATEMENTS: list = []
