@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import (
@@ -34,6 +35,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, joinedload, mapped_
 
 from lab import Scenario, actor
 from lab.footprint import Access, Footprint, Lock
+from lab.postgres.footprints import told_of
 from lab.postgres.pieces import Piece, checks_more_than_values, key_of
 from lab.schedulers.guided import Guided
 from lab.trace import ActionKind
@@ -243,3 +245,11 @@ async def test_the_level_is_the_one_that_the_transaction_runs_at(explorer):
         levels = {step.action.footprint.level for step in record.trace if step.action.footprint is not None}
         assert levels == {level}
         assert [step.action.kind for step in record.trace] == [ActionKind.STATEMENT, ActionKind.COMMIT]
+
+
+@pytest.mark.parametrize(("table", "understood"), [(KEPT, False), (Owner.__table__, True)], ids=["odd", "plain"])
+def test_a_write_where_rows_clash_by_more_is_not_understood(table, understood):
+    """In what way it may clash cannot be told from its values, so it counts as touching everything."""
+    compiled = insert(table).values(id=1).compile()
+    context = SimpleNamespace(compiled=compiled, compiled_parameters=[compiled.params])
+    assert (told_of(context, {"kept", "owner"}, ())() is not None) is understood
