@@ -18,13 +18,11 @@ from lab.replay_token import encode, token_for
 from lab.report.failure import failure_report
 from lab.report.relevance import irrelevant_text, needed_text
 from lab.scenario import Scenario
-from lab.schedulers import DEFAULT, describe, is_calibrated, is_sample, make_scheduler
+from lab.schedulers import DEFAULT, describe, is_calibrated, is_complete, is_sample, make_scheduler
 
 __all__ = ["INTERRUPTED", "Hunt", "HuntResult", "ReportedFailure", "Verdict"]
 
 FAILURES_KEPT = 20
-COMPLETE = frozenset({"dfs", "dpor"})
-"""The schedulers that have run everything when they are over, unless a bound kept them from it."""
 INTERRUPTED = "interrupted"
 """The trouble of a hunt that was cancelled, by Ctrl-C for example."""
 
@@ -226,7 +224,7 @@ class Hunt:
             result.preemption_bound = bound - 1 if bound else None
             if not begun:
                 result.exhausted = True
-                result.complete = bool(getattr(scheduler, "complete", self.scheduler in COMPLETE and not bound))
+                result.complete = is_complete(scheduler)
                 return
             record = await explorer.run(
                 self.scenario, scheduler, isolation=self.isolation, breakpoints=self.breakpoints

@@ -33,12 +33,11 @@ from sqlalchemy.sql.elements import BooleanClauseList, ColumnClause
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.visitors import iterate
 
+from lab.postgres.pieces import PURE
+
 __all__ = ["Bulk", "bulk_of"]
 
 _NOTICES = re.compile(r"\b(?:NOWAIT|SKIP\s+LOCKED)\b", re.IGNORECASE)
-HARMLESS = frozenset({"abs", "avg", "char_length", "coalesce", "count", "greatest", "least", "length", "lower", "max"})
-HARMLESS |= {"min", "mod", "now", "nullif", "round", "sum", "trim", "upper", "unnest"}
-"""Functions that may be asked twice. Others may take a lock, draw from a sequence or write."""
 
 
 _one_row: WeakSet[Any] = WeakSet()
@@ -127,7 +126,7 @@ def _pinned(criteria: Iterable[Any]) -> Iterator[Any]:
 def _is_harmless(element: Any) -> bool:
     """Whether this part of a query may be asked by the lab as well."""
     if isinstance(element, FunctionElement):
-        return getattr(element, "name", "").lower() in HARMLESS
+        return getattr(element, "name", "").lower() in PURE
     if isinstance(element, TextClause) or (isinstance(element, ColumnClause) and element.is_literal):
         return "(" not in str(element)
     return not isinstance(element, UpdateBase)

@@ -23,6 +23,7 @@ from sqlalchemy.sql.selectable import Select
 from lab.footprint import Access, Deferred, Lock
 from lab.postgres.pieces import (
     MANY,
+    PURE,
     Piece,
     bound_columns,
     checks_more_than_values,
@@ -38,14 +39,6 @@ from lab.postgres.pieces import (
 
 __all__ = ["TransactionFootprint", "told_of"]
 
-_PURE = frozenset(
-    (
-        *("sum", "count", "max", "min", "avg", "coalesce", "nullif", "greatest", "least", "abs", "round", "lower"),
-        *("upper", "length", "concat", "bool_and", "bool_or", "every", "array_agg", "string_agg", "now", "rank"),
-        *("current_timestamp", "char_length", "row_number"),
-    )
-)
-"""Functions whose value depends on nothing but their arguments and the moment."""
 _AGGREGATES = frozenset({"sum", "count", "max", "min", "avg", "bool_and", "bool_or", "every"})
 """Those that make one value of many rows, whatever the order of these."""
 _WORD = re.compile(r"[a-z_][a-z0-9_]*", re.IGNORECASE)
@@ -258,7 +251,7 @@ def _insist_on_plain(statement: Any) -> None:
         if any(checks_more_than_values(each) for table in family for each in (*table.constraints, *table.indexes)):
             raise _NotUnderstoodError
     for element in visitors.iterate(statement):
-        unknown = isinstance(element, FunctionElement) and element.name.lower() not in _PURE
+        unknown = isinstance(element, FunctionElement) and element.name.lower() not in PURE
         if unknown or isinstance(element, TextClause):
             raise _NotUnderstoodError
         if getattr(element, "__visit_name__", "") in ("cte", "textual_select", "table_valued_alias", "sequence"):

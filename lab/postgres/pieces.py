@@ -17,6 +17,7 @@ from lab.footprint import Access, Lock, Rows
 
 __all__ = [
     "MANY",
+    "PURE",
     "Piece",
     "bound_columns",
     "checks_more_than_values",
@@ -32,6 +33,15 @@ __all__ = [
 
 MANY = 50
 """Rows of one statement beyond which it counts as one of the whole table."""
+PURE = frozenset(
+    (
+        *("sum", "count", "max", "min", "avg", "coalesce", "nullif", "greatest", "least", "abs", "round", "lower"),
+        *("upper", "length", "concat", "bool_and", "bool_or", "every", "array_agg", "string_agg", "now", "rank"),
+        *("current_timestamp", "char_length", "row_number", "mod", "trim", "unnest"),
+    )
+)
+"""Functions whose value depends on nothing but their arguments and the moment. Others may lock, draw from a sequence or
+write."""
 _COMPARABLE = frozenset({int, str, uuid.UUID, dt.date})
 """Types of values whose texts differ exactly when PostgreSQL tells the values apart. No `datetime`: one moment has many
 time zones."""

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping
 
 from lab.errors import UsageError
-from lab.schedulers.base import Alternative, Choices, Scheduler, is_calibrated, is_sample
+from lab.schedulers.base import Alternative, Choices, Scheduler, is_calibrated, is_complete, is_sample
 from lab.schedulers.dfs import DepthFirst
 from lab.schedulers.directed import Directed
 from lab.schedulers.dpor import Dpor
@@ -31,6 +31,7 @@ __all__ = [
     "Scheduler",
     "describe",
     "is_calibrated",
+    "is_complete",
     "is_independent",
     "is_sample",
     "make_scheduler",

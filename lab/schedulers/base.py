@@ -12,7 +12,16 @@ from typing import Protocol
 
 from lab.trace import Action, ActionKind, Step, Trace
 
-__all__ = ["FAULT_CHANCE", "Alternative", "Choices", "Scheduler", "fault_by_chance", "is_calibrated", "is_sample"]
+__all__ = [
+    "FAULT_CHANCE",
+    "Alternative",
+    "Choices",
+    "Scheduler",
+    "fault_by_chance",
+    "is_calibrated",
+    "is_complete",
+    "is_sample",
+]
 
 FAULT_CHANCE = 0.15
 """How likely a step is to be a fault, where one can strike, or paused, where a breakpoint can be set, for schedulers
@@ -103,6 +112,11 @@ def is_sample(scheduler: Scheduler) -> bool:
     the bound then holds for the mean of their chances, since the product of (1 - p) is at most exp(-n * mean p).
     """
     return bool(getattr(scheduler, "sampled", False))
+
+
+def is_complete(scheduler: Scheduler) -> bool:
+    """Whether a search that is over has run every trace, by the scheduler's attribute `complete`."""
+    return bool(getattr(scheduler, "complete", False))
 
 
 def is_calibrated(scheduler: Scheduler) -> bool:

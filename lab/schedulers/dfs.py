@@ -64,6 +64,11 @@ class DepthFirst:
             return self._current.cost
         return min((cost for cost, waiting in self._waiting.items() if waiting), default=None)
 
+    @property
+    def complete(self) -> bool:
+        """Whether every schedule was run."""
+        return self.bound is None
+
     def begin(self, execution: int) -> bool:
         """The next schedule; one that was broken off comes again. Over when none is left within the bound."""
         if self._current is None:

@@ -50,6 +50,11 @@ class Dpor:
         self._believed: tuple[bool, frozenset[str]] = False, frozenset()
         """What of these two the search so far rests on."""
 
+    @property
+    def complete(self) -> bool:
+        """Whether every trace was run."""
+        return self._state == "over"
+
     def begin(self, execution: int) -> bool:
         """Go back to the last decision at which something is left to try; over when there is none."""
         if self._believed != (self._stalls, self._scanned):
