@@ -1,0 +1,7 @@
+"""Runs scenarios on a server: the one place that puts engine, database, schedulers and checkers together."""
+
+from __future__ import annotations
+
+from lab.explore.explorer import STEP_LIMIT, Explorer
+
+__all__ = ["STEP_LIMIT", "Explorer"]

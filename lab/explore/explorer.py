@@ -1,0 +1,186 @@
+"""Runs scenarios on a server: the one place that puts engine, database, schedulers and checkers together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+
+from sqlalchemy import MetaData
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from lab.checkers import judge
+from lab.engine import runner
+from lab.errors import LabError, ScenarioError, ServerError, UsageError
+from lab.explore.conditions import STEP_LIMIT, Conditions, body
+from lab.explore.ending import masked, outcome_of
+from lab.explore.invariants import broken_invariants, call, first_line
+from lab.faults import FaultKind
+from lab.outcome import Ending, Mask
+from lab.postgres.cluster import Cluster
+from lab.postgres.database import Database
+from lab.postgres.embedded import embedded_server
+from lab.postgres.monitor import LOST
+from lab.postgres.reset import Snapshot
+from lab.postgres.results import deadlock_cycle, is_connection_loss
+from lab.postgres.server import Server
+from lab.record import ExecutionRecord
+from lab.scenario import Scenario, actors_of, parameters_of, target_of
+from lab.schedulers.base import Scheduler
+from lab.validation import validate
+
+__all__ = ["STEP_LIMIT", "Explorer"]
+
+DATABASES_KEPT = 4
+SNAPSHOTS_KEPT = 200
+
+
+class Explorer:
+    """Runs executions of scenarios on one server, on one event loop. Close it with `aclose`."""
+
+    def __init__(self, server: Server, *, may_crash: bool = False) -> None:
+        self._server = server
+        self._may_crash = may_crash
+        self._own: tuple[Server, Explorer] | None = None
+        """A server for scenarios that crash it: others may be at work on `server`."""
+        self._cluster: Cluster | None = None
+        self._databases: dict[int, tuple[MetaData | None, Database]] = {}
+        self._snapshots: dict[tuple[int, type[Scenario], str], Snapshot] = {}
+        self._watched: list[AsyncEngine] = []
+
+    async def open(self) -> Cluster:
+        """Connect to the server, if that was not done yet. Raises `ServerError`."""
+        if self._cluster is None:
+            self._cluster = await Cluster.open(self._server)
+        return self._cluster
+
+    async def aclose(self) -> None:
+        """Give everything back: watched engines, connections, databases."""
+        with contextlib.suppress(*LOST):  # the server may be gone
+            for _, database in self._databases.values():
+                await database.close()
+            if self._cluster is not None:
+                await self._cluster.close()
+        self._databases.clear()
+        self._cluster = None
+        if self._own is not None:
+            own_server, own_explorer = self._own
+            self._own = None
+            await own_explorer.aclose()
+            own_server.close()
+
+    def _private(self) -> Explorer:
+        """An explorer on a server of its own. Raises `UsageError` where the lab cannot crash one."""
+        if self._own is None:
+            if self._server.version is None:
+                raise UsageError("a scenario with the fault 'crash' needs the embedded server; leave the URL out")
+            server = embedded_server(self._server.version)
+            self._own = server, Explorer(server, may_crash=True)
+        return self._own[1]
+
+    @contextlib.contextmanager
+    def watching(self, *engines: AsyncEngine) -> Iterator[None]:
+        """Also watch these engines in every execution of the block."""
+        self._watched.extend(engines)
+        try:
+            yield
+        finally:
+            for engine in engines:
+                self._watched.remove(engine)
+
+    async def run(
+        self,
+        scenario: Scenario,
+        scheduler: Scheduler,
+        *,
+        isolation: str | None = None,
+        step_limit: int = STEP_LIMIT,
+        breakpoints: bool = True,
+        actors: Collection[str] | None = None,
+    ) -> ExecutionRecord:
+        """One execution of a scenario under a scheduler that has begun; the scheduler learns its end.
+
+        Of its actors only those in `actors` take part, if any are named. Raises `ScenarioError` for a scenario that
+        cannot be run, `ServerError` if the server fails, and whatever the scheduler raises.
+        """
+        return await self._under(scenario, scheduler, Conditions(isolation, step_limit, breakpoints, actors))
+
+    async def _under(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> ExecutionRecord:
+        validate(type(scenario))
+        if FaultKind.CRASH in scenario.faults and not self._may_crash:
+            return await self._private()._under(scenario, scheduler, conditions)  # noqa: SLF001 - one of its own kind
+        try:
+            record = await self._execute(scenario, scheduler, conditions)
+        except LOST as error:
+            raise ServerError(f"the server {self._server.description} failed: {error}") from error
+        finally:
+            for _, database in self._databases.values():
+                database.give_back()
+        scheduler.end(record.trace)
+        return record
+
+    async def _execute(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> ExecutionRecord:
+        declarations = conditions.of(actors_of(type(scenario)))
+        isolation = conditions.isolation
+        database = await self._database(scenario.metadata)
+        snapshot = await self._snapshot(database, scenario)
+        levels = {each.name: isolation or each.isolation or scenario.isolation for each in declarations}
+        if self._may_crash and not database.cluster.is_fresh:
+            await database.crash()
+        await database.prepare(snapshot, levels, (*scenario.watch, *self._watched))
+        mask = Mask(datetime.now(UTC), snapshot.text)
+        bodies = {each.name: partial(body, database.engine, scenario, each) for each in declarations}
+        limit = conditions.step_limit
+        plan = runner.Plan(bodies, limit, scenario.faults, scenario.faults_at_least, scenario.faults_at_most)
+        row_locks = database.row_locks if conditions.breakpoints and scenario.breakpoints else None
+        finished = await runner.run(plan, scheduler.choose, database.waits, database, row_locks)
+        await self._insist_on_a_server(database, finished.errors.values())
+        await database.end_open_transactions()
+        outcome = await outcome_of(database, finished, mask)
+        findings = judge(scenario, outcome, finished.stalls)
+        if outcome.ending in (Ending.COMPLETED, Ending.DEADLOCKED) and conditions.actors is None:
+            findings += await broken_invariants(database.engine, scenario, outcome)
+        steps, sessions = finished.trace.steps, finished.sessions
+        return ExecutionRecord(
+            scenario,
+            isolation or scenario.isolation,
+            masked(finished.trace, mask),
+            outcome,
+            tuple(findings),
+            finished.stalls,
+            tuple(deadlock_cycle(detail, steps[:number], sessions) for number, detail in finished.deadlocks),
+        )
+
+    async def _database(self, metadata: MetaData | None) -> Database:
+        cluster = await self.open()
+        if id(metadata) not in self._databases:
+            if len(self._databases) >= DATABASES_KEPT:
+                oldest = next(iter(self._databases))
+                await self._databases.pop(oldest)[1].close()
+                self._snapshots = {key: kept for key, kept in self._snapshots.items() if key[0] != oldest}
+            self._databases[id(metadata)] = metadata, await Database.create(cluster, metadata)
+        return self._databases[id(metadata)][1]
+
+    async def _snapshot(self, database: Database, scenario: Scenario) -> Snapshot:
+        key = id(scenario.metadata), type(scenario), repr(parameters_of(scenario))
+        if key not in self._snapshots:
+            if len(self._snapshots) >= SNAPSHOTS_KEPT:
+                self._snapshots.pop(next(iter(self._snapshots)))
+            await database.tables.empty()
+            try:
+                async with AsyncSession(database.engine) as session:
+                    await call(scenario.setup, session)
+                    await session.commit()
+            except LabError:
+                raise
+            except Exception as error:
+                await self._insist_on_a_server(database, [error])
+                raise ScenarioError(f"the setup of {target_of(scenario)} failed: {first_line(error)}") from error
+            self._snapshots[key] = await database.tables.capture()
+        return self._snapshots[key]
+
+    async def _insist_on_a_server(self, database: Database, errors: Iterable[BaseException]) -> None:
+        """An actor that lost its connection is no finding when the reason is that the server is gone."""
+        if any(is_connection_loss(error) for error in errors) and not await database.alive():
+            raise ServerError(f"the server {self._server.description} died during an execution")
