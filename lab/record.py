@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from lab.history import History
 from lab.outcome import Outcome
 from lab.scenario import Scenario
 from lab.schedule import Schedule
@@ -59,6 +60,10 @@ class ExecutionRecord:
     findings: tuple[Finding, ...] = ()
     stalls: tuple[Stall, ...] = ()
     deadlocks: tuple[tuple[DeadlockEdge, ...], ...] = field(default=())
+    history: History | None = field(default=None, repr=False)
+    """Who read and wrote which version of which row, where that was recorded."""
+    unseen: tuple[str, ...] = ()
+    """Statements of which the history does not know all reads."""
 
     @property
     def failed(self) -> bool:

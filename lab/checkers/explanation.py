@@ -110,7 +110,8 @@ def _of_edge(edge: Edge, labels: Mapping[str, str], *, several: bool) -> Link:
     before, after = labels[edge.source], labels[edge.target]
     thing = edge.item
     if edge.value and not edge.absent:
-        thing = f"{edge.item} = {edge.value}" if several else edge.value
+        named = f"{edge.item} ({edge.value})" if "=" in edge.value else f"{edge.item} = {edge.value}"
+        thing = named if several else edge.value
     sentence = _by_predicate(edge, before, after) if edge.predicate else _by_item(edge, before, after, thing)
     steps = (edge.source_step, edge.target_step)
     return Link(before, after, edge.kind.value, edge.item, edge.predicate, steps, edge.value, sentence)

@@ -62,6 +62,8 @@ class Execution:
         self._loop: Any = asyncio.get_running_loop()
         self._sockets = self._open_sockets()
         self._bell: asyncio.Future[None] | None = None
+        self.step = 0
+        """Number of the step that is under way, or was last."""
         self.armed = False
         """Whether to look for stalled actors once the loop runs dry; the state is not at rest before that."""
 

@@ -204,6 +204,7 @@ class _Runner:
         actor = self.execution.actors[chosen.of or chosen.actor]
         actor.result, actor.wait = None, None
         self._under_way = chosen, alternatives
+        self.execution.step = len(self._steps) + 1
         actor.resume()
         self.execution.arm()
 

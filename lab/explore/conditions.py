@@ -27,6 +27,9 @@ class Conditions:
     actors: Collection[str] | None = None
     """Those that take part, None for all. Invariants are for all of them, so without some none is asked."""
 
+    recorded: bool = False
+    """Record the history: who read and wrote which version of which row."""
+
     def of(self, declarations: Iterable[ActorDeclaration]) -> tuple[ActorDeclaration, ...]:
         """The actors that take part."""
         return tuple(each for each in declarations if self.actors is None or each.name in self.actors)

@@ -98,13 +98,15 @@ class Explorer:
         step_limit: int = STEP_LIMIT,
         breakpoints: bool = True,
         actors: Collection[str] | None = None,
+        recorded: bool = False,
     ) -> ExecutionRecord:
         """One execution of a scenario under a scheduler that has begun; the scheduler learns its end.
 
-        Of its actors only those in `actors` take part, if any are named. Raises `ScenarioError` for a scenario that
-        cannot be run, `ServerError` if the server fails, and whatever the scheduler raises.
+        Of its actors only those in `actors` take part, if any are named. `recorded` asks for its history. Raises
+        `ScenarioError` for a scenario that cannot be run, `ServerError` if the server fails, and whatever the scheduler
+        raises.
         """
-        return await self._under(scenario, scheduler, Conditions(isolation, step_limit, breakpoints, actors))
+        return await self._under(scenario, scheduler, Conditions(isolation, step_limit, breakpoints, actors, recorded))
 
     async def _under(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> ExecutionRecord:
         validate(type(scenario))
@@ -128,7 +130,7 @@ class Explorer:
         levels = {each.name: isolation or each.isolation or scenario.isolation for each in declarations}
         if self._may_crash and not database.cluster.is_fresh:
             await database.crash()
-        await database.prepare(snapshot, levels, (*scenario.watch, *self._watched))
+        await database.prepare(snapshot, levels, (*scenario.watch, *self._watched), recorded=conditions.recorded)
         mask = Mask(datetime.now(UTC), snapshot.text)
         bodies = {each.name: partial(body, database.engine, scenario, each) for each in declarations}
         limit = conditions.step_limit
@@ -137,6 +139,7 @@ class Explorer:
         finished = await runner.run(plan, scheduler.choose, database.waits, database, row_locks)
         await self._insist_on_a_server(database, finished.errors.values())
         await database.end_open_transactions()
+        history, unseen = await database.history(snapshot, mask) if conditions.recorded else (None, ())
         outcome = await outcome_of(database, finished, mask)
         findings = judge(scenario, outcome, finished.stalls)
         if outcome.ending in (Ending.COMPLETED, Ending.DEADLOCKED) and conditions.actors is None:
@@ -150,6 +153,8 @@ class Explorer:
             tuple(findings),
             finished.stalls,
             tuple(deadlock_cycle(detail, steps[:number], sessions) for number, detail in finished.deadlocks),
+            history,
+            unseen,
         )
 
     async def _database(self, metadata: MetaData | None) -> Database:

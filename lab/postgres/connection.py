@@ -11,8 +11,6 @@ private to asyncpg; a contract test fails if that ever changes.
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -20,10 +18,12 @@ import asyncpg
 
 from lab.engine.gate import Actor, arrive, current_actor
 from lab.postgres.footprints import TransactionFootprint
+from lab.postgres.journal import WRITTEN, Journal, Line
 from lab.postgres.lock_names import readable, wait_of
+from lab.postgres.process import ServerProcess
 from lab.trace import Action, ActionKind, Result
 
-__all__ = ["ACTOR_SETTINGS", "PRIVILEGED_SETTINGS", "LabConnection", "ServerProcess"]
+__all__ = ["ACTOR_SETTINGS", "PRIVILEGED_SETTINGS", "LabConnection"]
 
 ACTOR_SETTINGS = {
     "jit": "off",
@@ -55,52 +55,6 @@ ROWS_KEPT = 20
 """Rows of a result that a trace keeps; more would make traces of bulk reads heavy."""
 
 
-class ServerProcess:
-    """The backend behind one connection, and whether we may stop it."""
-
-    def __init__(self, pid: int, *, may_freeze: bool) -> None:
-        self.pid = pid
-        self._may_freeze = may_freeze
-        self._frozen = False
-
-    def freeze(self) -> None:
-        """Stop the process in its lock wait. Does nothing where we may not."""
-        if self._may_freeze and not self._frozen:
-            self._signal(signal.SIGSTOP)
-            self._frozen = True
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        if self._frozen:
-            self._frozen = False
-            self._signal(signal.SIGCONT)
-
-    def end(self) -> None:
-        """End the process. A frozen one wakes up to its end, before it can use a lock that it was granted."""
-        if self._frozen:
-            self._signal(signal.SIGTERM)
-            self.thaw()
-
-    def died(self) -> None:
-        """The process is gone; its id may soon be another's."""
-        self._frozen = self._may_freeze = False
-
-    def interrupt_if_frozen(self) -> None:
-        """Cancel the statement of a frozen backend, so that it wakes up cancelled whatever it was granted.
-
-        The client's own cancel request takes a connection of its own and may come after the lock.
-        """
-        if self._frozen:
-            self._signal(signal.SIGINT)
-            self.thaw()
-
-    def _signal(self, number: signal.Signals) -> None:
-        try:
-            os.kill(self.pid, number)
-        except ProcessLookupError:
-            self._may_freeze = False  # it died; its connection will say so
-
-
 class LabConnection(asyncpg.Connection):  # type: ignore[misc]
     """An asyncpg connection whose operations the engine sees."""
 
@@ -116,6 +70,9 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         self.level = ""
         """The isolation level of the transaction that is open, or was last."""
         self.transaction_footprint = TransactionFootprint()
+        self.journal = Journal()
+        """Where is written down what is sent and told here; replaced by that of the database."""
+        self.line = Line()
         self._protocol = Wire(protocol, self)
         self._waiting_for: Actor | None = None
         self.add_log_listener(_heard)
@@ -126,21 +83,24 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         return self._transport.get_extra_info("socket")
 
     async def isolate(self, level: str) -> None:
-        """Make `level` the default of this session's transactions."""
-        await self.execute(_ISOLATE.format(level))
+        """Make `level` the default of this session's transactions, and record what it writes if that is wanted."""
+        await self.execute(f"{_ISOLATE.format(level)}; {self.journal.setting}")
         self.isolation = level
 
     async def forget_session_state(self) -> None:
         """Give up advisory locks, settings, cursors, sequences' values and temporary tables; the level stays."""
         self.notices_pauses = False
-        again = _ISOLATE.format(self.isolation) if self.isolation else ""
-        await self.execute(f"{self.get_reset_query()} DISCARD SEQUENCES; DISCARD TEMP; {again}")
+        self.line = Line()
+        again = f"{_ISOLATE.format(self.isolation)};" if self.isolation else ""
+        await self.execute(f"{self.get_reset_query()} DISCARD SEQUENCES; DISCARD TEMP; {again} {self.journal.setting}")
 
     def _cleanup(self) -> None:
         """asyncpg's, for a connection that was closed in whatever way. Private there, hence a contract test."""
         if (actor := current_actor()) is not None:
             actor.execution.leaves(self.process)
         self.process.thaw()
+        self.journal.refused(self.line)
+        self.journal.ended(self.line, 0, committed=False)
         super()._cleanup()
 
     @property
@@ -159,6 +119,7 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
             self.process.interrupt_if_frozen()
             raise
         except Exception as error:
+            self.journal.refused(self.line)
             actor.result = Result(error=getattr(error, "sqlstate", None) or type(error).__name__)
             if detail := getattr(error, "detail", None):
                 error.detail = readable(detail, self.relations)  # type: ignore[attr-defined]
@@ -193,12 +154,21 @@ class Wire:
         actor = current_actor()
         if actor is None:
             return await self._protocol.query(query, timeout)
+        journal = self._connection.journal
         if (ends := _ENDS.get(query)) is not None:
             connection = self._connection
             await arrive(Action(ends, touches=connection.transaction_footprint.end(connection.level)))
-        status = await self._connection.during(actor, self._protocol.query, query, timeout)
+        committed = False
+        try:
+            status = await self._connection.during(actor, self._protocol.query, query, timeout)
+            committed = status == "COMMIT"
+        finally:
+            if ends is not None:
+                journal.ended(self._connection.line, actor.execution.step, committed=committed)
         if status != "BEGIN":
             actor.result = Result(tag=status or "")
+        elif journal.open:
+            journal.began(self._connection.line, actor.name)
         return status
 
     async def prepare(self, *args: Any, **named: Any) -> Any:
@@ -210,8 +180,14 @@ class Wire:
             return await self._protocol.bind_execute(*args, **named)
         answer = await self._connection.during(actor, self._protocol.bind_execute, *args, **named)
         rows, tag = (answer[0], answer[1].decode()) if isinstance(answer, tuple) else (answer, "")
+        self._answered(actor, rows)
         actor.result = _result(rows, tag)
         return answer
+
+    def _answered(self, actor: Actor, rows: Any) -> None:
+        connection = self._connection
+        if connection.journal.open:
+            connection.journal.answered(connection.line, actor.name, connection.level, actor.execution.step, rows or ())
 
     async def execute(self, *args: Any, **named: Any) -> Any:
         """The next rows of a streamed result: a scheduling point, since it can lock and wait like any other."""
@@ -220,12 +196,15 @@ class Wire:
             return await self._protocol.execute(*args, **named)
         await arrive(Action(ActionKind.FETCH, str(args[2])))
         answer = await self._connection.during(actor, self._protocol.execute, *args, **named)
-        actor.result = _result(answer[0] if isinstance(answer, tuple) else answer, "FETCH")
+        rows = answer[0] if isinstance(answer, tuple) else answer
+        self._answered(actor, rows)
+        actor.result = _result(rows, "FETCH")
         return answer
 
     async def bind_execute_many(self, *args: Any, **named: Any) -> Any:
         answer = await self._through(self._protocol.bind_execute_many, *args, **named)
         if (actor := current_actor()) is not None:
+            self._answered(actor, answer)
             actor.result = _result(answer, "executed for each row")
         return answer
 
@@ -267,6 +246,9 @@ def _result(rows: Any, tag: str) -> Result:
 
 def _heard(connection: Any, message: Any) -> None:
     """A log message from a backend; one of them says that its statement waits for a lock."""
+    if message.message == WRITTEN:
+        connection.line.told.append(message.detail)
+        return
     actor = connection.busy_for
     if actor is None or "still waiting" not in message.message:
         return

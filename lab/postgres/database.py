@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from lab.errors import ScenarioError
+from lab.history import History
+from lab.postgres.attempts import attempts_of
 from lab.postgres.cluster import Cluster
 from lab.postgres.connection import LabConnection
+from lab.postgres.histories import history_of
+from lab.postgres.journal import Journal
 from lab.postgres.lock_waits import PostgresLockWaits
+from lab.postgres.matches import Matches
 from lab.postgres.monitor import LOST, Monitor
 from lab.postgres.pool import HOUSE, ActorPool
 from lab.postgres.redirect import Redirected
@@ -39,6 +44,7 @@ class Database:
         self.waits: PostgresLockWaits = cluster.lock_waits(monitor)
         self.tables = Tables(monitor, privileged=cluster.abilities.superuser)
         self._row_locks = PostgresRowLocks(cluster.server, name)
+        self.journal = Journal()
         self.row_locks = self._row_locks if cluster.abilities.frozen else None
         """Who locks rows for breakpoints; None where a paused backend could not be frozen."""
         self._monitor = monitor
@@ -52,12 +58,14 @@ class Database:
             may_freeze=cluster.server.may_freeze if cluster.abilities.frozen else _never,
             isolation=self._level,
             opened=self._connections.append,
+            journal=self.journal,
             relations=self.tables.relations,
             tables=self.tables.names,
             triggered=self.tables.triggered,
         )
         self.engine = create_async_engine("postgresql+asyncpg://", poolclass=ActorPool)
         self._close.enter_context(instrumented(self.engine, self._route))
+        self._matches = Matches(self.engine)
 
     @classmethod
     async def create(cls, cluster: Cluster, metadata: MetaData | None) -> Database:
@@ -88,9 +96,17 @@ class Database:
 
     # ------------------------------------------------------------------ before and after an execution
 
-    async def prepare(self, snapshot: Snapshot, levels: Mapping[str, str], watched: Iterable[AsyncEngine]) -> None:
+    async def prepare(
+        self,
+        snapshot: Snapshot,
+        levels: Mapping[str, str],
+        watched: Iterable[AsyncEngine],
+        *,
+        recorded: bool = False,
+    ) -> None:
         """Restore the tables, clear the sessions' state and open what the actors (the keys of `levels`) need."""
         self._levels = levels
+        self.journal.start(wanted=recorded)
         await self.end_open_transactions()  # of an execution that was broken off
         self._connections[:] = [each for each in self._connections if not each.is_closed()]
         await asyncio.gather(
@@ -99,6 +115,11 @@ class Database:
         await self._warm(list(levels))
         for engine in watched:
             await self._lend(engine, len(levels))
+
+    async def history(self, snapshot: Snapshot, mask: Callable[[str], str]) -> tuple[History, tuple[str, ...]]:
+        """The history of the execution that was recorded, and the statements of which not all reads are known."""
+        attempts = attempts_of(self.journal, snapshot.rows, self.tables.keys, self.tables.relations)
+        return await history_of(attempts, self.tables.keys, self._matches, mask)
 
     async def terminate(self, pids: Sequence[int]) -> None:
         """End backends of actors and wait until they are gone."""

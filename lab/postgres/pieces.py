@@ -22,6 +22,7 @@ __all__ = [
     "bound_columns",
     "checks_more_than_values",
     "children",
+    "conjuncts",
     "finds_one",
     "key_of",
     "name_of",
@@ -91,7 +92,7 @@ def key_of(
     """The columns of a table that a WHERE clause binds to values: (column, name of the parameter)."""
     found: dict[str, str] = {}
     ignored = {column.name for column in without}
-    for each in _conjuncts(criteria):
+    for each in conjuncts(criteria):
         if not isinstance(each, BinaryExpression) or each.operator not in (operators.eq, operators.in_op):
             continue
         column, value = each.left, each.right
@@ -122,11 +123,12 @@ def bound_columns(table: Table, given: Collection[str]) -> dict[str, str]:
     return {column.name: column.key for column in table.columns if column.key in given and _keeps_apart(column)}
 
 
-def _conjuncts(criteria: Iterable[Any]) -> Iterator[Any]:
+def conjuncts(criteria: Iterable[Any]) -> Iterator[Any]:
+    """The parts of a WHERE clause that must all hold."""
     for each in criteria:
         inner = each.element if isinstance(each, Grouping) else each
         if isinstance(inner, BooleanClauseList) and inner.operator is operators.and_:
-            yield from _conjuncts(inner.clauses)
+            yield from conjuncts(inner.clauses)
         else:
             yield inner
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from lab.postgres.journal import TRIGGER, install
 from lab.postgres.monitor import Monitor
 
 __all__ = ["Snapshot", "Tables"]
@@ -42,12 +43,19 @@ _RELATIONS = f"""
 SELECT c.oid, {_SHORT} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
 """
-_WITH_TRIGGERS = """
+_WITH_TRIGGERS = f"""
 SELECT DISTINCT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE NOT t.tgisinternal ORDER BY 1
+WHERE NOT t.tgisinternal AND t.tgname <> '{TRIGGER}' ORDER BY 1
 """
 _FOREIGN_KEYS = "SELECT conrelid, confrelid FROM pg_constraint WHERE contype = 'f' AND conrelid <> confrelid"
+_KEYS = f"""
+SELECT {_SHORT}, array_agg(a.attname ORDER BY k.place)
+FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN unnest(i.indkey::int[]) WITH ORDINALITY AS k(number, place)
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number
+WHERE i.indisprimary AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') GROUP BY 1
+"""
 _SEQUENCES = """
 SELECT quote_ident(schemaname) || '.' || quote_ident(sequencename) AS name, start_value FROM pg_sequences
 ORDER BY schemaname, sequencename
@@ -60,6 +68,8 @@ class Snapshot:
 
     script: str
     text: str
+    rows: tuple[tuple[str, str], ...] = ()
+    """The rows as (table, JSON object), for histories."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +87,7 @@ class Tables:
         self._privileged = privileged
         self._tables: list[_Table] = []
         self._sequences: list[str] = []
-        self._read_back = ""
+        self._read_back = self._read_rows = ""
         self._empty = ""
         self._restart = ""
         self._triggers_off = self._triggers_on = ""
@@ -87,6 +97,8 @@ class Tables:
         """Names of the tables, as people say them."""
         self.triggered: set[str] = set()
         """Those with triggers of the user's own."""
+        self.keys: dict[str, tuple[str, ...]] = {}
+        """The columns of each table's primary key, where it has one."""
         self.relations: dict[int, str] = {}
         """Names of tables, indexes and the like by object id, for messages that name them by number."""
 
@@ -99,6 +111,7 @@ class Tables:
         self._tables = [by_oid[oid] for oid in order]
         self.names.update(table.short for table in self._tables)
         self.relations.update(map(tuple, await self._monitor.fetch(_RELATIONS)))
+        self.keys.update({name: tuple(columns) for name, columns in await self._monitor.fetch(_KEYS)})
         sequences = await self._monitor.fetch(_SEQUENCES)
         self._sequences = [row["name"] for row in sequences]
         restart = "".join(f"SELECT setval({_literal(name)}, {start}, false);" for name, start in sequences)
@@ -113,6 +126,11 @@ class Tables:
             f"(SELECT {_literal(table.short)}, t::text FROM ONLY {table.name} t ORDER BY t::text)"
             for table in self._tables
         )
+        self._read_rows = " UNION ALL ".join(
+            f"(SELECT {_literal(table.short)}, to_jsonb(t)::text FROM ONLY {table.name} t)" for table in self._tables
+        )
+        if self._tables:
+            await self._monitor.execute(install([table.name for table in self._tables]))
 
     async def empty(self) -> None:
         """Truncate every table and restart every sequence."""
@@ -135,7 +153,8 @@ class Tables:
             last, called = await self._monitor.fetchrow(f"SELECT last_value, is_called FROM {name}")
             script.append(f"SELECT setval({_literal(name)}, {last}, {str(called).lower()});")
         script.append(self._postlude())
-        return Snapshot("\n".join(script), "\n".join(texts))
+        rows = await self._monitor.fetch(self._read_rows) if self._read_rows else ()
+        return Snapshot("\n".join(script), "\n".join(texts), tuple(map(tuple, rows)))
 
     async def restore(self, snapshot: Snapshot) -> None:
         """Bring the tables back to a snapshot."""

@@ -21,8 +21,10 @@ from lab.engine.gate import current_actor
 from lab.errors import ScenarioError
 from lab.footprint import Deferred
 from lab.postgres.bulk import Bulk, bulk_of
-from lab.postgres.connection import LabConnection, ServerProcess
+from lab.postgres.connection import LabConnection
 from lab.postgres.footprints import told_of
+from lab.postgres.journal import Journal
+from lab.postgres.process import ServerProcess
 from lab.trace import Action, ActionKind
 
 __all__ = ["Route", "instrumented"]
@@ -52,6 +54,8 @@ class Route:
     """Name of a root actor (None outside an execution) -> the isolation level of its transactions."""
     opened: Callable[[LabConnection], None]
     """Told of every connection that was opened."""
+    journal: Journal
+    """Where connections write down what is sent and told."""
     relations: Mapping[int, str]
     """Names of the database's tables and indexes, by object id."""
     tables: Collection[str] = ()
@@ -101,6 +105,11 @@ def _before_statement(route: Route) -> Callable[..., None]:
             action = Action(ActionKind.STATEMENT, statement, _texts(parameters, executemany), touches)
         if (gate := actor.parks(action, bulk)) is not None:
             await_only(actor.stay(gate))
+        if driver is not None and driver.journal.open:
+            if found:
+                driver.journal.marks(driver.line, action.kind, found[2])
+            else:
+                driver.journal.sends(driver.line, context, statement, parameters)
 
     return before_statement
 
@@ -181,6 +190,7 @@ def _open(dialect: Any, route: Route, options: dict[str, Any]) -> Any:
     pid = connection.get_server_pid()
     connection.process = ServerProcess(pid, may_freeze=route.may_freeze(pid))
     connection.relations = route.relations
+    connection.journal = route.journal
     route.opened(connection)
     return adapted
 

@@ -1,0 +1,287 @@
+"""From the journal of an execution to its transactions: who read and who wrote which version of which row.
+
+Which versions satisfy the condition of a predicate read is still open here: `lab.postgres.histories` asks for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lab.postgres.journal import Journal, Mark, Sent, Session
+from lab.postgres.readings import Reading, Role, reading_of
+from lab.postgres.versions import Item, RowVersion, Values, key_text, parsed
+from lab.trace import ActionKind
+
+__all__ = ["Attempt", "Attempts", "Condition", "Seen", "Wrote", "attempts_of"]
+
+ONE_SNAPSHOT = frozenset({"REPEATABLE READ", "SERIALIZABLE"})
+
+
+@dataclass(slots=True, eq=False)
+class Seen:
+    """A row was read in a version."""
+
+    item: Item
+    row: RowVersion
+    step: int
+
+
+@dataclass(slots=True, eq=False)
+class Wrote:
+    """A version of a row was written."""
+
+    item: Item
+    row: RowVersion
+    step: int
+
+
+@dataclass(slots=True, eq=False)
+class Condition:
+    """A condition was looked at.
+
+    `looked_at` is what the statement saw of every row of the table. `found` are the rows that it returned or changed,
+    None if that is not known; `computes` says that values of all rows that match are read, too.
+    """
+
+    sent: Sent
+    reading: Reading
+    step: int
+    looked_at: list[tuple[Item, RowVersion]]
+    found: dict[Item, RowVersion] | None
+    computes: bool
+    number: int = 0
+    """Which of the statement's sets of parameters it is about."""
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """A transaction: what it did, in order. `snapshot` is the time of the one snapshot of its level.
+
+    `committed` is also one that only read and was rolled back by its own client.
+    """
+
+    name: str
+    session: Session
+    snapshot: int = 0
+    committed: bool = False
+    operations: list[Seen | Wrote | Condition] = field(default_factory=list)
+    points: list[tuple[str, int]] = field(default_factory=list)
+    """Savepoints: name and number of operations before it."""
+
+
+@dataclass(slots=True)
+class Attempts:
+    """The transactions of an execution, as they began. `unseen` are statements whose reads are not known."""
+
+    items: dict[tuple[str, tuple[str, ...]], Item]
+    attempts: list[Attempt]
+    unseen: tuple[str, ...]
+
+    def conditions(self) -> Iterator[Condition]:
+        """The predicate reads."""
+        for attempt in self.attempts:
+            yield from (each for each in attempt.operations if isinstance(each, Condition))
+
+    def versions_of(self, table: str) -> Iterator[tuple[Item, RowVersion]]:
+        """Every version of every row of a table, but for those that say there is no row."""
+        for item in self.items.values():
+            if item.table == table:
+                yield from ((item, row) for row in item.all_versions() if row.values is not None)
+
+
+def attempts_of(
+    journal: Journal,
+    rows: Sequence[tuple[str, str]],
+    keys: Mapping[str, tuple[str, ...]],
+    relations: Mapping[int, str],
+) -> Attempts:
+    """Go through a journal. `rows` are the initial ones, (table, JSON object); `keys` the primary keys."""
+    return _Reader(rows, keys, relations).read(journal)
+
+
+class _Reader:
+    def __init__(
+        self, rows: Sequence[tuple[str, str]], keys: Mapping[str, tuple[str, ...]], relations: Mapping[int, str]
+    ) -> None:
+        self._keys = keys
+        self._relations = relations
+        self._items: dict[tuple[str, tuple[str, ...]], Item] = {}
+        self._of: dict[str, list[Item]] = {}
+        self._unseen: dict[str, None] = {}
+        for table, text in rows:
+            values = parsed(text)
+            if (item := self._item(table, values)) is not None:
+                item.initial = RowVersion(item.initial.version, values)
+
+    def _item(self, table: str, values: Values) -> Item | None:
+        names = self._keys.get(table)
+        if names is None or any(name not in values or values[name] is None for name in names):
+            return None
+        return self._known(table, tuple(key_text(values[name]) for name in names))
+
+    def _known(self, table: str, key: tuple[str, ...]) -> Item:
+        item = self._items.get((table, key))
+        if item is None:
+            item = self._items[table, key] = Item(table, key)
+            self._of.setdefault(table, []).append(item)
+        return item
+
+    def read(self, journal: Journal) -> Attempts:
+        sessions = [each for each in journal.sessions if each.events]
+        attempts = [Attempt(f"T{number}", each) for number, each in enumerate(sessions, 1)]
+        happened: list[tuple[int, int, Attempt, Sent | Mark | None]] = []
+        for attempt in attempts:
+            time = 0
+            for one in attempt.session.events:
+                time = one.answered if isinstance(one, Sent) else time
+                happened.append((time, len(happened), attempt, one))
+            happened.append((attempt.session.ended or journal.time + 1, len(happened), attempt, None))
+        for _, _, attempt, event in sorted(happened, key=lambda each: each[:2]):
+            if event is None:
+                self._end(attempt)
+            elif isinstance(event, Mark):
+                _mark(attempt, event)
+            else:
+                self._statement(attempt, event)
+        return Attempts(self._items, attempts, tuple(self._unseen))
+
+    def _end(self, attempt: Attempt) -> None:
+        session = attempt.session
+        written = dict.fromkeys(each.item for each in attempt.operations if isinstance(each, Wrote))
+        # A session that is closed after it has read rolls back, and its client uses what it read. At SERIALIZABLE
+        # PostgreSQL promises nothing to a transaction that is not committed.
+        used = bool(session.ended) and not session.broken and not written and session.level != "SERIALIZABLE"
+        attempt.committed = session.committed or used
+        if session.committed:
+            for item in written:
+                if (last := item.own(attempt)) is not None:
+                    item.installed.append((attempt.session.ended, last))
+
+    def _statement(self, attempt: Attempt, sent: Sent) -> None:
+        reading = reading_of(sent.context, sent.text, self._keys)
+        if attempt.session.level in ONE_SNAPSHOT:
+            attempt.snapshot = attempt.snapshot or sent.sent
+        if not reading.understood:
+            self._unseen[" ".join(sent.text.split())] = None
+        written = [parsed(detail) for detail in sent.written]
+        replaced = dict(self._replaced(attempt, written, reading.table)) if reading.writes else {}
+        returned = {} if reading.writes else dict(self._returned(attempt, sent, reading))
+        for row, item in returned.items():
+            attempt.operations.append(Seen(item, row, sent.step))
+        if reading.key:
+            self._by_key(attempt, sent, reading, returned, replaced)
+        elif reading.table:
+            self._by_condition(attempt, sent, reading, returned, replaced)
+        if reading.writes and reading.computes:
+            attempt.operations += [Seen(item, row, sent.step) for item, row in replaced.items()]
+        for operation, relation, old, new in written:
+            self._write(attempt, sent.step, operation, self._relations.get(relation, ""), old, new)
+
+    # ------------------------------------------------------------------ reads
+
+    def _time(self, attempt: Attempt, sent: Sent, *, latest: bool) -> int:
+        """When the snapshot was taken; `latest` for rows that are read anew after the wait for their lock."""
+        if attempt.snapshot:
+            return attempt.snapshot
+        return sent.answered if latest else sent.sent
+
+    def _returned(self, attempt: Attempt, sent: Sent, reading: Reading) -> Iterator[tuple[RowVersion, Item]]:
+        """The rows in the answer whose keys it holds, in the versions that the client saw."""
+        time = self._time(attempt, sent, latest=reading.locks)
+        for role in reading.roles:
+            for record in sent.rows:
+                values = {name: record[place] for place, name in role.columns if place < len(record)}
+                if (item := self._item(role.table, values)) is not None:
+                    yield item.seen(values, item.visible(time, attempt)), item
+
+    def _replaced(
+        self, attempt: Attempt, written: Sequence[tuple[str, int, Values, Values]], table: str
+    ) -> Iterator[tuple[Item, RowVersion]]:
+        """The rows that a statement changed, in the versions that it found."""
+        for _, relation, old, _ in written:
+            if old is not None and self._relations.get(relation) == table:
+                item = self._item(table, old)
+                if item is not None:
+                    yield item, item.seen(old, item.visible(attempt.session.ended or 1 << 62, attempt))
+
+    def _by_key(
+        self,
+        attempt: Attempt,
+        sent: Sent,
+        reading: Reading,
+        returned: Mapping[RowVersion, Item],
+        replaced: Mapping[Item, RowVersion],
+    ) -> None:
+        """A statement whose condition is a key: what it read of that row, if the answer does not say it already."""
+        for parameters in sent.context.compiled_parameters or ():
+            item = self._known(reading.table, tuple(key_text(parameters[name]) for _, name in reading.key))
+            if item in returned.values() or item in replaced:
+                continue
+            visible = item.visible(self._time(attempt, sent, latest=reading.locks), attempt)
+            row: RowVersion | None = visible
+            if reading.writes or not sent.rows:
+                row = item.missing(visible)
+            elif reading.roles:
+                row = item.seen(_values(reading.roles[0], sent.rows[0]), visible)
+            elif not reading.computes:
+                row = None
+            if row is not None:
+                attempt.operations.append(Seen(item, row, sent.step))
+
+    def _by_condition(
+        self,
+        attempt: Attempt,
+        sent: Sent,
+        reading: Reading,
+        returned: Mapping[RowVersion, Item],
+        replaced: Mapping[Item, RowVersion],
+    ) -> None:
+        time = self._time(attempt, sent, latest=False)
+        looked_at = [(item, item.visible(time, attempt)) for item in self._of.get(reading.table, ())]
+        found: dict[Item, RowVersion] | None = None
+        if reading.writes:
+            found = dict(replaced)
+        elif reading.complete:
+            found = {item: row for row, item in returned.items()}
+        computes = reading.computes and not reading.writes
+        sets = len(sent.context.compiled_parameters)
+        if sets > 1:
+            found = None  # which row was found by which set is not known
+        attempt.operations += [
+            Condition(sent, reading, sent.step, looked_at, found, computes, number) for number in range(sets)
+        ]
+
+    # ------------------------------------------------------------------ writes
+
+    def _write(
+        self, attempt: Attempt, step: int, operation: str, table: str, old: Values | None, new: Values | None
+    ) -> None:
+        before = self._item(table, old) if old is not None else None
+        after = self._item(table, new) if new is not None else None
+        if before is not None and before is not after:
+            attempt.operations.append(Wrote(before, before.add(attempt, attempt.name, None), step))
+        if after is not None:
+            attempt.operations.append(Wrote(after, after.add(attempt, attempt.name, new), step))
+
+
+def _values(role: Role, record: Sequence[object]) -> dict[str, object]:
+    return {name: record[place] for place, name in role.columns if place < len(record)}
+
+
+def _mark(attempt: Attempt, mark: Mark) -> None:
+    """A savepoint: going back to it undoes what was written since, and keeps the savepoint."""
+    if mark.kind is ActionKind.SAVEPOINT:
+        attempt.points.append((mark.name, len(attempt.operations)))
+        return
+    place = next((at for at in reversed(range(len(attempt.points))) if attempt.points[at][0] == mark.name), None)
+    if place is None:
+        return
+    since = attempt.points[place][1]
+    if mark.kind is ActionKind.RELEASE:
+        del attempt.points[place:]
+        return
+    del attempt.points[place + 1 :]
+    for each in attempt.operations[since:]:
+        if isinstance(each, Wrote) and each.row.undone is None:
+            each.row.undone = mark.step
