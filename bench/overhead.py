@@ -5,6 +5,9 @@ the same coroutines run one after the other on a plain engine, on the same serve
 the same but none of the lab's lock control. Both sides restore the tables in the same way before, and read the rows
 and check the invariant after. Both take turns within one run, since nothing else can be compared on a noisy machine.
 
+A third table tells what a history costs: four transactions of ten statements each, recorded and not, taking turns, and
+the check of the recorded history for anomalies (`judge`), as a share of the recorded execution.
+
 The first row has the actors on rows of their own: what scheduling itself costs. In the second both want the same
 rows, so that lock waits and their grants are in the price; without the lab there is nothing to wait for.
 
@@ -19,6 +22,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 import asyncpg
@@ -28,7 +32,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from lab import Scenario, actor, invariant
+from lab.checkers.judge import judge
 from lab.explore import Explorer
+from lab.history import History
 from lab.postgres.cluster import Cluster
 from lab.postgres.connection import ACTOR_SETTINGS
 from lab.postgres.embedded import embedded_server
@@ -160,6 +166,62 @@ async def compare(server: Server, scenario: Bookings, pairs: int, seed: int) -> 
     return with_lab, without
 
 
+@dataclass(frozen=True)
+class TenStatements(Scenario):
+    """Four transactions of ten ORM statements each: rows read by key and by a condition, sums, updates, an insert."""
+
+    metadata = Base.metadata
+
+    async def setup(self, session: AsyncSession) -> None:
+        """Eight accounts."""
+        session.add_all(Account(id=number, balance=100) for number in range(1, 9))
+
+    @actor(names=("ann", "ben", "cat", "dan"))
+    async def books(self, session: AsyncSession, name: str) -> int | None:
+        """Look at four accounts, at all that hold much and at the sum; change two and write one down."""
+        own = 2 * ("ann", "ben", "cat", "dan").index(name) + 1
+        async with session.begin():
+            for number in (own, own + 1, own % 8 + 1, 9 - own):  # 1 to 4; an account that was seen before is kept
+                await session.get(Account, number, populate_existing=True)
+            rich = (await session.scalars(select(Account).where(Account.balance > 100))).all()
+            mine = await session.get_one(Account, own)
+            other = await session.get_one(Account, own + 1)
+            mine.balance -= 10
+            await session.flush()
+            other.balance += 10 + len(rich)
+            await session.flush()
+            session.add(Entry(account_id=own, amount=-10))
+            await session.flush()
+            await session.scalars(select(Entry).where(Entry.account_id == own))
+            return await session.scalar(select(func.sum(Account.balance)))
+
+
+async def record(server: Server, pairs: int, seed: int) -> tuple[list[float], list[float], list[float]]:
+    """Milliseconds of each execution without and with its history, taking turns, and of the check of that history."""
+    explorer = Explorer(server)
+    scenario, scheduler = TenStatements(), make_scheduler("random", seed)
+    without, recorded, judged = [], [], []
+    for number in range(-WARM_UP, pairs):
+        histories = []
+
+        async def execute(number: int, *, recorded: bool, histories: list[History] = histories) -> None:
+            scheduler.begin(number)
+            record = await explorer.run(scenario, scheduler, recorded=recorded)
+            histories += [record.history] if record.history is not None else []
+
+        taken = [await _milliseconds(partial(execute, number, recorded=each)) for each in (False, True)]
+        (history,) = histories
+        assert sum(len(each.operations) > 0 for each in history.transactions) == 4
+        started = perf_counter()
+        judge(history)
+        if number >= 0:
+            judged.append(1000 * (perf_counter() - started))
+            without.append(taken[0])
+            recorded.append(taken[1])
+    await explorer.aclose()
+    return without, recorded, judged
+
+
 async def _milliseconds(work: Callable[[], Awaitable[None]]) -> float:
     started = perf_counter()
     await work()
@@ -188,8 +250,30 @@ def main() -> int:
                 f"plain_ms{suffix}": round(without.median, 3),
             }
             rows.append((name, with_lab, without, f"{ratio:.2f}"))
+        without, recorded, judged = map(Spread.of, asyncio.run(record(server, options.pairs, options.seed)))
+    result |= {
+        "recorded_ratio": round(recorded.median / without.median, 3),
+        "recorded_ms": round(recorded.median, 3),
+        "unrecorded_ms": round(without.median, 3),
+        "judge_ms": round(judged.median, 3),
+        "judge_share": round(judged.median / recorded.median, 4),
+    }
     columns = ("two actors on", "in the lab, ms (quartiles)", "without, ms [quartiles]", "ratio of medians")
     show(f"{options.pairs} pairs, seed {options.seed}", columns, rows, result, as_json=options.json)
+    if not options.json:
+        share = f"{judged.median / recorded.median:.1%}"
+        columns = ("four transactions of ten statements", "ms [quartiles]", "share")
+        show(
+            "histories",
+            columns,
+            [
+                ("not recorded", without, ""),
+                ("recorded", recorded, f"{recorded.median / without.median:.2f} times"),
+                ("the check alone", judged, share),
+            ],
+            result,
+            as_json=False,
+        )
     return 0
 
 

@@ -10,9 +10,9 @@ from lab.outcome import Outcome
 from lab.record import Finding, Stall
 from lab.scenario import Scenario
 
-__all__ = ["judge"]
+__all__ = ["objections"]
 
 
-def judge(scenario: Scenario, outcome: Outcome, stalls: Sequence[Stall]) -> list[Finding]:
+def objections(scenario: Scenario, outcome: Outcome, stalls: Sequence[Stall]) -> list[Finding]:
     """What the checkers that need no database object to, the gravest first."""
     return [*stall(outcome, stalls), *unexpected_results(scenario, outcome)]

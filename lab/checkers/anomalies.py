@@ -68,6 +68,8 @@ MEANING: Mapping[AnomalyName, str] = {
 _SNAPSHOT = frozenset({"REPEATABLE READ", "SERIALIZABLE"})
 _ONE_READER = frozenset({AnomalyName.PMP, AnomalyName.P4, AnomalyName.G_SINGLE})
 _MANY_READERS = frozenset({AnomalyName.G2_ITEM, AnomalyName.G2})
+_LEFT_TO_SOME = _ONE_READER | _MANY_READERS
+"""What only some levels prevent."""
 
 
 def promised(name: AnomalyName, levels: Sequence[str], early: Sequence[str]) -> bool:
@@ -108,6 +110,8 @@ def _one_item(cycle: Sequence[Edge]) -> bool:
 def verdict_on(cycle: Sequence[Edge], transactions: Mapping[str, Transaction]) -> tuple[AnomalyName, bool]:
     """The name of a cycle, and whether the levels of its transactions promised to prevent it."""
     name = name_of(cycle)
+    if name not in _LEFT_TO_SOME:
+        return name, True
     levels = [transactions[edge.source].level for edge in cycle]
     early = [level for edge, level in zip(cycle, levels, strict=True) if edge.kind is EdgeKind.RW]
     return name, promised(name, levels, early)

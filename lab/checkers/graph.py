@@ -16,9 +16,9 @@ say which version of an item it looked at, an edge is made only if it stands for
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 import networkx as nx
 
@@ -36,9 +36,8 @@ class EdgeKind(StrEnum):
     RW = "rw"
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """`source` comes before `target`, and why.
+class Edge(NamedTuple):
+    """`source` comes before `target`, and why. A tuple, since it is made in a fifth of a dataclass's time.
 
     `source_step` and `target_step` are the statements that did it. `value` is the text of the older of the two
     versions, or of the one version of a wr edge; `absent` says that it was no row. `dead` says that the write which the

@@ -10,7 +10,7 @@ from functools import partial
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from lab.checkers import judge
+from lab.checkers import objections
 from lab.engine import runner
 from lab.errors import LabError, ScenarioError, ServerError, UsageError
 from lab.explore.conditions import STEP_LIMIT, Conditions, body
@@ -141,7 +141,7 @@ class Explorer:
         await database.end_open_transactions()
         history, unseen = await database.history(snapshot, mask) if conditions.recorded else (None, ())
         outcome = await outcome_of(database, finished, mask)
-        findings = judge(scenario, outcome, finished.stalls)
+        findings = objections(scenario, outcome, finished.stalls)
         if outcome.ending in (Ending.COMPLETED, Ending.DEADLOCKED) and conditions.actors is None:
             findings += await broken_invariants(database.engine, scenario, outcome)
         steps, sessions = finished.trace.steps, finished.sessions
