@@ -66,7 +66,7 @@ class ReportedFailure:
         return cls(
             token=failure.token,
             checker=finding.checker,
-            anomaly=None,
+            anomaly=next(iter(record.anomalies), None),
             invariant=finding.name if finding.checker == "invariant" else None,
             broken=finding.name,
             preemptions=record.trace.preemptions,

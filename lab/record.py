@@ -10,7 +10,7 @@ from lab.scenario import Scenario
 from lab.schedule import Schedule
 from lab.trace import LockWait, Trace
 
-__all__ = ["DeadlockEdge", "ExecutionRecord", "Failure", "Finding", "Relevance", "Stall"]
+__all__ = ["AtLevel", "DeadlockEdge", "ExecutionRecord", "Failure", "Finding", "Relevance", "Stall"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,8 @@ class ExecutionRecord:
     """Who read and wrote which version of which row, where that was recorded."""
     unseen: tuple[str, ...] = ()
     """Statements of which the history does not know all reads."""
+    anomalies: tuple[str, ...] = ()
+    """The names of the anomalies in the history, strongest first."""
 
     @property
     def failed(self) -> bool:
@@ -96,6 +98,17 @@ class Relevance:
 
 
 @dataclass(frozen=True, slots=True)
+class AtLevel:
+    """What the order of steps of a failure gave at another isolation level; it was run once there."""
+
+    isolation: str
+    refused: tuple[tuple[str, str], ...]
+    """The actors that the server refused, each with the SQLSTATE."""
+    broken: bool
+    """Whether the same breaks."""
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """A violation in its smallest form, its token, and what it was when it was found."""
 
@@ -114,3 +127,5 @@ class Failure:
     least: bool = False
     """Every schedule with fewer preemptions was run, and none of them breaks it."""
     relevance: Relevance = field(default=Relevance())
+    levels: tuple[AtLevel, ...] = ()
+    """The levels above the failure's own, where an anomaly explains it."""

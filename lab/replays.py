@@ -47,7 +47,7 @@ async def replay_times(
     for number in range(times):
         replay.begin(number)
         try:
-            record = await explorer.run(scenario, replay, isolation=isolation)
+            record = await explorer.run(scenario, replay, isolation=isolation, recorded=first is None)
         except Divergence as error:
             divergence = divergence or str(error)
             continue

@@ -108,7 +108,7 @@ class Lab:
 
     async def _run(self, scenario: Scenario, scheduler: Scheduler, number: int, level: str | None) -> ExecutionRecord:
         scheduler.begin(number)
-        record = await self.explorer.run(scenario, scheduler, isolation=level)
+        record = await self.explorer.run(scenario, scheduler, isolation=level, recorded=True)
         if record.outcome.ending is Ending.STEP_LIMIT:
             raise UsageError(f"{target_of(scenario)} did not end within the step limit; is there an endless loop?")
         return record

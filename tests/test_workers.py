@@ -35,7 +35,7 @@ async def test_every_job_has_its_answer_and_no_worker_is_left(server):
     assert sorted(done) == [0, 1, 2]
     assert [done[index].job for index in range(3)] == jobs
     assert (done[0].result.verdict, done[2].result.verdict) == ("fail", "pass")
-    assert done[0].result.failures[0].report.startswith("INVARIANT BROKEN")
+    assert done[0].result.failures[0].report.startswith("LOST UPDATE")
     assert (done[1].exit_status, done[1].error[:24]) == (2, "no module named 'nowhere")
     assert children() == []
 

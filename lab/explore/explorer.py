@@ -11,6 +11,7 @@ from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from lab.checkers import objections
+from lab.checkers.isolation import isolation
 from lab.engine import runner
 from lab.errors import LabError, ScenarioError, ServerError, UsageError
 from lab.explore.conditions import STEP_LIMIT, Conditions, body
@@ -124,10 +125,10 @@ class Explorer:
 
     async def _execute(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> ExecutionRecord:
         declarations = conditions.of(actors_of(type(scenario)))
-        isolation = conditions.isolation
+        level = conditions.isolation
         database = await self._database(scenario.metadata)
         snapshot = await self._snapshot(database, scenario)
-        levels = {each.name: isolation or each.isolation or scenario.isolation for each in declarations}
+        levels = {each.name: level or each.isolation or scenario.isolation for each in declarations}
         if self._may_crash and not database.cluster.is_fresh:
             await database.crash()
         await database.prepare(snapshot, levels, (*scenario.watch, *self._watched), recorded=conditions.recorded)
@@ -141,13 +142,14 @@ class Explorer:
         await database.end_open_transactions()
         history, unseen = await database.history(snapshot, mask) if conditions.recorded else (None, ())
         outcome = await outcome_of(database, finished, mask)
-        findings = objections(scenario, outcome, finished.stalls)
+        anomalies, broken_promises = isolation(history) if history is not None else ((), [])
+        findings = [*objections(scenario, outcome, finished.stalls), *broken_promises]
         if outcome.ending in (Ending.COMPLETED, Ending.DEADLOCKED) and conditions.actors is None:
             findings += await broken_invariants(database.engine, scenario, outcome)
         steps, sessions = finished.trace.steps, finished.sessions
         return ExecutionRecord(
             scenario,
-            isolation or scenario.isolation,
+            level or scenario.isolation,
             masked(finished.trace, mask),
             outcome,
             tuple(findings),
@@ -155,6 +157,7 @@ class Explorer:
             tuple(deadlock_cycle(detail, steps[:number], sessions) for number, detail in finished.deadlocks),
             history,
             unseen,
+            anomalies,
         )
 
     async def _database(self, metadata: MetaData | None) -> Database:

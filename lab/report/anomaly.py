@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterator
+
 from lab.checkers.explanation import Explanation, Link
 
 __all__ = ["anomaly_lines"]
+
+WIDTH = 116
+"""Columns that a line may take; it stands two columns to the right."""
 
 
 def anomaly_lines(explanation: Explanation) -> list[str]:
     """One line for each edge with its statements in a column of their own, then the name, then what the level says."""
     told = [_told(link) for link in explanation.links]
-    width = max(len(line) for line in told)
-    edges = [f"{line:<{width}}   ({_where(link)})" for line, link in zip(told, explanation.links, strict=True)]
+    where = [f"({_where(link)})" for link in explanation.links]
+    room = WIDTH - 3 - max(map(len, where))
+    width = max((len(line) for line in told if len(line) <= room), default=0)
+    edges = [line for pair in zip(told, where, strict=True) for line in _edge(*pair, width, room)]
     return [*edges, explanation.summary, explanation.verdict]
+
+
+def _edge(told: str, where: str, width: int, room: int) -> Iterator[str]:
+    """The sentence and the statements beside it; a long sentence is broken, and its last line has the statements."""
+    if len(told) <= room:
+        yield f"{told:<{width}}   {where}"
+        return
+    *lines, last = textwrap.wrap(told, room, subsequent_indent="  ")
+    yield from lines
+    yield f"{last:<{width}}   {where}"
 
 
 def _told(link: Link) -> str:

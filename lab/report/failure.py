@@ -6,11 +6,14 @@ What broke; the smallest story; why; how sure; how to replay.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from lab.checkers.explanation import Explanation, explain
+from lab.checkers.judge import judge
 from lab.outcome import ResultKind
-from lab.record import DeadlockEdge, ExecutionRecord, Failure, Finding
+from lab.record import AtLevel, DeadlockEdge, ExecutionRecord, Failure, Finding
+from lab.report.anomaly import anomaly_lines
 from lab.report.relevance import relevance_lines
 from lab.report.sql import statement_text
 from lab.report.story import WIDTH, story
@@ -22,6 +25,7 @@ HEADLINES = {
     "invariant": "INVARIANT BROKEN",
     "result": "UNEXPECTED ERROR",
     "stall": "STALL",
+    "isolation": "ISOLATION BROKEN BY THE DATABASE",
 }
 
 
@@ -36,7 +40,7 @@ def failure_report(failure: Failure, *, replay_hint: str = "lab replay") -> str:
             story(record.trace),
             "",
             *relevance_lines(failure.relevance),
-            *_why(record),
+            *_why(record, failure.levels),
             f"Replay   {replay_hint} {failure.token}",
         ]
     )
@@ -49,11 +53,15 @@ def execution_report(record: ExecutionRecord) -> str:
 
 
 def _what_broke(record: ExecutionRecord) -> Iterator[str]:
+    explained = _explained(record)
     for finding in record.findings:
         if finding.checker == "stall":  # who waits for what is told below, with the places in code
             yield f"{HEADLINES[finding.checker]}  nobody can go on"
             continue
-        yield f"{HEADLINES[finding.checker]}  {finding.message}"
+        headline = HEADLINES[finding.checker]
+        if finding.checker == "invariant" and explained is not None:
+            headline = explained.meaning.upper()
+        yield f"{headline}  {finding.message}"
         if finding.checker == "invariant":
             yield f'invariant "{finding.name}"  {_short(finding)}'.rstrip()
         else:
@@ -107,12 +115,48 @@ def _shrunk(failure: Failure) -> str:
     )
 
 
-def _why(record: ExecutionRecord) -> Iterator[str]:
-    lines = [*_results(record), *(line for cycle in record.deadlocks for line in _deadlock(cycle)), *_stalls(record)]
+def _why(record: ExecutionRecord, levels: Sequence[AtLevel] = ()) -> Iterator[str]:
+    lines = [
+        *_anomaly(record, levels),
+        *_results(record),
+        *(line for cycle in record.deadlocks for line in _deadlock(cycle)),
+        *_stalls(record),
+    ]
     if lines:
         yield "Why"
         yield from (f"  {line}" for line in lines)
         yield ""
+
+
+def _explained(record: ExecutionRecord) -> Explanation | None:
+    """The anomaly that explains a failure: the strongest one of its history."""
+    if record.history is None:
+        return None
+    anomalies = judge(record.history).anomalies
+    return explain(anomalies[0], record.history) if anomalies else None
+
+
+def _anomaly(record: ExecutionRecord, levels: Sequence[AtLevel]) -> Iterator[str]:
+    explained = _explained(record)
+    if explained is None:
+        return
+    *lines, verdict = anomaly_lines(explained)
+    yield from lines
+    yield "; ".join([verdict, *map(_at, levels[:1])])
+    yield from map(_at, levels[1:])
+    if record.unseen:
+        yield f"not all is known of what these read: {'; '.join(map(statement_text, record.unseen))}"
+
+
+def _at(level: AtLevel) -> str:
+    """What the same order gave at another level. It was run once."""
+    if level.broken:
+        return f"at {level.isolation} it breaks as well (ran: 1 of 1)"
+    if not level.refused:
+        return f"at {level.isolation} nothing breaks (ran: 1 of 1)"
+    names = " and ".join(name for name, _ in level.refused)
+    states = ", ".join(dict.fromkeys(state or "stale data" for _, state in level.refused))
+    return f"at {level.isolation} {names} {'is' if len(level.refused) == 1 else 'are'} aborted ({states}; ran: 1 of 1)"
 
 
 def _results(record: ExecutionRecord) -> Iterator[str]:

@@ -51,7 +51,7 @@ STORIES = {
 async def test_the_failure_message_reads_as_pinned(explorer, name):
     """Headline, invariant, story, what was needed, waits, cycle, results and token, exactly."""
     scenario, order = STORIES[name]
-    record = await explorer.run(scenario, Order(order))
+    record = await explorer.run(scenario, Order(order), recorded=True)
     assert record.failed
     token = encode(token_for(scenario, record.schedule, "")) if name != "stall" else "lab1:…"
     failure = Failure(
