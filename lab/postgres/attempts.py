@@ -6,16 +6,20 @@ Which versions satisfy the condition of a predicate read is still open here: `la
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
+from lab.history import INITIAL
 from lab.postgres.journal import Journal, Mark, Sent, Session
 from lab.postgres.readings import Reading, Role, reading_of
-from lab.postgres.versions import Item, RowVersion, Values, key_text, parsed
+from lab.postgres.versions import Item, Row, RowVersion, Values, key_text, parsed
 from lab.trace import ActionKind
 
 __all__ = ["Attempt", "Attempts", "Condition", "Seen", "Wrote", "attempts_of"]
 
 ONE_SNAPSHOT = frozenset({"REPEATABLE READ", "SERIALIZABLE"})
+LATEST = 1 << 62
+"""Later than everything: a write meets the row as it is now."""
 
 
 @dataclass(slots=True, eq=False)
@@ -74,7 +78,7 @@ class Attempt:
 class Attempts:
     """The transactions of an execution, as they began. `unseen` are statements whose reads are not known."""
 
-    items: dict[tuple[str, tuple[str, ...]], Item]
+    items: list[Item]
     attempts: list[Attempt]
     unseen: tuple[str, ...]
 
@@ -85,7 +89,7 @@ class Attempts:
 
     def versions_of(self, table: str) -> Iterator[tuple[Item, RowVersion]]:
         """Every version of every row of a table, but for those that say there is no row."""
-        for item in self.items.values():
+        for item in self.items:
             if item.table == table:
                 yield from ((item, row) for row in item.all_versions() if row.values is not None)
 
@@ -106,26 +110,26 @@ class _Reader:
     ) -> None:
         self._keys = keys
         self._relations = relations
-        self._items: dict[tuple[str, tuple[str, ...]], Item] = {}
-        self._of: dict[str, list[Item]] = {}
+        self._rows: dict[tuple[str, tuple[str, ...]], Row] = {}
+        self._of: dict[str, list[Row]] = {}
         self._unseen: dict[str, None] = {}
         for table, text in rows:
             values = parsed(text)
-            if (item := self._item(table, values)) is not None:
-                item.initial = RowVersion(item.initial.version, values)
+            if (row := self._row(table, values)) is not None:
+                row.items[0].initial = RowVersion(INITIAL, values)
 
-    def _item(self, table: str, values: Values) -> Item | None:
+    def _row(self, table: str, values: Values) -> Row | None:
         names = self._keys.get(table)
         if names is None or any(name not in values or values[name] is None for name in names):
             return None
         return self._known(table, tuple(key_text(values[name]) for name in names))
 
-    def _known(self, table: str, key: tuple[str, ...]) -> Item:
-        item = self._items.get((table, key))
-        if item is None:
-            item = self._items[table, key] = Item(table, key)
-            self._of.setdefault(table, []).append(item)
-        return item
+    def _known(self, table: str, key: tuple[str, ...]) -> Row:
+        row = self._rows.get((table, key))
+        if row is None:
+            row = self._rows[table, key] = Row(table, key)
+            self._of.setdefault(table, []).append(row)
+        return row
 
     def read(self, journal: Journal) -> Attempts:
         sessions = [each for each in journal.sessions if each.events]
@@ -144,7 +148,8 @@ class _Reader:
                 _mark(attempt, event)
             else:
                 self._statement(attempt, event)
-        return Attempts(self._items, attempts, tuple(self._unseen))
+        items = [item for row in self._rows.values() for item in row.items]
+        return Attempts(items, attempts, tuple(self._unseen))
 
     def _end(self, attempt: Attempt) -> None:
         session = attempt.session
@@ -170,13 +175,13 @@ class _Reader:
         for row, item in returned.items():
             attempt.operations.append(Seen(item, row, sent.step))
         if reading.key:
-            self._by_key(attempt, sent, reading, returned, replaced)
+            self._by_key(attempt, sent, reading, {*returned.values(), *replaced})
         elif reading.table:
             self._by_condition(attempt, sent, reading, returned, replaced)
         if reading.writes and reading.computes:
             attempt.operations += [Seen(item, row, sent.step) for item, row in replaced.items()]
-        for operation, relation, old, new in written:
-            self._write(attempt, sent.step, operation, self._relations.get(relation, ""), old, new)
+        for _, relation, old, new in written:
+            self._write(attempt, sent.step, self._relations.get(relation, ""), old, new)
 
     # ------------------------------------------------------------------ reads
 
@@ -190,10 +195,13 @@ class _Reader:
         """The rows in the answer whose keys it holds, in the versions that the client saw."""
         time = self._time(attempt, sent, latest=reading.locks)
         for role in reading.roles:
+            taken: set[Item] = set()
             for record in sent.rows:
                 values = {name: record[place] for place, name in role.columns if place < len(record)}
-                if (item := self._item(role.table, values)) is not None:
-                    yield item.seen(values, item.visible(time, attempt)), item
+                if (row := self._row(role.table, values)) is not None:
+                    item, version = row.seen(values, time, attempt, taken)
+                    taken.add(item)
+                    yield version, item
 
     def _replaced(
         self, attempt: Attempt, written: Sequence[tuple[str, int, Values, Values]], table: str
@@ -201,33 +209,22 @@ class _Reader:
         """The rows that a statement changed, in the versions that it found."""
         for _, relation, old, _ in written:
             if old is not None and self._relations.get(relation) == table:
-                item = self._item(table, old)
-                if item is not None:
-                    yield item, item.seen(old, item.visible(attempt.session.ended or 1 << 62, attempt))
+                row = self._row(table, old)
+                if row is not None:
+                    yield row.seen(old, LATEST, attempt)
 
-    def _by_key(
-        self,
-        attempt: Attempt,
-        sent: Sent,
-        reading: Reading,
-        returned: Mapping[RowVersion, Item],
-        replaced: Mapping[Item, RowVersion],
-    ) -> None:
-        """A statement whose condition is a key: what it read of that row, if the answer does not say it already."""
+    def _by_key(self, attempt: Attempt, sent: Sent, reading: Reading, found: AbstractSet[Item]) -> None:
+        """A statement whose condition is a key: what it read of that row, if it is not among those `found` already."""
+        time = self._time(attempt, sent, latest=reading.locks)
         for parameters in sent.context.compiled_parameters or ():
-            item = self._known(reading.table, tuple(key_text(parameters[name]) for _, name in reading.key))
-            if item in returned.values() or item in replaced:
+            row = self._known(reading.table, tuple(key_text(parameters[name]) for _, name in reading.key))
+            if not found.isdisjoint(row.items):
                 continue
-            visible = item.visible(self._time(attempt, sent, latest=reading.locks), attempt)
-            row: RowVersion | None = visible
             if reading.writes or not sent.rows:
-                row = item.missing(visible)
-            elif reading.roles:
-                row = item.seen(_values(reading.roles[0], sent.rows[0]), visible)
-            elif not reading.computes:
-                row = None
-            if row is not None:
-                attempt.operations.append(Seen(item, row, sent.step))
+                attempt.operations += [Seen(*each, sent.step) for each in row.missed(time, attempt)]
+            elif reading.roles or reading.computes:
+                values = _values(reading.roles[0], sent.rows[0]) if reading.roles else {}
+                attempt.operations.append(Seen(*row.seen(values, time, attempt), sent.step))
 
     def _by_condition(
         self,
@@ -238,7 +235,8 @@ class _Reader:
         replaced: Mapping[Item, RowVersion],
     ) -> None:
         time = self._time(attempt, sent, latest=False)
-        looked_at = [(item, item.visible(time, attempt)) for item in self._of.get(reading.table, ())]
+        items = [item for row in self._of.get(reading.table, ()) for item in row.items]
+        looked_at = [(item, item.visible(time, attempt)) for item in items]
         found: dict[Item, RowVersion] | None = None
         if reading.writes:
             found = dict(replaced)
@@ -254,15 +252,15 @@ class _Reader:
 
     # ------------------------------------------------------------------ writes
 
-    def _write(
-        self, attempt: Attempt, step: int, operation: str, table: str, old: Values | None, new: Values | None
-    ) -> None:
-        before = self._item(table, old) if old is not None else None
-        after = self._item(table, new) if new is not None else None
-        if before is not None and before is not after:
-            attempt.operations.append(Wrote(before, before.add(attempt, attempt.name, None), step))
+    def _write(self, attempt: Attempt, step: int, table: str, old: Values | None, new: Values | None) -> None:
+        before = self._row(table, old) if old is not None else None
+        after = self._row(table, new) if new is not None else None
+        replaced = before.seen(old, LATEST, attempt)[0] if before is not None and old is not None else None
+        if replaced is not None and before is not after:
+            attempt.operations.append(Wrote(replaced, replaced.add(attempt, attempt.name, None), step))
         if after is not None:
-            attempt.operations.append(Wrote(after, after.add(attempt, attempt.name, new), step))
+            item = replaced if replaced is not None and before is after else after.inserted(attempt, LATEST)
+            attempt.operations.append(Wrote(item, item.add(attempt, attempt.name, new), step))
 
 
 def _values(role: Role, record: Sequence[object]) -> dict[str, object]:

@@ -67,7 +67,7 @@ class _Told:
         transactions = tuple(self._transaction(each) for each in ended)
         orders = {
             item.name: (tuple(row.version for _, row in item.installed),)
-            for item in self._attempts.items.values()
+            for item in self._attempts.items
             if len(item.installed) > 1
         }
         return History(tuple(each for each in transactions if each.operations), orders, self._predicates)
@@ -81,7 +81,9 @@ class _Told:
 
     def _said(self, each: Seen | Wrote | Condition) -> Iterator[Operation]:
         if isinstance(each, Seen):
-            yield Read(each.item.name, each.row.version, each.step, self._text(each.item, each.row), _absent(each.row))
+            if not each.item.is_only_looked_for:
+                text = self._text(each.item, each.row)
+                yield Read(each.item.name, each.row.version, each.step, text, _absent(each.row))
         elif isinstance(each, Wrote):
             text = self._text(each.item, each.row)
             yield Write(each.item.name, each.step, text, _absent(each.row), each.row.undone)

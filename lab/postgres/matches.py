@@ -18,6 +18,7 @@ from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from lab.postgres.attempts import Condition
+from lab.postgres.pieces import value_of
 from lab.postgres.results import is_connection_loss
 
 __all__ = ["Matches", "described"]
@@ -91,11 +92,15 @@ async def _matching(connection: AsyncConnection, condition: Condition, rows: Seq
     def put(element: Any, **more: Any) -> Any:
         if isinstance(element, Column):
             return given.c[element.name]
-        if isinstance(element, BindParameter) and (name := compiled.bind_names.get(element)) in values:
-            return bindparam(None, values[name], element.type, expanding=element.expanding, unique=True)
+        if isinstance(element, BindParameter):  # the construct may be of an earlier execution, with other values
+            value = value_of(values, compiled.bind_names[element])
+            return bindparam(None, value, element.type, expanding=element.expanding, unique=True)
         return None
 
-    criteria = replacement_traverse(and_(True, *condition.reading.criteria), {}, put)  # noqa: FBT003 - SQL's TRUE
+    try:
+        criteria = replacement_traverse(and_(True, *condition.reading.criteria), {}, put)  # noqa: FBT003 - SQL's TRUE
+    except KeyError:  # a parameter that the statement did not have: it is not the condition that was looked at
+        return None
     try:
         async with connection.begin_nested():
             return set(await connection.scalars(select(given.c.ordinality).where(criteria)))

@@ -30,6 +30,7 @@ __all__ = [
     "parents",
     "unique_keys",
     "unique_name",
+    "value_of",
 ]
 
 MANY = 50
@@ -71,7 +72,7 @@ class Piece:
         """The access of one execution."""
         known = []
         for column, name in self.key:
-            texts = _texts(values[name] if name in values else _expanded(values, name))
+            texts = _texts(value_of(values, name))
             if texts is not None:
                 known.append((column, texts))
         if self.whole and len(known) < len(self.key):
@@ -81,8 +82,10 @@ class Piece:
         return Access(Rows(self.table, tuple(known)), self.lock, self.reads, self.writes, scans)
 
 
-def _expanded(values: Mapping[str, Any], name: str) -> list[Any]:
-    """The values of a list, which SQLAlchemy spreads over parameters of numbered names."""
+def value_of(values: Mapping[str, Any], name: str) -> Any:
+    """The value of a parameter; of a list, which SQLAlchemy spreads over parameters of numbered names, all of it."""
+    if name in values:
+        return values[name]
     return [value for key, value in values.items() if key.startswith(f"{name}_") and key[len(name) + 1 :].isdigit()]
 
 

@@ -11,6 +11,7 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from typing import Any
 
@@ -38,11 +39,17 @@ class RowVersion:
 
 
 class Item:
-    """A row, known by its table and key, in all its versions."""
+    """A row in all its versions, from its insert to its delete.
 
-    def __init__(self, table: str, key: tuple[str, ...]) -> None:
+    A row that is inserted under the key of a deleted one is another item (Adya, "Weak Consistency", section 2.1.3): who
+    saw the first has not seen the second.
+    """
+
+    def __init__(self, table: str, key: tuple[str, ...], number: int) -> None:
         self.table = table
-        self.name = f"{table} {key[0] if len(key) == 1 else '(' + ', '.join(key) + ')'}"
+        self._number = number
+        named = f"{table} {key[0] if len(key) == 1 else '(' + ', '.join(key) + ')'}"
+        self.name = ("", "new ")[number > 1] + named + ("", f" ({number})")[number > 2]  # noqa: PLR2004 - the third
         self.initial = RowVersion(INITIAL, None)
         self.versions: list[RowVersion] = []
         """Those that transactions made, in order; the initial one comes before them."""
@@ -72,15 +79,58 @@ class Item:
             return own
         return next((each for committed, each in reversed(self.installed) if committed <= time), self.initial)
 
-    def seen(self, values: Values, expected: RowVersion) -> RowVersion:
-        """The version that holds the values which a client saw; of several the expected one, else the latest."""
-        holding = [each for each in self.all_versions() if each.values is not None and _agree(values, each.values)]
-        return expected if expected in holding or not holding else holding[-1]
+    @property
+    def is_only_looked_for(self) -> bool:
+        """Whether it is the row after a deleted one, which nobody inserted."""
+        return self._number > 1 and not self.versions
 
-    def missing(self, expected: RowVersion) -> RowVersion | None:
-        """The version that says there is no row, for a client that found none; None if no version says so."""
-        empty = [each for each in self.all_versions() if each.values is None]
-        return expected if expected in empty else empty[-1] if empty else None
+
+class Row:
+    """What was found under one key: an item, and when that was deleted the next."""
+
+    def __init__(self, table: str, key: tuple[str, ...]) -> None:
+        self.items: list[Item] = []
+        self._table = table
+        self._key = key
+        self._next()
+
+    def _next(self) -> Item:
+        self.items.append(Item(self._table, self._key, len(self.items) + 1))
+        return self.items[-1]
+
+    def seen(
+        self, values: Values, time: int, reader: object, taken: AbstractSet[Item] = frozenset()
+    ) -> tuple[Item, RowVersion]:
+        """The version that holds the values which a client saw: the one that the snapshot shows, else the latest.
+
+        A snapshot can show two rows of one key: one that somebody has deleted since, and what the transaction itself
+        inserted in its place. Of equal ones the first that is not `taken` is told.
+        """
+        shown = [(item, item.visible(time, reader)) for item in reversed(self.items)]
+        there = [each for each in shown if each[1].values is not None]
+        agreeing = [each for each in there if _agree(values, each[1].values or {})]
+        if agreeing:
+            return next((each for each in agreeing if each[0] not in taken), agreeing[0])
+        every = [(item, row) for item in self.items for row in item.all_versions()]
+        held = [each for each in every if each[1].values is not None and _agree(values, each[1].values)]
+        return held[-1] if held else (there or shown)[0]
+
+    def missed(self, time: int, reader: object) -> list[tuple[Item, RowVersion]]:
+        """The versions that say to a client who found nothing that there is no row: a dead one, and one yet unborn."""
+        found: list[tuple[Item, RowVersion]] = []
+        for item in self.items:
+            row = item.visible(time, reader)
+            if row.values is None:
+                found = [*found[-1:], (item, row)] if row is item.initial else [(item, row)]
+        if found and found[-1][1] is not found[-1][0].initial:
+            following = self._next()
+            found.append((following, following.initial))
+        return found
+
+    def inserted(self, writer: object, time: int) -> Item:
+        """The item that an INSERT makes."""
+        last = self.items[-1]
+        return last if last.visible(time, writer) is last.initial else self._next()
 
 
 def parsed(text: str) -> Any:

@@ -14,13 +14,16 @@ import pytest
 import stories
 from kit import Order
 
+from lab.checkers.isolation import isolation as isolation_checker
 from lab.errors import Divergence
 from lab.record import Failure
+from lab.refine import refined
 from lab.relevance import relevance
 from lab.replay_token import encode, token_for
 from lab.report.failure import execution_report, failure_report
 from lab.schedule import Schedule
 from lab.schedulers.replay import Replay
+from scenarios import constraints, isolation
 
 HERE = Path(__file__).parent
 
@@ -59,6 +62,35 @@ async def test_the_failure_message_reads_as_pinned(explorer, name):
     )
     tried = await relevance(record, partial(explorer.run, scenario))
     compare(name, failure_report(replace(failure, relevance=tried)))
+
+
+ANOMALIES = {
+    "lost_update": (isolation.LostUpdateAnomaly(), "first second second second first first"),
+    "read_skew": (isolation.ReadSkewAnomaly(), "reader mover mover mover reader"),
+    "phantom": (isolation.PhantomAnomaly(), "counter founder founder counter"),
+    "write_skew": (isolation.WriteSkewAnomaly(), "ann ben ben ben ann ann"),
+    "check_then_insert": (constraints.NameCheckedByTheApplication(), "one other other other one one"),
+}
+
+
+@pytest.mark.parametrize("name", ANOMALIES)
+async def test_an_anomaly_is_named_and_explained_and_the_levels_above_were_tried(explorer, name):
+    """The whole message, with the cycle, its statements, and what the same order gave at the next levels."""
+    scenario, order = ANOMALIES[name]
+    record = await explorer.run(scenario, Order(order))
+    failure = Failure(record, "", record, execution=3, executions=200, scheduler="random(seed=8123)")
+    async for smaller in refined(explorer, failure, None):
+        failure = smaller
+    compare(name, failure_report(failure))
+
+
+async def test_what_the_database_promised_to_prevent_is_told_apart(explorer):
+    """Another verdict than a broken invariant: a real history, as if it had been seen at SERIALIZABLE."""
+    record = await explorer.run(stories.Withdrawals(), Order("alice bob bob bob alice alice"), recorded=True)
+    transactions = tuple(replace(each, level="SERIALIZABLE") for each in record.history.transactions)
+    history = replace(record.history, transactions=transactions)
+    _, findings = isolation_checker(history)
+    compare("broken_promise", execution_report(replace(record, history=history, findings=tuple(findings))))
 
 
 async def test_a_failure_without_a_hunt_says_its_level_and_how_it_was_shrunk(explorer):
