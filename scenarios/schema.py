@@ -30,6 +30,7 @@ __all__ = [
     "Event",
     "Execution",
     "House",
+    "Item",
     "Job",
     "LegacyAgent",
     "LegacyEpisode",
@@ -49,6 +50,7 @@ __all__ = [
     "Shop",
     "Task",
     "TaskStatus",
+    "Textbook",
     "Ticket",
     "Wallet",
     "Work",
@@ -404,3 +406,18 @@ class Booking(House):
     room_id: Mapped[int] = mapped_column(ForeignKey("room.id"))
     starts: Mapped[int]
     ends: Mapped[int]
+
+
+class Textbook(DeclarativeBase):
+    """What the textbooks on isolation write to."""
+
+    metadata = MetaData()
+
+
+class Item(Textbook):
+    """A row with a value, and no meaning."""
+
+    __tablename__ = "test"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    value: Mapped[int]
