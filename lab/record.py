@@ -8,6 +8,7 @@ from lab.outcome import Outcome
 from lab.scenario import Scenario
 from lab.schedule import Schedule
 from lab.trace import LockWait, Trace
+from lab.yardstick import SerialJudgement
 
 __all__ = ["DeadlockEdge", "ExecutionRecord", "Failure", "Finding", "Relevance", "Stall"]
 
@@ -59,6 +60,8 @@ class ExecutionRecord:
     findings: tuple[Finding, ...] = ()
     stalls: tuple[Stall, ...] = ()
     deadlocks: tuple[tuple[DeadlockEdge, ...], ...] = field(default=())
+    serial: SerialJudgement | None = None
+    """How it compares with serial runs; None where nobody asked."""
 
     @property
     def failed(self) -> bool:

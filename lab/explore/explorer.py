@@ -11,11 +11,13 @@ from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from lab.checkers import judge
+from lab.checks import refuse_wrong_checks, serial_invariants_of
 from lab.engine import runner
 from lab.errors import LabError, ScenarioError, ServerError, UsageError
 from lab.explore.conditions import STEP_LIMIT, Conditions, body
 from lab.explore.ending import masked, outcome_of
 from lab.explore.invariants import broken_invariants, call, first_line
+from lab.explore.serial import SerialJudge
 from lab.faults import FaultKind
 from lab.outcome import Ending, Mask
 from lab.postgres.cluster import Cluster
@@ -48,6 +50,7 @@ class Explorer:
         self._databases: dict[int, tuple[MetaData | None, Database]] = {}
         self._snapshots: dict[tuple[int, type[Scenario], str], Snapshot] = {}
         self._watched: list[AsyncEngine] = []
+        self._serial = SerialJudge(self._under)
 
     async def open(self) -> Cluster:
         """Connect to the server, if that was not done yet. Raises `ServerError`."""
@@ -98,16 +101,20 @@ class Explorer:
         step_limit: int = STEP_LIMIT,
         breakpoints: bool = True,
         actors: Collection[str] | None = None,
+        checks: Collection[str] = (),
     ) -> ExecutionRecord:
         """One execution of a scenario under a scheduler that has begun; the scheduler learns its end.
 
-        Of its actors only those in `actors` take part, if any are named. Raises `ScenarioError` for a scenario that
+        Of its actors only those in `actors` take part, if any are named. `checks` are asked beside the scenario's own
+        invariants; they may run other executions. Raises `ScenarioError` for a scenario that
         cannot be run, `ServerError` if the server fails, and whatever the scheduler raises.
         """
-        return await self._under(scenario, scheduler, Conditions(isolation, step_limit, breakpoints, actors))
+        conditions = Conditions(isolation, step_limit, breakpoints, actors, tuple(checks))
+        return await self._under(scenario, scheduler, conditions)
 
     async def _under(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> ExecutionRecord:
         validate(type(scenario))
+        refuse_wrong_checks(type(scenario), conditions.checks)
         if FaultKind.CRASH in scenario.faults and not self._may_crash:
             return await self._private()._under(scenario, scheduler, conditions)  # noqa: SLF001 - one of its own kind
         try:
@@ -118,7 +125,12 @@ class Explorer:
             for _, database in self._databases.values():
                 database.give_back()
         scheduler.end(record.trace)
-        return record
+        stated = serial_invariants_of(type(scenario), conditions.checks)
+        if not stated or conditions.actors is not None:
+            return record
+        database = await self._database(scenario.metadata)
+        snapshot = await self._snapshot(database, scenario)
+        return await self._serial.judge(record, stated, database, snapshot, conditions.isolation)
 
     async def _execute(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> ExecutionRecord:
         declarations = conditions.of(actors_of(type(scenario)))

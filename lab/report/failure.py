@@ -9,9 +9,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from lab.checks import SERIAL, serial_invariants_of
 from lab.outcome import ResultKind
 from lab.record import DeadlockEdge, ExecutionRecord, Failure, Finding
 from lab.report.relevance import relevance_lines
+from lab.report.serial import serial_lines
 from lab.report.sql import statement_text
 from lab.report.story import WIDTH, story
 from lab.scenario import target_of
@@ -22,6 +24,7 @@ HEADLINES = {
     "invariant": "INVARIANT BROKEN",
     "result": "UNEXPECTED ERROR",
     "stall": "STALL",
+    "serial": "NOT SERIALIZABLE",
 }
 
 
@@ -37,7 +40,7 @@ def failure_report(failure: Failure, *, replay_hint: str = "lab replay") -> str:
             "",
             *relevance_lines(failure.relevance),
             *_why(record),
-            f"Replay   {replay_hint} {failure.token}",
+            f"Replay   {replay_hint} {failure.token}{_asked_for(record)}",
         ]
     )
 
@@ -54,11 +57,17 @@ def _what_broke(record: ExecutionRecord) -> Iterator[str]:
             yield f"{HEADLINES[finding.checker]}  nobody can go on"
             continue
         yield f"{HEADLINES[finding.checker]}  {finding.message}"
-        if finding.checker == "invariant":
+        if finding.location:
             yield f'invariant "{finding.name}"  {_short(finding)}'.rstrip()
         else:
             yield f'expected "{finding.name}"'
     yield f"scenario {target_of(record.scenario)}  {record.scenario!r}"
+
+
+def _asked_for(record: ExecutionRecord) -> str:
+    """What a replay has to be told, where a check found something that the scenario does not ask for by itself."""
+    found = any(finding.checker == SERIAL for finding in record.findings)
+    return f" --check {SERIAL}" if found and not serial_invariants_of(type(record.scenario)) else ""
 
 
 def _short(finding: Finding) -> str:
@@ -108,7 +117,12 @@ def _shrunk(failure: Failure) -> str:
 
 
 def _why(record: ExecutionRecord) -> Iterator[str]:
-    lines = [*_results(record), *(line for cycle in record.deadlocks for line in _deadlock(cycle)), *_stalls(record)]
+    lines = [
+        *serial_lines(record.serial),
+        *_results(record),
+        *(line for cycle in record.deadlocks for line in _deadlock(cycle)),
+        *_stalls(record),
+    ]
     if lines:
         yield "Why"
         yield from (f"  {line}" for line in lines)
