@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lab.engine.gate import point
     from lab.errors import Divergence, LabError, ScenarioError, ServerError, TokenError, UsageError, Violation
     from lab.outcome import Outcome
-    from lab.scenario import Scenario, actor, invariant, planted_bug, probe
+    from lab.scenario import Scenario, actor, invariant, planted_bug, probe, serializable
     from lab.schedulers.drawn import schedules
 
 _PLACES = {
@@ -32,6 +32,7 @@ _PLACES = {
     "invariant": "lab.scenario",
     "planted_bug": "lab.scenario",
     "probe": "lab.scenario",
+    "serializable": "lab.scenario",
     "schedules": "lab.schedulers.drawn",
 }
 
@@ -52,6 +53,7 @@ __all__ = [
     "point",
     "probe",
     "schedules",
+    "serializable",
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lab.checks import SERIAL_BY_DEFAULT, serial_invariants_of
 from lab.registry import DEFAULT_PACKAGE, discover
 from lab.scenario import Scenario, actors_of, invariants_of, kind_of, planted_bug_of, target_of
 
@@ -16,7 +17,7 @@ def entries(package: str = DEFAULT_PACKAGE) -> list[dict[str, Any]]:
 
 
 def entry(cls: type[Scenario]) -> dict[str, Any]:
-    """One scenario as plain values: target, kind, of, token, isolation, actors, invariants."""
+    """One scenario as plain values: target, kind, of, token, isolation, actors, invariants, checks on by default."""
     bug = planted_bug_of(cls)
     return {
         "target": target_of(cls),
@@ -26,4 +27,5 @@ def entry(cls: type[Scenario]) -> dict[str, Any]:
         "isolation": cls.isolation,
         "actors": [actor.name for actor in actors_of(cls)],
         "invariants": [invariant.name for invariant in invariants_of(cls)],
+        "checks": [check.name for check in serial_invariants_of(cls) if check is SERIAL_BY_DEFAULT],
     }

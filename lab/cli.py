@@ -17,6 +17,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from lab.checks import CHECKS
 from lab.errors import LabError
 from lab.postgres.install import DEFAULT_VERSION, VERSIONS
 from lab.scenario import ISOLATION_LEVELS
@@ -60,6 +61,17 @@ def level_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def check_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The option that asks for checks beside a scenario's own invariants."""
+    return click.option(
+        "--check",
+        "checks",
+        type=click.Choice(CHECKS),
+        multiple=True,
+        help="Also check this, beside the scenario's invariants. serial: some serial order gives the same.",
+    )(command)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="concurrency-lab", prog_name="lab")
 def cli() -> None:
@@ -82,6 +94,8 @@ def list_(package: str, *, as_json: bool) -> None:
         click.echo(f"{each['target']}  {each['kind']}{of}  {each['isolation']}  {', '.join(each['actors'])}")
         for invariant in each["invariants"]:
             click.echo(f"    {invariant}")
+        for check in each["checks"]:
+            click.echo(f"    {check} (default)")
 
 
 @cli.command()
@@ -95,6 +109,7 @@ def list_(package: str, *, as_json: bool) -> None:
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @level_option
+@check_option
 @click.option("--workers", type=click.IntRange(min=1), help="Processes to hunt with. [default: 1; 2 without TARGET]")
 @click.option(
     "--no-breakpoints",
@@ -120,6 +135,7 @@ def hunt(target: str | None, **options: Any) -> int:
 @cli.command()
 @click.argument("token")
 @click.option("--times", type=click.IntRange(min=1), default=5, show_default=True, help="How often.")
+@check_option
 @server_options
 @json_option
 def replay(token: str, **options: Any) -> int:

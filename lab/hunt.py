@@ -17,7 +17,7 @@ from lab.refine import refined
 from lab.replay_token import encode, token_for
 from lab.report.failure import failure_report
 from lab.report.relevance import irrelevant_text, needed_text
-from lab.scenario import Scenario
+from lab.scenario import Scenario, invariants_of
 from lab.schedulers import DEFAULT, describe, is_calibrated, is_complete, is_sample, make_scheduler
 
 __all__ = ["INTERRUPTED", "Hunt", "HuntResult", "ReportedFailure", "Verdict"]
@@ -67,7 +67,7 @@ class ReportedFailure:
             token=failure.token,
             checker=finding.checker,
             anomaly=next(iter(record.anomalies), None),
-            invariant=finding.name if finding.checker == "invariant" else None,
+            invariant=finding.name if finding.location else None,
             broken=finding.name,
             preemptions=record.trace.preemptions,
             steps=len(record.trace),
@@ -109,6 +109,12 @@ class HuntResult:
     """Those whose transactions really met as predicted."""
     endless: int = 0
     """Executions that met the step limit; they prove nothing."""
+    unjudged: int = 0
+    """Executions that could not be compared with serial runs, where nothing else is asked."""
+    obstacle: str = ""
+    """Why not: of the first of them."""
+    not_compared: list[str] = field(default_factory=list)
+    """What serial runs were not compared in, since it differs by nature."""
     trouble: str = ""
     """Why the hunt ended early, "" if it did not."""
     seconds: float = 0.0
@@ -128,17 +134,21 @@ class HuntResult:
     @property
     def _doubt(self) -> str:
         """Why the executions without a violation say too little; "" if they do not."""
-        if self.trouble:
-            return self.trouble
-        if self.endless:
-            return f"{self.endless} executions met the step limit"
-        if not self.executions:
-            return "no execution fitted into the time that was given"
-        if not self.coverage.overlapped:
-            return "nothing overlapped: in no execution did an actor go on within another's transaction"
-        if not self.coverage.conflicted:
-            return "nothing conflicted: in no execution did two actors meet on the same rows, wait or refuse each other"
-        return ""
+        reasons = (
+            (self.trouble, self.trouble),
+            (self.endless, f"{self.endless} executions met the step limit"),
+            (not self.executions, "no execution fitted into the time that was given"),
+            (self.unjudged == self.executions, f"nothing could be judged: {self.obstacle}"),
+            (
+                not self.coverage.overlapped,
+                "nothing overlapped: in no execution did an actor go on within another's transaction",
+            ),
+            (
+                not self.coverage.conflicted,
+                "nothing conflicted: in no execution did two actors meet on the same rows, wait or refuse each other",
+            ),
+        )
+        return next((words for holds, words in reasons if holds), "")
 
     @property
     def bound(self) -> float | None:
@@ -159,6 +169,9 @@ class HuntResult:
         new = [failure for failure in other.failures if failure.key not in known]
         self.failures = (self.failures + new)[:FAILURES_KEPT]
         self.endless += other.endless
+        self.unjudged += other.unjudged
+        self.obstacle = self.obstacle or other.obstacle
+        self.not_compared = sorted({*self.not_compared, *other.not_compared})
         self.trouble = self.trouble or other.trouble
         self.exhausted = other.exhausted
         self.complete = other.complete
@@ -190,6 +203,8 @@ class Hunt:
     options: Mapping[str, int] = field(default_factory=dict)
     """Of the scheduler."""
     breakpoints: bool = True
+    checks: Sequence[str] = ()
+    """Asked for beside the scenario's own invariants; see `lab.checks`."""
     progress: Callable[[HuntResult], None] = lambda result: None
 
     async def run(self, explorer: Explorer) -> HuntResult:
@@ -227,7 +242,7 @@ class Hunt:
                 result.complete = is_complete(scheduler)
                 return
             record = await explorer.run(
-                self.scenario, scheduler, isolation=self.isolation, breakpoints=self.breakpoints
+                self.scenario, scheduler, isolation=self.isolation, breakpoints=self.breakpoints, checks=self.checks
             )
             _count(result, record, sampled=is_sample(scheduler))
             result.predicted, result.came_true = getattr(scheduler, "predictions", (0, 0))
@@ -242,7 +257,8 @@ class Hunt:
         """Report a failure at once, and again when it is minimised: an interruption in between loses nothing."""
         failure = self._failure(found, number)
         result.failures.append(ReportedFailure.of(failure))
-        async for smaller in refined(explorer, failure, self.isolation, breakpoints=self.breakpoints):
+        level, checks = self.isolation, self.checks
+        async for smaller in refined(explorer, failure, level, breakpoints=self.breakpoints, checks=checks):
             result.failures[-1] = ReportedFailure.of(smaller)
 
     def _failure(self, found: ExecutionRecord, number: int) -> Failure:
@@ -262,3 +278,8 @@ def _count(result: HuntResult, record: ExecutionRecord, *, sampled: bool) -> Non
     result.outcomes[record.outcome.digest()] += 1
     result.traces.add(result.coverage.count(record.trace, sampled=sampled))
     result.endless += record.outcome.ending is Ending.STEP_LIMIT
+    if record.serial is not None:
+        result.not_compared = sorted({*result.not_compared, *record.serial.normalised})
+        if record.serial.obstacle and not any(i.checker != "serial" for i in invariants_of(type(record.scenario))):
+            result.unjudged += 1
+            result.obstacle = result.obstacle or record.serial.obstacle

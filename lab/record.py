@@ -9,6 +9,7 @@ from lab.outcome import Outcome
 from lab.scenario import Scenario
 from lab.schedule import Schedule
 from lab.trace import LockWait, Trace
+from lab.yardstick import SerialJudgement
 
 __all__ = ["AtLevel", "DeadlockEdge", "ExecutionRecord", "Failure", "Finding", "Relevance", "Stall"]
 
@@ -60,6 +61,8 @@ class ExecutionRecord:
     findings: tuple[Finding, ...] = ()
     stalls: tuple[Stall, ...] = ()
     deadlocks: tuple[tuple[DeadlockEdge, ...], ...] = field(default=())
+    serial: SerialJudgement | None = None
+    """How it compares with serial runs; None where nobody asked."""
     history: History | None = field(default=None, repr=False)
     """Who read and wrote which version of which row, where that was recorded."""
     unseen: tuple[str, ...] = ()

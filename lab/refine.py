@@ -5,7 +5,7 @@ One path for hunts and for failures that Hypothesis found.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -26,11 +26,16 @@ CONFIRMATIONS = 5
 
 
 async def refined(
-    explorer: Explorer, failure: Failure, isolation: str | None, *, breakpoints: bool = True
+    explorer: Explorer,
+    failure: Failure,
+    isolation: str | None,
+    *,
+    breakpoints: bool = True,
+    checks: Sequence[str] = (),
 ) -> AsyncIterator[Failure]:
     """The failure after each stage; the last one is complete. Whoever is interrupted keeps what came before."""
     scenario = failure.record.scenario
-    run = partial(explorer.run, scenario, isolation=isolation, breakpoints=breakpoints)
+    run = partial(explorer.run, scenario, isolation=isolation, breakpoints=breakpoints, checks=checks)
     smallest = await minimise(failure.record, run)
     token = encode(token_for(scenario, smallest.record.schedule, isolation or ""))
     failure = replace(failure, record=smallest.record, token=token, least=smallest.least)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.errors import Divergence
@@ -38,7 +39,13 @@ class Replays:
 
 
 async def replay_times(
-    explorer: Explorer, scenario: Scenario, schedule: Schedule, isolation: str | None, times: int
+    explorer: Explorer,
+    scenario: Scenario,
+    schedule: Schedule,
+    isolation: str | None,
+    times: int,
+    *,
+    checks: Sequence[str] = (),
 ) -> Replays:
     """Replay a schedule `times` times."""
     replay = Replay(schedule)
@@ -47,7 +54,7 @@ async def replay_times(
     for number in range(times):
         replay.begin(number)
         try:
-            record = await explorer.run(scenario, replay, isolation=isolation, recorded=first is None)
+            record = await explorer.run(scenario, replay, isolation=isolation, recorded=first is None, checks=checks)
         except Divergence as error:
             divergence = divergence or str(error)
             continue

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
@@ -27,6 +28,7 @@ __all__ = [
     "InvariantDeclaration",
     "PlantedBug",
     "Scenario",
+    "Serializable",
     "actor",
     "actors_of",
     "invariant",
@@ -38,6 +40,7 @@ __all__ = [
     "planted_bug",
     "planted_bug_of",
     "probe",
+    "serializable",
     "target_of",
 ]
 
@@ -95,12 +98,13 @@ class ActorDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class InvariantDeclaration:
-    """An invariant: the sentence that must hold, and where it stands."""
+    """An invariant: the sentence that must hold, where it stands, and the checker that judges it."""
 
     name: str
     attribute: str
     wants: tuple[str, ...]
     location: str
+    checker: str = "invariant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +157,28 @@ def actor(
 
 def invariant(body: Body) -> Body:
     """Declare a coroutine method as an invariant: it judges the final state by `assert`."""
-    setattr(body, _INVARIANT, True)
+    setattr(body, _INVARIANT, "invariant")
     return body
+
+
+@dataclass(frozen=True, slots=True)
+class Serializable:
+    """The invariant that some serial order of the actors gives the same; `serializable` makes one."""
+
+    location: str
+    _lab_invariant: ClassVar[str] = "serial"
+
+
+def serializable() -> Serializable:
+    """An invariant: results and final rows are those of some serial order of the actors that were not refused.
+
+        as_if_one_after_the_other = lab.serializable()
+
+    Serializability in Papadimitriou's sense (1979), judged by what can be seen: of final states and of what each
+    request returned, not of the order of reads and writes inside.
+    """
+    caller = sys._getframe(1)  # noqa: SLF001 - the one way to know where it is stated
+    return Serializable(f"{caller.f_code.co_filename}:{caller.f_lineno}")
 
 
 def planted_bug(*, of: type[Scenario], token: str = "", cause: str = "", fix: str = "") -> Callable[[Class], Class]:
@@ -237,15 +261,14 @@ def actors_of(cls: type[Scenario]) -> tuple[ActorDeclaration, ...]:
 @once_for_each_class
 def invariants_of(cls: type[Scenario]) -> tuple[InvariantDeclaration, ...]:
     """The invariants in order of declaration."""
-    return tuple(
-        InvariantDeclaration(
-            attribute.replace("_", " "),
-            attribute,
-            parameter_names(getattr(cls, attribute)),
-            _location(getattr(cls, attribute)),
-        )
-        for attribute in _marked(cls, _INVARIANT)
-    )
+    return tuple(_stated(cls, attribute, checker) for attribute, checker in _marked(cls, _INVARIANT).items())
+
+
+def _stated(cls: type[Scenario], attribute: str, checker: str) -> InvariantDeclaration:
+    name, stated = attribute.replace("_", " "), getattr(cls, attribute)
+    if isinstance(stated, Serializable):
+        return InvariantDeclaration(name, attribute, (), stated.location, checker)
+    return InvariantDeclaration(name, attribute, parameter_names(stated), _location(stated), checker)
 
 
 def _marked(cls: type[Scenario], mark: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from lab.registry import discover, instance_of, resolve
 from lab.replay_token import decode, scenario_of
 from lab.replays import Replays, replay_times
 from lab.report.failure import count, execution_report
-from lab.report.limits import limits, seen
+from lab.report.limits import limits, not_compared, seen
 from lab.report.tables import hunt_table, plain_table
 from lab.scenario import target_of
 from lab.schedulers import describe, make_scheduler
@@ -93,7 +93,8 @@ async def replay_token(out: Console, err: Console, text: str, *, times: int, as_
     with place.server() as server:
         explorer = Explorer(server)
         try:
-            replays = await replay_times(explorer, scenario, token.schedule, token.isolation or None, times)
+            level, checks = token.isolation or None, options["checks"]
+            replays = await replay_times(explorer, scenario, token.schedule, level, times, checks=checks)
         finally:
             await explorer.aclose()
     if as_json:
@@ -137,6 +138,7 @@ def _job(options: dict[str, Any], target: str, executions: int) -> Job:
         keep_going=options["keep_going"],
         options=own,
         breakpoints=options["breakpoints"],
+        checks=options["checks"],
     )
 
 
@@ -176,6 +178,8 @@ def _hunt_json(result: HuntResult, job: Job) -> dict[str, Any]:
         "scheduler": job.scheduler,
         "options": dict(job.options),
         "isolation": job.isolation,
+        "checks": list(job.checks),
+        "not_compared": result.not_compared,
     }
 
 
@@ -211,7 +215,7 @@ def _print_hunt(out: Console, result: HuntResult, job: Job) -> None:
         ):
             out.out(f"searched: {line}")
     if not result.failures and result.executions:
-        for line in seen(result.coverage):
+        for line in [*seen(result.coverage), *not_compared(result.not_compared)]:
             out.out(line)
     if result.reason:
         out.out(f"{'ended early' if result.trouble else 'why'}: {result.reason}")

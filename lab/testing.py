@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -43,12 +43,18 @@ class Lab:
         return "lab"
 
     async def check(
-        self, scenario: Scenario, schedule: Scheduler | None = None, *, isolation: str | None = None
+        self,
+        scenario: Scenario,
+        schedule: Scheduler | None = None,
+        *,
+        isolation: str | None = None,
+        checks: Sequence[str] = (),
     ) -> ExecutionRecord:
         """Run one execution and raise `Violation`, with the whole report, if it broke an invariant.
 
         `schedule` is what `lab.schedules()` drew, any other scheduler, or None for a serial run. `isolation` overrides
-        the scenario's level; `--lab-isolation` overrides both. With `--lab-replay`, the scenario of the token is run
+        the scenario's level; `--lab-isolation` overrides both. `checks=("serial",)` asks for more than the scenario's
+        invariants. With `--lab-replay`, the scenario of the token is run
         under the schedule of the token instead, whatever is passed here.
         """
         __tracebackhide__ = True
@@ -60,9 +66,10 @@ class Lab:
         schedule = schedule or make_scheduler("serial", 0)
         if not is_calibrated(schedule):
             await self._calibrate(scenario, schedule, level)
-        record = await self._run(scenario, schedule, 0, level)
+        record = await self._run(scenario, schedule, level, checks)
         if record.failed and not getattr(schedule, "exhausted", False):
-            raise Violation(await self._report(record, level, minimised=getattr(schedule, "final", False)))
+            final = getattr(schedule, "final", False)
+            raise Violation(await self._report(record, level, checks, minimised=final))
         return record
 
     async def hunt(
@@ -73,6 +80,7 @@ class Lab:
         executions: int = 200,
         seed: int = 0,
         isolation: str | None = None,
+        checks: Sequence[str] = (),
         **options: int,
     ) -> int:
         """Check a scenario under many schedules of one scheduler; returns the number of executions.
@@ -81,7 +89,16 @@ class Lab:
         Raises `Violation` with the minimised report at the first violation.
         """
         level = self.isolation or isolation
-        hunt = Hunt(scenario, target_of(scenario), scheduler, executions, seed=seed, isolation=level, options=options)
+        hunt = Hunt(
+            scenario,
+            target_of(scenario),
+            scheduler,
+            executions,
+            seed=seed,
+            isolation=level,
+            options=options,
+            checks=checks,
+        )
         result = await hunt.run(self.explorer)
         if result.failures:
             raise Violation(result.failures[0].report)
@@ -106,19 +123,23 @@ class Lab:
             del self._serial[next(iter(self._serial))]
         self._serial[key] = (await self.explorer.run(scenario, scheduler, isolation=level)).trace
 
-    async def _run(self, scenario: Scenario, scheduler: Scheduler, number: int, level: str | None) -> ExecutionRecord:
-        scheduler.begin(number)
-        record = await self.explorer.run(scenario, scheduler, isolation=level, recorded=True)
+    async def _run(
+        self, scenario: Scenario, scheduler: Scheduler, level: str | None, checks: Sequence[str]
+    ) -> ExecutionRecord:
+        scheduler.begin(0)
+        record = await self.explorer.run(scenario, scheduler, isolation=level, checks=checks, recorded=True)
         if record.outcome.ending is Ending.STEP_LIMIT:
             raise UsageError(f"{target_of(scenario)} did not end within the step limit; is there an endless loop?")
         return record
 
-    async def _report(self, record: ExecutionRecord, level: str | None, *, minimised: bool) -> str:
+    async def _report(
+        self, record: ExecutionRecord, level: str | None, checks: Sequence[str], *, minimised: bool
+    ) -> str:
         """The failure message. `found` is the first failing execution of this scenario, before Hypothesis shrank it."""
         key = target_of(record.scenario), record.findings[0].name
         found = self._found.setdefault(key, record)
         failure = Failure(record, encode(token_for(record.scenario, record.schedule, level or "")), found)
         if minimised:
-            async for smaller in refined(self.explorer, failure, level):
+            async for smaller in refined(self.explorer, failure, level, checks=checks):
                 failure = smaller
         return failure_report(failure, replay_hint="pytest … --lab-replay=TOKEN   or   lab replay")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 
+from lab.checks import refuse_wrong_checks
 from lab.errors import ScenarioError
 from lab.faults import FaultKind
 from lab.scenario import (
@@ -49,10 +50,11 @@ def validate(cls: type[Scenario]) -> None:
         )
     for attribute, allowed in (
         *((a.attribute, ACTOR_PARAMETERS) for a in actors),
-        *((i.attribute, INVARIANT_PARAMETERS) for i in invariants_of(cls)),
+        *((i.attribute, INVARIANT_PARAMETERS) for i in invariants_of(cls) if i.checker == "invariant"),
         ("setup", SETUP_PARAMETERS),
     ):
         _validate_method(cls, attribute, allowed)
+    refuse_wrong_checks(cls)
     annotated = {
         name
         for base in cls.__mro__

@@ -48,6 +48,7 @@ class Job:
     keep_going: bool = False
     options: Mapping[str, int] = field(default_factory=dict)
     breakpoints: bool = True
+    checks: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

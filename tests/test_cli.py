@@ -199,6 +199,7 @@ def test_list_and_doctor_speak_json():
         "isolation": "READ COMMITTED",
         "actors": ["ann", "ben"],
         "invariants": ["every request counts"],
+        "checks": [],
     }
     assert f"{LOST}  planted of scenarios.counter:Counted  READ COMMITTED  ann, ben" in plain
     assert json.loads(found).keys() >= {"server", "version", "superuser", "may_create_databases", "pushed", "frozen"}
@@ -364,7 +365,7 @@ def test_ctrl_c_ends_the_demonstration_and_shows_its_table(workers, tmp_path):
     (tmp_path / "hostile.py").write_text((CASES / "hostile.py").read_text())
     (package / "a_first.py").write_text(
         "from hostile import Interrupted\nfrom scenarios.counter import Counted\n\n"
-        "class Stopped(Interrupted):\n    every_request_counts = None\n"
+        "class Stopped(Interrupted):\n    async def every_request_counts(self) -> None: ...\n"
     )
     done = lab("hunt", "--scheduler", "random", "--executions", "3000", "--workers", workers, cwd=tmp_path)
     assert done.returncode == 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
@@ -26,13 +26,17 @@ class Conditions:
     breakpoints: bool = True
     actors: Collection[str] | None = None
     """Those that take part, None for all. Invariants are for all of them, so without some none is asked."""
-
+    checks: tuple[str, ...] = ()
+    """Asked for beside the scenario's own invariants; see `lab.checks`."""
     recorded: bool = False
     """Record the history: who read and wrote which version of which row."""
 
     def of(self, declarations: Iterable[ActorDeclaration]) -> tuple[ActorDeclaration, ...]:
-        """The actors that take part."""
-        return tuple(each for each in declarations if self.actors is None or each.name in self.actors)
+        """The actors that take part, as they are declared; those of a sequence begin in its order."""
+        taken = [each for each in declarations if self.actors is None or each.name in self.actors]
+        if isinstance(self.actors, Sequence):
+            taken.sort(key=lambda each: tuple(self.actors or ()).index(each.name))
+        return tuple(taken)
 
 
 async def body(engine: AsyncEngine, scenario: Scenario, actor: ActorDeclaration) -> object:

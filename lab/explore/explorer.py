@@ -12,11 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from lab.checkers import objections
 from lab.checkers.isolation import isolation
+from lab.checks import ISOLATION, refuse_wrong_checks, serial_invariants_of
 from lab.engine import runner
 from lab.errors import LabError, ScenarioError, ServerError, UsageError
 from lab.explore.conditions import STEP_LIMIT, Conditions, body
 from lab.explore.ending import masked, outcome_of
 from lab.explore.invariants import broken_invariants, call, first_line
+from lab.explore.serial import SerialJudge
 from lab.faults import FaultKind
 from lab.outcome import Ending, Mask
 from lab.postgres.cluster import Cluster
@@ -49,6 +51,7 @@ class Explorer:
         self._databases: dict[int, tuple[MetaData | None, Database]] = {}
         self._snapshots: dict[tuple[int, type[Scenario], str], Snapshot] = {}
         self._watched: list[AsyncEngine] = []
+        self._serial = SerialJudge(self._under)
 
     async def open(self) -> Cluster:
         """Connect to the server, if that was not done yet. Raises `ServerError`."""
@@ -100,17 +103,21 @@ class Explorer:
         breakpoints: bool = True,
         actors: Collection[str] | None = None,
         recorded: bool = False,
+        checks: Collection[str] = (),
     ) -> ExecutionRecord:
         """One execution of a scenario under a scheduler that has begun; the scheduler learns its end.
 
-        Of its actors only those in `actors` take part, if any are named. `recorded` asks for its history. Raises
-        `ScenarioError` for a scenario that cannot be run, `ServerError` if the server fails, and whatever the scheduler
-        raises.
+        Of its actors only those in `actors` take part, if any are named. `recorded` asks for its history. `checks` are
+        asked beside the scenario's own invariants; they may run other executions. Raises `ScenarioError` for a
+        scenario that cannot be run, `ServerError` if the server fails, and whatever the scheduler raises.
         """
-        return await self._under(scenario, scheduler, Conditions(isolation, step_limit, breakpoints, actors, recorded))
+        recorded = recorded or ISOLATION in checks
+        conditions = Conditions(isolation, step_limit, breakpoints, actors, tuple(checks), recorded)
+        return await self._under(scenario, scheduler, conditions)
 
     async def _under(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> ExecutionRecord:
         validate(type(scenario))
+        refuse_wrong_checks(type(scenario), conditions.checks)
         if FaultKind.CRASH in scenario.faults and not self._may_crash:
             return await self._private()._under(scenario, scheduler, conditions)  # noqa: SLF001 - one of its own kind
         try:
@@ -121,7 +128,12 @@ class Explorer:
             for _, database in self._databases.values():
                 database.give_back()
         scheduler.end(record.trace)
-        return record
+        stated = serial_invariants_of(type(scenario), conditions.checks)
+        if not stated or conditions.actors is not None:
+            return record
+        database = await self._database(scenario.metadata)
+        snapshot = await self._snapshot(database, scenario)
+        return await self._serial.judge(record, stated, database, snapshot, conditions.isolation)
 
     async def _execute(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> ExecutionRecord:
         declarations = conditions.of(actors_of(type(scenario)))
@@ -155,9 +167,9 @@ class Explorer:
             tuple(findings),
             finished.stalls,
             tuple(deadlock_cycle(detail, steps[:number], sessions) for number, detail in finished.deadlocks),
-            history,
-            unseen,
-            anomalies,
+            history=history,
+            unseen=unseen,
+            anomalies=anomalies,
         )
 
     async def _database(self, metadata: MetaData | None) -> Database:

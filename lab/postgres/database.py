@@ -80,7 +80,7 @@ class Database:
         except Exception as error:
             await database.close()
             raise ScenarioError(f"the tables cannot be created: {_first_line(error)}") from error
-        await database.tables.learn()
+        await database.tables.learn(metadata)
         return database
 
     async def close(self) -> None:

@@ -11,11 +11,14 @@ statements, so restoring them costs one round trip and fires no trigger.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import asyncpg
+from sqlalchemy import MetaData
 
+from lab.layout import Layout, Position
 from lab.postgres.journal import TRIGGER, install
+from lab.postgres.layout import layout_of, positions_of
 from lab.postgres.monitor import Monitor
 
 __all__ = ["Snapshot", "Tables"]
@@ -64,10 +67,11 @@ ORDER BY schemaname, sequencename
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What `setup` made: the script that restores it, and its rows as one text."""
+    """What `setup` made: the script that restores it, its rows as one text, and where it left each sequence."""
 
     script: str
     text: str
+    positions: Mapping[str, Position] = field(default_factory=dict)
     rows: tuple[tuple[str, str], ...] = ()
     """The rows as (table, JSON object), for histories."""
 
@@ -101,9 +105,15 @@ class Tables:
         """The columns of each table's primary key, where it has one."""
         self.relations: dict[int, str] = {}
         """Names of tables, indexes and the like by object id, for messages that name them by number."""
+        self.layout = Layout()
+        """Columns, keys, and which of them a sequence fills."""
 
-    async def learn(self) -> None:
-        """Read from the catalog which tables and sequences there are. Call it after the schema was made."""
+    async def learn(self, metadata: MetaData | None = None) -> None:
+        """Read from the catalog which tables and sequences there are. Call it after the schema was made.
+
+        `metadata` tells what the catalog does not know: of which sequences SQLAlchemy itself asks for values.
+        """
+        self.layout = await layout_of(self._monitor, metadata)
         rows = await self._monitor.fetch(_TABLES)
         parents = await self._monitor.fetch(_FOREIGN_KEYS)
         order = _parents_first([row["oid"] for row in rows], parents)
@@ -149,12 +159,16 @@ class Tables:
                 values = ", ".join(f"({', '.join(map(_literal, row))})" for row in rows)
                 script.append(f"INSERT INTO {table.name} ({columns}) OVERRIDING SYSTEM VALUE VALUES {values};")
                 texts.append(values)
-        for name in self._sequences:
-            last, called = await self._monitor.fetchrow(f"SELECT last_value, is_called FROM {name}")
+        positions = await self.positions()
+        for name, (last, called) in positions.items():
             script.append(f"SELECT setval({_literal(name)}, {last}, {str(called).lower()});")
         script.append(self._postlude())
         rows = await self._monitor.fetch(self._read_rows) if self._read_rows else ()
-        return Snapshot("\n".join(script), "\n".join(texts), tuple(map(tuple, rows)))
+        return Snapshot("\n".join(script), "\n".join(texts), positions, tuple(map(tuple, rows)))
+
+    async def positions(self) -> Mapping[str, Position]:
+        """Where each sequence stands."""
+        return await positions_of(self._monitor, self._sequences)
 
     async def restore(self, snapshot: Snapshot) -> None:
         """Bring the tables back to a snapshot."""

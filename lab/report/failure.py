@@ -11,10 +11,12 @@ from pathlib import Path
 
 from lab.checkers.explanation import Explanation, explain
 from lab.checkers.judge import judge
+from lab.checks import SERIAL, serial_invariants_of
 from lab.outcome import ResultKind
 from lab.record import AtLevel, DeadlockEdge, ExecutionRecord, Failure, Finding
 from lab.report.anomaly import anomaly_lines
 from lab.report.relevance import relevance_lines
+from lab.report.serial import serial_lines
 from lab.report.sql import statement_text
 from lab.report.story import WIDTH, story
 from lab.scenario import target_of
@@ -26,6 +28,7 @@ HEADLINES = {
     "result": "UNEXPECTED ERROR",
     "stall": "STALL",
     "isolation": "ISOLATION BROKEN BY THE DATABASE",
+    "serial": "NOT SERIALIZABLE",
 }
 
 
@@ -41,7 +44,7 @@ def failure_report(failure: Failure, *, replay_hint: str = "lab replay") -> str:
             "",
             *relevance_lines(failure.relevance),
             *_why(record, failure.levels),
-            f"Replay   {replay_hint} {failure.token}",
+            f"Replay   {replay_hint} {failure.token}{_asked_for(record)}",
         ]
     )
 
@@ -59,14 +62,20 @@ def _what_broke(record: ExecutionRecord) -> Iterator[str]:
             yield f"{HEADLINES[finding.checker]}  nobody can go on"
             continue
         headline = HEADLINES[finding.checker]
-        if finding.checker == "invariant" and explained is not None:
+        if finding.checker in ("invariant", "serial") and explained is not None:
             headline = explained.meaning.upper()
         yield f"{headline}  {finding.message}"
-        if finding.checker == "invariant":
+        if finding.location:
             yield f'invariant "{finding.name}"  {_short(finding)}'.rstrip()
         else:
             yield f'expected "{finding.name}"'
     yield f"scenario {target_of(record.scenario)}  {record.scenario!r}"
+
+
+def _asked_for(record: ExecutionRecord) -> str:
+    """What a replay has to be told, where a check found something that the scenario does not ask for by itself."""
+    found = any(finding.checker == SERIAL for finding in record.findings)
+    return f" --check {SERIAL}" if found and not serial_invariants_of(type(record.scenario)) else ""
 
 
 def _short(finding: Finding) -> str:
@@ -118,6 +127,7 @@ def _shrunk(failure: Failure) -> str:
 def _why(record: ExecutionRecord, levels: Sequence[AtLevel] = ()) -> Iterator[str]:
     lines = [
         *_anomaly(record, levels),
+        *serial_lines(record.serial),
         *_results(record),
         *(line for cycle in record.deadlocks for line in _deadlock(cycle)),
         *_stalls(record),

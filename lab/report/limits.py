@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from lab.breakpoints import FOR_A_STATEMENT, FOR_AN_EXECUTION
 from lab.coverage import Coverage, in_both_orders
 
-__all__ = ["limits", "seen"]
+__all__ = ["limits", "not_compared", "seen"]
 
 
 def limits(
@@ -23,6 +23,12 @@ def limits(
         yield f"every schedule with at most {preemption_bound} preemptions and faults"
     if bound is not None:
         yield f"95 % sure: at most {bound:.2g} of the schedules it samples break anything (3/{coverage.samples})"
+
+
+def not_compared(values: Sequence[str]) -> Iterator[str]:
+    """What differs by nature, so that serial runs were not compared in it."""
+    if values:
+        yield f"not compared, since it differs by nature: {', '.join(values)}"
 
 
 def seen(coverage: Coverage) -> Iterator[str]:

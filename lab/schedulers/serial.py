@@ -6,13 +6,13 @@ the yardstick for everything else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import permutations
 
 from lab.schedulers.base import Choices
 from lab.trace import Trace
 
-__all__ = ["Serial"]
+__all__ = ["InOrder", "Serial"]
 
 
 class Serial:
@@ -42,3 +42,22 @@ class Serial:
         if self._orders is None:
             self._orders = permutations(trace.actors)
             next(self._orders)  # the order of declaration, which has just been run
+
+
+class InOrder:
+    """Runs the actors one after the other in one given order, each with the tasks that it starts."""
+
+    def __init__(self, order: Sequence[str]) -> None:
+        self._rank = {name: place for place, name in enumerate(order)}
+
+    def begin(self, execution: int) -> bool:
+        """The same order each time."""
+        return True
+
+    def choose(self, choices: Choices) -> int:
+        """The first one of the order that is runnable; of an actor and its tasks, the one that ran last."""
+        names = [each.partition("/")[0] for each in choices.names]
+        return min(range(len(names)), key=lambda index: (self._rank.get(names[index], len(self._rank)), index))
+
+    def end(self, trace: Trace) -> None:
+        """Nothing to learn."""

@@ -28,13 +28,16 @@ VALUES = {
     "happens_before",
     "predictions",
     "history",
+    "layout",
     "outcome",
     "scenario",
     "record",
     "faults",
     "breakpoints",
+    "checks",
     "claims",
     "validation",
+    "yardstick",
 }
 """Modules of the top level that are values, or say something about values. The rest there are shells."""
 

@@ -1,0 +1,28 @@
+"""What no serial order gives, as lines of the failure message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.checkers.serial import after, sentence
+from lab.report.limits import not_compared
+from lab.yardstick import SerialJudgement
+
+__all__ = ["serial_lines"]
+
+DIFFERENCES_SHOWN = 6
+
+
+def serial_lines(judgement: SerialJudgement | None) -> Iterator[str]:
+    """The nearest serial order with every difference, and what was not compared. Nothing where one gives the same."""
+    if judgement is None or not judgement.differences:
+        return
+    none = f"none of {judgement.tried} serial orders gives" if judgement.tried > 1 else "the one serial order gives not"
+    yield f"{none} the same; the nearest, {after(judgement.order)}, differs so:"
+    for difference in judgement.differences[:DIFFERENCES_SHOWN]:
+        yield f"  {sentence(difference, judgement.order)}"
+    if (more := len(judgement.differences) - DIFFERENCES_SHOWN) > 0:
+        yield f"  and {more} more"
+    if judgement.unusable:
+        yield f"not tried, since they stall or do not end: {judgement.unusable} more"
+    yield from not_compared(judgement.normalised)
