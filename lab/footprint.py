@@ -103,6 +103,11 @@ class Deferred:
         self._level = level
         self._told: Footprint | None = None
 
+    @property
+    def level(self) -> str:
+        """The isolation level of the transaction."""
+        return self._level
+
     @classmethod
     def known(cls, footprint: Footprint) -> Deferred:
         """One that was told already."""

@@ -14,6 +14,7 @@ from lab.explore import Explorer
 from lab.outcome import Ending
 from lab.record import ExecutionRecord, Failure
 from lab.refine import refined
+from lab.remedy import Price, Remedy
 from lab.replay_token import encode, token_for
 from lab.report.failure import failure_report
 from lab.report.relevance import irrelevant_text, needed_text
@@ -103,6 +104,14 @@ class HuntResult:
     """The distinct traces, as digests of their normal forms; see `lab.coverage`."""
     coverage: Coverage = field(default_factory=Coverage)
     failures: list[ReportedFailure] = field(default_factory=list)
+    violated: int = 0
+    """Executions with a violation."""
+    anomalies: Counter[str] = field(default_factory=Counter)
+    """Name of an anomaly -> executions that showed it."""
+    aborts: Counter[str] = field(default_factory=Counter)
+    """SQLSTATE -> how often the server refused somebody, also where the code tried again."""
+    lock_waits: int = 0
+    """Steps that ended in waiting for another's lock."""
     predicted: int = 0
     """Cycles that were predicted and tried; see `lab.predictions`."""
     came_true: int = 0
@@ -141,6 +150,11 @@ class HuntResult:
         return ""
 
     @property
+    def price(self) -> Price:
+        """What the executions cost. Their time holds the minimising of failures, where that was asked for."""
+        return Price(self.executions, self.aborts, self.lock_waits, self.seconds)
+
+    @property
     def bound(self) -> float | None:
         """With 95 % confidence, a sample breaks something with at most this chance: 3/n after n without a violation.
 
@@ -164,6 +178,10 @@ class HuntResult:
         self.complete = other.complete
         self.preemption_bound = other.preemption_bound
         self.coverage.add(other.coverage)
+        self.violated += other.violated
+        self.anomalies.update(other.anomalies)
+        self.aborts.update(other.aborts)
+        self.lock_waits += other.lock_waits
         self.predicted += other.predicted
         self.came_true += other.came_true
 
@@ -190,6 +208,11 @@ class Hunt:
     options: Mapping[str, int] = field(default_factory=dict)
     """Of the scheduler."""
     breakpoints: bool = True
+    remedy: Remedy | None = None
+    refine: bool = True
+    """Minimise failures, find out what they needed and replay them; without, they are counted and told as met."""
+    at_least: int = 1
+    """Do not stop for a violation before so many executions."""
     progress: Callable[[HuntResult], None] = lambda result: None
 
     async def run(self, explorer: Explorer) -> HuntResult:
@@ -214,7 +237,7 @@ class Hunt:
         scheduler = make_scheduler(self.scheduler, self.seed, **self.options)
         if self.first and not is_calibrated(scheduler):  # it counts where it belongs, in the part that begins with it
             scheduler.begin(0)
-            await explorer.run(self.scenario, scheduler, isolation=self.isolation)
+            await explorer.run(self.scenario, scheduler, isolation=self.isolation, remedy=self.remedy)
         known = {(checker, broken) for checker, broken in self.known}
         for number in range(self.first, self.first + self.executions):
             if self.seconds is not None and time.monotonic() - started >= self.seconds:
@@ -227,21 +250,27 @@ class Hunt:
                 result.complete = is_complete(scheduler)
                 return
             record = await explorer.run(
-                self.scenario, scheduler, isolation=self.isolation, breakpoints=self.breakpoints
+                self.scenario,
+                scheduler,
+                isolation=self.isolation,
+                breakpoints=self.breakpoints,
+                remedy=self.remedy,
             )
             _count(result, record, sampled=is_sample(scheduler))
             result.predicted, result.came_true = getattr(scheduler, "predictions", (0, 0))
             if record.failed and record.findings[0].key not in known and len(known) < FAILURES_KEPT:
                 known.add(record.findings[0].key)
                 await self._keep(explorer, result, record, number + 1)
-                if not self.keep_going:
-                    return
+            if result.failures and not self.keep_going and result.executions >= self.at_least:
+                return
             self.progress(result)
 
     async def _keep(self, explorer: Explorer, result: HuntResult, found: ExecutionRecord, number: int) -> None:
         """Report a failure at once, and again when it is minimised: an interruption in between loses nothing."""
         failure = self._failure(found, number)
         result.failures.append(ReportedFailure.of(failure))
+        if not self.refine:
+            return
         async for smaller in refined(explorer, failure, self.isolation, breakpoints=self.breakpoints):
             result.failures[-1] = ReportedFailure.of(smaller)
 
@@ -260,5 +289,9 @@ class Hunt:
 def _count(result: HuntResult, record: ExecutionRecord, *, sampled: bool) -> None:
     result.executions += 1
     result.outcomes[record.outcome.digest()] += 1
+    result.violated += record.failed
+    result.anomalies.update({str(getattr(each, "name", each)) for each in getattr(record, "anomalies", ())})
+    result.aborts.update(record.aborts)
+    result.lock_waits += record.lock_waits
     result.traces.add(result.coverage.count(record.trace, sampled=sampled))
     result.endless += record.outcome.ending is Ending.STEP_LIMIT

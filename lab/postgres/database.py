@@ -16,6 +16,7 @@ from lab.errors import ScenarioError
 from lab.postgres.cluster import Cluster
 from lab.postgres.connection import LabConnection
 from lab.postgres.lock_waits import PostgresLockWaits
+from lab.postgres.locking import Locking
 from lab.postgres.monitor import LOST, Monitor
 from lab.postgres.pool import HOUSE, ActorPool
 from lab.postgres.redirect import Redirected
@@ -43,6 +44,7 @@ class Database:
         """Who locks rows for breakpoints; None where a paused backend could not be frozen."""
         self._monitor = monitor
         self._levels: Mapping[str, str] = {}
+        self._locking: Locking | None = None
         self._connections: list[LabConnection] = []
         self._redirected: dict[AsyncEngine, Redirected] = {}
         self._close = contextlib.ExitStack()
@@ -55,6 +57,7 @@ class Database:
             relations=self.tables.relations,
             tables=self.tables.names,
             triggered=self.tables.triggered,
+            locking=lambda: self._locking,
         )
         self.engine = create_async_engine("postgresql+asyncpg://", poolclass=ActorPool)
         self._close.enter_context(instrumented(self.engine, self._route))
@@ -88,9 +91,15 @@ class Database:
 
     # ------------------------------------------------------------------ before and after an execution
 
-    async def prepare(self, snapshot: Snapshot, levels: Mapping[str, str], watched: Iterable[AsyncEngine]) -> None:
+    async def prepare(
+        self,
+        snapshot: Snapshot,
+        levels: Mapping[str, str],
+        watched: Iterable[AsyncEngine],
+        locking: Locking | None = None,
+    ) -> None:
         """Restore the tables, clear the sessions' state and open what the actors (the keys of `levels`) need."""
-        self._levels = levels
+        self._levels, self._locking = levels, locking
         await self.end_open_transactions()  # of an execution that was broken off
         self._connections[:] = [each for each in self._connections if not each.is_closed()]
         await asyncio.gather(

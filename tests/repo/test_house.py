@@ -31,6 +31,8 @@ VALUES = {
     "outcome",
     "scenario",
     "record",
+    "remedy",
+    "advice",
     "faults",
     "breakpoints",
     "claims",
