@@ -24,6 +24,7 @@ ATTEMPTS = 10
 """Of a retry loop. Two actors that refuse each other need two; more are for rings."""
 DEADLOCK = "40P01"
 
+_ATOMIC = "an atomic UPDATE … SET x = x + …"
 _CODE = "needs a change of the code"
 _TABLES = "needs a change of the tables"
 _RELATIVE = re.compile(r"\bSET\b.*?\b(\w+)\s*=\s*\([^=]*\b\1\b", re.IGNORECASE | re.DOTALL)
@@ -139,7 +140,7 @@ class Facts:
         """What fits too and is not run, with the reason."""
         if self.anomaly in (None, "P4") and (lost := _listed(self._overwritten())):
             yield Tried(f"a version check on {lost} (version_id_col)", reason=_CODE)
-            yield Tried(f"an atomic UPDATE … SET x = x + … on {lost}", reason=_CODE)
+            yield Tried(f"{_ATOMIC} on {lost}", reason=_CODE)
         if self.anomaly in (None, "PMP", "G2-item", "G2") and (looked := _listed(self._looked_then_inserted())):
             yield Tried(f"a unique key or an exclusion constraint on {looked}", reason=_TABLES)
         if self.anomaly in (None, "PMP", "G-single") and (readers := _listed(self._read_piecemeal())):

@@ -13,10 +13,12 @@ another's reach, so the executions count as overlapping and conflicting as ever;
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
-from lab.advice import DEADLOCK, Facts
+from lab.advice import ATTEMPTS, DEADLOCK, Facts
 from lab.errors import LabError, ServerError
 from lab.explore import Explorer
 from lab.hunt import INTERRUPTED, Hunt, HuntResult, ReportedFailure, Verdict
@@ -69,6 +71,7 @@ async def try_remedies(explorer: Explorer, job: Job, failure: ReportedFailure, p
     return Remedies(
         describe(job.scheduler, job.seed, job.options),
         trials.executions,
+        ATTEMPTS,
         trials.unfixed.price,
         trials.unfixed.violated,
         tuple(sorted(tried, key=lambda each: ORDER.index(each.verdict))),
@@ -87,6 +90,8 @@ class _Trials:
         self._record = record
         self._progress = progress
         self._trouble = ""
+        self._clock: list[float] = []
+        """When the hunt for the scenario as it is began, and when each of its executions was done."""
 
     async def all_of(self, facts: Facts) -> list[Tried]:
         """Try every remedy that fits; a lock order too, where locks that were added made deadlocks."""
@@ -117,7 +122,8 @@ class _Trials:
             self._trouble = INTERRUPTED
             return Tried(remedy.name, reason=INTERRUPTED, remedy=remedy)
         verdict, reason = self._judged(first, result)
-        return Tried(remedy.name, verdict, reason, _note(remedy, first), remedy, result.price)
+        price = replace(result.price, times=self._times(result))
+        return Tried(remedy.name, verdict, reason, _note(remedy, first), remedy, price)
 
     async def _again(self, remedy: Remedy) -> ExecutionRecord:
         """The failing schedule, as near as it can be kept under a remedy."""
@@ -129,6 +135,14 @@ class _Trials:
 
     async def _hunt(self, remedy: Remedy | None) -> HuntResult:
         job, name = self._job, remedy.name if remedy is not None else "as it is"
+
+        def progress(seen: HuntResult) -> None:
+            self._progress(name, seen.executions)
+            if remedy is None:
+                self._clock.append(time.monotonic())
+
+        if remedy is None:
+            self._clock.append(time.monotonic())
         hunt = Hunt(
             self._record.scenario,
             job.target,
@@ -142,31 +156,43 @@ class _Trials:
             breakpoints=job.breakpoints,
             remedy=remedy,
             refine=False,
-            progress=lambda result: self._progress(name, result.executions),
+            progress=progress,
         )
         result = await hunt.run(self._explorer)
         self._trouble = result.trouble
         return result
 
+    def _times(self, result: HuntResult) -> float | None:
+        """The time of an execution as a multiple of what as many executions of the scenario as it is took."""
+        number = min(result.executions, len(self._clock) - 1)
+        if number < 1:
+            return None
+        return (result.seconds / result.executions) / ((self._clock[number] - self._clock[0]) / number)
+
     def _judged(self, first: ExecutionRecord, result: HuntResult) -> tuple[str, str]:
         """The verdict on a remedy, and what speaks for it where it is not a pass."""
-        if first.failed or result.failures:
+        if result.failures:
             said = first.findings[0].message if first.failed else result.failures[0].broken
-            if not result.failures:
-                return Verdict.FAIL, f"the schedule that failed still does: {said}"
             return Verdict.FAIL, f"{result.violated} of {result.executions} break: {said}"
+        if first.failed:
+            return Verdict.FAIL, f"the schedule that failed still does: {first.findings[0].message}"
+        doubt = self._doubt(result)
+        return (Verdict.INCONCLUSIVE, doubt) if doubt else (Verdict.PASS, "")
+
+    def _doubt(self, result: HuntResult) -> str:
+        """Why a hunt without a violation says too little; "" if it does not."""
         if result.verdict != Verdict.PASS:
-            return Verdict.INCONCLUSIVE, result.reason
+            return result.reason
+        if self._record.trace.breakpoints and not result.coverage.paused:
+            return "the failure needs a pause inside a statement, and the lab can make none here"
         unfixed = self.unfixed
-        if not result.complete and not (result.exhausted and unfixed.violated):
-            unharmed = 1 - unfixed.violated / max(unfixed.executions, 1)
-            if unharmed**result.executions > CERTAIN:
-                often = f"{unfixed.violated} of {unfixed.executions}"
-                return (
-                    Verdict.INCONCLUSIVE,
-                    f"nothing broke, but as it is only {often} executions break: too few to tell",
-                )
-        return Verdict.PASS, ""
+        if result.complete or (result.exhausted and unfixed.violated):
+            return ""
+        unharmed = 1 - unfixed.violated / max(unfixed.executions, 1)
+        if unharmed**result.executions <= CERTAIN:
+            return ""
+        often = f"{unfixed.violated} of {unfixed.executions} executions break"
+        return f"nothing broke, which says little: as it is, {often}"
 
 
 def _levels(record: ExecutionRecord) -> set[str]:

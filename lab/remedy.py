@@ -71,23 +71,18 @@ class Price:
     aborts: Mapping[str, int] = field(default_factory=dict)
     lock_waits: int = 0
     seconds: float = 0.0
+    times: float | None = None
+    """The time of an execution as a multiple of that of the scenario as it is; None where it was not compared."""
 
-    def times(self, other: Price) -> float | None:
-        """The time of an execution as a multiple of the other's; None where nothing was measured."""
-        if not (self.executions and other.executions and other.seconds):
-            return None
-        return (self.seconds / self.executions) / (other.seconds / other.executions)
-
-    def dump(self, unfixed: Price) -> dict[str, Any]:
-        """As numbers for programs, all but `executions` for one execution."""
+    def dump(self) -> dict[str, Any]:
+        """As numbers for programs, all but `executions` and `times` for one execution."""
         number = max(self.executions, 1)
-        times = self.times(unfixed)
         return {
             "executions": self.executions,
             "aborts": {state: round(count / number, 3) for state, count in sorted(self.aborts.items())},
             "lock_waits": round(self.lock_waits / number, 3),
             "milliseconds": round(1000 * self.seconds / number, 3),
-            "time": None if times is None else round(times, 2),
+            "times": None if self.times is None else round(self.times, 2),
         }
 
 
@@ -104,11 +99,11 @@ class Tried:
     remedy: Remedy | None = None
     price: Price | None = None
 
-    def dump(self, unfixed: Price) -> dict[str, Any]:
+    def dump(self) -> dict[str, Any]:
         """As values that JSON can hold."""
         told: dict[str, Any] = {"name": self.name, "verdict": self.verdict, "reason": self.reason, "note": self.note}
         told["remedy"] = self.remedy and self.remedy.dump()
-        told["price"] = self.price and self.price.dump(unfixed)
+        told["price"] = self.price and self.price.dump()
         return told
 
 
@@ -119,6 +114,8 @@ class Remedies:
     scheduler: str
     executions: int
     """How many executions each was allowed."""
+    attempts: int
+    """How often a retry loop tries."""
     unfixed: Price
     broken: int
     """How many executions of the scenario as it is broke something."""
@@ -127,6 +124,6 @@ class Remedies:
     def dump(self) -> dict[str, Any]:
         """As values that JSON can hold: the scenario as it is, and the list of remedies."""
         return {
-            "unfixed": {"broken": self.broken, **self.unfixed.dump(self.unfixed)},
-            "remedies": [each.dump(self.unfixed) for each in self.tried],
+            "unfixed": {"broken": self.broken, **self.unfixed.dump()},
+            "remedies": [each.dump() for each in self.tried],
         }

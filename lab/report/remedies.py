@@ -17,23 +17,22 @@ LONGEST_NAME = 60
 def remedy_lines(remedies: Remedies) -> Iterator[str]:
     """The section of a report, without an empty line behind it."""
     unfixed, run = remedies.unfixed, [each for each in remedies.tried if each.price is not None]
-    yield (
-        f"Remedies  each in up to {remedies.executions} executions of {remedies.scheduler}; aborts, waits and time of one"
-    )
+    most = f"up to {remedies.executions} executions of {remedies.scheduler}"
+    yield f"Remedies  each in {most}; aborts, waits and time of one; {remedies.attempts} attempts in a loop"
     second = min(LONGEST_NAME, max((len(each.name) for each in run), default=0))
     broken = f"{remedies.broken} of {unfixed.executions} break"
     yield f"  {'as it is':{FIRST}}  {broken:{second}}  {_price(unfixed)}"
     for each in remedies.tried:
-        yield from _lines(each, unfixed, second)
+        yield from _lines(each, second)
 
 
-def _lines(tried: Tried, unfixed: Price, second: int) -> Iterator[str]:
+def _lines(tried: Tried, second: int) -> Iterator[str]:
     first = f"  {WORDS[tried.verdict]:{FIRST}}  "
     if tried.price is None:
         yield _cut(f"{first}{tried.name}: {tried.reason}" if tried.reason else f"{first}{tried.name}")
         return
-    times = tried.price.times(unfixed)
-    time = "" if times is None else f", time × {times:.1f}"
+    times = tried.price.times
+    time = "" if times is None else f", time {times:.1f}x"
     yield f"{first}{tried.name:{second}}  {_price(tried.price)}{time}"
     for more in (tried.reason, tried.note):
         if more:
