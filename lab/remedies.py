@@ -59,17 +59,21 @@ def curable(job: Job, result: HuntResult) -> ReportedFailure | None:
     return next((failure for failure in result.failures if failure.checker in CURABLE), None)
 
 
-async def try_remedies(explorer: Explorer, job: Job, failure: ReportedFailure, progress: Progress) -> Remedies | None:
-    """Try what fits a failure of this hunt. None if it does not replay, so that nothing can be told from it."""
+async def try_remedies(explorer: Explorer, job: Job, failure: ReportedFailure, progress: Progress) -> Remedies:
+    """Try what fits a failure of this hunt. Trouble ends it early and keeps what was found out."""
+    scheduler = describe(job.scheduler, job.seed, job.options)
     scenario, schedule = instance_of(job.target), decode(failure.token).schedule
-    record = (await replay_times(explorer, scenario, schedule, job.isolation, 1)).record
+    try:
+        record = (await replay_times(explorer, scenario, schedule, job.isolation, 1)).record
+    except (LabError, asyncio.CancelledError) as error:
+        return Remedies(scheduler, trouble=str(error) or INTERRUPTED)
     if record is None or not record.failed:
-        return None
+        return Remedies(scheduler, trouble="the failure does not replay")
     facts = Facts(record, job.isolation, failure.anomaly)
     trials = _Trials(explorer, job, record, progress)
     tried = [*await trials.all_of(facts), *facts.advice()]
     return Remedies(
-        describe(job.scheduler, job.seed, job.options),
+        scheduler,
         trials.executions,
         ATTEMPTS,
         trials.unfixed.price,
@@ -95,7 +99,10 @@ class _Trials:
 
     async def all_of(self, facts: Facts) -> list[Tried]:
         """Try every remedy that fits; a lock order too, where locks that were added made deadlocks."""
-        self.unfixed = await self._hunt(None)
+        try:
+            self.unfixed = await self._hunt(None)
+        except LabError as error:
+            self._trouble = str(error)
         waiting, tried = deque(facts.candidates()), []
         while waiting:
             remedy = waiting.popleft()

@@ -112,18 +112,21 @@ class Remedies:
     """All remedies against one failure, those that help first, and the scenario as it is, measured beside them."""
 
     scheduler: str
-    executions: int
+    executions: int = 0
     """How many executions each was allowed."""
-    attempts: int
+    attempts: int = 1
     """How often a retry loop tries."""
-    unfixed: Price
-    broken: int
+    unfixed: Price = Price()
+    broken: int = 0
     """How many executions of the scenario as it is broke something."""
-    tried: tuple[Tried, ...]
+    tried: tuple[Tried, ...] = ()
+    trouble: str = ""
+    """Why none could be tried, "" if some could."""
 
     def dump(self) -> dict[str, Any]:
         """As values that JSON can hold: the scenario as it is, and the list of remedies."""
         return {
+            "remedies_reason": self.trouble,
             "unfixed": {"broken": self.broken, **self.unfixed.dump()},
             "remedies": [each.dump() for each in self.tried],
         }

@@ -54,7 +54,7 @@ async def hunt_target(out: Console, err: Console, target: str, *, as_json: bool,
             with progress_bar(err, quiet=as_json) as bar:
                 remedies = await _remedies(server, job, result, bar)
     if as_json:
-        tried = {"unfixed": None, "remedies": []} if remedies is None else remedies.dump()
+        tried = {"remedies_reason": "", "unfixed": None, "remedies": []} if remedies is None else remedies.dump()
         out.out(json.dumps({**_hunt_json(result, job), **tried}, indent=2))
     else:
         if remedies is not None:

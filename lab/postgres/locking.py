@@ -17,7 +17,7 @@ from enum import Enum, auto
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Column, MetaData, Select, Table, and_, or_, select, true
+from sqlalchemy import MetaData, Select, Table, and_, or_, select, true
 from sqlalchemy.sql.elements import ColumnClause, Over, TextClause
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.selectable import CTE, SelectBase
@@ -40,6 +40,8 @@ _PLAIN = re.compile(
 _AGGREGATES = frozenset(
     ("sum", "count", "max", "min", "avg", "bool_and", "bool_or", "every", "array_agg", "string_agg")
 )
+_MANY_OF_ONE = frozenset({"unnest"})
+"""PostgreSQL locks no rows for a SELECT of these."""
 _KINDS: dict[str, Callable[[str], object]] = {
     "int": int,
     "str": str,
@@ -175,7 +177,7 @@ def _of(statement: Any) -> tuple[_How, frozenset[str]]:
         (table,) = froms
         columns = [each for column in statement.selected_columns for each in iterate(column)]
         functions = {each.name.lower() for each in columns if isinstance(each, FunctionElement)}
-        if not any(map(_is_obscure, columns)) and functions <= PURE:
+        if not any(map(_is_obscure, columns)) and functions <= PURE - _MANY_OF_ONE:
             if functions.isdisjoint(_AGGREGATES):
                 return _How.AT_ITS_END, tables
             if table.primary_key.columns and all(map(is_harmless, iterate(statement))):
@@ -200,4 +202,4 @@ def _is_obscure(element: Any) -> bool:
     """Whether a column may fold rows without saying so."""
     if isinstance(element, (TextClause, Over)):
         return True
-    return isinstance(element, ColumnClause) and not isinstance(element, Column) and element.is_literal
+    return isinstance(element, ColumnClause) and element.is_literal and "(" in str(element)

@@ -16,6 +16,9 @@ LONGEST_NAME = 60
 
 def remedy_lines(remedies: Remedies) -> Iterator[str]:
     """The section of a report, without an empty line behind it."""
+    if remedies.trouble:
+        yield f"Remedies  none was run: {remedies.trouble}"
+        return
     unfixed, run = remedies.unfixed, [each for each in remedies.tried if each.price is not None]
     most = f"up to {remedies.executions} executions of {remedies.scheduler}"
     yield f"Remedies  each in {most}; aborts, waits and time of one; {remedies.attempts} attempts in a loop"
