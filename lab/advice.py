@@ -77,13 +77,14 @@ class Facts:
         for step in self.record.trace:
             if step.action.kind is not ActionKind.STATEMENT or step.woken:
                 continue
-            text, footprint = step.action.text, step.action.footprint
+            text, touches = step.action.text, step.action.touches
+            accesses = touches.own if touches is not None else None
             self._texts.append(text)
-            if footprint is None:
+            if accesses is None:
                 self._obscure.append(text)
             else:
                 verb = text.split(maxsplit=1)[0].upper()
-                found = (access for access in footprint.accesses if "!" not in access.rows.table)
+                found = (access for access in accesses if "!" not in access.rows.table)
                 self._touches += [_Touch(step.actor, verb, text, access) for access in found]
 
     # ------------------------------------------------------------------ what can be run
