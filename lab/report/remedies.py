@@ -21,7 +21,7 @@ def remedy_lines(remedies: Remedies) -> Iterator[str]:
         return
     unfixed, run = remedies.unfixed, [each for each in remedies.tried if each.price is not None]
     most = f"up to {remedies.executions} executions of {remedies.scheduler}"
-    yield f"Remedies  each in {most}; aborts, waits and time of one; {remedies.attempts} attempts in a loop"
+    yield f"Remedies  each in {most}; aborts, waits, time of one; a loop tries {remedies.attempts} times at once"
     second = min(LONGEST_NAME, max((len(each.name) for each in run), default=0))
     broken = f"{remedies.broken} of {unfixed.executions} break"
     yield f"  {'as it is':{FIRST}}  {broken:{second}}  {_price(unfixed)}"
