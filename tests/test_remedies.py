@@ -366,7 +366,7 @@ async def test_an_application_with_an_engine_of_its_own_is_cured_as_well(explore
 # ------------------------------------------------------------------------------------------------ what is shown
 
 SHOWN = """\
-Remedies  each in up to 100 executions of portfolio(seed=0); aborts, waits, time of one; a loop tries 10 times at once
+Remedies  up to 100 executions of portfolio(seed=0) each; prices for one; loops of 10 attempts, without a pause
   as it is       58 of 73 break                     aborts 0.00, waits 0.27
   helps          REPEATABLE READ with a retry loop  aborts 0.80 (40001 0.50, 40P01 0.30), waits 0.29, time 1.4x
                    some statements keep the level that the code sets: AUTOCOMMIT
@@ -423,7 +423,7 @@ def test_the_command_line_shows_them_behind_the_report():
         ]
     )
     assert (status, no_status) == (1, 1)
-    replay, section, verdict = (plain.index(each) for each in ("Replay   lab", "Remedies  each in up to 30", "fail: "))
+    replay, section, verdict = (plain.index(each) for each in ("Replay   lab", "Remedies  up to 30", "fail: "))
     assert replay < section < verdict
     assert f"  helps          {reads('counter')} " in plain
     assert f"  does not help  {RETRY} " in plain

@@ -20,8 +20,8 @@ def remedy_lines(remedies: Remedies) -> Iterator[str]:
         yield f"Remedies  none was run: {remedies.trouble}"
         return
     unfixed, run = remedies.unfixed, [each for each in remedies.tried if each.price is not None]
-    most = f"up to {remedies.executions} executions of {remedies.scheduler}"
-    yield f"Remedies  each in {most}; aborts, waits, time of one; a loop tries {remedies.attempts} times at once"
+    each_of = f"up to {remedies.executions} executions of {remedies.scheduler} each"
+    yield f"Remedies  {each_of}; prices for one; loops of {remedies.attempts} attempts, without a pause"
     second = min(LONGEST_NAME, max((len(each.name) for each in run), default=0))
     broken = f"{remedies.broken} of {unfixed.executions} break"
     yield f"  {'as it is':{FIRST}}  {broken:{second}}  {_price(unfixed)}"
