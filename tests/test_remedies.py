@@ -157,6 +157,7 @@ async def test_the_same_remedies_are_told_each_time(explorer):
         ("isolation:ReadSkewAnomaly", "G-single", ["all reads of reader in one statement"]),
         ("isolation:ReadSkewAnomaly", "P4", []),
         ("isolation:WriteSkewAnomaly", None, []),  # its UPDATE is atomic, and each writes a row of its own
+        ("constraints:WithdrawalCheckedByTheApplication", None, []),  # one row, but by an atomic UPDATE
         ("booking:BookedWithoutLock", "G2", ["a unique key or an exclusion constraint on booking"]),
         ("transfer:TwoTransactions", None, ["one transaction for all writes of alice and bob"]),
         ("deadlock:AdvisoryLocksInOppositeOrder", None, ["advisory locks taken in the order of their keys"]),
@@ -175,6 +176,13 @@ async def failing(explorer, target: str) -> ExecutionRecord:
     record = (await replay_times(explorer, instance_of(target), schedule, None, 1)).record
     assert record is not None
     return record
+
+
+async def test_a_pause_that_the_lab_makes_is_no_price(explorer):
+    """Lock waits count actors that wait for each other, not the breakpoint that holds one of them."""
+    record = await failing(explorer, "scenarios.deadlock:PriceListsInOrderOfTheFile")
+    waits = [step.wait for step in record.trace if step.wait is not None]
+    assert len(waits) == 1 + record.lock_waits == 2
 
 
 async def test_a_failure_inside_a_statement_is_not_said_to_be_cured_where_the_lab_cannot_pause(explorer):
