@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -417,6 +419,17 @@ def test_the_section_is_told_in_a_line_each():
     )
     assert "\n".join(remedy_lines(remedies)) == SHOWN
     assert "\n".join(remedy_lines(Remedies("dfs", trouble="gone"))) == "Remedies  none was run: gone"
+
+
+async def test_the_readme_shows_what_is_run(explorer):
+    """The section there is what a hunt prints, but for the time."""
+    remedies = await tried(explorer, "scenarios.transfer:LostUpdate", executions=200)
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    assert _timeless("\n".join(remedy_lines(remedies))) in _timeless(readme)
+
+
+def _timeless(text: str) -> str:
+    return re.sub(r"time \d+\.\dx", "time", text)
 
 
 def test_the_command_line_shows_them_behind_the_report():
