@@ -68,7 +68,8 @@ def check_option(command: Callable[..., Any]) -> Callable[..., Any]:
         "checks",
         type=click.Choice(CHECKS),
         multiple=True,
-        help="Also check this, beside the scenario's invariants. serial: some serial order gives the same.",
+        help="Also check this, beside the scenario's invariants. serial: some serial order gives the same. isolation: "
+        "nothing happened that the isolation level promises to prevent.",
     )(command)
 
 
@@ -119,6 +120,12 @@ def list_(package: str, *, as_json: bool) -> None:
     help="Never pause a statement between two rows that it locks.",
 )
 @click.option("--keep-going", is_flag=True, help="Do not stop at the first violation.")
+@click.option(
+    "--remedies/--no-remedies",
+    default=True,
+    show_default=True,
+    help="Try what may help against a violation of TARGET, and say what it costs; never with --seconds.",
+)
 @server_options
 @json_option
 def hunt(target: str | None, **options: Any) -> int:
@@ -130,6 +137,25 @@ def hunt(target: str | None, **options: Any) -> int:
 
     # An empty TARGET is a script's unset variable: it must not pass for "everything".
     return _status(hunt_all(out, err, **options) if target is None else hunt_target(out, err, target, **options))
+
+
+@cli.command()
+@click.argument("target")
+@click.option("--scheduler", type=click.Choice(sorted(SCHEDULERS)), default=DEFAULT, show_default=True)
+@click.option("--executions", type=click.IntRange(min=1), default=100, show_default=True, help="At each level.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@server_options
+@json_option
+def matrix(target: str, **options: Any) -> int:
+    """Run TARGET at each isolation level: verdict, anomalies, aborts, lock waits and time.
+
+    All executions are run, also after a violation. Exit status 0: no violation at the scenario's own level; 1: a
+    violation there, whatever the other levels show; 3: inconclusive there. Where actors state levels of their own, the
+    scenario as it stands has a row of its own.
+    """
+    from lab.matrix import show_matrix  # noqa: PLC0415
+
+    return _status(show_matrix(out, err, target, **options))
 
 
 @cli.command()
@@ -168,7 +194,7 @@ def check_history(file: str, **options: Any) -> int:
 @json_option
 def doctor(**options: Any) -> int:
     """Server, privileges, and what of the lock control works here."""
-    from lab.shell import examine  # noqa: PLC0415
+    from lab.doctor import examine  # noqa: PLC0415
 
     return _status(examine(out, err, **options))
 

@@ -93,7 +93,7 @@ class Deferred:
     `before` is that of the same transaction's step before, None for its first.
     """
 
-    __slots__ = ("_accesses", "_before", "_level", "_told")
+    __slots__ = ("_accesses", "_before", "_level", "_own", "_told")
 
     def __init__(
         self, accesses: Callable[[], tuple[Access, ...] | None], level: str, before: Deferred | None = None
@@ -101,19 +101,32 @@ class Deferred:
         self._accesses: Callable[[], tuple[Access, ...] | None] | None = accesses
         self._before = before
         self._level = level
+        self._own: tuple[Access, ...] | None = None
         self._told: Footprint | None = None
+
+    @property
+    def level(self) -> str:
+        """The isolation level of the transaction."""
+        return self._level
 
     @classmethod
     def known(cls, footprint: Footprint) -> Deferred:
         """One that was told already."""
         made = cls(lambda: None, footprint.level)
-        made._accesses, made._told = None, footprint
+        made._accesses, made._own, made._told = None, footprint.accesses, footprint
         return made
+
+    @property
+    def own(self) -> tuple[Access, ...] | None:
+        """What the step itself touches, None where that is not understood, whatever came before it."""
+        self.told()
+        return self._own
 
     def told(self) -> Footprint | None:
         """The footprint, None where it is not known: of what was not understood, and of all that follows it."""
         if self._accesses is not None:
-            accesses, before, first = self._accesses(), None, self._before is None
+            self._own = accesses = self._accesses()
+            before, first = None, self._before is None
             held: tuple[Access, ...] | None = ()
             if self._before is not None:
                 before = self._before.told()

@@ -4,181 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lab.coverage import Coverage
 from lab.errors import LabError, ServerError
 from lab.explore import Explorer
-from lab.outcome import Ending
+from lab.hunt_result import FAILURES_KEPT, HuntResult, ReportedFailure, Verdict, counted
 from lab.record import ExecutionRecord, Failure
 from lab.refine import refined
+from lab.remedy import Remedy
 from lab.replay_token import encode, token_for
-from lab.report.failure import failure_report
-from lab.report.relevance import irrelevant_text, needed_text
-from lab.scenario import Scenario, invariants_of
+from lab.scenario import Scenario
 from lab.schedulers import DEFAULT, describe, is_calibrated, is_complete, is_sample, make_scheduler
 
 __all__ = ["INTERRUPTED", "Hunt", "HuntResult", "ReportedFailure", "Verdict"]
 
-FAILURES_KEPT = 20
 INTERRUPTED = "interrupted"
 """The trouble of a hunt that was cancelled, by Ctrl-C for example."""
-
-
-class Verdict:
-    """The three verdicts. Not an enumeration, since programs read them as text."""
-
-    PASS = "pass"  # noqa: S105 - no password
-    FAIL = "fail"
-    INCONCLUSIVE = "inconclusive"
-
-
-@dataclass(frozen=True, slots=True)
-class ReportedFailure:
-    """A failure as a hunt hands it out: plain values, so that it may come from another process."""
-
-    token: str
-    checker: str
-    anomaly: str | None
-    invariant: str | None
-    broken: str
-    """The sentence that does not hold: of an invariant, or what the checker insists on."""
-    preemptions: int
-    steps: int
-    execution: int
-    identical: int
-    replays: int
-    report: str
-    needed: str = ""
-    """What the violation needs, as each was taken away in a run of its own; "" if nothing was tried."""
-    irrelevant: str = ""
-    """What makes no difference, as each was turned round in a run of its own."""
-    least: bool = False
-    """Every schedule with fewer preemptions was run, and none of them breaks it."""
-
-    @classmethod
-    def of(cls, failure: Failure) -> ReportedFailure:
-        """The plain values of a failure, with its report."""
-        record = failure.record
-        finding = record.findings[0]
-        return cls(
-            token=failure.token,
-            checker=finding.checker,
-            anomaly=next(iter(record.anomalies), None),
-            invariant=finding.name if finding.location else None,
-            broken=finding.name,
-            preemptions=record.trace.preemptions,
-            steps=len(record.trace),
-            execution=failure.execution,
-            identical=failure.identical,
-            replays=failure.replays,
-            report=failure_report(failure),
-            needed=needed_text(failure.relevance),
-            irrelevant=irrelevant_text(failure.relevance),
-            least=failure.least,
-        )
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What makes two failures the same violation, as in `Finding.key`."""
-        return self.checker, self.broken
-
-
-@dataclass(slots=True)
-class HuntResult:
-    """What a hunt saw. `outcomes` counts executions by the digest of their outcome."""
-
-    target: str
-    seed: int
-    executions: int = 0
-    exhausted: bool = False
-    complete: bool = False
-    """Every trace there is was run: the search was exhausted, and left nothing out but what is equivalent."""
-    preemption_bound: int | None = None
-    """Every schedule with at most so many preemptions and faults was run; None: the scheduler does not tell."""
-    outcomes: Counter[str] = field(default_factory=Counter)
-    traces: set[str] = field(default_factory=set)
-    """The distinct traces, as digests of their normal forms; see `lab.coverage`."""
-    coverage: Coverage = field(default_factory=Coverage)
-    failures: list[ReportedFailure] = field(default_factory=list)
-    predicted: int = 0
-    """Cycles that were predicted and tried; see `lab.predictions`."""
-    came_true: int = 0
-    """Those whose transactions really met as predicted."""
-    endless: int = 0
-    """Executions that met the step limit; they prove nothing."""
-    unjudged: int = 0
-    """Executions that could not be compared with serial runs, where nothing else is asked."""
-    obstacle: str = ""
-    """Why not: of the first of them."""
-    not_compared: list[str] = field(default_factory=list)
-    """What serial runs were not compared in, since it differs by nature."""
-    trouble: str = ""
-    """Why the hunt ended early, "" if it did not."""
-    seconds: float = 0.0
-
-    @property
-    def verdict(self) -> str:
-        """`fail` with a violation; `pass` only when all was run to its end and could have shown something."""
-        if self.failures:
-            return Verdict.FAIL
-        return Verdict.INCONCLUSIVE if self._doubt else Verdict.PASS
-
-    @property
-    def reason(self) -> str:
-        """Why the hunt ended early, whatever it found, or why the verdict is inconclusive; "" for neither."""
-        return self.trouble if self.failures else self._doubt
-
-    @property
-    def _doubt(self) -> str:
-        """Why the executions without a violation say too little; "" if they do not."""
-        reasons = (
-            (self.trouble, self.trouble),
-            (self.endless, f"{self.endless} executions met the step limit"),
-            (not self.executions, "no execution fitted into the time that was given"),
-            (self.unjudged == self.executions, f"nothing could be judged: {self.obstacle}"),
-            (
-                not self.coverage.overlapped,
-                "nothing overlapped: in no execution did an actor go on within another's transaction",
-            ),
-            (
-                not self.coverage.conflicted,
-                "nothing conflicted: in no execution did two actors meet on the same rows, wait or refuse each other",
-            ),
-        )
-        return next((words for holds, words in reasons if holds), "")
-
-    @property
-    def bound(self) -> float | None:
-        """With 95 % confidence, a sample breaks something with at most this chance: 3/n after n without a violation.
-
-        The rule of three (Hanley and Lippman-Hand 1983). None without a pass, without samples, and where everything was
-        run.
-        """
-        samples = self.coverage.samples
-        return min(1.0, 3 / samples) if samples and self.verdict == Verdict.PASS and not self.complete else None
-
-    def add(self, other: HuntResult) -> None:
-        """Take in what the next part of the same hunt saw; a violation that is known already stays as it is."""
-        known = {failure.key for failure in self.failures}
-        self.executions += other.executions
-        self.outcomes.update(other.outcomes)
-        self.traces |= other.traces
-        new = [failure for failure in other.failures if failure.key not in known]
-        self.failures = (self.failures + new)[:FAILURES_KEPT]
-        self.endless += other.endless
-        self.unjudged += other.unjudged
-        self.obstacle = self.obstacle or other.obstacle
-        self.not_compared = sorted({*self.not_compared, *other.not_compared})
-        self.trouble = self.trouble or other.trouble
-        self.exhausted = other.exhausted
-        self.complete = other.complete
-        self.preemption_bound = other.preemption_bound
-        self.coverage.add(other.coverage)
-        self.predicted += other.predicted
-        self.came_true += other.came_true
 
 
 @dataclass(slots=True)
@@ -205,6 +47,11 @@ class Hunt:
     breakpoints: bool = True
     checks: Sequence[str] = ()
     """Asked for beside the scenario's own invariants; see `lab.checks`."""
+    remedy: Remedy | None = None
+    refine: bool = True
+    """Minimise failures, find out what they needed and replay them; without, they are counted and told as met."""
+    at_least: int = 1
+    """Do not stop for a violation before so many executions."""
     progress: Callable[[HuntResult], None] = lambda result: None
 
     async def run(self, explorer: Explorer) -> HuntResult:
@@ -229,7 +76,7 @@ class Hunt:
         scheduler = make_scheduler(self.scheduler, self.seed, **self.options)
         if self.first and not is_calibrated(scheduler):  # it counts where it belongs, in the part that begins with it
             scheduler.begin(0)
-            await explorer.run(self.scenario, scheduler, isolation=self.isolation)
+            await explorer.run(self.scenario, scheduler, isolation=self.isolation, remedy=self.remedy)
         known = {(checker, broken) for checker, broken in self.known}
         for number in range(self.first, self.first + self.executions):
             if self.seconds is not None and time.monotonic() - started >= self.seconds:
@@ -242,21 +89,28 @@ class Hunt:
                 result.complete = is_complete(scheduler)
                 return
             record = await explorer.run(
-                self.scenario, scheduler, isolation=self.isolation, breakpoints=self.breakpoints, checks=self.checks
+                self.scenario,
+                scheduler,
+                isolation=self.isolation,
+                breakpoints=self.breakpoints,
+                checks=self.checks,
+                remedy=self.remedy,
             )
-            _count(result, record, sampled=is_sample(scheduler))
+            counted(result, record, sampled=is_sample(scheduler))
             result.predicted, result.came_true = getattr(scheduler, "predictions", (0, 0))
             if record.failed and record.findings[0].key not in known and len(known) < FAILURES_KEPT:
                 known.add(record.findings[0].key)
                 await self._keep(explorer, result, record, number + 1)
-                if not self.keep_going:
-                    return
+            if result.failures and not self.keep_going and result.executions >= self.at_least:
+                return
             self.progress(result)
 
     async def _keep(self, explorer: Explorer, result: HuntResult, found: ExecutionRecord, number: int) -> None:
         """Report a failure at once, and again when it is minimised: an interruption in between loses nothing."""
         failure = self._failure(found, number)
         result.failures.append(ReportedFailure.of(failure))
+        if not self.refine:
+            return
         level, checks = self.isolation, self.checks
         async for smaller in refined(explorer, failure, level, breakpoints=self.breakpoints, checks=checks):
             result.failures[-1] = ReportedFailure.of(smaller)
@@ -271,15 +125,3 @@ class Hunt:
             executions=self.total or self.executions,
             scheduler=describe(self.scheduler, self.seed, self.options),
         )
-
-
-def _count(result: HuntResult, record: ExecutionRecord, *, sampled: bool) -> None:
-    result.executions += 1
-    result.outcomes[record.outcome.digest()] += 1
-    result.traces.add(result.coverage.count(record.trace, sampled=sampled))
-    result.endless += record.outcome.ending is Ending.STEP_LIMIT
-    if record.serial is not None:
-        result.not_compared = sorted({*result.not_compared, *record.serial.normalised})
-        if record.serial.obstacle and not any(i.checker != "serial" for i in invariants_of(type(record.scenario))):
-            result.unjudged += 1
-            result.obstacle = result.obstacle or record.serial.obstacle

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
+from lab.breakpoints import BREAKPOINT
 from lab.history import History
-from lab.outcome import Outcome
+from lab.outcome import ABORT_STATES, Outcome
+from lab.remedy import STALE, Applied
 from lab.scenario import Scenario
 from lab.schedule import Schedule
 from lab.trace import LockWait, Trace
@@ -69,6 +72,8 @@ class ExecutionRecord:
     """Statements of which the history does not know all reads."""
     anomalies: tuple[str, ...] = ()
     """The names of the anomalies in the history, strongest first."""
+    applied: Applied | None = field(default=None, compare=False)
+    """What the remedy did under which it was run."""
 
     @property
     def failed(self) -> bool:
@@ -79,6 +84,21 @@ class ExecutionRecord:
     def schedule(self) -> Schedule:
         """The schedule of this execution, as it replays."""
         return Schedule.of(self.trace)
+
+    @property
+    def aborts(self) -> Counter[str]:
+        """Refusals by SQLSTATE, also those after which the work was done again; stale data by the error's name."""
+        states = (step.result.error for step in self.trace if step.result is not None)
+        found = Counter(state for state in states if state in ABORT_STATES)
+        stale = sum(type(result.error).__name__ == STALE for result in self.outcome.results.values())
+        stale += self.applied.retries.get(STALE, 0) if self.applied is not None else 0
+        return found + Counter({STALE: stale})
+
+    @property
+    def lock_waits(self) -> int:
+        """How many steps ended in waiting for another's lock."""
+        waits = (step.wait for step in self.trace if step.wait is not None)
+        return sum(wait.holders != (BREAKPOINT,) for wait in waits)
 
     def same_as(self, other: ExecutionRecord) -> bool:
         """Whether two executions are identical in trace, results and final rows."""

@@ -16,19 +16,21 @@ from lab.errors import LabError
 from lab.explore import Explorer
 from lab.hunt import INTERRUPTED, HuntResult, Verdict
 from lab.places import Place
-from lab.postgres.cluster import Abilities
 from lab.postgres.server import Server
 from lab.registry import discover, instance_of, resolve
+from lab.remedies import curable, try_remedies
+from lab.remedy import Remedies
 from lab.replay_token import decode, scenario_of
 from lab.replays import Replays, replay_times
 from lab.report.failure import count, execution_report
 from lab.report.limits import limits, not_compared, seen
-from lab.report.tables import hunt_table, plain_table
+from lab.report.remedies import remedy_lines
+from lab.report.tables import hunt_table
 from lab.scenario import target_of
 from lab.schedulers import describe, make_scheduler
 from lab.workers import Job
 
-__all__ = ["examine", "hunt_all", "hunt_target", "replay_token"]
+__all__ = ["hunt_all", "hunt_target", "progress_bar", "replay_token"]
 
 DEFAULT_EXECUTIONS = 200
 DEMONSTRATION_WORKERS = 2
@@ -39,16 +41,41 @@ async def hunt_target(out: Console, err: Console, target: str, *, as_json: bool,
     scenario = instance_of(target)
     place = Place(options["url"], int(options["version"]))
     job = _job(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
-    with place.server() as server, _progress(err, quiet=as_json) as bar:
-        task = bar.add_task(job.target, total=job.executions)
-        result = await hunt_one(
-            server, place, job, options["workers"] or 1, lambda seen: bar.update(task, completed=seen.executions)
-        )
+    remedies: Remedies | None = None
+    with place.server() as server:
+        with progress_bar(err, quiet=as_json) as bar:
+            task = bar.add_task(job.target, total=job.executions)
+            result = await hunt_one(
+                server, place, job, options["workers"] or 1, lambda seen: bar.update(task, completed=seen.executions)
+            )
+        if not as_json:
+            _print_failures(out, result)
+        if options["remedies"] and job.seconds is None:
+            with progress_bar(err, quiet=as_json) as bar:
+                remedies = await _remedies(server, job, result, bar)
     if as_json:
-        out.out(json.dumps(_hunt_json(result, job), indent=2))
+        tried = {"remedies_reason": "", "unfixed": None, "remedies": []} if remedies is None else remedies.dump()
+        out.out(json.dumps({**_hunt_json(result, job), **tried}, indent=2))
     else:
+        if remedies is not None:
+            out.out("\n".join([*remedy_lines(remedies), ""]))
         _print_hunt(out, result, job)
     return result.verdict
+
+
+async def _remedies(server: Server, job: Job, result: HuntResult, bar: Progress) -> Remedies | None:
+    """What helps against the failure that a hunt found, if it found one of that kind."""
+    failure = curable(job, result)
+    if failure is None:
+        return None
+    task = bar.add_task("remedies", total=None)
+    explorer = Explorer(server)
+    try:
+        return await try_remedies(
+            explorer, job, failure, lambda name, done: bar.update(task, description=name, completed=done)
+        )
+    finally:
+        await explorer.aclose()
 
 
 async def hunt_all(out: Console, err: Console, *, as_json: bool, **options: Any) -> str:
@@ -57,7 +84,7 @@ async def hunt_all(out: Console, err: Console, *, as_json: bool, **options: Any)
     jobs = demonstration_jobs(discover(), _job(options, "", 1), options["executions"])
     lines: list[Line] = []
     interrupted = ""
-    with place.server() as server, _progress(err, quiet=as_json) as bar:
+    with place.server() as server, progress_bar(err, quiet=as_json) as bar:
         task = bar.add_task("hunting", total=len(jobs))
         try:
             async for line in hunt_everything(server, place, jobs, options["workers"] or DEMONSTRATION_WORKERS):
@@ -109,22 +136,6 @@ async def replay_token(out: Console, err: Console, text: str, *, times: int, as_
     return replays.verdict
 
 
-async def examine(out: Console, err: Console, *, as_json: bool, url: str | None, version: str) -> str:
-    """`lab doctor`."""
-    place = Place(url, int(version))
-    with place.server() as server:
-        explorer = Explorer(server)
-        try:
-            abilities = (await explorer.open()).abilities
-        finally:
-            await explorer.aclose()
-    if as_json:
-        out.out(json.dumps({"server": server.description, **asdict(abilities)}, indent=2))
-    else:
-        out.print(plain_table(("", "", ""), _examination(server, abilities)))
-    return Verdict.PASS
-
-
 def _job(options: dict[str, Any], target: str, executions: int) -> Job:
     own = {name: options[name] for name in ("depth", "preemptions") if options[name] is not None}
     make_scheduler(options["scheduler"], options["seed"], **own)  # a wrong option is refused before anything runs
@@ -142,7 +153,8 @@ def _job(options: dict[str, Any], target: str, executions: int) -> Job:
     )
 
 
-def _progress(err: Console, *, quiet: bool) -> Progress:
+def progress_bar(err: Console, *, quiet: bool) -> Progress:
+    """How far a command is, on standard error; nothing where that is no terminal or a program listens."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -197,10 +209,13 @@ def _replays_json(replays: Replays) -> dict[str, Any]:
     }
 
 
-def _print_hunt(out: Console, result: HuntResult, job: Job) -> None:
+def _print_failures(out: Console, result: HuntResult) -> None:
     for failure in result.failures:
         out.out(failure.report)
         out.out("")
+
+
+def _print_hunt(out: Console, result: HuntResult, job: Job) -> None:
     runs, traces = count(result.executions, "execution"), count(len(result.traces), "distinct trace")
     searched = f"{runs}, {traces}, {result.seconds:.1f} s"
     end = "; every schedule of this scheduler was run" if result.exhausted else ""
@@ -246,9 +261,7 @@ def _print_demonstration(out: Console, lines: list[Line], unexpected: list[Line]
     out.print(hunt_table(rows))
     out.out("")
     for line in unexpected:
-        for failure in line.done.result.failures:
-            out.out(failure.report)
-            out.out("")
+        _print_failures(out, line.done.result)
     if shown is not None:
         out.out("One of the planted bugs, as the lab reports it:\n")
         out.out(shown.done.result.failures[0].report)
@@ -261,38 +274,3 @@ def _print_demonstration(out: Console, lines: list[Line], unexpected: list[Line]
         f"{sum(line.as_expected for line in planted)} of {len(planted)} planted bugs found, "
         f"{sum(line.as_expected for line in right)} of {len(right)} right variants pass"
     )
-
-
-def _examination(server: Server, abilities: Abilities) -> list[tuple[str, str, str]]:
-    def yes(*, works: bool, without: str) -> tuple[str, str]:
-        return ("yes", "") if works else ("no", without)
-
-    major, minor = divmod(abilities.version, 10000)
-    return [
-        ("server", server.description, f"PostgreSQL {major}.{minor}"),
-        ("databases of the lab's own", *yes(works=abilities.may_create_databases, without="needs CREATEDB")),
-        (
-            "lock waits are pushed",
-            *yes(
-                works=abilities.pushed,
-                without="needs a superuser or GRANT SET ON PARAMETER deadlock_timeout, log_lock_waits, "
-                "log_min_messages, lc_messages; until then waits are polled and a deadlock's victim may differ between "
-                "replays",
-            ),
-        ),
-        (
-            "waiters are frozen",
-            *yes(
-                works=abilities.frozen,
-                without="works on the embedded server only; when several waiters wake at once, replays may "
-                "differ, and each says how many of them were identical",
-            ),
-        ),
-        (
-            "triggers are off while rows are restored",
-            *yes(
-                works=abilities.superuser,
-                without="needs a superuser; triggers fire when the rows of a setup are restored",
-            ),
-        ),
-    ]

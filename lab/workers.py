@@ -188,7 +188,8 @@ async def _last_words(process: asyncio.subprocess.Process) -> str:
 
 def _loaded(job: Job, answer: dict[str, Any]) -> JobResult:
     values = answer["result"]
-    values["outcomes"] = Counter(values["outcomes"])
+    for counted in ("outcomes", "anomalies", "aborts"):
+        values[counted] = Counter(values[counted])
     values["traces"] = set(values["traces"])
     values["coverage"] = Coverage.load(values["coverage"])
     values["failures"] = [ReportedFailure(**failure) for failure in values["failures"]]

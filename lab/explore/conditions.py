@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm.exc import StaleDataError
 
+from lab.postgres.locking import Locking
+from lab.postgres.results import sqlstate_of
+from lab.remedy import STALE, Remedy
 from lab.scenario import ActorDeclaration, Scenario
 
-__all__ = ["STEP_LIMIT", "Conditions", "body"]
+__all__ = ["STEP_LIMIT", "Conditions", "attempts", "body"]
 
 STEP_LIMIT = 2000
 """Steps after which an execution counts as endless; the shipped scenarios need at most some sixty."""
+
+RETRYABLE = frozenset({"40001", "40P01", STALE})
+"""Serialization failure, deadlock, stale version: the same transaction may succeed next time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +39,16 @@ class Conditions:
     """Asked for beside the scenario's own invariants; see `lab.checks`."""
     recorded: bool = False
     """Record the history: who read and wrote which version of which row."""
+    remedy: Remedy | None = None
+
+    @property
+    def level(self) -> str | None:
+        """The level of every transaction where it is not the actors' own; a remedy's wins."""
+        return (self.remedy and self.remedy.isolation) or self.isolation
+
+    def locking(self, metadata: MetaData | None) -> Locking | None:
+        """The locks of the remedy, for one execution."""
+        return None if self.remedy is None else Locking(self.remedy, metadata)
 
     def of(self, declarations: Iterable[ActorDeclaration]) -> tuple[ActorDeclaration, ...]:
         """The actors that take part, as they are declared; those of a sequence begin in its order."""
@@ -54,3 +73,19 @@ async def body(engine: AsyncEngine, scenario: Scenario, actor: ActorDeclaration)
             else:
                 given[name] = engine if name == "engine" else actor.name
         return await method(**given)
+
+
+async def attempts(remedy: Remedy | None, retries: Counter[str], once: Callable[[], Awaitable[object]]) -> object:
+    """What an actor's task runs under a remedy: all of it again, with a new session, when the server refused it.
+
+    What the application itself raises is its answer and is never run again. `retries` counts by SQLSTATE.
+    """
+    for _ in range(1, remedy.attempts if remedy else 1):
+        try:
+            return await once()
+        except Exception as error:
+            reason = STALE if isinstance(error, StaleDataError) else sqlstate_of(error)
+            if reason not in RETRYABLE:
+                raise
+            retries[reason] += 1
+    return await once()

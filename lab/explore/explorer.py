@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -15,7 +16,7 @@ from lab.checkers.isolation import isolation
 from lab.checks import ISOLATION, refuse_wrong_checks, serial_invariants_of
 from lab.engine import runner
 from lab.errors import LabError, ScenarioError, ServerError, UsageError
-from lab.explore.conditions import STEP_LIMIT, Conditions, body
+from lab.explore.conditions import STEP_LIMIT, Conditions, attempts, body
 from lab.explore.ending import masked, outcome_of
 from lab.explore.invariants import broken_invariants, call, first_line
 from lab.explore.serial import SerialJudge
@@ -29,6 +30,7 @@ from lab.postgres.reset import Snapshot
 from lab.postgres.results import deadlock_cycle, is_connection_loss
 from lab.postgres.server import Server
 from lab.record import ExecutionRecord
+from lab.remedy import Remedy
 from lab.scenario import Scenario, actors_of, parameters_of, target_of
 from lab.schedulers.base import Scheduler
 from lab.validation import validate
@@ -104,15 +106,17 @@ class Explorer:
         actors: Collection[str] | None = None,
         recorded: bool = False,
         checks: Collection[str] = (),
+        remedy: Remedy | None = None,
     ) -> ExecutionRecord:
         """One execution of a scenario under a scheduler that has begun; the scheduler learns its end.
 
         Of its actors only those in `actors` take part, if any are named. `recorded` asks for its history. `checks` are
-        asked beside the scenario's own invariants; they may run other executions. Raises `ScenarioError` for a
-        scenario that cannot be run, `ServerError` if the server fails, and whatever the scheduler raises.
+        asked beside the scenario's own invariants; they may run other executions. What a `remedy` says is done as well.
+        Raises `ScenarioError` for a scenario that cannot be run, `ServerError` if the server fails, and whatever the
+        scheduler raises.
         """
         recorded = recorded or ISOLATION in checks
-        conditions = Conditions(isolation, step_limit, breakpoints, actors, tuple(checks), recorded)
+        conditions = Conditions(isolation, step_limit, breakpoints, actors, tuple(checks), recorded, remedy)
         return await self._under(scenario, scheduler, conditions)
 
     async def _under(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> ExecutionRecord:
@@ -137,15 +141,19 @@ class Explorer:
 
     async def _execute(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> ExecutionRecord:
         declarations = conditions.of(actors_of(type(scenario)))
-        level = conditions.isolation
+        level = conditions.level
         database = await self._database(scenario.metadata)
         snapshot = await self._snapshot(database, scenario)
         levels = {each.name: level or each.isolation or scenario.isolation for each in declarations}
         if self._may_crash and not database.cluster.is_fresh:
             await database.crash()
-        await database.prepare(snapshot, levels, (*scenario.watch, *self._watched), recorded=conditions.recorded)
+        locking, retries = conditions.locking(scenario.metadata), Counter[str]()
+        await database.prepare(
+            snapshot, levels, (*scenario.watch, *self._watched), locking, recorded=conditions.recorded
+        )
         mask = Mask(datetime.now(UTC), snapshot.text)
-        bodies = {each.name: partial(body, database.engine, scenario, each) for each in declarations}
+        once = {each.name: partial(body, database.engine, scenario, each) for each in declarations}
+        bodies = {name: partial(attempts, conditions.remedy, retries, each) for name, each in once.items()}
         limit = conditions.step_limit
         plan = runner.Plan(bodies, limit, scenario.faults, scenario.faults_at_least, scenario.faults_at_most)
         row_locks = database.row_locks if conditions.breakpoints and scenario.breakpoints else None
@@ -170,6 +178,7 @@ class Explorer:
             history=history,
             unseen=unseen,
             anomalies=anomalies,
+            applied=None if locking is None else locking.applied(retries),
         )
 
     async def _database(self, metadata: MetaData | None) -> Database:

@@ -35,7 +35,7 @@ from sqlalchemy.sql.visitors import iterate
 
 from lab.postgres.pieces import PURE
 
-__all__ = ["Bulk", "bulk_of"]
+__all__ = ["Bulk", "bulk_of", "is_harmless", "values_of"]
 
 _NOTICES = re.compile(r"\b(?:NOWAIT|SKIP\s+LOCKED)\b", re.IGNORECASE)
 
@@ -65,20 +65,23 @@ class Bulk:
             met._for_update_arg = None  # noqa: SLF001
         else:
             met = select().where(*met._where_criteria)  # noqa: SLF001
-        if not all(map(_is_harmless, iterate(met))):
+        if not all(map(is_harmless, iterate(met))):
             return None
-        return _query(met, self.table), _values(met, self._context)
+        return _query(met, self.table), values_of(met, self._context)
 
 
-def bulk_of(context: Any, text: str) -> Bulk | None:
-    """What a statement about to be executed locks, if that may be several rows and can be told."""
+def bulk_of(context: Any, text: str, *, locked: bool = False) -> Bulk | None:
+    """What a statement about to be executed locks, if that may be several rows and can be told.
+
+    `locked`: it is a plain SELECT to which the lab adds a lock.
+    """
     compiled = context.compiled if context is not None else None
-    if compiled is None or compiled in _one_row:
+    if compiled is None or (compiled in _one_row and not locked):
         return None
     statement = context.invoked_statement
     if isinstance(statement, (Update, Delete)):
         table: Any = statement.table
-    elif isinstance(statement, Select) and statement._for_update_arg is not None:  # noqa: SLF001
+    elif isinstance(statement, Select) and (locked or statement._for_update_arg is not None):  # noqa: SLF001
         table = None
     else:
         _one_row.add(compiled)
@@ -123,7 +126,7 @@ def _pinned(criteria: Iterable[Any]) -> Iterator[Any]:
             yield table
 
 
-def _is_harmless(element: Any) -> bool:
+def is_harmless(element: Any) -> bool:
     """Whether this part of a query may be asked by the lab as well."""
     if isinstance(element, FunctionElement):
         return getattr(element, "name", "").lower() in PURE
@@ -144,7 +147,7 @@ def _query(met: Select[Any], table: Table) -> Select[Any]:
     return select(numbered.c.number, lockable, *here).outerjoin_from(numbered, free, same).order_by(numbered.c.number)
 
 
-def _values(met: Select[Any], context: Any) -> dict[str, Any]:
+def values_of(met: Select[Any], context: Any) -> dict[str, Any]:
     """The values of the parameters that the statement names itself; all others carry theirs."""
     given = context.compiled_parameters[0] if context.compiled_parameters else {}
     named = {each.key for each in iterate(met) if isinstance(each, BindParameter) and not each.unique}

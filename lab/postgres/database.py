@@ -20,6 +20,7 @@ from lab.postgres.connection import LabConnection
 from lab.postgres.histories import history_of
 from lab.postgres.journal import Journal
 from lab.postgres.lock_waits import PostgresLockWaits
+from lab.postgres.locking import Locking
 from lab.postgres.matches import Matches
 from lab.postgres.monitor import LOST, Monitor
 from lab.postgres.pool import HOUSE, ActorPool
@@ -49,6 +50,7 @@ class Database:
         """Who locks rows for breakpoints; None where a paused backend could not be frozen."""
         self._monitor = monitor
         self._levels: Mapping[str, str] = {}
+        self._locking: Locking | None = None
         self._connections: list[LabConnection] = []
         self._redirected: dict[AsyncEngine, Redirected] = {}
         self._close = contextlib.ExitStack()
@@ -62,6 +64,7 @@ class Database:
             relations=self.tables.relations,
             tables=self.tables.names,
             triggered=self.tables.triggered,
+            locking=lambda: self._locking,
         )
         self.engine = create_async_engine("postgresql+asyncpg://", poolclass=ActorPool)
         self._close.enter_context(instrumented(self.engine, self._route))
@@ -101,11 +104,12 @@ class Database:
         snapshot: Snapshot,
         levels: Mapping[str, str],
         watched: Iterable[AsyncEngine],
+        locking: Locking | None = None,
         *,
         recorded: bool = False,
     ) -> None:
         """Restore the tables, clear the sessions' state and open what the actors (the keys of `levels`) need."""
-        self._levels = levels
+        self._levels, self._locking = levels, locking
         self.journal.start(wanted=recorded)
         await self.end_open_transactions()  # of an execution that was broken off
         self._connections[:] = [each for each in self._connections if not each.is_closed()]

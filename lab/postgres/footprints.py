@@ -37,7 +37,7 @@ from lab.postgres.pieces import (
     unique_name,
 )
 
-__all__ = ["TransactionFootprint", "told_of"]
+__all__ = ["TransactionFootprint", "tables_of", "told_of"]
 
 _AGGREGATES = frozenset({"sum", "count", "max", "min", "avg", "bool_and", "bool_or", "every"})
 """Those that make one value of many rows, whatever the order of these."""
@@ -122,7 +122,7 @@ def _shape(compiled: Any) -> tuple[frozenset[str], _Shape | None]:
         pieces = tuple(_pieces(statement, compiled))
         named = {word.lower() for word in _WORD.findall(compiled.string)}
         understood = {piece.table.partition("!")[0] for piece in pieces}
-        metadata = {table.metadata for table in _tables(statement)}
+        metadata = {table.metadata for table in tables_of(statement)}
     except _NotUnderstoodError:
         return frozenset(), None
     hidden = {name_of(table) for each in metadata for table in each.tables.values() if table.name.lower() in named}
@@ -160,7 +160,7 @@ def _select(statement: Any, compiled: Any) -> Iterator[Piece]:
     by_key = asked is None or not (asked.nowait or asked.skip_locked)
     by_key = by_key and sum(isinstance(element, Select) for element in visitors.iterate(statement)) <= 1
     outer = {name_of(table) for table in _tables_of_froms(statement)}
-    for table in _tables(statement):
+    for table in tables_of(statement):
         inside = name_of(table) in outer
         key = key_of(statement._where_criteria, table, compiled) if inside and by_key else ()  # noqa: SLF001
         yield Piece(
@@ -180,7 +180,7 @@ def _order_shows(statement: Any) -> bool:
         return False
     sorted_by = {getattr(each, "element", each) for each in statement._order_by_clauses}  # noqa: SLF001
     names = {each.name for each in sorted_by if isinstance(each, Column)}
-    tables = _tables(statement)
+    tables = tables_of(statement)
     return len(tables) != 1 or not finds_one(tables[0], ((name, name) for name in names))
 
 
@@ -247,7 +247,7 @@ def _changed(table: Table, lock: Lock, key: tuple[tuple[str, str], ...]) -> Piec
 
 def _insist_on_plain(statement: Any) -> None:
     if isinstance(statement, UpdateBase):
-        family = {other for table in _tables(statement) for other in table.metadata.tables.values()}  # for cascades
+        family = {other for table in tables_of(statement) for other in table.metadata.tables.values()}  # for cascades
         if any(checks_more_than_values(each) for table in family for each in (*table.constraints, *table.indexes)):
             raise _NotUnderstoodError
     for element in visitors.iterate(statement):
@@ -258,7 +258,8 @@ def _insist_on_plain(statement: Any) -> None:
             raise _NotUnderstoodError
 
 
-def _tables(statement: Any) -> list[Table]:
+def tables_of(statement: Any) -> list[Table]:
+    """The tables that a construct names, wherever in it."""
     found = dict.fromkeys(element for element in visitors.iterate(statement) if isinstance(element, Table))
     for element in visitors.iterate(statement):
         table = getattr(element, "table", None)
@@ -283,7 +284,7 @@ def _tables_of_froms(statement: Any) -> Iterator[Table]:
 
 def _others(statement: Any, table: Table) -> Iterator[Piece]:
     """Tables that a writing statement reads besides its own, and its own where it looks at other rows of it."""
-    for other in _tables(statement):
+    for other in tables_of(statement):
         if name_of(other) != name_of(table):
             yield Piece(name_of(other), Lock.NONE, reads=True, writes=False, scans=True)
     if any(isinstance(element, Select) for element in visitors.iterate(statement)):

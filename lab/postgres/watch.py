@@ -24,6 +24,7 @@ from lab.postgres.bulk import Bulk, bulk_of
 from lab.postgres.connection import LabConnection
 from lab.postgres.footprints import told_of
 from lab.postgres.journal import Journal
+from lab.postgres.locking import Locking, with_lock
 from lab.postgres.process import ServerProcess
 from lab.trace import Action, ActionKind
 
@@ -62,6 +63,8 @@ class Route:
     """Names of the ordinary tables."""
     triggered: Collection[str] = ()
     """Names of the tables with triggers of the user's own."""
+    locking: Callable[[], Locking | None] = lambda: None
+    """The locks that are to be added to what actors do now."""
     active: Callable[[], bool] = lambda: True
     """Whether the engine goes this way now; an application's engine does only during an execution."""
 
@@ -69,29 +72,32 @@ class Route:
 @contextlib.contextmanager
 def instrumented(engine: AsyncEngine, route: Route) -> Iterator[None]:
     """Watch an engine until the block ends. Connections that it had before must have been disposed of."""
-    listeners: list[tuple[Any, str, Callable[..., Any]]] = [
-        (engine.sync_engine.dialect, "do_connect", _connector(route)),
-        (engine.sync_engine, "before_cursor_execute", _before_statement(route)),
-        (engine.sync_engine, "checkout", _isolate(route)),
+    listeners: list[tuple[Any, str, Callable[..., Any], dict[str, bool]]] = [
+        (engine.sync_engine.dialect, "do_connect", _connector(route), {}),
+        (engine.sync_engine, "before_cursor_execute", _before_statement(route), {"retval": True}),
+        (engine.sync_engine, "checkout", _isolate(route), {}),
     ]
-    for target, name, handler in listeners:
-        event.listen(target, name, handler)
+    for target, name, handler, options in listeners:
+        event.listen(target, name, handler, **options)
     try:
         yield
     finally:
-        for target, name, handler in listeners:
+        for target, name, handler, _ in listeners:
             event.remove(target, name, handler)
 
 
-def _before_statement(route: Route) -> Callable[..., None]:
+def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
     def before_statement(
         connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
-    ) -> None:
+    ) -> tuple[str, Any]:
         actor = current_actor()
         if actor is None or not route.active():
-            return
+            return statement, parameters
         fairy = connection.connection
         driver, bulk, touches = _driver(fairy), None, None
+        sent = statement
+        if driver is not None and (locking := route.locking()) is not None:
+            sent = _locked(locking, driver, connection, actor.name, statement, context)
         if found := _SAVEPOINT.match(statement):
             kind = _SAVEPOINT_KINDS[found[1].upper()]
             if driver is not None and kind is ActionKind.ROLLBACK_TO:
@@ -100,26 +106,37 @@ def _before_statement(route: Route) -> Callable[..., None]:
         else:
             if driver is not None:
                 level = _level(fairy, driver)
-                touches = _of_statement(route, driver, level, context)
-                bulk = _bulk(driver, level, context, statement)
-            action = Action(ActionKind.STATEMENT, statement, _texts(parameters, executemany), touches)
+                locked = sent != statement
+                touches = _of_statement(route, driver, level, context, locked=locked)
+                bulk = _bulk(driver, level, context, sent, locked=locked)
+            action = Action(ActionKind.STATEMENT, sent, _texts(parameters, executemany), touches)
         if (gate := actor.parks(action, bulk)) is not None:
             await_only(actor.stay(gate))
         if driver is not None and driver.journal.open:
             if found:
                 driver.journal.marks(driver.line, action.kind, found[2])
             else:
-                driver.journal.sends(driver.line, context, statement, parameters)
+                driver.journal.sends(driver.line, context, sent, parameters)
+        return sent, parameters
 
     return before_statement
 
 
-def _bulk(driver: LabConnection, level: str, context: Any, statement: str) -> Bulk | None:
+def _locked(locking: Locking, driver: LabConnection, connection: Any, actor: str, statement: str, context: Any) -> str:
+    """The statement with the locks of a remedy; those that come before it have been taken. Not outside transactions."""
+    if _level(connection.connection, driver) == "AUTOCOMMIT":
+        return statement
+    if not driver.is_in_transaction():
+        locking.begin(connection, actor, context)
+    return locking.read(connection, statement, context)
+
+
+def _bulk(driver: LabConnection, level: str, context: Any, statement: str, *, locked: bool) -> Bulk | None:
     """What breakpoints need to know of a statement; None where its session would notice a pause."""
     driver.notices_pauses |= _sets_a_timer(statement)
     if driver.notices_pauses or "SERIALIZABLE" in (level, driver.isolation):
         return None
-    return bulk_of(context, statement)
+    return bulk_of(context, statement, locked=locked)
 
 
 @lru_cache(maxsize=2000)
@@ -128,11 +145,13 @@ def _sets_a_timer(statement: str) -> bool:
     return any(word in lowered for word in _NOTICED)
 
 
-def _of_statement(route: Route, driver: LabConnection, level: str, context: Any) -> Deferred:
+def _of_statement(route: Route, driver: LabConnection, level: str, context: Any, *, locked: bool) -> Deferred:
     """What a statement that is about to be executed may touch."""
     if not driver.is_in_transaction():
         driver.transaction_footprint.begins()
     told = told_of(None if level == "AUTOCOMMIT" else context, route.tables, route.triggered)
+    if locked:
+        told = with_lock(told)
     return driver.transaction_footprint.statement(told, level)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.table import Table
 
-__all__ = ["hunt_table", "plain_table"]
+__all__ = ["hunt_table", "matrix_table", "plain_table"]
 
 Row = Sequence[str]
 
@@ -37,4 +37,24 @@ def hunt_table(rows: Iterable[tuple[bool, Row]]) -> Table:
     for as_expected, row in rows:
         mark = "[green]ok[/]" if as_expected else "[bold red]no[/]"
         table.add_row(mark, *row)
+    return table
+
+
+def matrix_table(rows: Iterable[Row]) -> Table:
+    """One scenario at several levels, a row each."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column, justify in (
+        ("isolation", "left"),
+        ("verdict", "left"),
+        ("broken", "right"),  # executions with a violation, of all
+        ("traces", "right"),
+        ("anomalies", "left"),
+        ("aborts", "left"),  # by SQLSTATE
+        ("waits", "right"),
+        ("seconds", "right"),
+        ("what breaks", "left"),  # or why there is no verdict
+    ):
+        table.add_column(column, justify=justify, no_wrap=column in ("isolation", "verdict"))  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(*row)
     return table

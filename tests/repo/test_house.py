@@ -32,6 +32,8 @@ VALUES = {
     "outcome",
     "scenario",
     "record",
+    "remedy",
+    "advice",
     "faults",
     "breakpoints",
     "checks",
