@@ -69,6 +69,8 @@ class Attempt:
     session: Session
     snapshot: int = 0
     committed: bool = False
+    writes: bool = False
+    """It tried to write, whether or not there was anything to be written."""
     operations: list[Seen | Wrote | Condition] = field(default_factory=list)
     points: list[tuple[str, int]] = field(default_factory=list)
     """Savepoints: name and number of operations before it."""
@@ -156,7 +158,7 @@ class _Reader:
         written = dict.fromkeys(each.item for each in attempt.operations if isinstance(each, Wrote))
         # A session that is closed after it has read rolls back, and its client uses what it read. At SERIALIZABLE
         # PostgreSQL promises nothing to a transaction that is not committed.
-        used = bool(session.ended) and not session.broken and not written and session.level != "SERIALIZABLE"
+        used = bool(session.ended) and not session.broken and not attempt.writes and session.level != "SERIALIZABLE"
         attempt.committed = session.committed or used
         if session.committed:
             for item in written:
@@ -167,6 +169,7 @@ class _Reader:
         reading = reading_of(sent.context, sent.text, self._keys)
         if attempt.session.level in ONE_SNAPSHOT:
             attempt.snapshot = attempt.snapshot or sent.sent
+        attempt.writes |= reading.writes or bool(sent.written)
         if not reading.understood:
             self._unseen[" ".join(sent.text.split())] = None
         written = [parsed(detail) for detail in sent.written]

@@ -83,7 +83,8 @@ def _of_text(text: str, keys: Mapping[str, Collection[str]]) -> Reading:
     first = next(iter(_WORD.findall(text.lower())), "")
     if first in ("set", "lock", "show", "savepoint", "release", "rollback", "reset"):
         return _NOTHING
-    return _UNKNOWN if any(name.rpartition(".")[2].lower() in words for name in keys) else _NOTHING
+    known = any(name.rpartition(".")[2].lower() in words for name in keys)
+    return replace(_UNKNOWN if known else _NOTHING, writes=first in ("insert", "update", "delete", "merge", "with"))
 
 
 def _of_compiled(compiled: Any, text: str, keys: Mapping[str, Collection[str]]) -> Reading:
