@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 from sqlalchemy.orm.exc import StaleDataError
 
-from lab import actor
+from lab import actor, invariant
 from lab.footprint import Lock, Rows
 from lab.remedy import Remedy
 
@@ -239,6 +239,10 @@ def refused(*errors: Exception, attempts: list[int]) -> Bank:
     class Refused(Bank):
         allows = (ValueError,)
 
+        @invariant
+        async def judged_by_the_test(self) -> None:
+            """So no serial run is made to judge by."""
+
         @actor
         async def alice(self, session: AsyncSession) -> int:
             attempts.append(len(attempts))
@@ -269,6 +273,10 @@ async def test_only_what_the_server_refuses_for_concurrency_is_tried_again(explo
     @dataclass(frozen=True)
     class Once(Bank):
         allows = (state,)
+
+        @invariant
+        async def judged_by_the_test(self) -> None:
+            """So no serial run is made to judge by."""
 
         @actor
         async def alice(self, session: AsyncSession) -> str:
