@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import asyncpg
 import pytest
-from kit import Bank, Order, add, lock, replays, told
+from kit import Account, Bank, Order, add, lock, replays, told
 from sqlalchemy import DDL, Column, ForeignKey, Integer, MetaData, Table, event, insert, text
 
 from lab import Scenario, actor
 from lab.errors import ServerError, UsageError
 from lab.explore import Explorer
+from lab.history import Write
 from lab.outcome import Ending
 from lab.postgres.cluster import COMMENT, PREFIX
 from lab.postgres.server import external_server
@@ -59,6 +60,14 @@ class Two(Bank):
     async def work(self, session) -> None:
         await session.execute(add(1))
         await session.execute(add(2))
+        await session.commit()
+
+
+class Withdrawals(Bank):
+    @actor(names=("alice", "bob"))
+    async def withdraw(self, session) -> None:
+        account = await session.get_one(Account, 1)
+        account.balance -= 30
         await session.commit()
 
 
@@ -157,6 +166,16 @@ class Tree(Scenario):
 
     @actor
     async def bob(self) -> None: ...
+
+
+async def test_a_role_without_privileges_has_histories_recorded_all_the_same(guest):
+    """Triggers on tables of its own and messages to its own client need no privilege."""
+    record = await guest.run(Withdrawals(), Order("alice bob bob bob alice alice"), recorded=True)
+    assert record.anomalies == ("P4",)
+    written = {
+        each.actor: [op.text for op in each.operations if isinstance(op, Write)] for each in record.history.transactions
+    }
+    assert written == {"alice": ["70"], "bob": ["70"]}
 
 
 async def test_without_privileges_restored_rows_still_fire_no_trigger(guest):
