@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from lab.coverage import Coverage
 from lab.outcome import Ending
 from lab.record import ExecutionRecord, Failure
 from lab.remedy import Price
-from lab.report.failure import failure_report
+from lab.report.failure import explanation_of, failure_report
 from lab.report.relevance import irrelevant_text, needed_text
 from lab.scenario import invariants_of
 
@@ -48,12 +51,17 @@ class ReportedFailure:
     """What makes no difference, as each was turned round in a run of its own."""
     least: bool = False
     """Every schedule with fewer preemptions was run, and none of them breaks it."""
+    explanation: Mapping[str, Any] | None = None
+    """The anomaly explained, as `lab.checkers.explanation.Explanation` has it; None where there is none."""
+    levels: Sequence[Mapping[str, Any]] = ()
+    """What the same order gave at the levels above: isolation, refused (actor, SQLSTATE), broken."""
 
     @classmethod
     def of(cls, failure: Failure) -> ReportedFailure:
         """The plain values of a failure, with its report."""
         record = failure.record
         finding = record.findings[0]
+        explanation = explanation_of(record)
         return cls(
             token=failure.token,
             checker=finding.checker,
@@ -69,6 +77,8 @@ class ReportedFailure:
             needed=needed_text(failure.relevance),
             irrelevant=irrelevant_text(failure.relevance),
             least=failure.least,
+            explanation=None if explanation is None else _plain(explanation),
+            levels=[_plain(each) for each in failure.levels],
         )
 
     @property
@@ -204,3 +214,8 @@ def counted(result: HuntResult, record: ExecutionRecord, *, sampled: bool) -> No
         if record.serial.obstacle and not any(i.checker != "serial" for i in invariants_of(type(record.scenario))):
             result.unjudged += 1
             result.obstacle = result.obstacle or record.serial.obstacle
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: the same in this process as from another one."""
+    return json.loads(json.dumps(asdict(value)))

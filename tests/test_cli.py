@@ -58,6 +58,11 @@ def test_hunt_and_replay_speak_json_with_the_fixed_keys():
         "every request counts",
         1,
     )
+    assert failure["anomaly"] == failure["explanation"]["name"] == "P4"
+    links = [(each["before"], each["kind"], each["after"], each["item"]) for each in failure["explanation"]["links"]]
+    assert links == [("ann", "rw", "ben", "counter 1"), ("ben", "ww", "ann", "counter 1")]
+    refused = {"refused": [["ann", "40001"]], "broken": True}  # its invariant knows of no aborts
+    assert failure["levels"] == [{"isolation": each, **refused} for each in ("REPEATABLE READ", "SERIALIZABLE")]
     replayed = lab("replay", failure["token"], "--times", "7", "--json")
     assert replayed.returncode == 1
     assert answer(replayed).items() >= {"times": 7, "identical": 7, "diverged": 0, "verdict": "fail"}.items()

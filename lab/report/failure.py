@@ -21,7 +21,7 @@ from lab.report.sql import statement_text
 from lab.report.story import WIDTH, story
 from lab.scenario import target_of
 
-__all__ = ["count", "execution_report", "failure_report"]
+__all__ = ["count", "execution_report", "explanation_of", "failure_report"]
 
 HEADLINES = {
     "invariant": "INVARIANT BROKEN",
@@ -56,7 +56,7 @@ def execution_report(record: ExecutionRecord) -> str:
 
 
 def _what_broke(record: ExecutionRecord) -> Iterator[str]:
-    explained = _explained(record)
+    explained = explanation_of(record)
     for finding in record.findings:
         if finding.checker == "stall":  # who waits for what is told below, with the places in code
             yield f"{HEADLINES[finding.checker]}  nobody can go on"
@@ -138,7 +138,7 @@ def _why(record: ExecutionRecord, levels: Sequence[AtLevel] = ()) -> Iterator[st
         yield ""
 
 
-def _explained(record: ExecutionRecord) -> Explanation | None:
+def explanation_of(record: ExecutionRecord) -> Explanation | None:
     """The anomaly that explains a failure: the strongest one of its history."""
     if record.history is None:
         return None
@@ -147,7 +147,7 @@ def _explained(record: ExecutionRecord) -> Explanation | None:
 
 
 def _anomaly(record: ExecutionRecord, levels: Sequence[AtLevel]) -> Iterator[str]:
-    explained = _explained(record)
+    explained = explanation_of(record)
     if explained is None:
         return
     *lines, verdict = anomaly_lines(explained)
@@ -160,13 +160,12 @@ def _anomaly(record: ExecutionRecord, levels: Sequence[AtLevel]) -> Iterator[str
 
 def _at(level: AtLevel) -> str:
     """What the same order gave at another level. It was run once."""
-    if level.broken:
-        return f"at {level.isolation} it breaks as well (ran: 1 of 1)"
-    if not level.refused:
-        return f"at {level.isolation} nothing breaks (ran: 1 of 1)"
     names = " and ".join(name for name, _ in level.refused)
     states = ", ".join(dict.fromkeys(state or "stale data" for _, state in level.refused))
-    return f"at {level.isolation} {names} {'is' if len(level.refused) == 1 else 'are'} aborted ({states}; ran: 1 of 1)"
+    if not level.refused:
+        return f"at {level.isolation} {'it breaks as well' if level.broken else 'nothing breaks'} (ran: 1 of 1)"
+    aborted = f"at {level.isolation} {names} {'is' if len(level.refused) == 1 else 'are'} aborted"
+    return f"{aborted} ({states}; ran: 1 of 1){', and the same breaks' if level.broken else ''}"
 
 
 def _results(record: ExecutionRecord) -> Iterator[str]:
