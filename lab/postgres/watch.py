@@ -95,17 +95,16 @@ def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
             return statement, parameters
         fairy = connection.connection
         driver, bulk, touches = _driver(fairy), None, None
-        sent = statement
+        sent, level = statement, "" if driver is None else _level(fairy, driver)
         if driver is not None and (locking := route.locking()) is not None:
             sent = _locked(locking, driver, connection, actor.name, statement, context)
         if found := _SAVEPOINT.match(statement):
             kind = _SAVEPOINT_KINDS[found[1].upper()]
             if driver is not None and kind is ActionKind.ROLLBACK_TO:
-                touches = driver.transaction_footprint.end(_level(fairy, driver))
+                touches = driver.transaction_footprint.end(level)
             action = Action(kind, found[2], touches=touches)
         else:
             if driver is not None:
-                level = _level(fairy, driver)
                 locked = sent != statement
                 touches = _of_statement(route, driver, level, context, locked=locked)
                 bulk = _bulk(driver, level, context, sent, locked=locked)

@@ -279,6 +279,19 @@ async def test_what_a_savepoint_took_back_is_undone_and_what_it_kept_is_not(expl
     ]
 
 
+async def test_a_transaction_that_begins_with_a_savepoint_has_the_level_of_its_actor(explorer):
+    """And not that of the session's transaction before, in an execution at another level."""
+
+    async def code(session):
+        async with session.begin_nested():
+            await session.get(Account, 1)
+        await session.commit()
+
+    for level in (SER, RC):
+        record = await of(code)(explorer, isolation=level)
+        assert [each.level for each in record.history.transactions] == [level]
+
+
 async def test_attempts_of_one_actor_are_transactions_of_their_own(explorer):
     """The refused one is aborted; the one that went through has read anew."""
 
