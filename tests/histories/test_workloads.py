@@ -1,4 +1,4 @@
-"""Programs with every kind of lock, upserts, cascades, queues and text SQL: recorded without harm, and nothing invented.
+"""Programs with every kind of lock, upserts, cascades and text SQL: recorded without harm, and nothing invented.
 
 The programs are those of `bench/replay.py`. PostgreSQL keeps its promises, so a promise that a history shows as broken
 is a version that was told wrongly.
@@ -31,4 +31,4 @@ async def test_no_promise_of_a_level_is_broken_in_random_programs(explorer, cls,
             assert not [finding for finding in record.findings if finding.checker == "isolation"]
             assert {each.level for each in record.history.transactions} <= {level}
             writes += sum(hasattr(op, "undone") for each in record.history.transactions for op in each.operations)
-    assert writes > 20
+    assert writes > 10
