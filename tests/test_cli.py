@@ -68,6 +68,22 @@ def test_hunt_and_replay_speak_json_with_the_fixed_keys():
     assert answer(replayed).items() >= {"times": 7, "identical": 7, "diverged": 0, "verdict": "fail"}.items()
 
 
+def test_checks_can_be_asked_for_and_one_is_on_where_nothing_else_is_stated():
+    """By hunts, over workers as well, and by a replay; `lab list` says where a check is on by itself."""
+    both = ["--check", "serial", "--check", "isolation", "--executions", "30", "--json"]
+    right = lab("hunt", "Counted", *both)
+    assert (right.returncode, answer(right)["checks"]) == (0, ["serial", "isolation"])
+    for workers in ("1", "2"):
+        wrong = lab("hunt", "unstated:Unstated", "--workers", workers, "--no-remedies", "--json")
+        (failure,) = answer(wrong)["failures"]
+        assert (wrong.returncode, failure["checker"], failure["anomaly"]) == (1, "serial", "P4")
+    replayed = lab("replay", failure["token"])
+    assert replayed.returncode == 1
+    assert replayed.stdout.startswith("LOST UPDATE  counter 1 holds (1,1); after ")
+    assert lab("hunt", "Counted", "--check", "sereal").returncode == 2
+    assert "some serial order gives the same (default)" in lab("list").stdout
+
+
 def test_every_kind_of_hunt_has_its_exit_status():
     """0 for a pass, 1 for a violation, 3 where the search proved nothing; options change what they say."""
     few = ["--executions", "30", "--json", "--no-remedies"]
