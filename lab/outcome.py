@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 
 __all__ = ["ABORT_STATES", "ActorResult", "Ending", "Mask", "Outcome", "ResultKind"]
@@ -88,6 +88,9 @@ class Outcome:
 
 
 _CLOCK = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[+-]\d\d(?::?\d\d)?|Z)?")
+_ZONE = r"datetime\.timezone(?:\.utc|\(datetime\.timedelta\((?:days=(-?\d+), )?seconds=(\d+)\)(?:, '[^']*')?\))"
+_CLOCK_REPR = re.compile(rf"datetime\.datetime\((\d+(?:, \d+){{4,6}})(?:, tzinfo={_ZONE})?\)")
+"""A moment as Python shows it: in what an actor returned, and in the rows that it was shown."""
 _UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
@@ -111,6 +114,8 @@ class Mask:
         if "-" in text:
             text = _CLOCK.sub(self._clock, text)
             text = _UUID.sub(self._uuid, text)
+        if "datetime(" in text:
+            text = _CLOCK_REPR.sub(self._clock_repr, text)
         return _ADDRESS.sub("", text) if " at 0x" in text else text
 
     def _clock(self, match: re.Match[str]) -> str:
@@ -120,6 +125,20 @@ class Mask:
             moment = datetime.fromisoformat(text + ":00" if zone else text)
         except ValueError:
             return text
+        return self._now_or(text, moment)
+
+    def _clock_repr(self, match: re.Match[str]) -> str:
+        numbers, days, seconds = match.groups()
+        ahead = timedelta(days=int(days or 0), seconds=int(seconds or 0))
+        try:
+            year, month, day, hour, minute, second, micro = (*map(int, numbers.split(", ")), 0, 0)[:7]
+            moment = datetime(year, month, day, hour, minute, second, micro, timezone(ahead))
+        except ValueError:
+            return match[0]
+        return self._now_or(match[0], moment)
+
+    def _now_or(self, text: str, moment: datetime) -> str:
+        """The mark, or the text of a moment outside the execution. A moment without a zone is taken for UTC's."""
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         if not self._started <= moment <= datetime.now(UTC):
             return text

@@ -79,7 +79,28 @@ def test_a_moment_in_another_zone_is_taken_for_the_clock():
     assert Mask(STARTED)(now.isoformat()) == "<now>"
 
 
-@pytest.mark.parametrize("text", ["2020-01-01 00:00:00+00", "2999-01-01 00:00:00", "2024-13-45 99:00:00", "1-2-3"])
+@pytest.mark.parametrize("zone", [None, UTC, *(timezone(timedelta(hours=h, minutes=30)) for h in (5, -4))])
+@pytest.mark.parametrize("precision", [{}, {"microsecond": 0}, {"second": 0, "microsecond": 0}])
+def test_a_moment_as_python_shows_it_is_taken_for_the_clock(zone, precision):
+    """As in what an actor returns, and in the rows of its statements; without the parts that are zero."""
+    moment = (datetime.now(UTC) - timedelta(seconds=1)).replace(**precision)
+    shown = moment.replace(tzinfo=None) if zone is None else moment.astimezone(zone)
+    mask = Mask(moment - timedelta(seconds=1))
+    assert mask(f"Event(made={shown!r}, n=2026)") == "Event(made=<now>, n=2026)"
+    assert mask.found == {"a clock value"}
+    assert mask(repr(shown - timedelta(days=1))) == repr(shown - timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2020-01-01 00:00:00+00",
+        "2999-01-01 00:00:00",
+        "2024-13-45 99:00:00",
+        "1-2-3",
+        "datetime.datetime(2026, 13, 1, 0, 0)",
+    ],
+)
 def test_times_that_a_scenario_sets_itself_stay(text):
     mask = Mask(STARTED)
     assert mask(text) == text

@@ -27,6 +27,7 @@ ID = "<id>"
 """Stands for a generated id in a result and wherever one is shown."""
 
 _UUID = re.compile(r"<uuid (\d+)>")
+_UUIDS = re.compile(r"(<uuid \d+>)")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?![\w.])")
 _WORD = re.compile(r"\w+")
 _COUNT = re.compile(r"(\d+)$")
@@ -181,12 +182,17 @@ class _Ids:
                         self._shown.setdefault(value, origin)
 
     def hidden(self, text: str) -> str:
-        """The text with a mark in place of each such id."""
+        """The text with a mark in place of each such id; the numbers of UUIDs are none."""
+        if not self._shown and not self._cut:
+            return text
+        return "".join(part if _UUID.fullmatch(part) else self._without_ids(part) for part in _UUIDS.split(text))
+
+    def _without_ids(self, text: str) -> str:
         for value in sorted(self._shown, key=len, reverse=True):
             if not _NUMBER.fullmatch(value) and value in text:  # an expression made a text from the number
                 self.found.add(_ids_of(self._shown[value]))
                 text = text.replace(value, ID)
-        return _NUMBER.sub(self._mark, text) if self._shown or self._cut else text
+        return _NUMBER.sub(self._mark, text)
 
     def _mark(self, match: re.Match[str]) -> str:
         value = match[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 import asyncpg
@@ -44,6 +45,8 @@ JOIN LATERAL unnest(f.confkey) WITH ORDINALITY AS parent(attnum, place) USING (p
 WHERE f.contype = 'f'
 ORDER BY f.conname, place
 """
+
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 Place = tuple[int, int]
 """A column by table and number."""
@@ -88,8 +91,14 @@ def _asked_for(metadata: MetaData | None) -> Mapping[str, str]:
         short = table.name if table.schema in (None, "public") else f"{table.schema}.{table.name}"
         for column in table.columns:
             if isinstance(column.default, Sequence):
-                found[f"{short}.{column.name}"] = f"{column.default.schema or 'public'}.{column.default.name}"
+                schema = column.default.schema or "public"
+                found[f"{short}.{column.name}"] = f"{_quoted(schema)}.{_quoted(column.default.name)}"
     return found
+
+
+def _quoted(name: str) -> str:
+    """A name as `quote_ident` gives it, but for keywords; a sequence that is not found counts as always drawn from."""
+    return name if _PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
 
 def _origin(place: Place, origins: Mapping[Place, str], parents: Mapping[Place, list[Place]], seen: set[Place]) -> str:
