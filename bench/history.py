@@ -21,8 +21,8 @@ from time import perf_counter
 
 from _common import Spread, show
 
-from lab.checkers.judge import judge
-from lab.history import INITIAL, History, Operation, PredicateRead, Read, Transaction, Version, Write
+from lab.checkers.isolation.judge import judge
+from lab.model.history import INITIAL, History, Operation, PredicateRead, Read, Transaction, Version, Write
 
 ITEMS = 10
 STATEMENTS = 10

@@ -21,14 +21,14 @@ from pathlib import Path
 from _common import show
 
 from lab.explore import Explorer
-from lab.minimise import minimise
-from lab.places import Place
-from lab.record import ExecutionRecord
-from lab.registry import discover
-from lab.scenario import Scenario, kind_of, target_of
+from lab.model.choices import Choices
+from lab.model.record import ExecutionRecord
+from lab.model.trace import Trace
+from lab.postgres.server.place import Place
+from lab.scenario.declare import Scenario, kind_of, target_of
+from lab.scenario.registry import discover
 from lab.schedulers import make_scheduler
-from lab.schedulers.base import Choices
-from lab.trace import Trace
+from lab.shrink.minimise import minimise
 
 TRIES = 100
 """Executions of each random hunt; it does not stop at the first violation."""

@@ -32,16 +32,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from lab import Scenario, actor, invariant
-from lab.checkers.judge import judge
+from lab.checkers.isolation.judge import judge
 from lab.explore import Explorer
-from lab.history import History
-from lab.postgres.cluster import Cluster
-from lab.postgres.connection import ACTOR_SETTINGS
-from lab.postgres.embedded import embedded_server
-from lab.postgres.monitor import connect
-from lab.postgres.reset import Snapshot, Tables
-from lab.postgres.server import Server
-from lab.scenario import actors_of
+from lab.model.history import History
+from lab.postgres.connections.connection import ACTOR_SETTINGS
+from lab.postgres.server.cluster import Cluster
+from lab.postgres.server.embedded import embedded_server
+from lab.postgres.server.monitor import connect
+from lab.postgres.server.server import Server
+from lab.postgres.tables.reset import Snapshot, Tables
+from lab.scenario.declare import actors_of
 from lab.schedulers import make_scheduler
 
 WARM_UP = 20

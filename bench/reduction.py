@@ -21,15 +21,16 @@ from time import perf_counter
 from _common import show
 from _workloads import ThreeSmall, TwoSmall
 
-from lab.dependence import Move, dependent
+from lab.analysis.dependence import Move, dependent
 from lab.explore import Explorer
-from lab.postgres.embedded import embedded_server
-from lab.record import ExecutionRecord
-from lab.registry import instance_of
-from lab.scenario import ISOLATION_LEVELS, Scenario
-from lab.schedulers import Choices, Scheduler, make_scheduler
+from lab.model.choices import Choices
+from lab.model.record import ExecutionRecord
+from lab.model.trace import Step, Trace
+from lab.postgres.server.embedded import embedded_server
+from lab.scenario.declare import ISOLATION_LEVELS, Scenario
+from lab.scenario.registry import instance_of
+from lab.schedulers import Scheduler, make_scheduler
 from lab.schedulers.dpor import Dpor
-from lab.trace import Step, Trace
 
 MOST_ORDERS = 1500
 """Programs with more interleavings are left out: brute force would take too long."""

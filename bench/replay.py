@@ -28,11 +28,11 @@ from _workloads import WORKLOADS
 
 from lab.errors import Divergence
 from lab.explore import Explorer
-from lab.outcome import Ending
-from lab.postgres.embedded import embedded_server
-from lab.postgres.server import Server
-from lab.record import ExecutionRecord
-from lab.scenario import ISOLATION_LEVELS, Scenario
+from lab.model.outcome import Ending
+from lab.model.record import ExecutionRecord
+from lab.postgres.server.embedded import embedded_server
+from lab.postgres.server.server import Server
+from lab.scenario.declare import ISOLATION_LEVELS, Scenario
 from lab.schedulers import make_scheduler
 from lab.schedulers.replay import Replay
 

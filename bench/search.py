@@ -29,9 +29,9 @@ from pathlib import Path
 from _common import show
 
 from lab.explore import Explorer
-from lab.postgres.embedded import embedded_server
-from lab.registry import discover, instance_of
-from lab.scenario import Scenario, kind_of, target_of
+from lab.postgres.server.embedded import embedded_server
+from lab.scenario.declare import Scenario, kind_of, target_of
+from lab.scenario.registry import discover, instance_of
 from lab.schedulers import SCHEDULERS, Scheduler, make_scheduler
 
 WITHOUT_CHANCE = {"dfs", "directed", "dpor", "serial"}

@@ -18,7 +18,7 @@ from unittest import mock
 from _common import Spread, show
 
 from lab.postgres import install
-from lab.postgres.embedded import embedded_server
+from lab.postgres.server.embedded import embedded_server
 
 
 def started() -> tuple[float, float]:

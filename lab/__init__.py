@@ -9,16 +9,16 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lab.claims import claim
     from lab.engine.gate import point
     from lab.errors import Divergence, LabError, ScenarioError, ServerError, TokenError, UsageError, Violation
-    from lab.outcome import Outcome
-    from lab.scenario import Scenario, actor, invariant, planted_bug, probe, serializable
+    from lab.model.outcome import Outcome
+    from lab.scenario.claims import claim
+    from lab.scenario.declare import Scenario, actor, invariant, planted_bug, probe, serializable
     from lab.schedulers.drawn import schedules
 
 _PLACES = {
     "point": "lab.engine.gate",
-    "claim": "lab.claims",
+    "claim": "lab.scenario.claims",
     "Divergence": "lab.errors",
     "LabError": "lab.errors",
     "ScenarioError": "lab.errors",
@@ -26,13 +26,13 @@ _PLACES = {
     "TokenError": "lab.errors",
     "UsageError": "lab.errors",
     "Violation": "lab.errors",
-    "Outcome": "lab.outcome",
-    "Scenario": "lab.scenario",
-    "actor": "lab.scenario",
-    "invariant": "lab.scenario",
-    "planted_bug": "lab.scenario",
-    "probe": "lab.scenario",
-    "serializable": "lab.scenario",
+    "Outcome": "lab.model.outcome",
+    "Scenario": "lab.scenario.declare",
+    "actor": "lab.scenario.declare",
+    "invariant": "lab.scenario.declare",
+    "planted_bug": "lab.scenario.declare",
+    "probe": "lab.scenario.declare",
+    "serializable": "lab.scenario.declare",
     "schedules": "lab.schedulers.drawn",
 }
 

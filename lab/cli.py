@@ -17,10 +17,10 @@ from typing import Any
 import click
 from rich.console import Console
 
-from lab.checks import CHECKS
 from lab.errors import LabError
-from lab.postgres.install import DEFAULT_VERSION, VERSIONS
-from lab.scenario import ISOLATION_LEVELS
+from lab.postgres.server.install import DEFAULT_VERSION, VERSIONS
+from lab.scenario.checks import CHECKS
+from lab.scenario.declare import ISOLATION_LEVELS
 from lab.schedulers import DEFAULT, SCHEDULERS
 
 __all__ = ["main"]
@@ -84,7 +84,7 @@ def cli() -> None:
 @json_option
 def list_(package: str, *, as_json: bool) -> None:
     """Scenarios, their variants, planted bugs and invariants in PACKAGE (default: scenarios)."""
-    from lab.catalogue import entries  # noqa: PLC0415 - each command loads only what it needs
+    from lab.scenario.catalogue import entries  # noqa: PLC0415 - each command loads only what it needs
 
     found = entries(package)
     if as_json:
@@ -133,7 +133,7 @@ def hunt(target: str | None, **options: Any) -> int:
 
     Without TARGET, hunt everything listed: every right variant must pass and every planted bug be found.
     """
-    from lab.shell import hunt_all, hunt_target  # noqa: PLC0415
+    from lab.commands.hunt import hunt_all, hunt_target  # noqa: PLC0415
 
     # An empty TARGET is a script's unset variable: it must not pass for "everything".
     return _status(hunt_all(out, err, **options) if target is None else hunt_target(out, err, target, **options))
@@ -153,7 +153,7 @@ def matrix(target: str, **options: Any) -> int:
     violation there, whatever the other levels show; 3: inconclusive there. Where actors state levels of their own, the
     scenario as it stands has a row of its own.
     """
-    from lab.matrix import show_matrix  # noqa: PLC0415
+    from lab.commands.matrix import show_matrix  # noqa: PLC0415
 
     return _status(show_matrix(out, err, target, **options))
 
@@ -166,7 +166,7 @@ def matrix(target: str, **options: Any) -> int:
 @json_option
 def replay(token: str, **options: Any) -> int:
     """Repeat exactly the execution that TOKEN names, and say how many of the replays were identical."""
-    from lab.shell import replay_token  # noqa: PLC0415
+    from lab.commands.hunt import replay_token  # noqa: PLC0415
 
     return _status(replay_token(out, err, token, **options))
 
@@ -184,7 +184,7 @@ def check_history(file: str, **options: Any) -> int:
 
     FILE is JSON, as docs/history.md describes it; - reads standard input.
     """
-    from lab.external import check_file  # noqa: PLC0415
+    from lab.commands.check_history import check_file  # noqa: PLC0415
 
     return EXIT[check_file(out, file, **options)]
 
@@ -194,7 +194,7 @@ def check_history(file: str, **options: Any) -> int:
 @json_option
 def doctor(**options: Any) -> int:
     """Server, privileges, and what of the lock control works here."""
-    from lab.doctor import examine  # noqa: PLC0415
+    from lab.commands.doctor import examine  # noqa: PLC0415
 
     return _status(examine(out, err, **options))
 
@@ -206,7 +206,7 @@ def doctor(**options: Any) -> int:
 @server_options
 def invariants(task: str | None, **options: Any) -> int:
     """Hold INVARIANTS.md against the scenarios: run every claim and every token, and compare or write."""
-    from lab.chronicle import keep_invariants  # noqa: PLC0415
+    from lab.commands.invariants import keep_invariants  # noqa: PLC0415
 
     if task is None:
         raise click.UsageError("say --check or --write")

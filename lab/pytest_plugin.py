@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from lab.postgres.server import Server
+    from lab.postgres.server.server import Server
     from lab.testing import Lab
 
 __all__ = ["lab", "lab_backend", "lab_server"]
@@ -94,8 +94,8 @@ def _without_default_deadline(test: Any) -> None:
 @pytest.fixture(scope="session")
 def lab_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """The server of this run: one by URL, or an embedded one that every xdist worker shares."""
-    from lab.postgres.embedded import embedded_server, shared_server  # noqa: PLC0415
-    from lab.postgres.server import external_server  # noqa: PLC0415
+    from lab.postgres.server.embedded import embedded_server, shared_server  # noqa: PLC0415
+    from lab.postgres.server.server import external_server  # noqa: PLC0415
 
     config = request.config
     with _in_one_sentence():
@@ -158,14 +158,14 @@ def _options(config: pytest.Config) -> tuple[str | None, Any]:
     """The isolation level and the decoded token. Raises `UsageError`."""
     isolation, text = config.getoption("--lab-isolation"), config.getoption("--lab-replay")
     if url := config.getoption("--lab-url"):
-        from lab.postgres.server import external_server  # noqa: PLC0415
+        from lab.postgres.server.server import external_server  # noqa: PLC0415
 
         external_server(url)
     if isolation is None and text is None:
         return None, None
     from lab.errors import UsageError  # noqa: PLC0415
-    from lab.replay_token import decode  # noqa: PLC0415
-    from lab.scenario import ISOLATION_LEVELS  # noqa: PLC0415
+    from lab.model.replay_token import decode  # noqa: PLC0415
+    from lab.scenario.declare import ISOLATION_LEVELS  # noqa: PLC0415
 
     if isolation is not None and isolation.upper() not in ISOLATION_LEVELS:
         raise UsageError(f"--lab-isolation={isolation}: known levels are {', '.join(ISOLATION_LEVELS)}")

@@ -9,16 +9,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lab.errors import UsageError, Violation
 from lab.explore import Explorer
-from lab.hunt import Hunt
-from lab.outcome import Ending
-from lab.record import ExecutionRecord, Failure
-from lab.refine import refined
-from lab.replay_token import ReplayToken, encode, scenario_of, token_for
+from lab.model.outcome import Ending
+from lab.model.record import ExecutionRecord, Failure
+from lab.model.replay_token import ReplayToken, encode, scenario_of, token_for
+from lab.model.trace import Trace
 from lab.report.failure import failure_report
-from lab.scenario import Scenario, parameters_of, target_of
+from lab.scenario.declare import Scenario, parameters_of, target_of
 from lab.schedulers import DEFAULT, Scheduler, is_calibrated, make_scheduler
 from lab.schedulers.replay import Replay
-from lab.trace import Trace
+from lab.search.hunt import Hunt
+from lab.shrink.refine import refined
 
 __all__ = ["Lab"]
 
@@ -85,7 +85,7 @@ class Lab:
     ) -> int:
         """Check a scenario under many schedules of one scheduler; returns the number of executions.
 
-        `options` are the scheduler's, as in `lab.hunt(scenario, scheduler="pct", depth=2)`.
+        `options` are the scheduler's, as in `lab.search.hunt(scenario, scheduler="pct", depth=2)`.
         Raises `Violation` with the minimised report at the first violation.
         """
         level = self.isolation or isolation

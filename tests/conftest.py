@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from lab.explore import Explorer
-from lab.postgres.embedded import embedded_server
-from lab.postgres.server import Server
+from lab.postgres.server.embedded import embedded_server
+from lab.postgres.server.server import Server
 
 
 def pytest_configure() -> None:

@@ -1,14 +1,17 @@
-"""Checkers: pure functions that judge an execution. Invariants, which ask the database, are run by `lab.explore`."""
+"""Checkers: pure functions that judge an execution. Invariants, which ask the database, are run by `lab.explore`.
+
+May import: errors, scenario, model.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lab.checkers.results import unexpected_results
 from lab.checkers.stalls import stall
-from lab.outcome import Outcome
-from lab.record import Finding, Stall
-from lab.scenario import Scenario
+from lab.checkers.unexpected import unexpected_results
+from lab.model.outcome import Outcome
+from lab.model.record import Finding, Stall
+from lab.scenario.declare import Scenario
 
 __all__ = ["objections"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lab.outcome import Ending, Outcome
-from lab.record import Finding, Stall
+from lab.model.outcome import Ending, Outcome
+from lab.model.record import Finding, Stall
 
 __all__ = ["stall"]
 

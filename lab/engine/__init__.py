@@ -1,1 +1,4 @@
-"""The engine: runs actors one step at a time and asks a scheduler who goes next. Knows no SQL."""
+"""The engine: runs actors one step at a time and asks a scheduler who goes next. Knows no SQL.
+
+May import: errors, scenario, model.
+"""

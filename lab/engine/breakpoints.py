@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lab.breakpoints import BREAKPOINT, FOR_A_STATEMENT, FOR_AN_EXECUTION, Breakpoint
 from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State
 from lab.engine.ports import LockableRow, RowLocks
-from lab.schedulers.base import Alternative
-from lab.trace import ActionKind, LockWait
+from lab.model.breakpoints import BREAKPOINT, FOR_A_STATEMENT, FOR_AN_EXECUTION, Breakpoint
+from lab.model.choices import Alternative
+from lab.model.trace import ActionKind, LockWait
 
 __all__ = ["Breakpoints"]
 

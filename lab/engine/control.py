@@ -35,7 +35,7 @@ from anyio._backends._asyncio import AsyncIOBackend
 from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State, arrive, become, current_actor
 from lab.errors import UsageError
-from lab.trace import Action, ActionKind
+from lab.model.trace import Action, ActionKind
 
 __all__ = ["controlled"]
 

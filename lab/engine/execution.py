@@ -21,8 +21,8 @@ from typing import Any
 from lab.engine.gate import Actor, State, set_by_an_actor
 from lab.engine.ports import Backend, LockWaits
 from lab.errors import UncontrolledError
-from lab.schedulers.base import Alternative
-from lab.trace import ActionKind, LockWait
+from lab.model.choices import Alternative
+from lab.model.trace import ActionKind, LockWait
 
 __all__ = ["Execution"]
 

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
-from lab.trace import Action, ActionKind, LockWait, Result
+from lab.model.trace import Action, ActionKind, LockWait, Result
 
 if TYPE_CHECKING:
     from lab.engine.execution import Execution

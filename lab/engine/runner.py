@@ -21,10 +21,10 @@ from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State, running_as
 from lab.engine.ports import LockWaits, RowLocks, Striker
 from lab.engine.strikes import Strikes
-from lab.outcome import Ending
-from lab.record import Stall
-from lab.schedulers.base import Alternative, Choices
-from lab.trace import LockWait, Step, Trace
+from lab.model.choices import Alternative, Choices
+from lab.model.outcome import Ending
+from lab.model.record import Stall
+from lab.model.trace import LockWait, Step, Trace
 
 __all__ = ["Finished", "Plan", "run"]
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State
 from lab.engine.ports import Striker
-from lab.faults import SERVER, Fault, FaultKind
-from lab.schedulers.base import Alternative
-from lab.trace import Action, ActionKind
+from lab.model.choices import Alternative
+from lab.model.faults import SERVER, Fault
+from lab.model.trace import Action, ActionKind
+from lab.scenario.faults import FaultKind
 
 __all__ = ["Strikes"]
 

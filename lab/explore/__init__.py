@@ -1,4 +1,7 @@
-"""Runs scenarios on a server: the one place that puts engine, database, schedulers and checkers together."""
+"""Runs scenarios on a server: the one place that puts engine, database, schedulers and checkers together.
+
+May import: errors, scenario, model, schedulers, engine, postgres, checkers.
+"""
 
 from __future__ import annotations
 

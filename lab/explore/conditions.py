@@ -11,10 +11,10 @@ from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm.exc import StaleDataError
 
-from lab.postgres.locking import Locking
-from lab.postgres.results import sqlstate_of
-from lab.remedy import STALE, Remedy
-from lab.scenario import ActorDeclaration, Scenario
+from lab.model.remedy import STALE, Remedy
+from lab.postgres.locks.remedy_locks import Locking
+from lab.postgres.recording.results import sqlstate_of
+from lab.scenario.declare import ActorDeclaration, Scenario
 
 __all__ = ["STEP_LIMIT", "Conditions", "attempts", "body"]
 
@@ -36,7 +36,7 @@ class Conditions:
     actors: Collection[str] | None = None
     """Those that take part, None for all. Invariants are for all of them, so without some none is asked."""
     checks: tuple[str, ...] = ()
-    """Asked for beside the scenario's own invariants; see `lab.checks`."""
+    """Asked for beside the scenario's own invariants; see `lab.scenario.checks`."""
     recorded: bool = False
     """Record the history: who read and wrote which version of which row."""
     remedy: Remedy | None = None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from lab.engine import runner
-from lab.outcome import ActorResult, Ending, Mask, Outcome, ResultKind
+from lab.model.outcome import ActorResult, Ending, Mask, Outcome, ResultKind
+from lab.model.trace import Step, Trace
 from lab.postgres.database import Database
-from lab.postgres.results import aborted_or_raised, returned
-from lab.trace import Step, Trace
+from lab.postgres.recording.results import aborted_or_raised, returned
 
 __all__ = ["masked", "outcome_of"]
 

@@ -12,28 +12,28 @@ from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from lab.checkers import objections
-from lab.checkers.isolation import isolation
-from lab.checks import ISOLATION, refuse_wrong_checks, serial_invariants_of
+from lab.checkers.isolation.promises import isolation
 from lab.engine import runner
 from lab.errors import LabError, ScenarioError, ServerError, UsageError
 from lab.explore.conditions import STEP_LIMIT, Conditions, attempts, body
 from lab.explore.ending import masked, outcome_of
 from lab.explore.invariants import broken_invariants, call, first_line
-from lab.explore.serial import SerialJudge
-from lab.faults import FaultKind
-from lab.outcome import Ending, Mask
-from lab.postgres.cluster import Cluster
+from lab.explore.serial_runs import SerialJudge
+from lab.model.outcome import Ending, Mask
+from lab.model.record import ExecutionRecord
+from lab.model.remedy import Remedy
 from lab.postgres.database import Database
-from lab.postgres.embedded import embedded_server
-from lab.postgres.monitor import LOST
-from lab.postgres.reset import Snapshot
-from lab.postgres.results import deadlock_cycle, is_connection_loss
-from lab.postgres.server import Server
-from lab.record import ExecutionRecord
-from lab.remedy import Remedy
-from lab.scenario import Scenario, actors_of, parameters_of, target_of
+from lab.postgres.recording.results import deadlock_cycle, is_connection_loss
+from lab.postgres.server.cluster import Cluster
+from lab.postgres.server.embedded import embedded_server
+from lab.postgres.server.monitor import LOST
+from lab.postgres.server.server import Server
+from lab.postgres.tables.reset import Snapshot
+from lab.scenario.checks import ISOLATION, refuse_wrong_checks, serial_invariants_of
+from lab.scenario.declare import Scenario, actors_of, parameters_of, target_of
+from lab.scenario.faults import FaultKind
+from lab.scenario.validation import validate
 from lab.schedulers.base import Scheduler
-from lab.validation import validate
 
 __all__ = ["STEP_LIMIT", "Explorer"]
 

@@ -9,10 +9,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from lab.errors import ScenarioError, ServerError
-from lab.outcome import Outcome
-from lab.postgres.results import is_connection_loss
-from lab.record import Finding
-from lab.scenario import InvariantDeclaration, Scenario, invariants_of, target_of
+from lab.model.outcome import Outcome
+from lab.model.record import Finding
+from lab.postgres.recording.results import is_connection_loss
+from lab.scenario.declare import InvariantDeclaration, Scenario, invariants_of, target_of
 
 __all__ = ["broken_invariants", "call", "first_line"]
 

@@ -1,1 +1,4 @@
-"""PostgreSQL's side of the engine's ports: servers, connections, lock waits, reset."""
+"""PostgreSQL's side of the engine's ports: servers, connections, lock waits, reset.
+
+May import: errors, model, engine.
+"""

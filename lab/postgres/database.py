@@ -13,21 +13,21 @@ from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from lab.errors import ScenarioError
-from lab.history import History
-from lab.postgres.attempts import attempts_of
-from lab.postgres.cluster import Cluster
-from lab.postgres.connection import LabConnection
-from lab.postgres.histories import history_of
-from lab.postgres.journal import Journal
-from lab.postgres.lock_waits import PostgresLockWaits
-from lab.postgres.locking import Locking
-from lab.postgres.matches import Matches
-from lab.postgres.monitor import LOST, Monitor
-from lab.postgres.pool import HOUSE, ActorPool
-from lab.postgres.redirect import Redirected
-from lab.postgres.reset import Snapshot, Tables
-from lab.postgres.row_locks import PostgresRowLocks
-from lab.postgres.watch import Route, instrumented
+from lab.model.history import History
+from lab.postgres.connections.connection import LabConnection
+from lab.postgres.connections.journal import Journal
+from lab.postgres.connections.pool import HOUSE, ActorPool
+from lab.postgres.connections.redirect import Redirected
+from lab.postgres.connections.watch import Route, instrumented
+from lab.postgres.locks.remedy_locks import Locking
+from lab.postgres.locks.row_locks import PostgresRowLocks
+from lab.postgres.locks.waits import PostgresLockWaits
+from lab.postgres.recording.attempts import attempts_of
+from lab.postgres.recording.histories import history_of
+from lab.postgres.recording.matches import Matches
+from lab.postgres.server.cluster import Cluster
+from lab.postgres.server.monitor import LOST, Monitor
+from lab.postgres.tables.reset import Snapshot, Tables
 
 __all__ = ["Database"]
 

@@ -1,1 +1,4 @@
-"""Reports: data in, text out. Plain text carries the full meaning."""
+"""Reports: data in, text out. Plain text carries the full meaning.
+
+May import: scenario, model, analysis, checkers.
+"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from lab.checkers.explanation import Explanation, Link
+from lab.checkers.isolation.explanation import Explanation, Link
 
 __all__ = ["anomaly_lines"]
 

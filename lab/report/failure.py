@@ -9,17 +9,17 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lab.checkers.explanation import Explanation, explain
-from lab.checkers.judge import judge
-from lab.checks import SERIAL, serial_invariants_of
-from lab.outcome import ResultKind
-from lab.record import AtLevel, DeadlockEdge, ExecutionRecord, Failure, Finding
+from lab.checkers.isolation.explanation import Explanation, explain
+from lab.checkers.isolation.judge import judge
+from lab.model.outcome import ResultKind
+from lab.model.record import AtLevel, DeadlockEdge, ExecutionRecord, Failure, Finding
 from lab.report.anomaly import anomaly_lines
 from lab.report.relevance import relevance_lines
 from lab.report.serial import serial_lines
 from lab.report.sql import statement_text
 from lab.report.story import WIDTH, story
-from lab.scenario import target_of
+from lab.scenario.checks import SERIAL, serial_invariants_of
+from lab.scenario.declare import target_of
 
 __all__ = ["count", "execution_report", "explanation_of", "failure_report"]
 

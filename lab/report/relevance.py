@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from lab.record import Relevance
+from lab.model.record import Relevance
 from lab.report.story import WIDTH
 
 __all__ = ["irrelevant_text", "needed_text", "relevance_lines"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from lab.remedy import NOT_RUN, Price, Remedies, Tried
+from lab.model.remedy import NOT_RUN, Price, Remedies, Tried
 from lab.report.story import WIDTH
 
 __all__ = ["remedy_lines"]

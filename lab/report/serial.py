@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.checkers.serial import after, sentence
+from lab.checkers.serial.equivalence import after, sentence
+from lab.model.yardstick import SerialJudgement
 from lab.report.limits import not_compared
-from lab.yardstick import SerialJudgement
 
 __all__ = ["serial_lines"]
 

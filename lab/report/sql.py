@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from lab.trace import Action, ActionKind, Result, Step
+from lab.model.trace import Action, ActionKind, Result, Step
 
 __all__ = ["action_text", "result_text", "statement_text", "step_text"]
 

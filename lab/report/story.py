@@ -5,9 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from lab.faults import Fault, FaultKind
+from lab.model.faults import Fault
+from lab.model.trace import ActionKind, Step, Trace
 from lab.report.sql import step_text
-from lab.trace import ActionKind, Step, Trace
+from lab.scenario.faults import FaultKind
 
 __all__ = ["story"]
 

@@ -2,6 +2,8 @@
 
 To add one, write its file and add its line to `SCHEDULERS`; the contract suite in `tests/contract` then
 runs over it. A wrapper (metrics, a check) takes a scheduler and is one.
+
+May import: errors, model, analysis.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import inspect
 from collections.abc import Callable, Mapping
 
 from lab.errors import UsageError
-from lab.schedulers.base import Alternative, Choices, Scheduler, is_calibrated, is_complete, is_sample
+from lab.schedulers.base import Scheduler, is_calibrated, is_complete, is_sample
 from lab.schedulers.dfs import DepthFirst
 from lab.schedulers.directed import Directed
 from lab.schedulers.dpor import Dpor
@@ -26,8 +28,6 @@ __all__ = [
     "DEFAULT",
     "INDEPENDENT",
     "SCHEDULERS",
-    "Alternative",
-    "Choices",
     "Scheduler",
     "describe",
     "is_calibrated",

@@ -20,8 +20,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from lab.errors import Divergence, UsageError
-from lab.schedulers.base import Choices
-from lab.trace import Trace
+from lab.model.choices import Choices
+from lab.model.trace import Trace
 
 __all__ = ["DepthFirst"]
 

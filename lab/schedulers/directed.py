@@ -7,10 +7,10 @@ need not be sound: it is a schedule, and only the execution counts.
 
 from __future__ import annotations
 
-from lab.dependence import Move
-from lab.predictions import Prediction, predictions, programs_of
-from lab.schedulers.base import Choices
-from lab.trace import Trace
+from lab.analysis.dependence import Move
+from lab.analysis.predictions import Prediction, predictions, programs_of
+from lab.model.choices import Choices
+from lab.model.trace import Trace
 
 __all__ = ["Directed"]
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lab.dependence import Move, dependent, scanned_tables
+from lab.analysis.dependence import Move, dependent, scanned_tables
+from lab.analysis.happens_before import HappensBefore
 from lab.errors import Divergence
-from lab.happens_before import HappensBefore
-from lab.schedulers.base import Choices
-from lab.trace import Trace
+from lab.model.choices import Choices
+from lab.model.trace import Trace
 
 __all__ = ["Dpor"]
 

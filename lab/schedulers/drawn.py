@@ -30,9 +30,10 @@ from hypothesis.internal.conjecture.data import ConjectureData
 from hypothesis.strategies import SearchStrategy
 
 from lab.errors import UsageError
+from lab.model.choices import Choices
+from lab.model.trace import Trace
 from lab.schedulers import is_independent, make_scheduler
-from lab.schedulers.base import FAULT_CHANCE, Choices, Scheduler, is_calibrated
-from lab.trace import Trace
+from lab.schedulers.base import FAULT_CHANCE, Scheduler, is_calibrated
 
 __all__ = ["DrawnSchedule", "schedules"]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from lab.trace import ActionKind, Trace
+from lab.model.trace import ActionKind, Trace
 
 __all__ = ["Lengths"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 
-from lab.happens_before import HappensBefore
-from lab.trace import Trace
+from lab.analysis.happens_before import HappensBefore
+from lab.model.trace import Trace
 
 __all__ = ["Seen"]
 

@@ -21,9 +21,10 @@ import random
 from itertools import count
 
 from lab.errors import UsageError
-from lab.schedulers.base import Choices, fault_by_chance
+from lab.model.choices import Choices
+from lab.model.trace import Trace
+from lab.schedulers.base import fault_by_chance
 from lab.schedulers.lengths import Lengths
-from lab.trace import Trace
 
 __all__ = ["PCT"]
 

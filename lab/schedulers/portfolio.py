@@ -23,14 +23,15 @@ from __future__ import annotations
 from collections import Counter, deque
 
 from lab.errors import Divergence
-from lab.schedulers.base import Choices, Scheduler, is_calibrated, is_sample
+from lab.model.choices import Choices
+from lab.model.trace import Trace
+from lab.schedulers.base import Scheduler, is_calibrated, is_sample
 from lab.schedulers.guided import Guided
 from lab.schedulers.novelty import Seen
 from lab.schedulers.pct import PCT
 from lab.schedulers.pos import PartialOrderSampling
 from lab.schedulers.random_walk import RandomWalk
 from lab.schedulers.urw import UniformRandomWalk
-from lab.trace import Trace
 
 __all__ = ["PROLOGUE", "Portfolio"]
 

@@ -5,18 +5,19 @@ one just taken draw new priorities, so that the orders of later conflicts are ch
 What does not conflict keeps its place: no chance is spent on orders that make no difference. Yuan, Yang, Gu: Partial
 Order Aware Concurrency Sampling, CAV 2018.
 
-Deviations: which steps conflict is as much as `lab.dependence` knows before they are taken; a step that ends in a lock
-wait counts as taken, and the wake-up is a pending step of its own, with a new priority; faults strike with the chance
-that they have everywhere, and conflict with every pending step.
+Deviations: which steps conflict is as much as `lab.analysis.dependence` knows before they are taken; a step that ends
+in a lock wait counts as taken, and the wake-up is a pending step of its own, with a new priority; faults strike with
+the chance that they have everywhere, and conflict with every pending step.
 """
 
 from __future__ import annotations
 
 import random
 
-from lab.dependence import Move, dependent
-from lab.schedulers.base import Alternative, Choices, fault_by_chance
-from lab.trace import Trace
+from lab.analysis.dependence import Move, dependent
+from lab.model.choices import Alternative, Choices
+from lab.model.trace import Trace
+from lab.schedulers.base import fault_by_chance
 
 __all__ = ["PartialOrderSampling"]
 

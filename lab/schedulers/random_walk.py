@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import random
 
-from lab.schedulers.base import Choices, fault_by_chance
-from lab.trace import Trace
+from lab.model.choices import Choices
+from lab.model.trace import Trace
+from lab.schedulers.base import fault_by_chance
 
 __all__ = ["RandomWalk"]
 

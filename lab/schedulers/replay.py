@@ -7,9 +7,9 @@ it repeats. It is not in the list of search policies, since it needs a schedule 
 from __future__ import annotations
 
 from lab.errors import Divergence
-from lab.schedule import Schedule, choices_digest
-from lab.schedulers.base import Choices
-from lab.trace import Trace
+from lab.model.choices import Choices
+from lab.model.schedule import Schedule, choices_digest
+from lab.model.trace import Trace
 
 __all__ = ["Replay"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import permutations
 
-from lab.schedulers.base import Choices
-from lab.trace import Trace
+from lab.model.choices import Choices
+from lab.model.trace import Trace
 
 __all__ = ["InOrder", "Serial"]
 

@@ -15,9 +15,10 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from lab.schedulers.base import Choices, fault_by_chance
+from lab.model.choices import Choices
+from lab.model.trace import Trace
+from lab.schedulers.base import fault_by_chance
 from lab.schedulers.lengths import Lengths
-from lab.trace import Trace
 
 __all__ = ["UniformRandomWalk"]
 

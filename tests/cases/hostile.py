@@ -14,7 +14,7 @@ from sqlalchemy import Column, Integer, MetaData, Table, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from lab import Scenario, actor, invariant
-from lab.postgres.keeper import parent
+from lab.postgres.server.keeper import parent
 
 NAMELESS = MetaData()
 Table("odd", NAMELESS, Column("id", Integer, primary_key=True), Column("what", Integer, server_default=text("nothing")))
@@ -132,7 +132,7 @@ class Interrupted(LostCount):
     async def add(self, session: AsyncSession) -> None:
         await LostCount.add(self, session)
         if next(calls) == CALLS:
-            os.kill(os.getppid() if "lab.workers" in sys.orig_argv else os.getpid(), signal.SIGINT)
+            os.kill(os.getppid() if "lab.search.workers" in sys.orig_argv else os.getpid(), signal.SIGINT)
 
 
 @dataclass(frozen=True)

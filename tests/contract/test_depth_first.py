@@ -8,10 +8,10 @@ import pytest
 from test_schedulers import PROGRAMS, Program, decisions
 
 from lab.errors import Divergence, UsageError
+from lab.model.trace import Trace
 from lab.schedulers import make_scheduler
 from lab.schedulers.dfs import DepthFirst
 from lab.schedulers.guided import Guided
-from lab.trace import Trace
 
 
 def every(program: Program, **options: int) -> list[Trace]:

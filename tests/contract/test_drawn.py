@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from test_schedulers import PROGRAMS, Program
 
 from lab.errors import UsageError
+from lab.model.trace import Trace
 from lab.schedulers import INDEPENDENT
 from lab.schedulers.drawn import DrawnSchedule, schedules
-from lab.trace import Trace
 
 UNEVEN = Program({"alice": 1, "bob": 3})
 FIXED = settings(

@@ -12,8 +12,10 @@ import pytest
 from test_schedulers import PROGRAMS, Program, decisions
 
 from lab.errors import Divergence, UsageError
-from lab.footprint import Access, Deferred, Footprint, Lock, Rows
-from lab.schedulers import Alternative, Choices, describe, make_scheduler
+from lab.model.choices import Alternative, Choices
+from lab.model.footprint import Access, Deferred, Footprint, Lock, Rows
+from lab.model.trace import Action, ActionKind, Step, Trace
+from lab.schedulers import describe, make_scheduler
 from lab.schedulers.feedback import Feedback
 from lab.schedulers.lengths import Lengths
 from lab.schedulers.novelty import Seen
@@ -21,7 +23,6 @@ from lab.schedulers.pct import PATIENCE, PCT
 from lab.schedulers.portfolio import PROLOGUE, RARE, TURNS, WINDOW, Portfolio
 from lab.schedulers.pos import PartialOrderSampling
 from lab.schedulers.urw import UniformRandomWalk
-from lab.trace import Action, ActionKind, Step, Trace
 
 SAMPLERS = ("feedback", "pct", "pos", "random", "urw")
 

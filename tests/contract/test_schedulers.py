@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.errors import Divergence, UsageError
-from lab.schedule import Schedule
+from lab.model.choices import Alternative, Choices
+from lab.model.schedule import Schedule
+from lab.model.trace import Action, ActionKind, Step, Trace
 from lab.schedulers import (
     DEFAULT,
     INDEPENDENT,
     SCHEDULERS,
-    Alternative,
-    Choices,
     Scheduler,
     is_calibrated,
     is_sample,
@@ -26,7 +26,6 @@ from lab.schedulers import (
 )
 from lab.schedulers.guided import Guided
 from lab.schedulers.replay import Replay
-from lab.trace import Action, ActionKind, Step, Trace
 
 ENOUGH = 600
 """Executions after which a search of these small programs must be over, if it ever is."""

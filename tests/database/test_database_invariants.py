@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lab import Violation, schedules
-from lab.scenario import ISOLATION_LEVELS
+from lab.scenario.declare import ISOLATION_LEVELS
 from scenarios.booking import Bookings
 from scenarios.cascade import AgentDeletion, EpisodeDeletion
 from scenarios.constraints import (
@@ -705,4 +705,4 @@ async def test_isolation_levels(lab, case, schedule):
 async def test_a_level_allows_what_it_is_documented_to_allow(lab, anomaly, level):
     """Where PostgreSQL allows an anomaly, the lab finds it and calls it by its name."""
     with pytest.raises(Violation, match=f"^{CALLED[anomaly]} "):
-        await lab.hunt(anomaly(), executions=300, isolation=level)
+        await lab.search.hunt(anomaly(), executions=300, isolation=level)

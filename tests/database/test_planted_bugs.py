@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from lab.claims import claim_of
-from lab.hunt import Hunt
-from lab.registry import discover
-from lab.replay_token import decode, scenario_of
-from lab.replays import replay_times
-from lab.scenario import kind_of, planted_bug_of, target_of
+from lab.model.replay_token import decode, scenario_of
+from lab.scenario.claims import claim_of
+from lab.scenario.declare import kind_of, planted_bug_of, target_of
+from lab.scenario.registry import discover
+from lab.search.hunt import Hunt
+from lab.shrink.replays import replay_times
 
 pytestmark = pytest.mark.anyio
 

@@ -8,15 +8,15 @@ import os
 import signal
 
 import pytest
-from kit import Bank, Order, add, lock, told
+from helpers.kit import Bank, Order, add, lock, told
 from sqlalchemy import text
 
 import lab
 from lab import actor, invariant
 from lab.errors import ScenarioError, ServerError
 from lab.explore import Explorer
-from lab.outcome import Ending, ResultKind
-from lab.postgres.embedded import embedded_server
+from lab.model.outcome import Ending, ResultKind
+from lab.postgres.server.embedded import embedded_server
 from lab.schedulers import make_scheduler
 
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import anyio
 import anyio.lowlevel
-from kit import Account, Bank, Order, add, of, replays, told
+from helpers.kit import Account, Bank, Order, add, of, replays, told
 from sqlalchemy import insert, select, text, update
 
 import lab
 from lab import actor
-from lab.outcome import Ending
-from lab.trace import ActionKind
+from lab.model.outcome import Ending
+from lab.model.trace import ActionKind
 
 
 class Idle(Bank):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from kit import Account, Bank, Order, replays
+from helpers.kit import Account, Bank, Order, replays
 from sqlalchemy import delete, func, select, text, update
 
 from lab import actor, invariant
-from lab.hunt import Hunt
-from lab.minimise import minimise
-from lab.outcome import Ending
-from lab.replay_token import decode
-from lab.replays import replay_times
-from lab.scenario import planted_bug_of, target_of
+from lab.model.outcome import Ending
+from lab.model.replay_token import decode
+from lab.scenario.declare import planted_bug_of, target_of
 from lab.schedulers import DEFAULT, make_scheduler
+from lab.search.hunt import Hunt
+from lab.shrink.minimise import minimise
+from lab.shrink.replays import replay_times
 from scenarios.deadlock import PriceLists, PriceListsInOrderOfTheFile
 
 BREAKPOINT = "a breakpoint"

@@ -6,14 +6,14 @@ import asyncio
 import time
 
 import pytest
-from kit import Bank, Order, add, lock, replays, told
+from helpers.kit import Bank, Order, add, lock, replays, told
 from sqlalchemy.exc import DBAPIError
 from test_points import Idle
 
 import lab
 from lab import actor
 from lab.errors import UncontrolledError
-from lab.outcome import Ending, ResultKind
+from lab.model.outcome import Ending, ResultKind
 
 
 def _two_locks():

@@ -9,13 +9,13 @@ import time
 import anyio
 import anyio.to_thread
 import pytest
-from kit import Bank, Order, add, lock, of, replays, told
+from helpers.kit import Bank, Order, add, lock, of, replays, told
 from sqlalchemy import text
 from test_points import Idle
 
 import lab
 from lab import actor
-from lab.outcome import Ending, ResultKind
+from lab.model.outcome import Ending, ResultKind
 
 
 async def _points(label: str) -> str:

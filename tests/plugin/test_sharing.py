@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from lab_program import temporary_folder
+from helpers.lab_program import temporary_folder
 
 COUNTS_SERVERS = """
 import pathlib, psutil, pytest
@@ -91,7 +91,7 @@ class Killed(Counted):
         os.kill(os.getpid(), signal.SIGKILL)
 
 async def test_it(lab):
-    await lab.hunt(Killed())
+    await lab.search.hunt(Killed())
 """
     )
     done = subprocess.run([sys.executable, "-m", "pytest"], cwd=project.path, capture_output=True, check=False)

@@ -15,8 +15,8 @@ import os
 import pytest
 
 from lab.explore import Explorer
-from lab.registry import discover
-from lab.scenario import Scenario, kind_of, target_of
+from lab.scenario.declare import Scenario, kind_of, target_of
+from lab.scenario.registry import discover
 from lab.schedulers import DEFAULT, make_scheduler
 
 SEEDS = int(os.environ.get("LAB_QUALITY_SEEDS", "3"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from lab.model.trace import Action, ActionKind, LockWait, Result, Step
 from lab.report.sql import action_text, result_text, statement_text, step_text
-from lab.trace import Action, ActionKind, LockWait, Result, Step
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lab.model.trace import Action, ActionKind, LockWait, Result, Step, Trace
 from lab.report.story import WIDTH, story
-from lab.trace import Action, ActionKind, LockWait, Result, Step, Trace
 
 
 @st.composite

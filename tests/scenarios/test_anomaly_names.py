@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from lab.checkers.explanation import explain
-from lab.checkers.graph import EdgeKind
-from lab.checkers.judge import judge
-from lab.history import PredicateRead, Read, Write
-from lab.registry import discover
-from lab.replay_token import decode, scenario_of
-from lab.scenario import planted_bug_of
+from lab.checkers.isolation.explanation import explain
+from lab.checkers.isolation.graph import EdgeKind
+from lab.checkers.isolation.judge import judge
+from lab.model.history import PredicateRead, Read, Write
+from lab.model.replay_token import decode, scenario_of
+from lab.scenario.declare import planted_bug_of
+from lab.scenario.registry import discover
 from lab.schedulers.replay import Replay
 
 PLANTED = {cls.__name__: cls for cls in discover() if planted_bug_of(cls)}

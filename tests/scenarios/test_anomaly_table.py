@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from lab.checkers.anomalies import AnomalyName
-from lab.scenario import ISOLATION_LEVELS
+from lab.checkers.isolation.anomalies import AnomalyName
+from lab.scenario.declare import ISOLATION_LEVELS
 from lab.schedulers import make_scheduler
 from lab.schedulers.guided import Wished
 from scenarios.hermitage import SEQUENCES, G2TwoEdges

@@ -6,12 +6,12 @@ import dataclasses
 
 import pytest
 
-from lab.registry import discover
-from lab.replay_token import decode, scenario_of
-from lab.replays import replay_times
-from lab.scenario import actors_of, invariants_of, kind_of, planted_bug_of
+from lab.model.replay_token import decode, scenario_of
+from lab.scenario.declare import actors_of, invariants_of, kind_of, planted_bug_of
+from lab.scenario.registry import discover
 from lab.schedulers import make_scheduler
 from lab.schedulers.serial import Serial
+from lab.shrink.replays import replay_times
 
 SHIPPED = discover()
 RIGHT = [cls for cls in SHIPPED if kind_of(cls) == "right"]

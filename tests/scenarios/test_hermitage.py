@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
-from kit import replays
+from helpers.kit import replays
 
-from lab.checkers.anomalies import AnomalyName
+from lab.checkers.isolation.anomalies import AnomalyName
 from lab.explore import Explorer
-from lab.outcome import ResultKind
-from lab.postgres.embedded import embedded_server
-from lab.record import ExecutionRecord
-from lab.scenario import ISOLATION_LEVELS, kind_of
+from lab.model.outcome import ResultKind
+from lab.model.record import ExecutionRecord
+from lab.postgres.server.embedded import embedded_server
+from lab.scenario.declare import ISOLATION_LEVELS, kind_of
 from lab.schedulers.guided import Wished
 from scenarios.hermitage import (
     G0,

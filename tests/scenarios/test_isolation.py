@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.scenario import ISOLATION_LEVELS
+from lab.scenario.declare import ISOLATION_LEVELS
 from lab.schedulers import make_scheduler
 from scenarios.isolation import (
     LostUpdateAnomaly,

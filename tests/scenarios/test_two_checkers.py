@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import pytest
 
-from lab.registry import discover
-from lab.replay_token import decode, scenario_of
-from lab.scenario import kind_of, planted_bug_of
+from lab.model.replay_token import decode, scenario_of
+from lab.scenario.declare import kind_of, planted_bug_of
+from lab.scenario.registry import discover
 from lab.schedulers import make_scheduler
 from lab.schedulers.replay import Replay
 

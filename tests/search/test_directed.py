@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from kit import Account, Bank
+from helpers.kit import Account, Bank
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from lab import actor
-from lab.dependence import Move
-from lab.footprint import Access, Footprint, Lock, Rows
-from lab.hunt import Hunt
-from lab.predictions import Shape, predictions
-from lab.registry import instance_of
+from lab.analysis.dependence import Move
+from lab.analysis.predictions import Shape, predictions
+from lab.model.footprint import Access, Footprint, Lock, Rows
+from lab.model.trace import ActionKind
+from lab.scenario.registry import instance_of
 from lab.schedulers.directed import Directed
-from lab.trace import ActionKind
+from lab.search.hunt import Hunt
 
 TEXTBOOK = {
     "P4, lost update": "LostUpdateAnomaly",

@@ -6,12 +6,12 @@ import statistics
 from dataclasses import dataclass
 
 import pytest
-from kit import Account, Bank
+from helpers.kit import Account, Bank
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from lab import Outcome, actor, invariant
-from lab.outcome import Ending
+from lab.model.outcome import Ending
 from lab.schedulers import DEFAULT, make_scheduler
 
 PADDING = 7

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from kit import Account, Bank
+from helpers.kit import Account, Bank
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from lab import actor
-from lab.outcome import Ending
+from lab.model.outcome import Ending
 from lab.schedulers.dpor import Dpor
 
 BENCH = Path(__file__).parent.parent.parent / "bench"

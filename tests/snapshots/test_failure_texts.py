@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 import stories
-from kit import Order
+from helpers.kit import Order
 
-from lab.checkers.isolation import isolation as isolation_checker
+from lab.checkers.isolation.promises import isolation as isolation_checker
 from lab.errors import Divergence
-from lab.record import Failure
-from lab.refine import refined
-from lab.relevance import relevance
-from lab.replay_token import encode, token_for
+from lab.model.record import Failure
+from lab.model.replay_token import encode, token_for
+from lab.model.schedule import Schedule
 from lab.report.failure import execution_report, failure_report
-from lab.schedule import Schedule
 from lab.schedulers.replay import Replay
+from lab.shrink.refine import refined
+from lab.shrink.relevance import relevance
 from scenarios import constraints, isolation
 
 HERE = Path(__file__).parent

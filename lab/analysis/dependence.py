@@ -1,0 +1,168 @@
+"""Which steps depend on each other: those whose order somebody can tell from what happens after them.
+
+The rules are PostgreSQL's, as its documentation of isolation and locking states them (chapters 13.2 and 13.3). Two
+steps that no rule makes dependent may be swapped when they stand side by side: results, waits, deadlock victims and
+final rows stay the same. `tests/search/test_swap.py` holds that against a real server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from lab.model.footprint import Access, Footprint
+from lab.model.trace import Action, ActionKind, Step
+
+__all__ = ["ANY_TABLE", "EVERYTHING", "Move", "dependent", "scanned_tables"]
+
+EVERYTHING = Footprint(everything=True)
+ANY_TABLE = "*"
+_SERIALIZABLE = "SERIALIZABLE"
+_READ_COMMITTED = "READ COMMITTED"
+_HARMLESS = frozenset({ActionKind.SAVEPOINT, ActionKind.RELEASE, ActionKind.SLEEP})
+"""They touch nothing: neither takes a snapshot, a row's lock or a look."""
+_ENDS = frozenset({ActionKind.COMMIT, ActionKind.ROLLBACK, ActionKind.ROLLBACK_TO})
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A step as the relation sees it: whose it is, what it touches, how it ended if it was taken.
+
+    `waited`: it ended in a lock wait. `failed`: it ended with an error, so that the transaction's locks are free.
+    """
+
+    actor: str
+    kind: ActionKind
+    footprint: Footprint
+    waited: bool = False
+    failed: bool = False
+
+    @classmethod
+    def of(cls, actor: str, action: Action, *, waited: bool = False, failed: bool = False) -> Move:
+        """The move that an action is. Without a footprint it may touch everything."""
+        footprint = action.footprint
+        if footprint is None:
+            footprint = Footprint() if action.kind in _HARMLESS else EVERYTHING
+        return cls(actor, action.kind, footprint, waited, failed)
+
+    @classmethod
+    def of_step(cls, step: Step) -> Move:
+        """The move that a step of a trace was."""
+        failed = bool(step.result and step.result.error)
+        return cls.of(step.actor, step.action, waited=step.wait is not None, failed=failed)
+
+    @property
+    def root(self) -> str:
+        """The actor to which the task belongs that moves."""
+        return self.actor.partition("/")[0]
+
+    @property
+    def ends(self) -> bool:
+        """Whether it ends a transaction or a part of one."""
+        return self.kind in _ENDS
+
+    @property
+    def publishes(self) -> bool:
+        """Whether it makes writes visible to others."""
+        return self.kind is ActionKind.COMMIT and any(access.writes for access in self.footprint.held)
+
+    @property
+    def requests(self) -> tuple[Access, ...]:
+        """The locks that it asks for."""
+        return tuple(access for access in self.footprint.accesses if access.lock)
+
+    @property
+    def releases(self) -> tuple[Access, ...]:
+        """The locks that it gives back."""
+        if not (self.ends or self.failed):
+            return ()
+        held = self.footprint.held if self.ends else (*self.footprint.held, *self.footprint.accesses)
+        return tuple(access for access in held if access.lock)
+
+
+def scanned_tables(moves: Iterable[Move]) -> frozenset[str]:
+    """Tables that somebody reads or locks in the order in which their rows lie; `ANY_TABLE` if that is not known."""
+    found: set[str] = set()
+    for move in moves:
+        found.update(access.rows.table for access in move.footprint.accesses if access.scans)
+        if move.footprint.everything and move.kind in (ActionKind.STATEMENT, ActionKind.FETCH):
+            found.add(ANY_TABLE)
+    return frozenset(found)
+
+
+def dependent(one: Move, other: Move, scanned: Collection[str] = ()) -> bool:
+    """Whether the order of two adjacent steps can make a difference. Symmetric; true for steps of one actor.
+
+    `scanned` are the tables on which the order of writes shows.
+    """
+    if one.root == other.root or one.footprint.everything or other.footprint.everything:
+        return True
+    return (
+        _locks_clash(one, other)
+        or _waits_meet(one, other)
+        or _sees(one, other)
+        or _sees(other, one)
+        or _serializable(one, other)
+        or (one.publishes and other.publishes)
+        or (bool(scanned) and _order_of_writes_shows(one, other, scanned))
+    )
+
+
+def _order_of_writes_shows(one: Move, other: Move, scanned: Collection[str]) -> bool:
+    both = _written(one) & _written(other)
+    return bool(both) if ANY_TABLE in scanned else not both.isdisjoint(scanned)
+
+
+def _written(move: Move) -> set[str]:
+    return {access.rows.table for access in move.footprint.accesses if access.writes}
+
+
+def _locks_clash(one: Move, other: Move) -> bool:
+    """Two requests for one row, or a request and the release of what it may wait for. Two releases never clash."""
+    mine, theirs = one.requests, other.requests
+    return (
+        _clash(mine, theirs)
+        or ((one.ends or one.failed) and _clash(one.releases, theirs))
+        or ((other.ends or other.failed) and _clash(mine, other.releases))
+    )
+
+
+def _clash(some: tuple[Access, ...], others: tuple[Access, ...]) -> bool:
+    return any(a.lock.clashes(b.lock) and a.rows.meet(b.rows) for a in some for b in others)
+
+
+def _waits_meet(one: Move, other: Move) -> bool:
+    """Who waits last finds the deadlock, whatever rows they wait for; so waits keep their order among lock requests."""
+    return (one.waited and bool(other.requests or other.releases)) or (
+        other.waited and bool(one.requests or one.releases)
+    )
+
+
+def _sees(reader: Move, writer: Move) -> bool:
+    """Whether a commit changes what a statement finds: at READ COMMITTED each sees anew, above only the first does."""
+    if not writer.publishes or reader.ends:
+        return False
+    if reader.footprint.snapshot and reader.footprint.level != _READ_COMMITTED:
+        return True
+    if reader.footprint.level != _READ_COMMITTED:
+        return False
+    return _meet_in_a_write(reader.footprint.accesses, writer.footprint.held)
+
+
+def _meet_in_a_write(reads: tuple[Access, ...], writes: tuple[Access, ...]) -> bool:
+    return any(r.reads and w.writes and r.rows.meet(w.rows) for r in reads for w in writes)
+
+
+def _serializable(one: Move, other: Move) -> bool:
+    """Serializable snapshot isolation also tracks reads against writes, and who commits first decides who is refused.
+
+    A dangerous structure spans three transactions, so a commit may matter to a statement that shares no row with it.
+    """
+    if one.footprint.level != _SERIALIZABLE or other.footprint.level != _SERIALIZABLE:
+        return False
+    if one.ends or other.ends or one.failed or other.failed:
+        return bool(one.footprint.accesses or one.footprint.held) and bool(
+            other.footprint.accesses or other.footprint.held
+        )
+    mine, theirs = one.footprint.accesses, other.footprint.accesses
+    return _meet_in_a_write(mine, theirs) or _meet_in_a_write(theirs, mine)

@@ -1,0 +1,1 @@
+"""Histories and the dependency graph: anomalies in the names of Adya, and what each level promises."""

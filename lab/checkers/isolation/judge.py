@@ -1,0 +1,60 @@
+"""Judges a history: which anomalies it holds, and whether the level promised to prevent them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import networkx as nx
+
+from lab.checkers.isolation.anomalies import Anomaly, AnomalyName, Judgement, strongest_first, vanishes, verdict_on
+from lab.checkers.isolation.cycles import cycles_of
+from lab.checkers.isolation.graph import Edge, graph_of
+from lab.checkers.isolation.reads import wrong_reads
+from lab.checkers.isolation.version_index import Versions
+from lab.model.history import History
+
+__all__ = ["judge", "judge_graph"]
+
+
+def judge(history: History, known: Iterable[Anomaly] = ()) -> Judgement:
+    """The anomalies of a history, for each name and verdict one with the shortest cycle. Deterministic.
+
+    `known` are anomalies that were met while the history was made.
+    """
+    versions = Versions(history)
+    return judge_graph(history, versions, graph_of(history, versions), known)
+
+
+def judge_graph(
+    history: History, versions: Versions, graph: nx.MultiDiGraph, known: Iterable[Anomaly] = ()
+) -> Judgement:
+    """The same, of a history whose graph has been made."""
+    found: dict[tuple[AnomalyName, bool], Anomaly] = {}
+    for anomaly in (*known, *wrong_reads(history, versions)):
+        found.setdefault((anomaly.name, anomaly.promised), anomaly)
+    for part in _parts(graph, versions):
+        _add_cycles(part, versions, found)
+    return Judgement(strongest_first(found.values()), graph.number_of_nodes(), graph.number_of_edges())
+
+
+def _parts(graph: nx.MultiDiGraph, versions: Versions) -> list[nx.MultiDiGraph]:
+    """The graph, and with mixed levels that of the serializable transactions, to whom more is promised together."""
+    levels = {node: versions.transactions[node].level for node in graph}
+    if len(set(levels.values())) < 2:  # noqa: PLR2004 - one level for all
+        return [graph]
+    part = nx.MultiDiGraph()
+    part.add_nodes_from(node for node in graph if levels[node] == "SERIALIZABLE")
+    part.add_edges_from(each for each in graph.edges(data=True) if each[0] in part and each[1] in part)
+    return [graph, part]
+
+
+def _add_cycles(graph: nx.MultiDiGraph, versions: Versions, found: dict[tuple[AnomalyName, bool], Anomaly]) -> None:
+    transactions = versions.transactions
+
+    def bucket(first: Edge, last: Edge) -> tuple[bool, bool]:
+        return vanishes(first, last), transactions[first.source].level == "READ COMMITTED"
+
+    for cycle in cycles_of(graph, bucket):
+        key = verdict_on(cycle, transactions)
+        if key not in found or len(cycle) < len(found[key].cycle):
+            found[key] = Anomaly.of_cycle(cycle, transactions)

@@ -1,0 +1,1 @@
+"""Serial equivalence: an execution compared with serial runs of its actors."""

@@ -1,0 +1,155 @@
+"""Serial equivalence: an execution is right when its actors, one after the other in some order, give the same.
+
+Papadimitriou (1979) calls a history serializable when a serial one has the same effect. What is compared here is what
+can be seen from outside: what each actor returned or raised, and the final rows. This is weaker than view equivalence,
+which also compares what every transaction read, and asks more than its transactions promise of a request that has
+several: the whole request is to be one.
+
+Who returned took part. Who was refused by the server (a serialization failure, a deadlock, a lock not available) did
+not, and may have left nothing behind. Who ended with an error of the application may have taken part, and then must end
+the same way in the serial run, or not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations, groupby, permutations
+
+from lab.checkers.serial.effects import Effects, Row
+from lab.model.outcome import Ending, Outcome, ResultKind
+from lab.model.trace import Trace
+from lab.model.yardstick import Difference, DifferenceKind, SerialJudgement
+
+__all__ = ["after", "differences", "is_serial", "nearest", "obstacle", "order_of_ends", "orders", "sentence", "told"]
+
+Order = tuple[str, ...]
+
+SHOWN = 100
+"""Characters of a row or a result in a sentence."""
+
+
+def obstacle(trace: Trace, outcome: Outcome) -> str:
+    """Why an execution cannot be compared with serial runs, "" if it can."""
+    if trace.faults:
+        return "a fault struck, which no serial run has"
+    if outcome.ending not in (Ending.COMPLETED, Ending.DEADLOCKED):
+        return f"it did not end: {outcome.ending}"
+    return ""
+
+
+def order_of_ends(trace: Trace, outcome: Outcome) -> Order:
+    """The actors that returned, or raised an error of their own, in the order of their last steps."""
+    last = {_root(step.actor): step.number for step in trace}
+    took_part = (ResultKind.RETURNED, ResultKind.RAISED)
+    names = [name for name, result in outcome.results.items() if result.kind in took_part]
+    return tuple(sorted(names, key=lambda name: last.get(name, 0)))
+
+
+def orders(first: Order, outcome: Outcome) -> list[Order]:
+    """Every order that may have been the serial one: of who returned, and of each part of those who raised.
+
+    Sorted by how far they are from `first`: those that leave fewer out, then those with fewer pairs turned round.
+    """
+    raised = [name for name in first if outcome.results[name].kind is ResultKind.RAISED]
+    rank = {name: place for place, name in enumerate(first)}
+    found: list[tuple[int, int, tuple[int, ...], Order]] = []
+    for left_out in range(len(raised) + 1):
+        for out in combinations(raised, left_out):
+            part = [name for name in first if name not in out]
+            for order in permutations(part):
+                ranks = tuple(rank[name] for name in order)
+                found.append((left_out, sum(one > other for one, other in combinations(ranks, 2)), ranks, order))
+    return [order for *_, order in sorted(found)]
+
+
+def is_serial(trace: Trace, outcome: Outcome, order: Order) -> bool:
+    """Whether a run is a yardstick: it came to its end, and each actor ran from its first step to its last by itself.
+
+    One that waits in the process for another cannot run before it: then there is no such serial order.
+    """
+    stretches = [name for name, _ in groupby(_root(step.actor) for step in trace)]
+    present = [name for name in order if name in stretches]
+    return outcome.ending is Ending.COMPLETED and not trace.faults and stretches == present
+
+
+def differences(here: Effects, there: Effects) -> tuple[Difference, ...]:
+    """What differs between an execution and a serial run; empty exactly when nothing does."""
+    if here.facts == there.facts:
+        return ()
+    found = [
+        Difference(DifferenceKind.RESULT, name, text, there.results[name])
+        for name, text in here.results.items()
+        if text != there.results[name]
+    ]
+    found += _of_rows(here.rows, there.rows)
+    return tuple(found) or (Difference(DifferenceKind.LINKS, "generated ids", "lead to other rows", ""),)
+
+
+def nearest(
+    compared: Mapping[Order, tuple[Difference, ...]], unusable: int, normalised: Iterable[str]
+) -> SerialJudgement:
+    """The judgement on an execution that equals no serial run, by the nearest one: of equally near ones the first.
+
+    Without any serial run to compare with, it is no violation: nothing was shown.
+    """
+    if not compared:
+        return SerialJudgement(unusable=unusable, obstacle="no serial order of its actors runs to its end")
+    order = min(compared, key=lambda each: len(compared[each]))
+    return SerialJudgement(order, compared[order], len(compared), unusable, tuple(sorted(normalised)))
+
+
+def told(judgement: SerialJudgement) -> str:
+    """The judgement in one line: the first difference, and how many orders were tried."""
+    first, *others = judgement.differences
+    more = f" and {len(others)} more difference{'s' if len(others) > 1 else ''}" if others else ""
+    tried = f"{judgement.tried} serial orders were" if judgement.tried > 1 else "1 serial order was"
+    return f"{sentence(first, judgement.order)}{more}; {tried} tried"
+
+
+def sentence(difference: Difference, order: Sequence[str]) -> str:
+    """A difference in words."""
+    what, when = difference.what, after(order)
+    here, there = _cut(difference.here), _cut(difference.there)
+    if difference.kind is DifferenceKind.RESULT:
+        return f"{what} {here}; {when} it {there}"
+    if difference.kind is DifferenceKind.LINKS:
+        return f"the rows are those {when}, but {what} {here}"
+    if not there:
+        return f"{what} holds {here}; {when} it does not"
+    if not here:
+        return f"{what} does not hold {there}; {when} it does"
+    return f"{what} holds {here}; {when} it holds {there}"
+
+
+def after(order: Sequence[str]) -> str:
+    """`after bob, then alice`."""
+    return f"after {', then '.join(order)}" if order else "when nobody runs"
+
+
+def _root(actor: str) -> str:
+    """An actor's tasks are part of it."""
+    return actor.partition("/")[0]
+
+
+def _of_rows(here: Sequence[Row], there: Sequence[Row]) -> Iterator[Difference]:
+    """Rows that only one side has; with one key, or in one table where the database drew the keys, they are paired."""
+    ours, theirs = Counter(here), Counter(there)
+    waiting: dict[tuple[str, str], list[Row]] = {}
+    for row in sorted((theirs - ours).elements(), key=_place):
+        waiting.setdefault((row.table, row.key), []).append(row)
+    for row in sorted((ours - theirs).elements(), key=_place):
+        what = f"{row.table} {row.key}".rstrip()
+        partners = waiting.get((row.table, row.key))
+        yield Difference(DifferenceKind.ROW, what, row.text, partners.pop(0).text if partners else "")
+    for (table, key), rows in waiting.items():
+        for row in rows:
+            yield Difference(DifferenceKind.ROW, f"{table} {key}".rstrip(), "", row.text)
+
+
+def _place(row: Row) -> tuple[str, str, str]:
+    return row.table, row.key, row.text
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

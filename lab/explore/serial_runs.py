@@ -1,0 +1,151 @@
+"""Judges executions by serial runs: runs those that are needed, and keeps what they gave.
+
+The yardstick is made lazily. Most executions equal the serial run in whose order their actors ended, so it is tried
+first; only a violation pays for every order. A serial run is made once for what `setup` made, at an isolation level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from lab.checkers.serial import equivalence as serial
+from lab.checkers.serial.effects import Effects, effects_of
+from lab.errors import ServerError
+from lab.explore.conditions import Conditions
+from lab.model.layout import Drawn
+from lab.model.record import ExecutionRecord, Finding
+from lab.model.yardstick import SerialJudgement
+from lab.postgres.database import Database
+from lab.postgres.server.monitor import LOST
+from lab.postgres.tables.reset import Snapshot
+from lab.scenario.declare import InvariantDeclaration, Scenario, parameters_of
+from lab.schedulers.base import Scheduler
+from lab.schedulers.serial import InOrder
+
+__all__ = ["SerialJudge"]
+
+YARDSTICKS_KEPT = 200
+"""Sets of serial runs, one for each set of parameters; Hypothesis makes some 100 examples."""
+
+Order = tuple[str, ...]
+Run = Callable[[Scenario, Scheduler, Conditions], Awaitable[ExecutionRecord]]
+Yardstick = dict[Order, Effects | None]
+"""Order -> what the serial run gave; None: it is no yardstick."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """An execution that is over, and what it drew from sequences; its effects for each part of its actors."""
+
+    record: ExecutionRecord
+    database: Database
+    drawn: Drawn
+    _effects: dict[frozenset[str], Effects] = field(default_factory=dict)
+
+    def effects(self, actors: Sequence[str]) -> Effects:
+        part = frozenset(actors)
+        if part not in self._effects:
+            record, layout = self.record, self.database.tables.layout
+            self._effects[part] = effects_of(record.trace, record.outcome, layout, self.drawn, part)
+        return self._effects[part]
+
+
+class SerialJudge:
+    """Compares executions with serial runs of their actors. `run` performs one execution and judges nothing by this."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._yardsticks: dict[tuple[type[Scenario], str, str, str | None], Yardstick] = {}
+
+    async def judge(
+        self,
+        record: ExecutionRecord,
+        stated: Sequence[InvariantDeclaration],
+        database: Database,
+        snapshot: Snapshot,
+        isolation: str | None,
+    ) -> ExecutionRecord:
+        """The record with the judgement, and a finding if no serial order gives the same.
+
+        Call it before anything else is run: the sequences have to stand where the execution left them.
+        """
+        if obstacle := serial.obstacle(record.trace, record.outcome):
+            return replace(record, serial=SerialJudgement(obstacle=obstacle))
+        seen = _Seen(record, database, await _drawn(database, snapshot))
+        trial = _Trial(self, seen, snapshot, isolation, self._yardstick(record.scenario, snapshot, isolation))
+        judgement = await trial.judgement()
+        if not judgement.differences:
+            return replace(record, serial=judgement)
+        message = serial.told(judgement)
+        found = tuple(Finding("serial", each.name, message, each.location) for each in stated)
+        return replace(record, serial=judgement, findings=(*record.findings, *found))
+
+    async def effects(
+        self, scenario: Scenario, database: Database, snapshot: Snapshot, isolation: str | None, order: Order
+    ) -> Effects | None:
+        """What the actors give in this order; None where they cannot run in it one after the other to their end."""
+        conditions = Conditions(isolation, breakpoints=False, actors=order)
+        record = await self._run(scenario, InOrder(order), conditions)
+        if not serial.is_serial(record.trace, record.outcome, order):
+            return None
+        return _Seen(record, database, await _drawn(database, snapshot)).effects(order)
+
+    def _yardstick(self, scenario: Scenario, snapshot: Snapshot, isolation: str | None) -> Yardstick:
+        """The serial runs that are known. They belong to the rows of one setup, which may hold a clock's values."""
+        key = type(scenario), repr(parameters_of(scenario)), snapshot.script, isolation
+        if key not in self._yardsticks:
+            while len(self._yardsticks) >= YARDSTICKS_KEPT:
+                del self._yardsticks[next(iter(self._yardsticks))]
+            self._yardsticks[key] = {}
+        return self._yardsticks[key]
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """One execution before its judge, with the serial runs that are known."""
+
+    judge: SerialJudge
+    seen: _Seen
+    snapshot: Snapshot
+    isolation: str | None
+    yardstick: Yardstick
+
+    async def judgement(self) -> SerialJudgement:
+        """Equal to a serial run or not. What it says does not depend on which runs were known before."""
+        trace, outcome = self.seen.record.trace, self.seen.record.outcome
+        first = serial.order_of_ends(trace, outcome)
+        own = sorted({*outcome.uncontrolled, *self.seen.effects(first).normalised})
+        if await self._equals_one_of([first]):
+            return SerialJudgement(normalised=tuple(own))
+        every = serial.orders(first, outcome)
+        known = [order for order in every if order in self.yardstick]
+        if await self._equals_one_of(known) or await self._equals_one_of(every):
+            return SerialJudgement(normalised=tuple(own))
+        ran = {order: effects for order in every if (effects := self.yardstick[order]) is not None}
+        compared = {order: serial.differences(self.seen.effects(order), effects) for order, effects in ran.items()}
+        return serial.nearest(compared, len(every) - len(ran), own)
+
+    async def _equals_one_of(self, orders: Iterable[Order]) -> bool:
+        for order in orders:
+            if order not in self.yardstick:
+                self.yardstick[order] = await self._serial_run(order)
+            there = self.yardstick[order]
+            if there is not None and there.facts == self.seen.effects(order).facts:
+                return True
+        return False
+
+    async def _serial_run(self, order: Order) -> Effects | None:
+        scenario, database = self.seen.record.scenario, self.seen.database
+        return await self.judge.effects(scenario, database, self.snapshot, self.isolation, order)
+
+
+async def _drawn(database: Database, snapshot: Snapshot) -> Drawn:
+    """What the execution that is just over drew from sequences."""
+    tables = database.tables
+    if not tables.layout.sequences:
+        return Drawn()
+    try:
+        return tables.layout.drawn(snapshot.positions, await tables.positions())
+    except LOST as error:
+        raise ServerError(f"the server died while an execution was judged: {error}") from error

@@ -1,0 +1,154 @@
+"""One judged execution: everything that a report, a count or a token is made from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from lab.model.breakpoints import BREAKPOINT
+from lab.model.history import History
+from lab.model.outcome import ABORT_STATES, Outcome
+from lab.model.remedy import STALE, Applied
+from lab.model.schedule import Schedule
+from lab.model.trace import LockWait, Trace
+from lab.model.yardstick import SerialJudgement
+from lab.scenario.declare import Scenario
+
+__all__ = ["AtLevel", "DeadlockEdge", "ExecutionRecord", "Failure", "Finding", "Relevance", "Stall"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something a checker objects to. `name` is the broken invariant's sentence where there is one."""
+
+    checker: str
+    name: str
+    message: str
+    location: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes two findings the same violation: the checker and the invariant, not the values."""
+        return self.checker, self.name
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlockEdge:
+    """One edge of a deadlock's cycle: who waits for whom, in which mode on what, with which SQL."""
+
+    waiter: str
+    holder: str
+    mode: str
+    target: str
+    sql: str = ""
+    parameters: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """An actor that could not go on, and where: `lock` names the lock wait, `place` the line of code."""
+
+    actor: str
+    place: str
+    lock: LockWait | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRecord:
+    """A judged execution of a scenario at an isolation level ("" when each actor has its own default)."""
+
+    scenario: Scenario
+    isolation: str
+    trace: Trace
+    outcome: Outcome
+    findings: tuple[Finding, ...] = ()
+    stalls: tuple[Stall, ...] = ()
+    deadlocks: tuple[tuple[DeadlockEdge, ...], ...] = field(default=())
+    serial: SerialJudgement | None = None
+    """How it compares with serial runs; None where nobody asked."""
+    history: History | None = field(default=None, repr=False)
+    """Who read and wrote which version of which row, where that was recorded."""
+    unseen: tuple[str, ...] = ()
+    """Statements of which the history does not know all reads."""
+    anomalies: tuple[str, ...] = ()
+    """The names of the anomalies in the history, strongest first."""
+    applied: Applied | None = field(default=None, compare=False)
+    """What the remedy did under which it was run."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether any checker objected."""
+        return bool(self.findings)
+
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule of this execution, as it replays."""
+        return Schedule.of(self.trace)
+
+    @property
+    def aborts(self) -> Counter[str]:
+        """Refusals by SQLSTATE, also those after which the work was done again; stale data by the error's name."""
+        states = (step.result.error for step in self.trace if step.result is not None)
+        found = Counter(state for state in states if state in ABORT_STATES)
+        stale = sum(type(result.error).__name__ == STALE for result in self.outcome.results.values())
+        stale += self.applied.retries.get(STALE, 0) if self.applied is not None else 0
+        return found + Counter({STALE: stale})
+
+    @property
+    def lock_waits(self) -> int:
+        """How many steps ended in waiting for another's lock."""
+        waits = (step.wait for step in self.trace if step.wait is not None)
+        return sum(wait.holders != (BREAKPOINT,) for wait in waits)
+
+    def same_as(self, other: ExecutionRecord) -> bool:
+        """Whether two executions are identical in trace, results and final rows."""
+        return self.trace == other.trace and self.outcome == other.outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Relevance:
+    """What a failing schedule needs and what it does not. Each claim was run; steps are given by their numbers."""
+
+    preemptions: tuple[int, ...] = ()
+    """Needed: without the preemption after this step, nothing is broken."""
+    faults: tuple[int, ...] = ()
+    """Needed: without the fault of this step, nothing is broken."""
+    swaps: tuple[tuple[int, int], ...] = ()
+    """Irrelevant: with these two steps in the other order, the same is broken."""
+    bystanders: tuple[str, ...] = ()
+    """Irrelevant: whether this actor runs before all others or after them, the same is broken."""
+    executions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AtLevel:
+    """What the order of steps of a failure gave at another isolation level; it was run once there."""
+
+    isolation: str
+    refused: tuple[tuple[str, str], ...]
+    """The actors that the server refused, each with the SQLSTATE."""
+    broken: bool
+    """Whether the same breaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A violation in its smallest form, its token, and what it was when it was found."""
+
+    record: ExecutionRecord
+    token: str
+    found: ExecutionRecord
+    execution: int = 0
+    """Number of the execution that showed it first, from 1; 0 when it does not come from a hunt."""
+    executions: int = 0
+    """How many executions the hunt was allowed."""
+    scheduler: str = ""
+    identical: int = 0
+    replays: int = 0
+    divergence: str = ""
+    """What a replay that was not identical said, "" if there was none."""
+    least: bool = False
+    """Every schedule with fewer preemptions was run, and none of them breaks it."""
+    relevance: Relevance = field(default=Relevance())
+    levels: tuple[AtLevel, ...] = ()
+    """The levels above the failure's own, where an anomaly explains it."""

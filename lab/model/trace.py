@@ -1,0 +1,166 @@
+"""What happened in one execution, step by step: the decision, the alternatives, the SQL, the result.
+
+A trace is a value. Everything that tells two executions apart is in it and nothing that cannot be
+controlled is: no process id, no transaction id, no clock. So equality of traces is the lab's test for
+"the same execution", and the reason why the fields below hold names and texts instead of live objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import pairwise
+
+from lab.model.footprint import Deferred, Footprint
+
+__all__ = ["Action", "ActionKind", "LockWait", "Result", "Step", "Trace"]
+
+
+class ActionKind(StrEnum):
+    """The kinds of scheduling point at which an actor parks."""
+
+    STATEMENT = "statement"
+    FETCH = "fetch"
+    COMMIT = "COMMIT"
+    ROLLBACK = "ROLLBACK"
+    SAVEPOINT = "SAVEPOINT"
+    RELEASE = "RELEASE"
+    ROLLBACK_TO = "ROLLBACK TO"
+    POINT = "point"
+    SLEEP = "sleep"
+    FAULT = "fault"
+    """Not a point of an actor: what the step of a fault does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What an actor does next once it is chosen.
+
+    `text` is the SQL of a statement, the label of a point, the name of a savepoint or the seconds of a
+    sleep; `parameters` are the bound values of a statement as `repr` texts, in the order of their
+    placeholders (one tuple for each row of an executemany).
+    """
+
+    kind: ActionKind
+    text: str = ""
+    parameters: tuple[object, ...] = ()
+    touches: Deferred | None = field(default=None, compare=False, repr=False)
+    """What it may touch, where that can be told."""
+
+    @property
+    def footprint(self) -> Footprint | None:
+        """What it may touch, None where that is not known."""
+        return None if self.touches is None else self.touches.told()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the server answered: its command tag, the rows (as texts, cut at a limit), or an SQLSTATE."""
+
+    tag: str = ""
+    rows: tuple[tuple[str, ...], ...] = ()
+    columns: tuple[str, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LockWait:
+    """A statement that waits: for which actors, in which lock mode, on what.
+
+    `target` reads like "row of account (0,1)", "table account", "advisory lock 7" or "transaction";
+    transaction ids are left out, since they differ between two runs of one schedule.
+    """
+
+    holders: tuple[str, ...]
+    mode: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: who was chosen among whom, what it did, and how the step ended.
+
+    `alternatives` are the runnable actors in the order of decisions, so `alternatives[decision]` is
+    `actor`. `woken` says that the action had been waiting for a lock and went on; then the action is the
+    one of the step that began the wait. `wait` is set when the step ended in a lock wait.
+    """
+
+    number: int
+    actor: str
+    alternatives: tuple[str, ...]
+    action: Action
+    woken: bool = False
+    result: Result | None = None
+    wait: LockWait | None = None
+    preempted: str = ""
+    """The actor that was still runnable when this step was given to another, if that is what happened."""
+    breakpoint: str = ""
+    """The name of the breakpoint that was chosen with this step. With a `wait`, the step has paused there."""
+
+    def __post_init__(self) -> None:
+        assert self.chosen in self.alternatives, (self.chosen, self.alternatives)
+
+    @property
+    def chosen(self) -> str:
+        """The decision by its name: the actor, the fault, or the breakpoint at which the actor is to pause."""
+        return self.breakpoint or self.actor
+
+    @property
+    def decision(self) -> int:
+        """Index of the chosen actor; 0 is "the actor that ran last goes on" where it still can."""
+        return self.alternatives.index(self.chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The steps of one execution, in order."""
+
+    steps: tuple[Step, ...] = ()
+    actors: tuple[str, ...] = field(default=())
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self.steps)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @property
+    def preemptions(self) -> int:
+        """Switches away from an actor that was still runnable."""
+        return sum(bool(step.preempted) for step in self.steps)
+
+    @property
+    def faults(self) -> int:
+        """How many faults struck."""
+        return sum(step.action.kind is ActionKind.FAULT for step in self.steps)
+
+    @property
+    def breakpoints(self) -> int:
+        """How many breakpoints were set."""
+        return sum(bool(step.breakpoint) for step in self.steps)
+
+    @property
+    def extras(self) -> int:
+        """What happened besides actors going on: faults and breakpoints."""
+        return self.faults + self.breakpoints
+
+    @property
+    def context_switches(self) -> int:
+        """All changes of the running actor, preemptions included; a fault runs nobody."""
+        steps = [step for step in self.steps if step.action.kind is not ActionKind.FAULT]
+        return sum(before.actor != after.actor for before, after in pairwise(steps))
+
+    @property
+    def overlapping(self) -> frozenset[str]:
+        """The actors that were under way together with another: their stretches from first to last step overlap."""
+        spans: dict[str, tuple[int, int]] = {}
+        for step in self.steps:
+            if step.action.kind is not ActionKind.FAULT:
+                first, _ = spans.get(step.actor, (step.number, 0))
+                spans[step.actor] = first, step.number
+        return frozenset(
+            name
+            for name, (first, last) in spans.items()
+            if any(first < end and begin < last for other, (begin, end) in spans.items() if other != name)
+        )

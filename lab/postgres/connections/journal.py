@@ -1,0 +1,173 @@
+"""Keeps what the sessions of one execution sent and were told, so that a history can be made of it.
+
+Nothing is asked of the server for it. What a session reads comes with its answers; what it writes a trigger on every
+table tells the session's own client, row by row, in the messages that come before an answer anyway. So cascades,
+defaults and what a bulk statement touched are seen as well, and user code stays as it is. The trigger does nothing in
+sessions in which it is not told to (`Journal.setting`), and writing down costs no statement.
+
+Times are counted in events of the journal. Only one actor runs at a time, so between the moment at which a statement is
+sent and its answer nobody else commits unless the statement waits for a lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lab.model.trace import ActionKind
+
+__all__ = ["TRIGGER", "WRITTEN", "Journal", "Line", "Mark", "Sent", "Session", "install"]
+
+WRITTEN = "lab: written"
+"""The message in which the trigger tells of a row; its detail is [operation, table's object id, old row, new row]."""
+SCHEMA = "concurrency_lab"
+TRIGGER = "zz_concurrency_lab"
+_FUNCTION = f"""
+CREATE SCHEMA {SCHEMA};
+CREATE FUNCTION {SCHEMA}.tell() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE INFO USING MESSAGE = '{WRITTEN}',
+    DETAIL = pg_catalog.json_build_array(TG_OP, TG_RELID::bigint, pg_catalog.to_jsonb(OLD), pg_catalog.to_jsonb(NEW));
+  RETURN NULL;
+END $$;
+"""
+_TRIGGER = f"""
+CREATE TRIGGER {TRIGGER} AFTER INSERT OR UPDATE OR DELETE ON {{}} FOR EACH ROW
+WHEN (current_setting('lab.recording', true) = 'on') EXECUTE FUNCTION {SCHEMA}.tell();
+"""
+
+
+def install(tables: Collection[str]) -> str:
+    """The script that makes tables, by their quoted names, tell of their writes."""
+    return _FUNCTION + "".join(map(_TRIGGER.format, tables))
+
+
+@dataclass(slots=True, eq=False)
+class Sent:
+    """A statement, from the moment at which its actor was let go with it.
+
+    `sent` and `answered` are times; `step` is the number of the step in which the answer came. `written` holds the
+    details that the trigger told, `rows` the answer. A statement that the driver sent by itself has no `context`.
+    """
+
+    sent: int
+    context: Any = None
+    text: str = ""
+    parameters: Any = ()
+    answered: int = 0
+    step: int = 0
+    rows: list[Any] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A savepoint is made, released or gone back to, in a step."""
+
+    kind: ActionKind
+    name: str
+    step: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """One transaction of a connection, or one statement outside any. `ended` is a time, 0 for one that never did."""
+
+    actor: str
+    level: str = ""
+    events: list[Sent | Mark] = field(default_factory=list)
+    committed: bool = False
+    ended: int = 0
+    broken: bool = False
+    """The server refused a statement of it, and no savepoint saved the rest; or it was cut off."""
+
+
+class Line:
+    """What the journal knows of one connection."""
+
+    __slots__ = ("pending", "session", "told")
+
+    def __init__(self) -> None:
+        self.session: Session | None = None
+        self.pending: Sent | Mark | None = None
+        """The statement that is about to be executed, or was last."""
+        self.told: list[str] = []
+        """What the trigger told since the last answer."""
+
+
+class Journal:
+    """The transactions of one execution, in the order in which they began. Kept only while it is `open`."""
+
+    def __init__(self) -> None:
+        self.open = False
+        self.sessions: list[Session] = []
+        self.time = 0
+
+    @property
+    def setting(self) -> str:
+        """The statement that makes a session tell what it writes, or not."""
+        return f"SET lab.recording = '{'on' if self.open else 'off'}';"
+
+    def start(self, *, wanted: bool) -> None:
+        """Begin with nothing, for the next execution."""
+        self.open, self.sessions, self.time = wanted, [], 0
+
+    def sends(self, line: Line, context: Any, text: str, parameters: Any) -> None:
+        """An actor was let go with a statement."""
+        self.time += 1
+        line.pending = Sent(self.time, context, text, parameters)
+
+    def marks(self, line: Line, kind: ActionKind, name: str) -> None:
+        """An actor was let go with an operation on a savepoint."""
+        line.pending = Mark(kind, name)
+
+    def began(self, line: Line, actor: str) -> None:
+        """A transaction was begun."""
+        line.session = Session(actor)
+        self.sessions.append(line.session)
+
+    def answered(self, line: Line, actor: str, level: str, step: int, rows: Sequence[Any]) -> None:
+        """A statement was answered, in whole or in part."""
+        self.time += 1
+        session, alone = line.session, line.session is None
+        if session is None:
+            session = Session(actor)
+            self.sessions.append(session)
+        session.level = session.level or level
+        sent = line.pending
+        if isinstance(sent, Mark):
+            session.broken = session.broken and sent.kind is not ActionKind.ROLLBACK_TO
+            session.events.append(replace(sent, step=step))
+            line.pending = None
+            return
+        if sent is None:
+            sent = line.pending = Sent(self.time)
+        if not session.events or session.events[-1] is not sent:
+            session.events.append(sent)
+        sent.answered, sent.step = self.time, step
+        sent.rows += rows
+        sent.written += line.told
+        line.told = []
+        if alone:
+            session.committed, session.ended = True, self.time
+
+    def refused(self, line: Line) -> None:
+        """A statement ended with an error: what it had written is no more."""
+        self.time += 1
+        line.told = []
+        line.pending = None
+        if line.session is not None:
+            line.session.broken = True
+
+    def ended(self, line: Line, step: int, *, committed: bool) -> None:
+        """A transaction ended. What was written in its last moment, by a deferred constraint, belongs to it."""
+        self.time += 1
+        session, line.session, line.pending = line.session, None, None
+        if session is None:
+            return
+        if line.told:
+            session.events.append(Sent(self.time, answered=self.time, step=step, written=line.told))
+            line.told = []
+        session.committed, session.ended = committed, self.time

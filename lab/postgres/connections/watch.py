@@ -1,0 +1,238 @@
+"""Makes the statements of a SQLAlchemy engine scheduling points, and its connections the lab's.
+
+SQLAlchemy's asyncio layer runs its synchronous core in a greenlet, so an event handler of the engine may await:
+`await_only` switches back to the event loop until the engine says that the actor goes on. User code stays as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import await_only
+
+from lab.engine.gate import current_actor
+from lab.errors import ScenarioError
+from lab.model.footprint import Deferred
+from lab.model.trace import Action, ActionKind
+from lab.postgres.connections.connection import LabConnection
+from lab.postgres.connections.journal import Journal
+from lab.postgres.locks.freeze import ServerProcess
+from lab.postgres.locks.remedy_locks import Locking, with_lock
+from lab.postgres.statements.bulk import Bulk, bulk_of
+from lab.postgres.statements.footprints import told_of
+
+__all__ = ["Route", "instrumented"]
+
+_SAVEPOINT = re.compile(r"\s*(SAVEPOINT|RELEASE|ROLLBACK TO)\s+(?:SAVEPOINT\s+)?(\S+)\s*$", re.IGNORECASE)
+"""SQLAlchemy sends these as statements like any other, so its events for them would be a second point each."""
+_NOTICED = ("timeout", "serializable")
+"""In a statement: the session sets itself up so that it would notice a pause between two rows."""
+_BEFORE = "lab: the actor's result before this connection was opened"
+_OWN_LEVEL = "lab: isolation level that the engine set when it connected"
+_SAVEPOINT_KINDS = {
+    "SAVEPOINT": ActionKind.SAVEPOINT,
+    "RELEASE": ActionKind.RELEASE,
+    "ROLLBACK TO": ActionKind.ROLLBACK_TO,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where connections of a watched engine go, with which settings, and whose backends may be frozen."""
+
+    connect: Mapping[str, Any]
+    """Keyword arguments for `asyncpg.connect` that replace the engine's own address and role."""
+    settings: Mapping[str, str]
+    may_freeze: Callable[[int], bool]
+    isolation: Callable[[str | None], str]
+    """Name of a root actor (None outside an execution) -> the isolation level of its transactions."""
+    opened: Callable[[LabConnection], None]
+    """Told of every connection that was opened."""
+    journal: Journal
+    """Where connections write down what is sent and told."""
+    relations: Mapping[int, str]
+    """Names of the database's tables and indexes, by object id."""
+    tables: Collection[str] = ()
+    """Names of the ordinary tables."""
+    triggered: Collection[str] = ()
+    """Names of the tables with triggers of the user's own."""
+    locking: Callable[[], Locking | None] = lambda: None
+    """The locks that are to be added to what actors do now."""
+    active: Callable[[], bool] = lambda: True
+    """Whether the engine goes this way now; an application's engine does only during an execution."""
+
+
+@contextlib.contextmanager
+def instrumented(engine: AsyncEngine, route: Route) -> Iterator[None]:
+    """Watch an engine until the block ends. Connections that it had before must have been disposed of."""
+    listeners: list[tuple[Any, str, Callable[..., Any], dict[str, bool]]] = [
+        (engine.sync_engine.dialect, "do_connect", _connector(route), {}),
+        (engine.sync_engine, "before_cursor_execute", _before_statement(route), {"retval": True}),
+        (engine.sync_engine, "checkout", _isolate(route), {}),
+    ]
+    for target, name, handler, options in listeners:
+        event.listen(target, name, handler, **options)
+    try:
+        yield
+    finally:
+        for target, name, handler, _ in listeners:
+            event.remove(target, name, handler)
+
+
+def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
+    def before_statement(
+        connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
+    ) -> tuple[str, Any]:
+        actor = current_actor()
+        if actor is None or not route.active():
+            return statement, parameters
+        fairy = connection.connection
+        driver, bulk, touches = _driver(fairy), None, None
+        sent, level = statement, "" if driver is None else _level(fairy, driver)
+        if driver is not None and (locking := route.locking()) is not None:
+            sent = _locked(locking, driver, connection, actor.name, statement, context)
+        if found := _SAVEPOINT.match(statement):
+            kind = _SAVEPOINT_KINDS[found[1].upper()]
+            if driver is not None and kind is ActionKind.ROLLBACK_TO:
+                touches = driver.transaction_footprint.end(level)
+            action = Action(kind, found[2], touches=touches)
+        else:
+            if driver is not None:
+                locked = sent != statement
+                touches = _of_statement(route, driver, level, context, locked=locked)
+                bulk = _bulk(driver, level, context, sent, locked=locked)
+            action = Action(ActionKind.STATEMENT, sent, _texts(parameters, executemany), touches)
+        if (gate := actor.parks(action, bulk)) is not None:
+            await_only(actor.stay(gate))
+        if driver is not None and driver.journal.open:
+            if found:
+                driver.journal.marks(driver.line, action.kind, found[2])
+            else:
+                driver.journal.sends(driver.line, context, sent, parameters)
+        return sent, parameters
+
+    return before_statement
+
+
+def _locked(locking: Locking, driver: LabConnection, connection: Any, actor: str, statement: str, context: Any) -> str:
+    """The statement with the locks of a remedy; those that come before it have been taken. Not outside transactions."""
+    if _level(connection.connection, driver) == "AUTOCOMMIT":
+        return statement
+    if not driver.is_in_transaction():
+        locking.begin(connection, actor, context)
+    return locking.read(connection, statement, context)
+
+
+def _bulk(driver: LabConnection, level: str, context: Any, statement: str, *, locked: bool) -> Bulk | None:
+    """What breakpoints need to know of a statement; None where its session would notice a pause."""
+    driver.notices_pauses |= _sets_a_timer(statement)
+    if driver.notices_pauses or "SERIALIZABLE" in (level, driver.isolation):
+        return None
+    return bulk_of(context, statement, locked=locked)
+
+
+@lru_cache(maxsize=2000)
+def _sets_a_timer(statement: str) -> bool:
+    lowered = statement.lower()
+    return any(word in lowered for word in _NOTICED)
+
+
+def _of_statement(route: Route, driver: LabConnection, level: str, context: Any, *, locked: bool) -> Deferred:
+    """What a statement that is about to be executed may touch."""
+    if not driver.is_in_transaction():
+        driver.transaction_footprint.begins()
+    told = told_of(None if level == "AUTOCOMMIT" else context, route.tables, route.triggered)
+    if locked:
+        told = with_lock(told)
+    return driver.transaction_footprint.statement(told, level)
+
+
+def _driver(fairy: Any) -> LabConnection | None:
+    driver = fairy.driver_connection
+    return driver if issubclass(type(driver), LabConnection) else None
+
+
+def _level(fairy: Any, driver: LabConnection) -> str:
+    """The isolation level of the transaction: the one that the code asked for, or else the session's."""
+    asked = fairy.dbapi_connection.isolation_level
+    if asked is not None and asked != fairy._connection_record.info.get(_OWN_LEVEL):  # noqa: SLF001 - nothing public
+        driver.level = str(asked).upper().replace("_", " ")
+    else:
+        driver.level = driver.isolation
+    return driver.level
+
+
+def _texts(parameters: Any, executemany: bool) -> tuple[object, ...]:
+    if not parameters:
+        return ()
+    if executemany:
+        return tuple(tuple(map(repr, row)) for row in parameters)
+    return tuple(map(repr, parameters))
+
+
+def _connector(route: Route) -> Callable[..., Any]:
+    def connect(dialect: Any, record: Any, args: list[Any], options: dict[str, Any]) -> Any:
+        if not route.active():
+            return None
+        own = {"prepared_statement_cache_size", "prepared_statement_name_func", "statement_cache_size"}
+        kept = {name: value for name, value in options.items() if name in own}
+        kept["server_settings"] = {
+            **(options.get("server_settings") or {}),
+            **route.connect.get("server_settings", {}),
+            **route.settings,
+        }
+        actor = current_actor()
+        if actor is None:
+            return _open(dialect, route, kept)
+        record.info[_BEFORE] = actor.result  # what setting up the connection answers is no part of the step
+        with actor.busy():
+            adapted = _open(dialect, route, kept)
+        socket = adapted.driver_connection.socket
+        if socket is not None:
+            actor.execution.own_socket(socket.fileno())
+        return adapted
+
+    return connect
+
+
+def _open(dialect: Any, route: Route, options: dict[str, Any]) -> Any:
+    adapted = dialect.loaded_dbapi.connect(connection_class=LabConnection, **{**route.connect, **options})
+    connection: LabConnection = adapted.driver_connection
+    pid = connection.get_server_pid()
+    connection.process = ServerProcess(pid, may_freeze=route.may_freeze(pid))
+    connection.relations = route.relations
+    connection.journal = route.journal
+    route.opened(connection)
+    return adapted
+
+
+def _isolate(route: Route) -> Callable[..., None]:
+    """Give the session the isolation level of the actor that takes it; a level that the code sets itself wins."""
+
+    def isolate(dbapi_connection: Any, record: Any, proxy: Any) -> None:
+        actor = current_actor()
+        level = route.isolation(actor.root.name if actor else None)
+        connection = dbapi_connection.driver_connection
+        if not issubclass(type(connection), LabConnection):  # asyncpg takes any of its kind for an instance
+            raise ScenarioError(
+                "the watched engine makes its connections by itself (creator or async_creator), so the lab cannot "
+                "lead them to its own database; make the engine from a URL"
+            )
+        # Code may set a level for one checkout. SQLAlchemy then goes back to the dialect's default by name, which
+        # would hide the session's own from then on: go back to what the engine asked for when it connected.
+        own = record.info.setdefault(_OWN_LEVEL, dbapi_connection.isolation_level)
+        dbapi_connection.isolation_level = dbapi_connection._isolation_setting = own  # noqa: SLF001
+        before = record.info.pop(_BEFORE, actor.result if actor else None)
+        if connection.isolation != level:
+            await_only(connection.isolate(level))
+        if actor:
+            actor.result = before
+
+    return isolate

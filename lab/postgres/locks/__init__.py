@@ -1,0 +1,1 @@
+"""Lock waits, frozen backends, and the row locks that the lab itself takes."""

@@ -1,0 +1,55 @@
+"""Says what a lock is on: PostgreSQL's messages name tables, databases and advisory locks by number.
+
+A number of a table differs from server to server, so it would make two traces of one schedule differ; and it tells a
+reader nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from lab.model.trace import LockWait
+
+__all__ = ["readable", "wait_of"]
+
+_STILL_WAITING = re.compile(r"still waiting for (\w+) on (.+?)(?: after [\d.]+ ms)?$")
+_PLACE = re.compile(r'(index )?tuple (\(\d+,\d+\)) in relation "([^"]+)"')
+_TUPLE = re.compile(r"tuple (\(\d+,\d+\)) of relation (\d+) of database \d+")
+_RELATION = re.compile(r"relation (\d+) of database \d+")
+_ADVISORY = re.compile(r"advisory lock \[\d+,(\d+),(\d+),(\d)\]")
+_TRANSACTION = re.compile(r"(?:speculative token \d+ of |virtual )?transaction [\d/]+")
+
+
+def readable(text: str, relations: Mapping[int, str]) -> str:
+    """The text with names for what it names by number (`relations`, by object id), and without transaction ids."""
+
+    def name(number: str) -> str:
+        return relations.get(int(number), f"#{number}")
+
+    text = _TUPLE.sub(lambda found: f"row {found[1]} of {name(found[2])}", text)
+    text = _RELATION.sub(lambda found: f"table {name(found[1])}", text)
+    text = _ADVISORY.sub(lambda found: f"advisory lock {_key(int(found[1]), int(found[2]), found[3])}", text)
+    return _TRANSACTION.sub("transaction", text)
+
+
+def wait_of(message: str, context: str, relations: Mapping[int, str]) -> LockWait:
+    """The lock mode and target that a "still waiting" message names."""
+    found = _STILL_WAITING.search(message)
+    if found is None:
+        return LockWait(())
+    mode, target = found[1], readable(found[2], relations)
+    if target == "transaction" and (place := _PLACE.search(context)):
+        target = f"key of {place[3]}" if place[1] else f"row {place[2]} of {place[3]}"
+    return LockWait((), mode, target)
+
+
+def _key(high: int, low: int, kind: str) -> str:
+    """An advisory lock's key as it was given: kind 1 is one number of 64 bits, 2 are two of 32."""
+    if kind == "1":
+        return str(_signed((high << 32) | low, 64))
+    return f"({_signed(high, 32)}, {_signed(low, 32)})"
+
+
+def _signed(number: int, bits: int) -> int:
+    return number - (1 << bits) if number >> (bits - 1) else number

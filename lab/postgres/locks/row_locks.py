@@ -1,0 +1,115 @@
+"""Holds a row lock for a breakpoint, on a connection of the lab's own.
+
+The lab's session never waits for a row (SKIP LOCKED) and for a table only a moment (`lock_timeout`; at rest nobody lets
+go of a table, so the answer does not depend on how long), hence it is never part of a deadlock. Finding the rows of a
+statement locks them for the time of that one query: the lock is how the lab knows that the statement could have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from lab.engine.ports import LockableRow
+from lab.errors import ServerError
+from lab.postgres.connections.connection import ACTOR_SETTINGS
+from lab.postgres.recording.results import is_connection_loss
+from lab.postgres.server.server import Server
+from lab.postgres.statements.bulk import Bulk
+
+__all__ = ["PostgresRowLocks"]
+
+SETTINGS = {**ACTOR_SETTINGS, "application_name": "concurrency-lab breakpoints", "lock_timeout": "20ms"}
+"""Those of an actor, so that the rows come in the order of the actor's own plan; and a bound for table locks."""
+ROWS_AT_MOST = 1000
+"""A statement that meets more rows is left alone: finding them would cost as much as the statement."""
+
+
+class PostgresRowLocks:
+    """The engine's `RowLocks`. Connects when it is first needed, since most scenarios never do."""
+
+    def __init__(self, server: Server, database: str) -> None:
+        options = {**server.connect, "database": database}
+        options["server_settings"] = {**options.get("server_settings", {}), **SETTINGS}
+        self._options = options
+        self._connection: AsyncConnection | None = None
+        self._driver: Any = None
+        self._holding = False
+
+    @property
+    def pid(self) -> int:
+        """See `RowLocks`."""
+        return int(self._driver.get_server_pid())
+
+    @property
+    def socket(self) -> int:
+        """See `RowLocks`."""
+        return int(self._driver._transport.get_extra_info("socket").fileno())  # noqa: SLF001 - as in LabConnection
+
+    async def rows(self, statement: object) -> Sequence[LockableRow]:
+        """See `RowLocks`. A statement that cannot be asked about has none."""
+        assert isinstance(statement, Bulk)
+        if statement.question is None:
+            return ()
+        found: dict[tuple[object, ...], LockableRow] = {}
+        for row in await self._ask(*statement.question):
+            _, lockable, *values = row
+            key = tuple(values)
+            if not lockable or len(found) > ROWS_AT_MOST:
+                break  # the statement waits there by itself, and never gets further in this step
+            found.setdefault(key, LockableRow(statement.table.name, key, _told(statement, key)))
+        return tuple(found.values())
+
+    async def hold(self, statement: object, row: LockableRow) -> bool:
+        """See `RowLocks`."""
+        assert isinstance(statement, Bulk)
+        keys = statement.table.primary_key.columns
+        here = (column == value for column, value in zip(keys, row.key, strict=True))
+        if not self._holding:
+            self._holding = True
+            await self._command("BEGIN")
+        return bool(await self._ask(select(*keys).where(*here).with_for_update(skip_locked=True), {}))
+
+    async def let_go(self) -> None:
+        """See `RowLocks`."""
+        if self._holding:
+            self._holding = False
+            await self._command("ROLLBACK")
+
+    async def close(self) -> None:
+        """Disconnect, also from a server that is gone; a later question connects anew."""
+        connection, self._connection, self._holding = self._connection, None, False
+        if connection is not None:
+            self._driver.terminate()
+            await connection.invalidate()
+            await connection.close()
+
+    async def _command(self, command: str) -> None:
+        await (await self._open()).exec_driver_sql(command)
+
+    async def _ask(self, query: Any, parameters: Any) -> Sequence[Any]:
+        connection = await self._open()
+        try:
+            return (await connection.execute(query, parameters)).all()
+        except DBAPIError as error:
+            if is_connection_loss(error):
+                raise ServerError("the server died while rows for breakpoints were looked up") from error
+            return ()  # a table that only the actor sees, or that it has locked: no breakpoint there
+
+    async def _open(self) -> AsyncConnection:
+        if self._connection is None:
+            options = {"poolclass": NullPool, "isolation_level": "AUTOCOMMIT"}
+            engine = create_async_engine("postgresql+asyncpg://", connect_args=self._options, **options)
+            self._connection = await engine.connect()
+            self._driver = (await self._connection.get_raw_connection()).driver_connection
+        return self._connection
+
+
+def _told(statement: Bulk, key: tuple[object, ...]) -> str:
+    columns = statement.table.primary_key.columns
+    return ", ".join(f"{column.name}={value!r}" for column, value in zip(columns, key, strict=True))

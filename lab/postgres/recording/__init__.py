@@ -1,0 +1,1 @@
+"""Row versions, transactions and histories, made from the journal of an execution."""

@@ -1,0 +1,116 @@
+"""Turns what actors returned and raised into comparable results, and a deadlock's detail into its cycle.
+
+PostgreSQL names processes and transactions by number. Here they become the names of actors, because a number differs
+between two runs of the same schedule and tells a reader nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from sqlalchemy.orm.exc import StaleDataError
+
+from lab.model.outcome import ABORT_STATES, ActorResult, Mask, ResultKind
+from lab.model.record import DeadlockEdge
+from lab.model.trace import Step
+
+__all__ = ["aborted_or_raised", "deadlock_cycle", "is_connection_loss", "returned", "sqlstate_of"]
+
+_PROCESS = re.compile(r"\b([Pp])rocess (\d+)")
+_TRANSACTION = re.compile(r"\b(transaction|pivot) \d+")
+_EDGE = re.compile(
+    r"Process (?P<waiter>\d+) waits for (?P<mode>\w+) on (?P<target>.+?); blocked by process (?P<holder>\d+)\."
+)
+_LOST = ("08", "57P")
+
+
+def returned(value: object, mask: Mask) -> ActorResult:
+    """The result of an actor that came to its end."""
+    return ActorResult(ResultKind.RETURNED, mask(repr(value)), value)
+
+
+def aborted_or_raised(
+    error: BaseException, sessions: Mapping[int, str], mask: Mask, *, struck: bool = False
+) -> ActorResult:
+    """The result of an actor that ended with an error. One that a fault struck is excused for what the fault does."""
+    server = _server_error(error)
+    state = sqlstate_of(error)
+    aborted = state in ABORT_STATES or isinstance(error, StaleDataError)
+    if struck and all(map(_is_loss_to_its_client, _leaves(error))):
+        # The words depend on whether the connection had prepared this statement before, which no schedule controls.
+        return ActorResult(ResultKind.ABORTED, "connection lost", error=error)
+    aborted |= struck and isinstance(error, asyncio.CancelledError)
+    message = getattr(server, "message", None) or str(error).strip().split("\n")[0]
+    name = type(server or error).__name__
+    return ActorResult(
+        ResultKind.ABORTED if aborted else ResultKind.RAISED,
+        mask(_named(f"{name}: {message}" if message else name, sessions)),
+        error=error,
+        sqlstate=state,
+        detail=mask(_named(getattr(server, "detail", None) or "", sessions)),
+    )
+
+
+def sqlstate_of(error: BaseException) -> str:
+    """The SQLSTATE behind an error of SQLAlchemy or asyncpg, "" if there is none."""
+    for each in (error, getattr(error, "orig", None)):
+        if state := getattr(each, "sqlstate", None):
+            return str(state)
+    return ""
+
+
+def is_connection_loss(error: BaseException) -> bool:
+    """Whether an error says that the connection or the server is gone."""
+    state = sqlstate_of(error)
+    return state.startswith(_LOST) or bool(getattr(error, "connection_invalidated", False))
+
+
+def _is_loss_to_its_client(error: BaseException) -> bool:
+    return isinstance(error, ConnectionError) or is_connection_loss(error)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors in a group, as a task group raises it; of any other error itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
+
+
+def deadlock_cycle(detail: str, steps: Sequence[Step], sessions: Mapping[int, str]) -> tuple[DeadlockEdge, ...]:
+    """The cycle that PostgreSQL reported to its victim in the last of `steps`, with the statement of each actor."""
+    cycle = []
+    for edge in _EDGE.finditer(detail):
+        waiter, target = _name(edge["waiter"], sessions), _TRANSACTION.sub("transaction", edge["target"])
+        # Its last step: the statement that waited or, for the victim, was refused.
+        action = next((step.action for step in reversed(steps) if step.actor == waiter), None)
+        cycle.append(
+            DeadlockEdge(
+                waiter,
+                _name(edge["holder"], sessions),
+                edge["mode"],
+                target,
+                action.text if action else "",
+                action.parameters if action else (),
+            )
+        )
+    return tuple(cycle)
+
+
+def _server_error(error: BaseException | None) -> BaseException | None:
+    original = getattr(error, "orig", None)
+    if original is None:
+        return error if hasattr(error, "sqlstate") else None
+    return original.__cause__ or original  # type: ignore[no-any-return]
+
+
+def _named(text: str, sessions: Mapping[int, str]) -> str:
+    text = _PROCESS.sub(lambda found: _name(found[2], sessions), text)
+    return _TRANSACTION.sub(r"\1", text)
+
+
+def _name(pid: str, sessions: Mapping[int, str]) -> str:
+    return sessions.get(int(pid), "another session")

@@ -1,0 +1,1 @@
+"""Servers: the embedded one and its keeper, those given by URL, and what a role may do there."""

@@ -1,0 +1,194 @@
+"""The lab's foothold on one server: what its role may do there, and the databases that the lab made.
+
+The lab never writes to a database that it did not create. Its databases carry a comment that says so, and a name that
+says which lab made them; as long as that lab lives, it has a session whose application_name is the first part of that
+name. So a later lab can tell what one that was killed left behind, and drops it. (An advisory lock would not do: it
+does not reach from one database to another.) A database that merely has a similar name is never touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import secrets
+import time
+from dataclasses import dataclass
+
+import asyncpg
+
+from lab.errors import ServerError
+from lab.postgres.connections.connection import ACTOR_SETTINGS, PRIVILEGED_SETTINGS
+from lab.postgres.locks.waits import PostgresLockWaits
+from lab.postgres.server.monitor import Monitor
+from lab.postgres.server.server import Server
+
+__all__ = ["Abilities", "Cluster"]
+
+PREFIX = "concurrency_lab_"
+FRESH_SECONDS = 5.0
+"""Half of the embedded server's `wal_writer_delay`, so that an execution which begins within it ends in time."""
+COMMENT = "made by concurrency-lab; dropped when it ends"
+
+_ABILITIES = """
+SELECT current_setting('server_version_num')::int AS version,
+       current_setting('is_superuser') = 'on' AS superuser,
+       rolcreatedb OR rolsuper AS may_create_databases
+FROM pg_roles WHERE rolname = current_user
+"""
+_MAY_SET = "SELECT bool_and(has_parameter_privilege(current_user, name, 'SET')) FROM unnest($1::text[]) AS name"
+_PARAMETERS_CAN_BE_GRANTED = 150000
+_LEFT_BEHIND = """
+SELECT d.datname FROM pg_database d
+WHERE starts_with(d.datname, $1) AND shobj_description(d.oid, 'pg_database') = $2
+  AND pg_has_role(d.datdba, 'USAGE')
+  AND NOT EXISTS (SELECT FROM pg_stat_activity s
+                  WHERE starts_with(s.application_name, $1) AND starts_with(d.datname, s.application_name || '_'))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What of the lab's lock control works on a server, for this role."""
+
+    version: int
+    """As PostgreSQL numbers itself: 180004 is 18.4."""
+    superuser: bool
+    may_create_databases: bool
+    pushed: bool
+    """Backends report their lock waits, so a deadlock's victim is certain."""
+    frozen: bool
+    """Waiting backends can be frozen, so several waiters wake one at a time."""
+
+
+class Cluster:
+    """An open foothold on a server. Belongs to the event loop that opened it."""
+
+    def __init__(self, server: Server, name: str, admin: Monitor, abilities: Abilities) -> None:
+        self.server = server
+        self.name = name
+        """What the names of this lab's databases begin with; its session here is called so, too."""
+        self.abilities = abilities
+        self._admin = admin
+        self._admin_is_lost = False
+        self._monitors: list[Monitor] = []
+        self._crashed = -math.inf
+        self._databases: list[str] = []
+        self._numbers = itertools.count(1)
+
+    @classmethod
+    async def open(cls, server: Server) -> Cluster:
+        """Connect, learn what the role may do, and drop what a killed lab left. Raises `ServerError`."""
+        name = PREFIX + secrets.token_hex(6)
+        settings = {**server.connect.get("server_settings", {}), "application_name": name}
+        admin = await Monitor.open(server, server_settings=settings)
+        try:
+            abilities = await _abilities(server, admin)
+            _insist_on_databases(server, abilities)
+            cluster = cls(server, name, admin, abilities)
+            await cluster._drop_left_behind()
+        except BaseException:
+            admin.terminate()
+            raise
+        return cluster
+
+    def actor_settings(self) -> dict[str, str]:
+        """Settings for the connections of actors, as far as the role may make them."""
+        if self.abilities.pushed:
+            return ACTOR_SETTINGS | PRIVILEGED_SETTINGS
+        return dict(ACTOR_SETTINGS)
+
+    def lock_waits(self, monitor: Monitor) -> PostgresLockWaits:
+        """The engine's view of lock waits, asked over `monitor`."""
+        return PostgresLockWaits(monitor, pushed=self.abilities.pushed, frozen=self.abilities.frozen)
+
+    async def monitor(self, database: str) -> Monitor:
+        """A connection of the lab's own to one of its databases, open until `dismiss`. Raises `ServerError`."""
+        monitor = await Monitor.open(self.server, database=database)
+        self._monitors.append(monitor)
+        return monitor
+
+    def dismiss(self, monitor: Monitor) -> None:
+        """Close a connection that `monitor` opened."""
+        self._monitors.remove(monitor)
+        monitor.terminate()
+
+    async def create_database(self) -> str:
+        """Make a new, empty database and return its name."""
+        name = f"{self.name}_{next(self._numbers)}"
+        await self._command(
+            f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'",
+            f"COMMENT ON DATABASE {name} IS '{COMMENT}'",
+        )
+        self._databases.append(name)
+        return name
+
+    async def drop_database(self, name: str) -> None:
+        """Drop a database that this lab made, whoever is still connected to it."""
+        self._databases.remove(name)
+        await self._command(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    async def crash(self) -> None:
+        """Crash the server, and return when it is up again and the connections of `monitor` are restored."""
+        assert self.server.crash is not None, "only the process that started a server can crash it"
+        self.server.crash()
+        self._crashed = time.monotonic()
+        self._admin_is_lost = True  # seldom needed again, so opened again only then
+        for monitor in self._monitors:
+            await monitor.reopen()
+
+    async def _command(self, *statements: str) -> None:
+        if self._admin_is_lost:
+            await self._admin.reopen()
+            self._admin_is_lost = False
+        for statement in statements:
+            await self._admin.execute(statement)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the server came up so lately that its WAL writer still sleeps.
+
+        Each time that it wakes, it writes out what was committed without waiting, and no schedule controls when.
+        """
+        return time.monotonic() - self._crashed < FRESH_SECONDS
+
+    async def close(self) -> None:
+        """Drop the lab's databases and disconnect. The embedded server goes as a whole, so nothing is dropped there."""
+        if self.server.folder is None and not self._admin.is_closed():
+            for name in list(self._databases):
+                await self.drop_database(name)
+        self._admin.terminate()
+
+    async def _drop_left_behind(self) -> None:
+        if self.server.folder is not None:
+            return
+        for (name,) in await self._admin.fetch(_LEFT_BEHIND, PREFIX, COMMENT):
+            # another lab that starts now may be dropping it, too
+            with contextlib.suppress(asyncpg.ObjectInUseError, asyncpg.InternalServerError):
+                await self._admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def _insist_on_databases(server: Server, abilities: Abilities) -> None:
+    if not abilities.may_create_databases:
+        raise ServerError(
+            f"the role on {server.description} may not create databases, and the lab works only in its own: "
+            "ALTER ROLE … CREATEDB, or leave the URL out to use the embedded server"
+        )
+
+
+async def _abilities(server: Server, admin: Monitor) -> Abilities:
+    row = await admin.fetchrow(_ABILITIES)
+    names = [name for name in PRIVILEGED_SETTINGS if name != "client_min_messages"]
+    if row["superuser"]:
+        pushed = True
+    elif row["version"] >= _PARAMETERS_CAN_BE_GRANTED:
+        pushed = await admin.fetchval(_MAY_SET, names)
+    else:
+        pushed = False
+    return Abilities(
+        version=row["version"],
+        superuser=row["superuser"],
+        may_create_databases=row["may_create_databases"],
+        pushed=pushed,
+        frozen=pushed and server.may_freeze(admin.get_server_pid()),
+    )

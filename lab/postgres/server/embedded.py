@@ -1,0 +1,239 @@
+"""The embedded server.
+
+It belongs to the processes that use it. Each holds the writing end of a named pipe; the keeper (see `keeper`) ends
+server and folder when the last one is gone. A server of one's own costs about a tenth of a second, so every run has
+one and nothing is carried over from run to run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from lab.errors import ServerError
+from lab.postgres.server import keeper
+from lab.postgres.server.install import DEFAULT_VERSION, Account, Install, prepared
+from lab.postgres.server.server import Server
+
+__all__ = ["embedded_server", "joined_server", "shared_server"]
+
+LONGEST_SOCKET_FOLDER = 80
+"""A socket path has room for about 100 characters, the file name included."""
+
+LEAVING_SECONDS = 10.0
+
+MEMORY = "/dev/shm"  # noqa: S108 - mkdtemp makes a folder of our own in it
+ROOMY = 1 << 30
+"""Bytes that must be free there: in a container it may be as small as 64 MB, and a server needs some 60."""
+
+SETTINGS = {
+    "autovacuum": "off",  # its locks are noise; the lab vacuums between executions
+    "bgwriter_lru_maxpages": "0",
+    "checkpoint_timeout": "1d",
+    "deadlock_timeout": "1s",
+    "dynamic_shared_memory_type": "mmap",  # in the data folder, so it goes with it
+    "fsync": "off",
+    "full_page_writes": "off",
+    "huge_pages": "off",
+    "jit": "off",
+    "listen_addresses": "",
+    "max_connections": "200",
+    "max_logical_replication_workers": "0",
+    "max_wal_senders": "0",
+    "max_wal_size": "1GB",
+    "shared_buffers": "32MB",
+    "unix_socket_permissions": "0700",
+    "wal_level": "minimal",
+    "wal_writer_delay": "10s",  # what was committed without waiting stays unwritten until somebody else writes
+}
+SETTINGS_SINCE = {18: {"io_method": "sync"}}
+
+
+def embedded_server(version: int = DEFAULT_VERSION) -> Server:
+    """Start a server of one's own. Raises `ServerError` if it does not come up."""
+    install = prepared(version)
+    folder = _short_folder(install.account)
+    try:
+        return _started(install, version, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def shared_server(rendezvous: Path, version: int = DEFAULT_VERSION) -> Server:
+    """One server for several processes: the first to come starts it, the others join it.
+
+    `rendezvous` is an existing folder of the callers' own. The server ends with the last of them.
+    """
+    with Path(rendezvous, "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        place = Path(rendezvous, "server.json")
+        # No server yet, its keeper is gone, or a process was killed while it wrote.
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            found = json.loads(place.read_text())
+            folder = Path(found["folder"])
+            held = os.open(folder / "alive", os.O_WRONLY | os.O_NONBLOCK)
+            running = _Running(None, held, found["pid"], folder)
+            close = contextlib.ExitStack()
+            close.callback(running.leave)
+            return _server(found["version"], folder, running, close)
+        server = embedded_server(version)
+        place.write_text(json.dumps({"folder": str(server.folder), "pid": server.pid, "version": version}))
+        return server
+
+
+def _started(install: Install, version: int, folder: Path) -> Server:
+    account = install.account
+    if account.user is not None:
+        folder.chmod(0o711)  # the server's account passes through it to its own two folders
+    sockets, data, pipe = folder / "s", folder / "data", folder / "alive"
+    for own in (sockets, data):
+        own.mkdir()
+        account.own(own)
+    os.mkfifo(pipe, 0o600)
+    # Both ends for now: opening does not wait for the keeper, and the keeper sees no end before we hold ours.
+    both = os.open(pipe, os.O_RDWR)
+    try:
+        options = {
+            **SETTINGS,
+            **SETTINGS_SINCE.get(version, {}),
+            "unix_socket_directories": str(sockets),
+        }
+        command = [install.programs / "bin" / "postgres", "-D", data]
+        command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        keeping = _keeper(
+            command=[str(part) for part in command],
+            folder=str(folder),
+            pipe=str(pipe),
+            data=str(data),
+            template=str(install.template),
+            user=account.user,
+            group=account.group,
+        )
+        running = _Running(keeping, os.open(pipe, os.O_WRONLY), folder=folder)
+    finally:
+        os.close(both)
+    close = contextlib.ExitStack()
+    close.callback(running.leave)
+    try:
+        running.become_ready()
+    except ServerError:
+        close.close()
+        raise
+    return _server(version, folder, running, close)
+
+
+class _Running:
+    """A server that runs, seen from the process that started its keeper."""
+
+    def __init__(
+        self, keeping: subprocess.Popen[str] | None, pipe: int | None, pid: int = 0, folder: Path | None = None
+    ) -> None:
+        self.pid = pid
+        self._users = None if folder is None else (folder / "users").open("a")
+        if self._users is not None:
+            fcntl.flock(self._users, fcntl.LOCK_SH)
+        self._keeping = keeping
+        self._pipe = pipe
+
+    def become_ready(self) -> None:
+        """Wait for the keeper's word. Raises `ServerError`."""
+        assert self._keeping is not None
+        assert self._keeping.stdout is not None
+        word, _, rest = self._keeping.stdout.readline().strip().partition(" ")
+        if word != "ready":
+            raise ServerError(f"the embedded server did not start: {rest or 'its keeper died'}")
+        self.pid = int(rest)
+
+    def crash(self) -> None:
+        """End the server as a crash does and start it again on the same data; returns when it is ready."""
+        assert self._pipe is not None
+        os.write(self._pipe, keeper.CRASH)
+        self.become_ready()
+
+    def leave(self) -> None:
+        """Let go and, as the last one, wait until server and folder are gone."""
+        last = self._is_last()
+        if self._pipe is not None:
+            os.close(self._pipe)
+        if self._keeping is not None and self._keeping.stdout is not None:
+            self._keeping.stdout.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._keeping.wait(LEAVING_SECONDS if last else 0)
+            if self._keeping.returncode is None:
+                # It serves others. Should it end before we do, someone has to take its exit status.
+                threading.Thread(target=self._keeping.wait, name="lab-keeper", daemon=True).start()
+
+    def _is_last(self) -> bool:
+        """Whether no other process uses the server. Each holds a shared lock on one file as long as it does."""
+        if self._users is None:
+            return True
+        with self._users:
+            try:
+                fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+    def holds(self, backend: int) -> bool:
+        """Whether a process is a backend of this server."""
+        return keeper.parent(backend) == self.pid
+
+
+def _keeper(**order: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", keeper.__file__, json.dumps(order)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def joined_server(version: int, folder: Path, pid: int) -> Server:
+    """A running embedded server that another process holds. It ends when that process does."""
+    return _server(version, folder, _Running(None, None, pid), contextlib.ExitStack())
+
+
+def _server(version: int, folder: Path, running: _Running, close: contextlib.ExitStack) -> Server:
+    return Server(
+        description=f"embedded PostgreSQL {version}",
+        connect={"host": str(folder / "s"), "user": "postgres", "database": "postgres"},
+        may_freeze=running.holds,
+        pid=running.pid,
+        folder=folder,
+        version=version,
+        crash=running.crash,
+        on_close=close,
+    )
+
+
+def _short_folder(account: Account) -> Path:
+    """A new folder of our own: short enough for a socket, and one that the server's account can pass through."""
+    for base in (*_in_memory(), tempfile.gettempdir()):
+        if len(base) <= LONGEST_SOCKET_FOLDER and account.reaches(Path(base)):
+            return Path(tempfile.mkdtemp(prefix="lab-", dir=base))
+    return Path(tempfile.mkdtemp(prefix="lab-", dir="/tmp"))
+
+
+def _in_memory() -> tuple[str, ...]:
+    """A file system in memory, where it is roomy and nobody asked for another place.
+
+    A server is a thousand files, and each reset makes some more. Where making one is slow, that is most of the time.
+    """
+    if any(os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")):
+        return ()
+    try:
+        room = os.statvfs(MEMORY)
+    except OSError:
+        return ()
+    roomy = room.f_bavail * room.f_frsize >= ROOMY
+    return (MEMORY,) if roomy and os.access(MEMORY, os.W_OK | os.X_OK) else ()

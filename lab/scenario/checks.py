@@ -1,0 +1,58 @@
+"""The checks that can be asked for beside a scenario's own invariants, and which of them are on by default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lab.errors import ScenarioError, UsageError
+from lab.scenario.declare import InvariantDeclaration, Scenario, Serializable, actors_of, invariants_of, target_of
+
+__all__ = [
+    "CHECKS",
+    "ISOLATION",
+    "MOST_ACTORS",
+    "SERIAL",
+    "SERIAL_BY_DEFAULT",
+    "refuse_wrong_checks",
+    "serial_invariants_of",
+]
+
+SERIAL = "serial"
+ISOLATION = "isolation"
+"""Every execution's history is recorded and judged: what a level promised to prevent is a finding."""
+CHECKS = (SERIAL, ISOLATION)
+MOST_ACTORS = 6
+"""For the serial check: they have 720 orders, of some milliseconds each. Seven would have 5,040."""
+
+SERIAL_BY_DEFAULT = InvariantDeclaration("some serial order gives the same", "", (), "", SERIAL)
+"""What is checked where the scenario does not say it in words of its own."""
+
+
+def serial_invariants_of(cls: type[Scenario], checks: Iterable[str] = ()) -> tuple[InvariantDeclaration, ...]:
+    """The invariants that are judged by serial runs: those stated, or the default where it is asked for or on.
+
+    It is on where a scenario states nothing else and has few enough actors; without it, nothing would be judged but
+    errors and stalls. A class that takes an inherited `serializable()` out has had its say.
+    """
+    stated = invariants_of(cls)
+    if serial := tuple(each for each in stated if each.checker == SERIAL):
+        return serial
+    on = not stated and not _has_had_its_say(cls) and len(actors_of(cls)) <= MOST_ACTORS
+    return (SERIAL_BY_DEFAULT,) if on or SERIAL in checks else ()
+
+
+def refuse_wrong_checks(cls: type[Scenario], checks: Iterable[str] = ()) -> None:
+    """Raise `UsageError` for an unknown check, `ScenarioError` for one that this scenario is too large for."""
+    for check in checks:
+        if check not in CHECKS:
+            raise UsageError(f"unknown check {check!r}; known are {', '.join(CHECKS)}")
+    actors = len(actors_of(cls))
+    if actors > MOST_ACTORS and serial_invariants_of(cls, checks):
+        raise ScenarioError(
+            f"{target_of(cls)} has {actors} actors: serial orders are tried of at most {MOST_ACTORS}; "
+            "leave the check out, or make the scenario smaller"
+        )
+
+
+def _has_had_its_say(cls: type[Scenario]) -> bool:
+    return any(isinstance(value, Serializable) for base in cls.__mro__ for value in vars(base).values())

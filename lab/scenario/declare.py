@@ -1,0 +1,293 @@
+"""Scenarios: a schema, a setup, two or more actors and the invariants that must hold afterwards.
+
+A scenario is a frozen dataclass whose fields are its parameters. That is all Hypothesis needs to draw
+the data beside the schedule, and all a replay token needs to build the same scenario again.
+
+What an actor, an invariant or a setup wants is told by the names of its parameters, as with pytest's
+fixtures, so nobody has to take what he does not use: see `ACTOR_PARAMETERS` in `lab.scenario.validation`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
+
+if TYPE_CHECKING:
+    from sqlalchemy import MetaData
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+__all__ = [
+    "ISOLATION_LEVELS",
+    "ActorDeclaration",
+    "Allowed",
+    "InvariantDeclaration",
+    "PlantedBug",
+    "Scenario",
+    "Serializable",
+    "actor",
+    "actors_of",
+    "invariant",
+    "invariants_of",
+    "kind_of",
+    "once_for_each_class",
+    "parameter_names",
+    "parameters_of",
+    "planted_bug",
+    "planted_bug_of",
+    "probe",
+    "serializable",
+    "target_of",
+]
+
+ISOLATION_LEVELS = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
+
+Allowed = type[BaseException] | str
+"""What an actor may raise without breaking the scenario: an exception class or an SQLSTATE."""
+
+_ACTOR, _INVARIANT, _PLANTED, _PROBE = "_lab_actor", "_lab_invariant", "_lab_planted", "_lab_probe"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Base of all scenarios. Subclass it as a frozen dataclass; its fields are the parameters.
+
+    Class attributes:
+
+    - `metadata`: the tables, made once; between executions only their rows are restored.
+    - `isolation`: the isolation level of every transaction, unless an actor states its own.
+    - `allows`: exceptions and SQLSTATEs that an actor may end with. Serialization failures (40001),
+      deadlocks (40P01), lock-not-available (55P03) and SQLAlchemy's `StaleDataError` always may.
+    - `watch`: engines of the application itself that its actors use. For the time of an execution they
+      are redirected to the lab's database.
+    - `faults`: which faults the scenario is to withstand: any of `cancel`, `kill`, `crash`; at most `faults_at_most`
+      of them strike in one execution, at points that the schedule chooses. When fewer than `faults_at_least` have
+      struck by the time that all actors are done, the server crashes then; so this needs `crash` among the faults.
+    - `breakpoints`: whether a schedule may pause a statement between two rows that it locks (embedded server only).
+    - `session_options`: keyword arguments for the `AsyncSession` that the lab hands to actors.
+    """
+
+    metadata: ClassVar[MetaData | None] = None
+    isolation: ClassVar[str] = "READ COMMITTED"
+    allows: ClassVar[tuple[Allowed, ...]] = ()
+    watch: ClassVar[tuple[AsyncEngine, ...]] = ()
+    faults: ClassVar[tuple[str, ...]] = ()
+    faults_at_least: ClassVar[int] = 0
+    faults_at_most: ClassVar[int] = 1
+    breakpoints: ClassVar[bool] = True
+    session_options: ClassVar[Mapping[str, Any]] = {}
+
+    async def setup(self, session: AsyncSession) -> None:
+        """Fill the empty tables. Runs once for each set of parameters; the lab commits."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActorDeclaration:
+    """An actor as its scenario declares it."""
+
+    name: str
+    attribute: str
+    wants: tuple[str, ...]
+    isolation: str | None = None
+    allows: tuple[Allowed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InvariantDeclaration:
+    """An invariant: the sentence that must hold, where it stands, and the checker that judges it."""
+
+    name: str
+    attribute: str
+    wants: tuple[str, ...]
+    location: str
+    checker: str = "invariant"
+
+
+@dataclass(frozen=True, slots=True)
+class PlantedBug:
+    """A wrong variant kept to prove that the lab finds it: of which right variant, and how to replay it."""
+
+    of: type[Scenario]
+    token: str = ""
+    cause: str = ""
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _ActorMark:
+    names: tuple[str, ...] = ()
+    isolation: str | None = None
+    allows: tuple[Allowed, ...] = ()
+
+
+Body = TypeVar("Body", bound=Callable[..., Awaitable[object]])
+Class = TypeVar("Class", bound=type[Scenario])
+Value = TypeVar("Value")
+
+
+@overload
+def actor(body: Body) -> Body: ...
+@overload
+def actor(
+    *, names: tuple[str, ...] = (), isolation: str | None = None, allows: tuple[Allowed, ...] = ()
+) -> Callable[[Body], Body]: ...
+def actor(
+    body: Body | None = None,
+    *,
+    names: tuple[str, ...] = (),
+    isolation: str | None = None,
+    allows: tuple[Allowed, ...] = (),
+) -> Body | Callable[[Body], Body]:
+    """Declare a coroutine method as an actor; it stands for one request.
+
+    `names` makes several actors of one body, each told its name by a parameter `name`. `isolation`
+    and `allows` override and extend the scenario's own.
+    """
+
+    def mark(body: Body) -> Body:
+        setattr(body, _ACTOR, _ActorMark(names, isolation, allows))
+        return body
+
+    return mark if body is None else mark(body)
+
+
+def invariant(body: Body) -> Body:
+    """Declare a coroutine method as an invariant: it judges the final state by `assert`."""
+    setattr(body, _INVARIANT, "invariant")
+    return body
+
+
+@dataclass(frozen=True, slots=True)
+class Serializable:
+    """The invariant that some serial order of the actors gives the same; `serializable` makes one."""
+
+    location: str
+    _lab_invariant: ClassVar[str] = "serial"
+
+
+def serializable() -> Serializable:
+    """An invariant: results and final rows are those of some serial order of the actors that were not refused.
+
+        as_if_one_after_the_other = lab.serializable()
+
+    Serializability in Papadimitriou's sense (1979), judged by what can be seen: of final states and of what each
+    request returned, not of the order of reads and writes inside.
+    """
+    caller = sys._getframe(1)  # noqa: SLF001 - the one way to know where it is stated
+    return Serializable(f"{caller.f_code.co_filename}:{caller.f_lineno}")
+
+
+def planted_bug(*, of: type[Scenario], token: str = "", cause: str = "", fix: str = "") -> Callable[[Class], Class]:
+    """Declare a scenario as the wrong variant `of` a right one, with the token that replays its bug."""
+
+    def mark(cls: Class) -> Class:
+        setattr(cls, _PLANTED, PlantedBug(of, token, cause, fix))
+        return cls
+
+    return mark
+
+
+def probe(cls: Class) -> Class:
+    """Declare a scenario that only shows what an isolation level allows; it is neither right nor wrong."""
+    setattr(cls, _PROBE, True)
+    return cls
+
+
+def target_of(scenario: Scenario | type[Scenario]) -> str:
+    """`module:Class`, the name by which tokens and the command line know a scenario."""
+    cls = scenario if isinstance(scenario, type) else type(scenario)
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def planted_bug_of(cls: type[Scenario]) -> PlantedBug | None:
+    """The planted bug that a class declares itself; a subclass of a wrong variant is not one by birth."""
+    bug = vars(cls).get(_PLANTED)
+    assert bug is None or isinstance(bug, PlantedBug)
+    return bug
+
+
+def kind_of(cls: type[Scenario]) -> str:
+    """`right`, `planted` or `probe`."""
+    if planted_bug_of(cls):
+        return "planted"
+    return "probe" if _PROBE in vars(cls) else "right"
+
+
+def parameters_of(scenario: Scenario, *, changed_only: bool = False) -> dict[str, Any]:
+    """The parameters of a scenario by name, in order of declaration; on request only the non-defaults."""
+    fields = [f for f in dataclasses.fields(scenario) if f.init]
+    values = {f.name: getattr(scenario, f.name) for f in fields}
+    if changed_only:
+        values = {f.name: values[f.name] for f in fields if values[f.name] != _default(f)}
+    return values
+
+
+def _default(field: dataclasses.Field[Any]) -> object:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def once_for_each_class(read: Callable[[type[Scenario]], Value]) -> Callable[[type[Scenario]], Value]:
+    """Keep on the class what was read from it: doing so for every execution would cost more than a statement."""
+    name = f"_lab_{read.__name__}"
+
+    @functools.wraps(read)
+    def kept(cls: type[Scenario]) -> Value:
+        if name not in vars(cls):
+            setattr(cls, name, read(cls))
+        value: Value = vars(cls)[name]
+        return value
+
+    return kept
+
+
+@once_for_each_class
+def actors_of(cls: type[Scenario]) -> tuple[ActorDeclaration, ...]:
+    """The actors in order of declaration, base classes first; an override keeps the place of the original."""
+    found = []
+    for attribute, mark in _marked(cls, _ACTOR).items():
+        wants = parameter_names(getattr(cls, attribute))
+        found += [
+            ActorDeclaration(name, attribute, wants, mark.isolation, mark.allows) for name in mark.names or (attribute,)
+        ]
+    return tuple(found)
+
+
+@once_for_each_class
+def invariants_of(cls: type[Scenario]) -> tuple[InvariantDeclaration, ...]:
+    """The invariants in order of declaration."""
+    return tuple(_stated(cls, attribute, checker) for attribute, checker in _marked(cls, _INVARIANT).items())
+
+
+def _stated(cls: type[Scenario], attribute: str, checker: str) -> InvariantDeclaration:
+    name, stated = attribute.replace("_", " "), getattr(cls, attribute)
+    if isinstance(stated, Serializable):
+        return InvariantDeclaration(name, attribute, (), stated.location, checker)
+    return InvariantDeclaration(name, attribute, parameter_names(stated), _location(stated), checker)
+
+
+def _marked(cls: type[Scenario], mark: str) -> dict[str, Any]:
+    """Attribute -> mark; an override without a decorator inherits the mark of what it overrides."""
+    found: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        for attribute, value in vars(base).items():
+            if hasattr(value, mark):
+                found[attribute] = getattr(value, mark)
+            elif attribute in found and value is None:
+                del found[attribute]  # `name = None` in a subclass takes an actor or invariant out
+    return found
+
+
+def parameter_names(body: Callable[..., object]) -> tuple[str, ...]:
+    """What a method asks for, without `self`."""
+    return tuple(inspect.signature(body).parameters)[1:]
+
+
+def _location(body: Callable[..., object]) -> str:
+    code = inspect.unwrap(body).__code__
+    return f"{code.co_filename}:{code.co_firstlineno}"

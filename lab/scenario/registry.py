@@ -1,0 +1,132 @@
+"""Finds scenarios: by target, by short name, or all there are in a package."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+
+from lab.errors import UsageError
+from lab.scenario.declare import Scenario, actors_of, target_of
+from lab.scenario.validation import validate
+
+__all__ = ["DEFAULT_PACKAGE", "discover", "instance_of", "resolve"]
+
+DEFAULT_PACKAGE = "scenarios"
+
+
+class NoModuleError(UsageError):
+    """There is no module of that name."""
+
+
+def discover(package: str = DEFAULT_PACKAGE) -> list[type[Scenario]]:
+    """Every scenario with actors in a package or module, in order of modules and of definition.
+
+    Raises `UsageError` if there is no such package or one of its modules does not import.
+    """
+    root = _imported(package)
+    names = [package]
+    if hasattr(root, "__path__"):
+        names += sorted(module.name for module in pkgutil.walk_packages(root.__path__, f"{package}."))
+    return [cls for name in names for cls in _scenarios_in(_imported(name))]
+
+
+def resolve(target: str) -> type[Scenario]:
+    """The scenario class for `module:Class`, or for a short name that is unique in the package `scenarios`.
+
+    Raises `UsageError` that names the nearest targets.
+    """
+    module_name, colon, class_name = target.partition(":")
+    if not colon:
+        return _by_short_name(target)
+    if module_name.endswith(".py"):
+        module_name = ".".join(Path(module_name).with_suffix("").parts)
+    found: object = _imported(module_name)
+    for part in class_name.split("."):
+        found = getattr(found, part, None)
+    if isinstance(found, type) and issubclass(found, Scenario):
+        return found
+    if class_name and found is not None:
+        raise UsageError(f"{target} is not a scenario: it does not derive from lab.Scenario")
+    near = _near(class_name, _scenarios_in(_imported(module_name)), module_name)
+    raise UsageError(f"no scenario {class_name!r} in {module_name}{near}")
+
+
+def instance_of(target: str) -> Scenario:
+    """The scenario of a target with its default parameters. Raises `UsageError` if it cannot be made or run."""
+    cls = resolve(target)
+    validate(cls)
+    try:
+        return cls()
+    except Exception as error:
+        hint = "; give every parameter a default" if isinstance(error, TypeError) else ""
+        raise UsageError(
+            f"{target_of(cls)} cannot be made without arguments: {type(error).__name__}: {_first_line(error)}{hint}"
+        ) from error
+
+
+def _by_short_name(name: str) -> type[Scenario]:
+    try:
+        known = discover()
+    except NoModuleError:
+        raise UsageError(
+            f"no scenario named {name!r}, and no package {DEFAULT_PACKAGE!r} here to look for it; "
+            "give the target as module:Class"
+        ) from None
+    matches = [cls for cls in known if cls.__qualname__ == name]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise UsageError(f"{name} is ambiguous: {', '.join(target_of(cls) for cls in matches)}")
+    raise UsageError(f"no scenario named {name!r}{_near(name, known)}")
+
+
+def _near(name: str, known: Iterable[type[Scenario]], package: str = "") -> str:
+    targets = {cls.__qualname__.lower(): target_of(cls) for cls in known}
+    near = difflib.get_close_matches(name.lower(), targets, n=3, cutoff=0.5)
+    if near:
+        return f"; did you mean {' or '.join(targets[each] for each in near)}?"
+    return f"; `{f'lab list {package}'.strip()}` shows what there is"
+
+
+def _scenarios_in(module: ModuleType) -> list[type[Scenario]]:
+    return [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and issubclass(value, Scenario)
+        and value.__module__ == module.__name__
+        and not value.__name__.startswith("_")
+        and actors_of(value)
+    ]
+
+
+def _imported(name: str) -> ModuleType:
+    if not all(name.split(".")):
+        raise UsageError(f"{name!r} is not a module name; expected module:Class")
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            where = "" if name == error.name else f" (there is no {error.name})"
+            raise NoModuleError(f"no module named {name!r}{where}; run the lab from the folder that holds it") from None
+        raise _does_not_import(name, error) from error
+    except (Exception, SystemExit) as error:
+        raise _does_not_import(name, error) from error
+
+
+def _does_not_import(name: str, error: BaseException) -> UsageError:
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    if isinstance(error, SyntaxError):
+        place = f" ({error.filename}:{error.lineno})"
+    return UsageError(f"module {name} does not import: {type(error).__name__}: {_first_line(error)}{place}")
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), "")

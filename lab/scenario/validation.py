@@ -1,0 +1,78 @@
+"""Says in one sentence why a scenario cannot be run as it is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+
+from lab.errors import ScenarioError
+from lab.scenario.checks import refuse_wrong_checks
+from lab.scenario.declare import (
+    ISOLATION_LEVELS,
+    Scenario,
+    actors_of,
+    invariants_of,
+    once_for_each_class,
+    parameter_names,
+    target_of,
+)
+from lab.scenario.faults import FaultKind
+
+__all__ = ["validate"]
+
+FEWEST_ACTORS = 2
+ACTOR_PARAMETERS = ("session", "sessions", "connection", "engine", "name")
+INVARIANT_PARAMETERS = ("session", "connection", "outcome")
+SETUP_PARAMETERS = ("session", "connection")
+
+
+@once_for_each_class
+def validate(cls: type[Scenario]) -> None:
+    """Raise `ScenarioError` with one sentence if a scenario cannot be run as it is written."""
+    actors = actors_of(cls)
+    if len(actors) < FEWEST_ACTORS:
+        has = "no actor" if not actors else f"one actor ({actors[0].name})"
+        raise ScenarioError(
+            f"{target_of(cls)} has {has}: a schedule needs two or more; decorate coroutine methods with @actor"
+        )
+    for level in (cls.isolation, *(a.isolation for a in actors if a.isolation)):
+        if level not in ISOLATION_LEVELS:
+            raise ScenarioError(
+                f"{target_of(cls)} asks for isolation {level!r}; known are {', '.join(ISOLATION_LEVELS)}"
+            )
+    for fault in cls.faults:
+        if fault not in tuple(FaultKind):
+            raise ScenarioError(f"{target_of(cls)} names a fault {fault!r}; known are {', '.join(FaultKind)}")
+    if cls.faults_at_least > (cls.faults_at_most if FaultKind.CRASH in cls.faults else 0):
+        raise ScenarioError(
+            f"{target_of(cls)} has faults_at_least={cls.faults_at_least}: only a crash can strike when all actors are "
+            "done, so it needs 'crash' among its faults, and faults_at_most no smaller"
+        )
+    for attribute, allowed in (
+        *((a.attribute, ACTOR_PARAMETERS) for a in actors),
+        *((i.attribute, INVARIANT_PARAMETERS) for i in invariants_of(cls) if i.checker == "invariant"),
+        ("setup", SETUP_PARAMETERS),
+    ):
+        _validate_method(cls, attribute, allowed)
+    refuse_wrong_checks(cls)
+    annotated = {
+        name
+        for base in cls.__mro__
+        if issubclass(base, Scenario) and base is not Scenario
+        for name, hint in vars(base).get("__annotations__", {}).items()
+        if "ClassVar" not in str(hint)
+    }
+    if missing := annotated - {f.name for f in dataclasses.fields(cls)}:
+        raise ScenarioError(
+            f"{target_of(cls)} declares {', '.join(sorted(missing))} but is not a dataclass: "
+            "add @dataclass(frozen=True) above the class"
+        )
+
+
+def _validate_method(cls: type[Scenario], attribute: str, allowed: tuple[str, ...]) -> None:
+    method = getattr(cls, attribute)
+    if not inspect.iscoroutinefunction(method):
+        raise ScenarioError(f"{target_of(cls)}.{attribute} must be `async def`")
+    for name in parameter_names(method):
+        if name not in allowed:
+            raise ScenarioError(f"{target_of(cls)}.{attribute} asks for {name!r}; it can have {', '.join(allowed)}")

@@ -1,0 +1,148 @@
+"""Hunts as the command line asks for them: one scenario, or everything listed; in this process or over workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from lab.errors import UsageError
+from lab.explore import Explorer
+from lab.model.verdict import Verdict
+from lab.postgres.server.place import Place
+from lab.postgres.server.server import Server
+from lab.scenario.declare import Scenario, kind_of, target_of
+from lab.schedulers import prologue_of
+from lab.search.hunt import INTERRUPTED, HuntResult
+from lab.search.workers import Job, JobResult, Workers, perform
+
+__all__ = ["Line", "demonstration_jobs", "hunt_everything", "hunt_one"]
+
+LONGEST_PART = 50
+"""Executions in one part of a hunt over workers: small enough that a violation early on ends the hunt early."""
+DEMONSTRATION = {"right": 100, "planted": 300, "probe": 100}
+"""Executions for each kind of scenario when everything is hunted and no number is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One scenario of a hunt over everything: what it is and what the hunt gave."""
+
+    target: str
+    kind: str
+    done: JobResult
+
+    @property
+    def as_expected(self) -> bool:
+        """A right variant passes, a planted bug is found, a probe may do either."""
+        verdict = self.done.result.verdict
+        if self.done.error:
+            return False
+        if self.kind == "probe":
+            return verdict != Verdict.INCONCLUSIVE
+        return verdict == (Verdict.FAIL if self.kind == "planted" else Verdict.PASS)
+
+
+async def hunt_one(
+    server: Server, place: Place, job: Job, workers: int, progress: Callable[[HuntResult], None]
+) -> HuntResult:
+    """Hunt one scenario. Raises `LabError`.
+
+    The result does not depend on the number of workers, but for the portfolio's reduction: parts do without.
+    """
+    if workers > 1:
+        return await _hunt_in_parts(server, place, job, workers, progress)
+    async with _explorer(server) as explorer:
+        return _unwrapped(await perform(explorer, job, progress))
+
+
+async def hunt_everything(
+    server: Server, place: Place, jobs: Sequence[tuple[str, Job]], workers: int
+) -> AsyncIterator[Line]:
+    """Hunt every job, given as (kind, job); yields a line as each is done."""
+    if workers > 1:
+        async with contextlib.aclosing(Workers(place.of(server), workers).perform([job for _, job in jobs])) as done:
+            async for index, result in done:
+                yield Line(jobs[index][1].target, jobs[index][0], result)
+        return
+    async with _explorer(server) as explorer:
+        for kind, job in jobs:
+            line = Line(job.target, kind, await perform(explorer, job))
+            yield line
+            if line.done.result.trouble == INTERRUPTED:  # a hunt keeps what it found, so the rest is stopped here
+                raise asyncio.CancelledError
+
+
+def demonstration_jobs(
+    scenarios: Iterable[type[Scenario]], template: Job, executions: int | None
+) -> list[tuple[str, Job]]:
+    """A job for each scenario: (kind, job). The long ones, the right variants, come first."""
+    jobs = []
+    for cls in scenarios:
+        kind = kind_of(cls)
+        jobs.append((kind, replace(template, target=target_of(cls), executions=executions or DEMONSTRATION[kind])))
+    return sorted(jobs, key=lambda each: each[0] != "right")
+
+
+async def _hunt_in_parts(
+    server: Server, place: Place, job: Job, workers: int, progress: Callable[[HuntResult], None]
+) -> HuntResult:
+    if prologue_of(job.scheduler) is None:
+        raise UsageError(f"the scheduler {job.scheduler!r} searches in one order and cannot be shared among workers")
+    started = time.monotonic()
+    total = HuntResult(job.target, job.seed)
+    waiting: dict[int, HuntResult] = {}
+    added = 0
+    try:
+        async with contextlib.aclosing(Workers(place.of(server), workers).perform(_parts(job, workers, total))) as done:
+            async for index, result in done:
+                waiting[index] = _unwrapped(result, total)
+                # Parts are added in order, so that the first violation is the same one for any number of workers.
+                while added in waiting:
+                    total.add(waiting.pop(added))
+                    added += 1
+                    progress(total)
+                    if total.trouble not in ("", INTERRUPTED) or (total.failures and not job.keep_going):
+                        return total
+    except asyncio.CancelledError:
+        total.trouble = INTERRUPTED
+    finally:
+        if total.trouble:
+            for index in sorted(waiting):
+                total.add(waiting[index])
+        total.seconds = time.monotonic() - started
+    return total
+
+
+def _parts(job: Job, workers: int, total: HuntResult) -> Iterator[Job]:
+    """The parts of a hunt, made as the workers ask for them: each is told what is known and how much time is left."""
+    size = max(1, min(LONGEST_PART, job.executions // (4 * workers)))
+    last = job.first + job.executions
+    started = time.monotonic()
+    first, end = job.first, job.first + max(size, prologue_of(job.scheduler) or 0)
+    while first < last:
+        left = None if job.seconds is None else job.seconds - (time.monotonic() - started)
+        if left is not None and left <= 0:
+            return
+        known = tuple(failure.key for failure in total.failures)
+        executions = min(end, last) - first
+        yield replace(job, first=first, executions=executions, total=job.executions, known=known, seconds=left)
+        first, end = end, end + size
+
+
+def _unwrapped(done: JobResult, found: HuntResult | None = None) -> HuntResult:
+    """The result of a job. A wrong use is raised, unless that would hide a violation that was `found` before."""
+    if done.exit_status == UsageError.exit_status and not (found and found.failures):
+        raise UsageError(done.error)
+    return done.result
+
+
+@contextlib.asynccontextmanager
+async def _explorer(server: Server) -> AsyncIterator[Explorer]:
+    explorer = Explorer(server)
+    try:
+        yield explorer
+    finally:
+        await explorer.aclose()

@@ -1,0 +1,236 @@
+"""Tries remedies against a failure: what helps, what does not, and what it costs.
+
+Each remedy is a hunt of its own over the unchanged code, by the same scheduler from the same seed, behind a run that
+keeps as near as it can to the schedule that failed. The scenario as it is goes through the same executions, so that the
+prices can be compared, and so that it is known how much a hunt without a violation says: where the scenario as it is
+breaks seldom, no violation means little, and the verdict is `inconclusive`.
+
+A remedy that makes others wait leaves fewer orders. That is its purpose and no reason for doubt: who waits was within
+another's reach, so the executions count as overlapping and conflicting as ever; a hunt in which nobody met is
+`inconclusive` here as it is everywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from lab.analysis.advice import ATTEMPTS, DEADLOCK, Facts
+from lab.errors import LabError, ServerError
+from lab.explore import Explorer
+from lab.model.record import ExecutionRecord
+from lab.model.remedy import NOT_RUN, Remedies, Remedy, Tried
+from lab.model.replay_token import decode
+from lab.model.trace import ActionKind
+from lab.model.verdict import Verdict
+from lab.report.sql import statement_text
+from lab.scenario.registry import instance_of
+from lab.schedulers import describe
+from lab.schedulers.guided import Wished
+from lab.search.hunt import INTERRUPTED, Hunt, HuntResult, ReportedFailure
+from lab.search.workers import Job
+from lab.shrink.replays import replay_times
+
+__all__ = ["curable", "try_remedies"]
+
+MOST = 100
+"""Executions for each remedy: a second or so."""
+FOR_A_PRICE = 30
+"""Executions for one that does not help: enough to tell what it costs."""
+CERTAIN = 0.05
+"""How likely a hunt without a violation may be, if the remedy changed nothing, to say that it helps."""
+CURABLE = frozenset({"invariant", "serial"})
+"""Checkers whose objections may be a matter of levels and locks; stalls and errors of the code are not."""
+AUTOCOMMIT = "AUTOCOMMIT"
+LONGEST = 60
+"""Characters of a statement in a sentence."""
+ORDER = (Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE, NOT_RUN)
+
+Progress = Callable[[str, int], None]
+"""Told the name of what is tried, and after each execution how many there have been in all."""
+
+
+def curable(job: Job, result: HuntResult) -> ReportedFailure | None:
+    """The first failure of a hunt against which remedies can be tried, if the hunt was not broken off."""
+    if result.trouble or instance_of(job.target).faults:
+        return None
+    return next((failure for failure in result.failures if failure.checker in CURABLE), None)
+
+
+async def try_remedies(explorer: Explorer, job: Job, failure: ReportedFailure, progress: Progress) -> Remedies:
+    """Try what fits a failure of this hunt. Trouble ends it early and keeps what was found out."""
+    scheduler = describe(job.scheduler, job.seed, job.options)
+    scenario, schedule = instance_of(job.target), decode(failure.token).schedule
+    try:
+        record = (await replay_times(explorer, scenario, schedule, job.isolation, 1)).record
+    except (LabError, asyncio.CancelledError) as error:
+        return Remedies(scheduler, trouble=str(error) or INTERRUPTED)
+    if record is None or not record.failed:
+        return Remedies(scheduler, trouble="the failure does not replay")
+    facts = Facts(record, job.isolation, failure.anomaly)
+    trials = _Trials(explorer, job, record, progress)
+    tried = [*await trials.all_of(facts), *facts.advice()]
+    return Remedies(
+        scheduler,
+        trials.executions,
+        ATTEMPTS,
+        trials.unfixed.price,
+        trials.unfixed.violated,
+        tuple(sorted(tried, key=lambda each: ORDER.index(each.verdict))),
+    )
+
+
+class _Trials:
+    """Hunts under remedies. Once there is trouble, the rest is not run."""
+
+    def __init__(self, explorer: Explorer, job: Job, record: ExecutionRecord, progress: Progress) -> None:
+        self.executions = min(job.executions, MOST)
+        self.unfixed = HuntResult(job.target, job.seed)
+        """The scenario as it is."""
+        self._explorer = explorer
+        self._job = job
+        self._record = record
+        self._progress = progress
+        self._trouble = ""
+        self._clock: list[float] = []
+        """When the hunt for the scenario as it is began, and when each of its executions was done."""
+
+    async def all_of(self, facts: Facts) -> list[Tried]:
+        """Try every remedy that fits; a lock order too, where locks that were added made deadlocks."""
+        try:
+            self.unfixed = await self._hunt(None)
+        except LabError as error:
+            self._trouble = str(error)
+        waiting, tried = deque(facts.candidates()), []
+        while waiting:
+            remedy = waiting.popleft()
+            done = await self._try(remedy)
+            tried.append(done)
+            clashed = done.price is not None and DEADLOCK in done.price.aborts
+            order = facts.lock_order() if clashed and remedy.lock_reads and not facts.deadlocked else None
+            if order is not None:
+                waiting.appendleft(order)
+        return tried
+
+    async def _try(self, remedy: Remedy) -> Tried:
+        if self._trouble:
+            return Tried(remedy.name, reason=self._trouble, remedy=remedy)
+        try:
+            first = await self._again(remedy)
+            if reason := _not_applied(remedy, first):
+                return Tried(remedy.name, reason=reason, remedy=remedy)
+            result = await self._hunt(remedy)
+        except LabError as error:
+            self._trouble = str(error) if isinstance(error, ServerError) else ""
+            return Tried(remedy.name, Verdict.INCONCLUSIVE, str(error), remedy=remedy)
+        except asyncio.CancelledError:
+            self._trouble = INTERRUPTED
+            return Tried(remedy.name, reason=INTERRUPTED, remedy=remedy)
+        verdict, reason = self._judged(first, result)
+        price = replace(result.price, times=self._times(result))
+        return Tried(remedy.name, verdict, reason, _note(remedy, first), remedy, price)
+
+    async def _again(self, remedy: Remedy) -> ExecutionRecord:
+        """The failing schedule, as near as it can be kept under a remedy."""
+        job, wished = self._job, Wished([step.chosen for step in self._record.trace])
+        wished.begin(0)
+        return await self._explorer.run(
+            self._record.scenario, wished, isolation=job.isolation, breakpoints=job.breakpoints, remedy=remedy
+        )
+
+    async def _hunt(self, remedy: Remedy | None) -> HuntResult:
+        job, name = self._job, remedy.name if remedy is not None else "as it is"
+
+        def progress(seen: HuntResult) -> None:
+            self._progress(name, seen.executions)
+            if remedy is None:
+                self._clock.append(time.monotonic())
+
+        if remedy is None:
+            self._clock.append(time.monotonic())
+        hunt = Hunt(
+            self._record.scenario,
+            job.target,
+            scheduler=job.scheduler,
+            executions=self.executions,
+            seed=job.seed,
+            isolation=job.isolation,
+            keep_going=remedy is None,
+            at_least=FOR_A_PRICE,
+            options=job.options,
+            breakpoints=job.breakpoints,
+            remedy=remedy,
+            refine=False,
+            progress=progress,
+        )
+        result = await hunt.run(self._explorer)
+        self._trouble = result.trouble
+        return result
+
+    def _times(self, result: HuntResult) -> float | None:
+        """The time of an execution as a multiple of what as many executions of the scenario as it is took."""
+        number = min(result.executions, len(self._clock) - 1)
+        if number < 1:
+            return None
+        return (result.seconds / result.executions) / ((self._clock[number] - self._clock[0]) / number)
+
+    def _judged(self, first: ExecutionRecord, result: HuntResult) -> tuple[str, str]:
+        """The verdict on a remedy, and what speaks for it where it is not a pass."""
+        if result.failures:
+            said = first.findings[0].message if first.failed else result.failures[0].broken
+            return Verdict.FAIL, f"{result.violated} of {result.executions} break: {said}"
+        if first.failed:
+            return Verdict.FAIL, f"the schedule that failed still does: {first.findings[0].message}"
+        doubt = self._doubt(result)
+        return (Verdict.INCONCLUSIVE, doubt) if doubt else (Verdict.PASS, "")
+
+    def _doubt(self, result: HuntResult) -> str:
+        """Why a hunt without a violation says too little; "" if it does not."""
+        if result.verdict != Verdict.PASS:
+            return result.reason
+        if self._record.trace.breakpoints and not result.coverage.paused:
+            return "the failure needs a pause inside a statement, and the lab can make none here"
+        unfixed = self.unfixed
+        if result.complete or (result.exhausted and unfixed.violated):
+            return ""
+        unharmed = 1 - unfixed.violated / max(unfixed.executions, 1)
+        if unharmed**result.executions <= CERTAIN:
+            return ""
+        often = f"{unfixed.violated} of {unfixed.executions} executions break"
+        return f"nothing broke, which says little: as it is, {often}"
+
+
+def _levels(record: ExecutionRecord) -> set[str]:
+    """The isolation levels at which statements were run."""
+    steps = (step.action for step in record.trace if step.action.kind is ActionKind.STATEMENT)
+    return {action.touches.level for action in steps if action.touches is not None}
+
+
+def _not_applied(remedy: Remedy, record: ExecutionRecord) -> str:
+    """Why a remedy could do nothing in an execution; "" if it did something."""
+    levels, applied = _levels(record), record.applied
+    if remedy.isolation is not None and remedy.isolation not in levels:
+        return "the code sets the level of its transactions itself"
+    if remedy.lock_first and levels == {AUTOCOMMIT}:
+        return "there is no transaction that could hold the locks"
+    if remedy.lock_reads and applied is not None and not applied.locked:
+        return f"the lab cannot add a lock to {_short(applied.left)}" if applied.left else "nothing was there to lock"
+    return ""
+
+
+def _note(remedy: Remedy, record: ExecutionRecord) -> str:
+    """What a remedy left as it was."""
+    if remedy.isolation is not None and (others := _levels(record) - {remedy.isolation}):
+        return f"some statements keep the level that the code sets: {', '.join(sorted(others))}"
+    if record.applied is not None and record.applied.left:
+        return f"left without a lock: {_short(record.applied.left)}"
+    return ""
+
+
+def _short(statements: Iterable[str]) -> str:
+    texts = sorted(map(statement_text, statements))
+    more = f" and {len(texts) - 1} more" if len(texts) > 1 else ""
+    return (texts[0] if len(texts[0]) <= LONGEST else f"{texts[0][:LONGEST]}…") + more

@@ -1,0 +1,227 @@
+"""Hunting with several processes: jobs go out as lines of JSON, results come back as lines of JSON.
+
+A worker is a child process without a terminal's signals of its own: Ctrl-C reaches only the lab, which then asks its
+workers for what they have found. A worker does not hold the embedded server alive either, so when the lab is killed the
+server goes, and the worker with it at its next statement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from lab.analysis.coverage import Coverage
+from lab.errors import LabError
+from lab.explore import Explorer
+from lab.postgres.server.place import Place
+from lab.scenario.registry import instance_of
+from lab.search.hunt import Hunt, HuntResult, ReportedFailure
+
+__all__ = ["Job", "JobResult", "Workers"]
+
+LONGEST_LINE = 64 * 1024 * 1024
+LEAVING_SECONDS = 5.0
+"""How long an interrupted worker may take to say what it found and to clean up; an execution takes milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A part of a hunt, as plain values; see `Hunt`."""
+
+    target: str
+    scheduler: str
+    executions: int
+    first: int = 0
+    total: int = 0
+    known: Sequence[Sequence[str]] = ()
+    seconds: float | None = None
+    seed: int = 0
+    isolation: str | None = None
+    keep_going: bool = False
+    options: Mapping[str, int] = field(default_factory=dict)
+    breakpoints: bool = True
+    checks: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """What a job gave: a result, or the sentence and exit status of the error that stopped it."""
+
+    job: Job
+    result: HuntResult
+    error: str = ""
+    exit_status: int = 0
+
+
+def _silent(result: HuntResult) -> None:
+    pass
+
+
+async def perform(explorer: Explorer, job: Job, progress: Callable[[HuntResult], None] = _silent) -> JobResult:
+    """Do one job in this process."""
+    try:
+        hunt = Hunt(instance_of(job.target), **asdict(job), progress=progress)
+        return JobResult(job, await hunt.run(explorer))
+    except LabError as error:
+        return JobResult(job, HuntResult(job.target, job.seed, trouble=str(error)), str(error), error.exit_status)
+
+
+class Workers:
+    """A few worker processes that perform jobs on one server."""
+
+    def __init__(self, place: Place, number: int) -> None:
+        self._place = place
+        self._number = number
+        self._processes: list[asyncio.subprocess.Process] = []
+        self._busy: set[asyncio.subprocess.Process] = set()
+        self._interrupted = False
+
+    async def perform(self, jobs: Iterable[Job]) -> AsyncGenerator[tuple[int, JobResult], None]:
+        """Perform the jobs; yields (index, result) as they are done. Ends the workers when it is left.
+
+        A job is taken from the iterable when a worker is free for it. When the caller is cancelled, the workers are
+        interrupted, and what they have found until then is yielded before the cancellation goes on.
+        """
+        todo = iter(enumerate(jobs))
+        done: asyncio.Queue[tuple[int, JobResult] | None] = asyncio.Queue()
+        feeding = [asyncio.create_task(self._feed(todo, done)) for _ in range(self._number)]
+        fed = 0
+        try:
+            while fed < len(feeding):
+                try:
+                    answer = await asyncio.wait_for(done.get(), LEAVING_SECONDS if self._interrupted else None)
+                except asyncio.CancelledError:
+                    if self._interrupted:
+                        raise
+                    self._interrupt()
+                except TimeoutError:
+                    break
+                else:
+                    if answer is None:
+                        fed += 1
+                    else:
+                        yield answer
+            if self._interrupted:
+                raise asyncio.CancelledError
+            await asyncio.gather(*feeding)  # raises what kept a worker from being started
+        finally:
+            for task in feeding:
+                task.cancel()
+            await self._leave()
+
+    def _interrupt(self) -> None:
+        """Ask for what was found until now; those without a job have nothing to say."""
+        self._interrupted = True
+        for process in self._busy:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGINT)
+
+    async def _leave(self) -> None:
+        """Let the workers end by themselves, so that they drop their databases on a server given by URL."""
+        self._interrupt()
+        for process in self._processes:
+            assert process.stdin is not None
+            process.stdin.close()
+        leaving = [asyncio.ensure_future(process.communicate()) for process in self._processes]
+        if leaving:
+            await asyncio.wait(leaving, timeout=LEAVING_SECONDS)
+        for process in self._processes:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    async def _feed(self, todo: Iterator[tuple[int, Job]], done: asyncio.Queue[tuple[int, JobResult] | None]) -> None:
+        """Give a worker job after job; one that dies is replaced, so that every job has an answer."""
+        process: asyncio.subprocess.Process | None = None
+        try:
+            for index, job in todo:
+                process = process or await self._start()
+                if self._interrupted:
+                    return
+                if line := await self._ask(process, job):
+                    await done.put((index, _loaded(job, json.loads(line))))
+                elif not self._interrupted:
+                    words = f"a worker process died: {await _last_words(process)}"
+                    await done.put((index, JobResult(job, HuntResult(job.target, job.seed, trouble=words), words, 3)))
+                    process = None
+        finally:
+            done.put_nowait(None)
+
+    async def _ask(self, process: asyncio.subprocess.Process, job: Job) -> bytes:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._busy.add(process)
+        process.stdin.write(json.dumps(asdict(job)).encode() + b"\n")
+        line = await process.stdout.readline()
+        self._busy.discard(process)
+        return line
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "lab.search.workers",
+            self._place.dump(),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            limit=LONGEST_LINE,
+        )
+        self._processes.append(process)
+        return process
+
+
+async def _last_words(process: asyncio.subprocess.Process) -> str:
+    assert process.stderr is not None
+    lines = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else f"exit status {await process.wait()}"
+
+
+def _loaded(job: Job, answer: dict[str, Any]) -> JobResult:
+    values = answer["result"]
+    for counted in ("outcomes", "anomalies", "aborts"):
+        values[counted] = Counter(values[counted])
+    values["traces"] = set(values["traces"])
+    values["coverage"] = Coverage.load(values["coverage"])
+    values["failures"] = [ReportedFailure(**failure) for failure in values["failures"]]
+    return JobResult(job, HuntResult(**values), answer["error"], answer["exit_status"])
+
+
+def _dumped(done: JobResult) -> str:
+    result = done.result
+    values = {each.name: getattr(result, each.name) for each in fields(result)}
+    values["traces"] = sorted(result.traces)
+    values["coverage"] = result.coverage.dump()
+    values["failures"] = [asdict(failure) for failure in result.failures]
+    return json.dumps({"result": values, "error": done.error, "exit_status": done.exit_status})
+
+
+async def _work(place: Place) -> None:
+    loop = asyncio.get_running_loop()
+    with place.server() as server:
+        explorer = Explorer(server)
+        try:
+            while line := await loop.run_in_executor(None, sys.stdin.readline):
+                print(_dumped(await perform(explorer, Job(**json.loads(line)))), flush=True)  # noqa: T201
+        finally:
+            await explorer.aclose()
+
+
+def main() -> None:
+    """Entry point of a worker process."""
+    sys.path.insert(0, str(Path.cwd()))
+    with contextlib.suppress(KeyboardInterrupt):  # the lab interrupts its workers; it knows
+        asyncio.run(_work(Place.load(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()

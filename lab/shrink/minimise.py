@@ -1,0 +1,271 @@
+"""Makes a failing schedule smaller: fewer faults and breakpoints, then preemptions, actors at a time, switches, steps.
+
+Only by running: a smaller schedule counts when it really broke the same thing, same checker and same invariant.
+
+- Straightening. The same trace is written with as few preemptions as it can be; see `lab.analysis.straighten`.
+- Shrinking. Delta debugging (Zeller and Hildebrandt 2002) over the decisions that are not 0: set a stretch of them to
+  0, halve the stretch, begin anew after each success. A zero means "the actor that ran last goes on", so what is left
+  are the switches that the failure needs. Then stretches of steps are moved together, which no zero can do.
+- Searching. Shrinking ends where every way to a smaller schedule leads over a larger one. So afterwards every schedule
+  with fewer preemptions is tried, those with none first, in the manner of iterative context bounding (Musuvathi and
+  Qadeer 2007): a switch at an end or a wait is free. Deviation: of equally many preemptions, those schedules come first
+  whose switches the failing one made too. When the search comes to its end within the budget, the number of
+  preemptions is the least there is, and `Minimised.least` says so.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain, groupby, pairwise
+
+from lab.analysis.straighten import straightened
+from lab.model.breakpoints import Breakpoint
+from lab.model.record import ExecutionRecord, Finding
+from lab.model.trace import Trace
+from lab.schedulers.base import Scheduler
+from lab.schedulers.guided import Guided, Wished
+
+__all__ = ["BUDGET", "Minimised", "Run", "minimise"]
+
+BUDGET = 400
+"""Executions that a minimisation may spend; the shipped failures need 10 to 80."""
+FOR_THE_END = 80
+"""How many of them the search leaves for the shrinking of what it may find."""
+FARTHEST = 200
+"""The search deviates in the first steps only; a schedule that runs on and on is no smaller one."""
+ELSEWHERE = 10
+"""A preemption where the failing execution has no switch is as unlikely as so many free switches."""
+
+Run = Callable[[Scheduler], Awaitable[ExecutionRecord]]
+Decisions = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Minimised:
+    """The smallest failing execution that was found, and how many executions were spent on it."""
+
+    record: ExecutionRecord
+    executions: int
+    least: bool = False
+    """Every schedule with no more extras and fewer preemptions, or the other way round, was run: none breaks it."""
+
+
+async def minimise(found: ExecutionRecord, run: Run, *, budget: int = BUDGET) -> Minimised:
+    """Shrink the schedule of a failing execution. `run` performs one execution of the same scenario."""
+    minimisation = _Minimisation(found, run)
+    try:
+        minimisation.limit = budget - min(FOR_THE_END, budget // 4)
+        await minimisation.shrink()
+        least = await minimisation.search()
+        minimisation.limit = budget
+        await minimisation.shrink()
+    except _BudgetSpentError:
+        least = False
+    return Minimised(minimisation.best, minimisation.spent, least)
+
+
+class _BudgetSpentError(Exception):
+    """No execution is left."""
+
+
+class _Minimisation:
+    """The state of one minimisation: the best so far, what was run, what may still be spent."""
+
+    def __init__(self, found: ExecutionRecord, run: Run) -> None:
+        self.best = found
+        self.spent = 0
+        self.limit = 0
+        self._goal: Finding = found.findings[0]
+        self._run = run
+        self._known: dict[Decisions, Trace] = {_decisions(found.trace): found.trace}
+        """The executions that were seen, by their decisions: none is run twice."""
+        self._wishes: set[tuple[str, ...]] = {_names(found.trace)}
+
+    async def shrink(self) -> None:
+        """Take the first candidate that is smaller, until none is. Raises when the budget is spent."""
+        while await self._shrunk():
+            pass
+
+    async def _shrunk(self) -> bool:
+        trace = self.best.trace
+        straight = straightened(trace)
+        if straight is not None and straight not in self._wishes:
+            self._wishes.add(straight)
+            if await self._improves(Wished(straight)):
+                return True
+        for candidate in _smaller(_decisions(trace)):
+            if candidate not in self._known and await self._improves(Guided(candidate), candidate):
+                return True
+        for wish in _rearranged(trace):
+            if wish not in self._wishes:
+                self._wishes.add(wish)
+                if await self._improves(Wished(wish)):
+                    return True
+        return False
+
+    async def search(self) -> bool:
+        """Try every schedule with fewer preemptions or faults, the fewest first. True if there is none left.
+
+        A schedule is a prefix of decisions, followed by zeros. Each one that was run has children: the same up to some
+        step behind the prefix, and another choice there. So each schedule is met once, and none is missed.
+        """
+        likely = _Likely(self.best.trace)
+        queue: list[tuple[int, int, int, Decisions]] = [(0, 0, 0, ())]
+        unavoidable = 0
+        while queue:
+            faults, preemptions, score, prefix = heapq.heappop(queue)
+            if not self._would_be_fewer(faults, preemptions):
+                continue
+            trace = self._known.get(_trimmed(prefix))
+            if trace is None:
+                if self.spent >= self.limit:
+                    return False
+                await self._improves(Guided(prefix), prefix)
+                trace = self._known[_trimmed(prefix)]
+            if not prefix:
+                unavoidable = trace.extras  # a crash that the scenario wants in every execution
+            for index, child in _children(trace, len(prefix)):
+                more_faults, more_preemptions = _cost(trace, index, child[-1])
+                cost = max(faults + more_faults, unavoidable), preemptions + more_preemptions
+                if self._would_be_fewer(*cost):
+                    miss = likely.misses(trace, index, child[-1], preempts=more_preemptions > 0)
+                    heapq.heappush(queue, (*cost, score + miss, child))
+        return True
+
+    def _would_be_fewer(self, faults: int, preemptions: int) -> bool:
+        best = self.best.trace
+        return (
+            faults <= best.extras
+            and preemptions <= best.preemptions
+            and (faults < best.extras or preemptions < best.preemptions)
+        )
+
+    async def _improves(self, scheduler: Scheduler, decisions: Decisions | None = None) -> bool:
+        """Run one candidate; whether it is the best now."""
+        if self.spent >= self.limit:
+            raise _BudgetSpentError
+        self.spent += 1
+        scheduler.begin(0)
+        record = await self._run(scheduler)
+        self._known[_decisions(record.trace)] = record.trace
+        if decisions is not None:
+            self._known.setdefault(_trimmed(decisions), record.trace)
+        self._wishes.add(_names(record.trace))
+        same = [finding for finding in record.findings if finding.key == self._goal.key]
+        if not same or _size(record.trace) >= _size(self.best.trace):
+            return False
+        others = [finding for finding in record.findings if finding.key != self._goal.key]
+        self.best = replace(record, findings=(*same, *others))  # a report is headed by what the search was for
+        return True
+
+
+class _Likely:
+    """What the switches of the failing execution say of another schedule's."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._switches = set(_switches(trace))
+        self._places = {(actor, done) for actor, done, _ in self._switches}
+
+    def misses(self, trace: Trace, index: int, decision: int, *, preempts: bool) -> int:
+        """0 for a switch of the failing execution, 1 for one at the same place or a free one, many for any other.
+
+        A failure needs a preemption at few places, and the failing execution knows them. Who runs next where nobody
+        has to be stopped, it does not know as well.
+        """
+        if not index:
+            return 0
+        chosen = trace.steps[index].alternatives[decision]
+        last = trace.steps[index - 1].actor
+        done = sum(step.actor == last for step in trace.steps[:index])
+        if (last, done, chosen) in self._switches:
+            return 0
+        return 1 if not preempts or (last, done) in self._places else ELSEWHERE
+
+
+def _switches(trace: Trace) -> Iterator[tuple[str, int, str]]:
+    """(who stopped, after how many steps of its own, who went on)."""
+    done: dict[str, int] = {}
+    for before, after in pairwise(trace):
+        done[before.actor] = done.get(before.actor, 0) + 1
+        if before.actor != after.actor:
+            yield before.actor, done[before.actor], after.actor
+
+
+def _children(trace: Trace, start: int) -> Iterator[tuple[int, Decisions]]:
+    decisions = tuple(step.decision for step in trace)
+    for index in range(start, min(len(trace), FARTHEST)):
+        for other in range(1, len(trace.steps[index].alternatives)):
+            yield index, (*decisions[:index], other)
+
+
+def _cost(trace: Trace, index: int, decision: int) -> tuple[int, int]:
+    """What taking this decision instead of 0 costs: (faults and breakpoints, preemptions)."""
+    names = trace.steps[index].alternatives
+    last = next((step.actor for step in reversed(trace.steps[:index]) if not _is_fault(step.actor)), None)
+    paused = Breakpoint.named(names[decision])
+    if paused is None and _is_fault(names[decision]):
+        return 1, 0
+    stays = paused is not None and paused.actor == last
+    return int(paused is not None), int(names[0] == last and not stays)
+
+
+def _is_fault(name: str) -> bool:
+    return "@" in name
+
+
+def _decisions(trace: Trace) -> Decisions:
+    return _trimmed(step.decision for step in trace)
+
+
+def _names(trace: Trace) -> tuple[str, ...]:
+    return tuple(step.chosen for step in trace)
+
+
+def _size(trace: Trace) -> tuple[int, int, int, int, int, Decisions]:
+    """What is smaller comes first: a preemption weighs more than any number of steps."""
+    together = len(trace.overlapping)
+    return trace.extras, trace.preemptions, together, trace.context_switches, len(trace), _decisions(trace)
+
+
+def _smaller(decisions: Decisions) -> Iterator[Decisions]:
+    """Candidates: long stretches of switches removed first, then single ones lowered, moved or dropped."""
+    switches = [index for index, decision in enumerate(decisions) if decision]
+    length = len(switches)
+    while length:
+        for start in range(0, len(switches), length):
+            cut = set(switches[start : start + length])
+            yield _trimmed(0 if index in cut else each for index, each in enumerate(decisions))
+        length //= 2
+    for index in switches:
+        yield _trimmed((*decisions[:index], *decisions[index + 1 :]))
+        for lower in range(1, decisions[index]):
+            yield _trimmed((*decisions[:index], lower, *decisions[index + 1 :]))
+    for index in switches:
+        if index and not decisions[index - 1]:
+            yield _trimmed((*decisions[: index - 1], decisions[index], 0, *decisions[index + 1 :]))
+
+
+def _rearranged(trace: Trace) -> Iterator[tuple[str, ...]]:
+    """Orders of steps: an actor after all others, or before them; two stretches of one actor made one."""
+    names = _names(trace)
+    for actor in sorted(trace.overlapping):
+        own = tuple(name for name in names if name == actor)
+        others = tuple(name for name in names if name != actor)
+        yield others + own
+        yield own + others
+    runs = [tuple(group) for _, group in groupby(names)]
+    for first, run in enumerate(runs):
+        for second in range(first + 2, len(runs)):
+            if runs[second][0] == run[0]:
+                before, between, after = runs[:first], runs[first + 1 : second], runs[second + 1 :]
+                yield tuple(chain(*before, run, runs[second], *between, *after))
+                yield tuple(chain(*before, *between, run, runs[second], *after))
+
+
+def _trimmed(decisions: Iterable[int]) -> Decisions:
+    kept = list(decisions)
+    while kept and not kept[-1]:
+        kept.pop()
+    return tuple(kept)

@@ -1,0 +1,85 @@
+"""From the failing execution that a search met to the failure that is told: minimised, tried, replayed.
+
+One path for hunts and for failures that Hypothesis found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+from lab.errors import Divergence
+from lab.explore import Explorer
+from lab.model.record import AtLevel, ExecutionRecord, Failure
+from lab.model.replay_token import encode, token_for
+from lab.scenario.declare import ISOLATION_LEVELS
+from lab.schedulers.guided import Wished
+from lab.schedulers.replay import Replay
+from lab.shrink.minimise import Run, minimise
+from lab.shrink.relevance import relevance
+
+__all__ = ["CONFIRMATIONS", "refined"]
+
+CONFIRMATIONS = 5
+"""How often a failure is replayed before it is reported."""
+
+
+async def refined(
+    explorer: Explorer,
+    failure: Failure,
+    isolation: str | None,
+    *,
+    breakpoints: bool = True,
+    checks: Sequence[str] = (),
+) -> AsyncIterator[Failure]:
+    """The failure after each stage; the last one is complete. Whoever is interrupted keeps what came before."""
+    scenario = failure.record.scenario
+    run = partial(explorer.run, scenario, isolation=isolation, breakpoints=breakpoints, checks=checks)
+    smallest = await minimise(failure.record, run)
+    token = encode(token_for(scenario, smallest.record.schedule, isolation or ""))
+    failure = replace(failure, record=smallest.record, token=token, least=smallest.least)
+    yield failure
+    failure = replace(failure, relevance=await relevance(smallest.record, run))
+    yield failure
+    failure = await _confirmed(failure, partial(run, recorded=True))
+    yield failure
+    if failure.record.anomalies:
+        run_at = partial(explorer.run, scenario, breakpoints=breakpoints)
+        yield replace(failure, levels=await _levels(failure.record, run_at))
+
+
+async def _confirmed(failure: Failure, run: Run) -> Failure:
+    """Replay a failure a few times, note how many replays were identical, and take over the history of one of them."""
+    identical, divergence, found = 0, "", failure.record
+    replay = Replay(found.schedule)
+    for number in range(CONFIRMATIONS):
+        replay.begin(number)
+        try:
+            record = await run(replay)
+        except Divergence as error:
+            divergence = str(error)
+            continue
+        if record.same_as(found):
+            identical += 1
+            found = replace(found, history=record.history, unseen=record.unseen, anomalies=record.anomalies)
+    return replace(failure, record=found, identical=identical, replays=CONFIRMATIONS, divergence=divergence)
+
+
+async def _levels(record: ExecutionRecord, run: Callable[..., Awaitable[ExecutionRecord]]) -> tuple[AtLevel, ...]:
+    """The levels above that of a failure, weakest first, up to the first at which the same does not break."""
+    tried: list[AtLevel] = []
+    for level in ISOLATION_LEVELS[ISOLATION_LEVELS.index(record.isolation) + 1 :]:
+        tried.append(await _at(level, record, run))
+        if not tried[-1].broken:
+            break
+    return tuple(tried)
+
+
+async def _at(level: str, record: ExecutionRecord, run: Callable[..., Awaitable[ExecutionRecord]]) -> AtLevel:
+    """Take the steps of a failing execution in the same order at another level, as far as that goes there."""
+    scheduler = Wished([step.chosen for step in record.trace])
+    scheduler.begin(0)
+    there = await run(scheduler, isolation=level)
+    refused = tuple((name, result.sqlstate) for name, result in there.outcome.results.items() if result.aborted)
+    return AtLevel(level, refused, record.findings[0].key in {finding.key for finding in there.findings})

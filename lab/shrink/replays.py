@@ -1,0 +1,66 @@
+"""Replaying one schedule several times, and saying how many of the replays were identical."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lab.errors import Divergence
+from lab.explore import Explorer
+from lab.model.record import ExecutionRecord
+from lab.model.schedule import Schedule
+from lab.model.verdict import Verdict
+from lab.scenario.declare import Scenario
+from lab.schedulers.replay import Replay
+
+__all__ = ["Replays", "replay_times"]
+
+
+@dataclass(frozen=True, slots=True)
+class Replays:
+    """What the replays of one schedule gave. `record` is the first that did not diverge, if any."""
+
+    times: int
+    identical: int
+    record: ExecutionRecord | None
+    divergence: str = ""
+
+    @property
+    def diverged(self) -> int:
+        """Replays that met other choices, or ended otherwise than the first."""
+        return self.times - self.identical
+
+    @property
+    def verdict(self) -> str:
+        """A divergence is never a verdict on the scenario."""
+        if self.diverged or self.record is None:
+            return Verdict.INCONCLUSIVE
+        return Verdict.FAIL if self.record.failed else Verdict.PASS
+
+
+async def replay_times(
+    explorer: Explorer,
+    scenario: Scenario,
+    schedule: Schedule,
+    isolation: str | None,
+    times: int,
+    *,
+    checks: Sequence[str] = (),
+) -> Replays:
+    """Replay a schedule `times` times."""
+    replay = Replay(schedule)
+    first: ExecutionRecord | None = None
+    identical, divergence = 0, ""
+    for number in range(times):
+        replay.begin(number)
+        try:
+            record = await explorer.run(scenario, replay, isolation=isolation, recorded=first is None, checks=checks)
+        except Divergence as error:
+            divergence = divergence or str(error)
+            continue
+        first = first or record
+        if record.same_as(first):
+            identical += 1
+        else:
+            divergence = divergence or "the decisions could be repeated, but results or final rows differ"
+    return Replays(times, identical, first, divergence)

@@ -1,0 +1,1 @@
+"""What tests share: programs, simulated actors, processes of the command line."""

@@ -1,0 +1,95 @@
+"""What tests of the engine share: a small bank, a scheduler that is told whom to let go, and traces as short texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from lab import Scenario
+from lab.model.choices import Choices
+from lab.model.record import ExecutionRecord
+from lab.model.trace import Step, Trace
+from lab.schedulers.replay import Replay
+
+
+class Base(DeclarativeBase):
+    """The bank's tables."""
+
+
+class Account(Base):
+    __tablename__ = "account"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    balance: Mapped[int]
+
+
+@dataclass(frozen=True)
+class Bank(Scenario):
+    """Four accounts of 100 each."""
+
+    metadata = Base.metadata
+
+    async def setup(self, session: AsyncSession) -> None:
+        session.add_all([Account(id=number, balance=100) for number in (1, 2, 3, 4)])
+
+
+def lock(account: int, how: str = "UPDATE"):
+    """A statement that locks one account."""
+    return text(f"SELECT balance FROM account WHERE id = {account} FOR {how}")
+
+
+def add(account: int, amount: int = 1):
+    """A statement that writes one account."""
+    return text(f"UPDATE account SET balance = balance + {amount} WHERE id = {account}")
+
+
+class Order:
+    """Lets the named actors take the first steps; from then on the actor that ran last goes on.
+
+    A named actor that is not runnable fails the test, and so do names that are left over.
+    """
+
+    def __init__(self, names: str = "") -> None:
+        self._names = names.split()
+
+    def begin(self, execution: int) -> bool:
+        return True
+
+    def choose(self, choices: Choices) -> int:
+        if choices.step >= len(self._names):
+            return 0
+        name = self._names[choices.step]
+        assert name in choices.names, f"step {choices.step + 1}: {name} is not among {choices.names}"
+        return choices.names.index(name)
+
+    def end(self, trace: Trace) -> None:
+        assert len(trace) >= len(self._names), f"ended after {len(trace)} steps"
+
+
+def told(steps: Iterable[Step]) -> list[str]:
+    """Each step as `actor what it did`, with `...` before what was woken and ` (B)` after what waits."""
+    lines = []
+    for step in steps:
+        kind, what = step.action.kind.value, step.action.text
+        action = " ".join(what.split()) if kind == "statement" else f"{kind} {what}".strip()
+        lines.append(f"{step.actor} {'... ' if step.woken else ''}{action}{' (B)' if step.wait else ''}")
+    return lines
+
+
+def of(record: ExecutionRecord, actor: str) -> list[str]:
+    """What one actor did, without its name."""
+    return [line.removeprefix(f"{actor} ") for line in told(record.trace) if line.startswith(f"{actor} ")]
+
+
+async def replays(explorer, record: ExecutionRecord, times: int = 3, **options) -> bool:
+    """Whether the recorded schedule gives the identical execution again, that many times."""
+    replay = Replay(record.schedule)
+    for number in range(times):
+        replay.begin(number)
+        again = await explorer.run(record.scenario, replay, **options)
+        if not again.same_as(record):
+            return False
+    return True

@@ -1,0 +1,69 @@
+"""The benches run, and print the figures that scripts rely on. How large the figures are is no matter of tests."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).parents[2] / "bench"
+
+
+def bench(name: str, *options: str) -> dict[str, object]:
+    done = subprocess.run(
+        [sys.executable, BENCH / name, *options, "--json"], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_overhead_bench_compares_both_workloads_with_and_without_the_lab():
+    figures = bench("overhead.py", "--pairs", "3")
+    for suffix in ("", "_contended"):
+        with_lab, without, ratio = (figures[key + suffix] for key in ("lab_ms", "plain_ms", "ratio"))
+        assert ratio == pytest.approx(with_lab / without, rel=0.01)
+
+
+def test_the_replay_bench_counts_every_execution_and_no_replay_of_frozen_waiters_diverges():
+    figures = bench("replay.py", "--executions", "25", "--unfrozen", "4", "--workers", "2", "--busy-loops", "1")
+    assert (figures["executions"], figures["executions_unfrozen"]) == (25, 4)
+    assert figures["diverged"] == 0
+    assert figures["diverged_unfrozen"] in range(figures["replays_unfrozen"] + 1)
+    assert sum(workload["frozen"]["executions"] for workload in figures["workloads"].values()) == 25
+    assert all("lock wait" in workload["frozen"]["schedules_with"] for workload in figures["workloads"].values())
+
+
+def test_the_start_bench_tells_a_first_start_from_a_cached_one():
+    figures = bench("start.py", "--starts", "2")
+    assert 0 < figures["cached_seconds"] < figures["first_seconds"]
+    assert figures["close_seconds"] > 0
+
+
+def test_the_minimise_bench_holds_a_minimised_failure_against_brute_force():
+    figures = bench("minimise.py", "--seeds", "1", "--targets", "LostUpdate")
+    assert figures["rows"]
+    assert {(row["judgement"], row["least"]) for row in figures["rows"]} == {("", 1)}
+
+
+def test_the_search_bench_compares_the_portfolio_with_single_schedulers():
+    """On one bug, which each of them finds; a scheduler without chance is run once."""
+    options = ("--targets", "transfer:LostUpdate", "--schedulers", "random,dpor,portfolio", "--seeds", "2")
+    figures = bench("search.py", *options, "--executions", "20")
+    hunts = {each["scheduler"]: each for each in figures["hunts"]}
+    assert {name: each["hunts"] for name, each in hunts.items()} == {"random": 2, "dpor": 1, "portfolio": 2}
+    assert all(len(each["first"]) == each["hunts"] for each in hunts.values())
+    for each in hunts.values():
+        low, high = each["chance"][1:]
+        assert low < len(each["first"]) / each["spent"] <= high
+    best = min(hunts["random"]["median"], hunts["dpor"]["median"])
+    comparison = figures["portfolio"]["scenarios.transfer:LostUpdate"]
+    assert comparison["ratio"] == pytest.approx(hunts["portfolio"]["median"] / best, abs=0.001)
+    assert figures["worst_ratio"] == comparison["ratio"]
+
+
+def test_the_history_bench_judges_clean_and_faulty_histories():
+    figures = bench("history.py", "--executions", "20", "--transactions", "100")
+    assert (figures["external_clean_verdict"], figures["external_faulty_verdict"]) == ("pass", "fail")
+    assert figures["execution_clean_not_serializable"] == 0 < figures["execution_faulty_not_serializable"]
+    assert min(figures[key] for key in ("execution_clean_ms", "execution_faulty_ms", "external_largest_mib")) > 0

@@ -1,0 +1,230 @@
+"""The lab is killed in mid-hunt, with waiters frozen: nothing is left over, and the next start is not disturbed.
+
+The moments are chosen by chance with a fixed seed, counted from when the hunt's backends are there. At every other one
+the kill waits until a backend is seen frozen, since those are what a killed lab could leave behind for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pwd
+import random
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from helpers.lab_program import CASES, PROGRAM, environment, temporary_folder
+
+from lab.postgres.server.embedded import embedded_server
+
+KILLS = 50
+SECONDS = 5.0
+"""What is promised: by then everything is gone, and a next start has come up."""
+START_SECONDS = 60.0
+"""Not promised; a bound for a machine that is busy with something else."""
+
+HUNT = ["hunt", "queueing:Queueing", "--executions", "1000000"]
+
+
+class Hunt:
+    """A hunt in a temporary folder of its own, given by its process."""
+
+    def __init__(self, folder: Path, pid: int) -> None:
+        self.folder = folder
+        self.process = psutil.Process(pid)
+        self.family: set[psutil.Process] = {self.process}
+        self.postmaster = 0
+        self.mapped: set[str] = set()
+
+    def wait_for_backends(self, number: int) -> None:
+        """Until actors have connections: from here on the hunt is under way."""
+        wait_until(lambda: len(self.backends()) >= number or not status_of(self.process), START_SECONDS)
+        assert status_of(self.process), "the hunt ended before it was killed"
+
+    def backends(self) -> list[int]:
+        """The server's processes that serve a client."""
+        if not self.postmaster:
+            with contextlib.suppress(StopIteration, OSError, IndexError, ValueError):
+                place = next(self.folder.glob("lab-*/data/postmaster.pid"))
+                self.postmaster = int(place.read_text().split()[0])
+        return [pid for pid in children(self.postmaster) if b"concurrency_lab_" in read(f"/proc/{pid}/cmdline")]
+
+    def meet_the_family(self) -> None:
+        """Note the processes that must be gone afterwards: server, keeper, workers."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            server = psutil.Process(self.postmaster)
+            self.family |= {server, *server.children(), *self.process.children(recursive=True)}
+        for each in self.family:
+            self.mapped |= set(re.findall(r"/dev/shm/\S+", read(f"/proc/{each.pid}/maps").decode()))
+
+    def frozen(self) -> bool:
+        return any(read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[:1] == [b"T"] for pid in self.backends())
+
+    def kill(self) -> None:
+        self.meet_the_family()
+        self.process.kill()
+
+    def left_over(self) -> list[str]:
+        """Processes, folders and shared memory of this hunt that are still there."""
+        alive = [f"{each} {status_of(each)}" for each in self.family if status_of(each)]
+        shared = [path for path in self.mapped if Path(path).exists()]
+        return alive + [str(path) for path in self.folder.iterdir()] + segments_of(self.postmaster) + shared
+
+
+def read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return b""
+
+
+def children(pid: int) -> list[int]:
+    return [int(each) for each in read(f"/proc/{pid}/task/{pid}/children").split()]
+
+
+def status_of(process: psutil.Process) -> str:
+    """ "" once a process is gone; a zombie has nothing left but its number."""
+    try:
+        status = process.status() if process.is_running() else ""
+    except psutil.NoSuchProcess:
+        return ""
+    return "" if status == psutil.STATUS_ZOMBIE else status
+
+
+def segments_of(pid: int) -> list[str]:
+    """System V shared memory that a process made."""
+    listing = Path("/proc/sysvipc/shm")
+    rows = listing.read_text().splitlines()[1:] if listing.exists() else []
+    return [f"shared memory {row.split()[1]}" for row in rows if int(row.split()[4]) == pid]
+
+
+def wait_until(condition: Callable[[], object], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.002)
+
+
+def start(folder: Path, *options: str, **more: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [PROGRAM, *HUNT, *options],
+        cwd=CASES,
+        env=environment(TMPDIR=str(folder), HOME=str(folder.parent)) if more else environment(TMPDIR=str(folder)),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        **more,
+    )
+
+
+def kill_and_look(hunt: Hunt, chance: random.Random, *, frozen: bool) -> bool:
+    """One kill; says whether a backend was frozen just before it."""
+    hunt.wait_for_backends(3)
+    wait_until(lambda: False, chance.random() * 0.2)
+    if frozen:
+        wait_until(hunt.frozen, 2)
+    seen = hunt.frozen()
+    hunt.kill()
+    wait_until(lambda: not hunt.left_over(), SECONDS)
+    assert hunt.left_over() == []
+    return seen
+
+
+def next_start_works() -> None:
+    started = time.monotonic()
+    with embedded_server():
+        assert time.monotonic() - started < SECONDS
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with temporary_folder() as folder:
+        yield folder
+
+
+@pytest.mark.alone
+def test_a_killed_lab_leaves_nothing_behind_and_the_next_start_works(folder):
+    """Fifty kills at seeded moments, waiters frozen at many of them: no process, folder or shared memory after 5 s."""
+    chance = random.Random(20)
+    frozen = 0
+    forks = subprocess.Popen(
+        [sys.executable, "-P", CASES.parent / "helpers" / "forked.py"], cwd=CASES, env=environment(), text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    with forks:
+        for number in range(KILLS):
+            forks.stdin.write(json.dumps([str(folder), HUNT]) + "\n")
+            forks.stdin.flush()
+            hunt = Hunt(folder, int(forks.stdout.readline()))
+            started = time.monotonic()
+            hunt.wait_for_backends(3)
+            assert time.monotonic() - started < SECONDS  # after the kill before
+            frozen += kill_and_look(hunt, chance, frozen=number % 2 == 0)
+    next_start_works()
+    # Every other kill waits up to two seconds for a freeze, which the hunt makes every few milliseconds.
+    assert frozen >= KILLS // 4
+
+
+@pytest.mark.alone
+def test_a_killed_lab_takes_its_workers_with_it(folder):
+    """With two workers the server is shared; when the lab is killed, it and the workers go as well."""
+    chance = random.Random(21)
+    for number in range(2):
+        with start(folder, "--workers", "2") as process:
+            kill_and_look(Hunt(folder, process.pid), chance, frozen=number % 2 == 0)
+        next_start_works()
+
+
+@pytest.fixture
+def account() -> Iterator[tuple[int, Path]]:
+    """An ordinary user with a folder of his own, if the tests run as root and he can reach the program."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to become an ordinary user; as one, the other tests here say the same")
+    uid = pwd.getpwnam("nobody").pw_uid
+    with temporary_folder() as home:
+        (home / "t").mkdir()
+        for path in (home, home / "t"):
+            os.chown(path, uid, uid)
+        try:
+            subprocess.run(
+                [sys.executable, "-c", "import lab.cli"], cwd=CASES, user=uid, group=uid, extra_groups=[], check=True,
+                capture_output=True, env=environment(HOME=str(home)),
+            )  # fmt: skip
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("an ordinary user cannot reach this installation")
+        yield uid, home / "t"
+
+
+def test_an_ordinary_user_s_lab_leaves_nothing_behind(account):
+    """The same without root, where server and lab run under one account."""
+    uid, folder = account
+    chance = random.Random(22)
+    for number in range(3):
+        with start(folder, user=uid, group=uid, extra_groups=[]) as process:
+            kill_and_look(Hunt(folder, process.pid), chance, frozen=number % 2 == 0)
+
+
+@pytest.mark.alone
+def test_a_killed_keeper_takes_the_server_with_it(folder):
+    """SIGKILL to the keeper itself, frozen waiters or not: its server goes, and the hunt ends by itself."""
+    with start(folder) as process:
+        hunt = Hunt(folder, process.pid)
+        hunt.wait_for_backends(3)
+        wait_until(hunt.frozen, 2)
+        hunt.meet_the_family()
+        keeper = psutil.Process(hunt.postmaster).parent()
+        assert keeper is not None
+        assert "keeper.py" in " ".join(keeper.cmdline())
+        keeper.kill()
+        assert process.wait(START_SECONDS) == 3
+        wait_until(lambda: not any(map(status_of, hunt.family)), SECONDS)
+        assert [str(each) for each in hunt.family if status_of(each)] == []
+        assert segments_of(hunt.postmaster) == []

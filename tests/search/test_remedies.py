@@ -1,0 +1,468 @@
+"""Remedies: for each kind of race the lab names one that helps and one that does not, as it ran them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from helpers.kit import Account, Bank, add
+from helpers.lab_program import answer, lab, lab_each
+from sqlalchemy import select, text, update
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from lab import actor, invariant
+from lab.analysis.advice import Facts
+from lab.engine.gate import current_actor
+from lab.model.outcome import Outcome
+from lab.model.record import ExecutionRecord
+from lab.model.remedy import Price, Remedies, Remedy, Tried
+from lab.model.replay_token import decode
+from lab.report.remedies import remedy_lines
+from lab.scenario.registry import instance_of
+from lab.schedulers import DEFAULT
+from lab.search.hunt import Hunt, HuntResult
+from lab.search.remedies import curable, try_remedies
+from lab.search.workers import Job, perform
+from lab.shrink.replays import replay_times
+
+FEW = 30
+REPEATABLE_READ, SERIALIZABLE = "REPEATABLE READ with a retry loop", "SERIALIZABLE with a retry loop"
+RETRY = "a retry loop alone"
+HERE = __name__
+CODE, TABLES = "needs a change of the code", "needs a change of the tables"
+
+
+def reads(table: str) -> str:
+    return f"SELECT … FOR UPDATE on {table}"
+
+
+def order(table: str) -> str:
+    return f"rows of {table} locked first, by key"
+
+
+def silent(name: str, done: int) -> None:
+    pass
+
+
+async def tried(explorer, target: str, *, scheduler: str = DEFAULT, executions: int = FEW, **options: Any) -> Remedies:
+    job = Job(target, scheduler, executions, **options)
+    result = (await perform(explorer, job)).result
+    failure = curable(job, result)
+    assert failure is not None, result
+    return await try_remedies(explorer, job, failure, silent)
+
+
+def by_verdict(remedies: Remedies) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for each in remedies.tried:
+        found.setdefault(each.verdict, []).append(each.name)
+    return found
+
+
+def price_of(remedies: Remedies, name: str) -> Price:
+    (found,) = (each.price for each in remedies.tried if each.name == name)
+    assert found is not None
+    return found
+
+
+VERSION, ATOMIC = "a version check on {} (version_id_col)", "an atomic UPDATE … SET x = x + … on {}"
+LOST = {"not run": [VERSION.format("account"), ATOMIC.format("account")]}
+SKEW = {"pass": [SERIALIZABLE], "fail": [RETRY, REPEATABLE_READ]}
+PIECEMEAL = {"pass": [reads("account"), REPEATABLE_READ, SERIALIZABLE], "fail": [RETRY]}
+CHECKED = {"pass": [SERIALIZABLE]}
+LOOPS = [RETRY, REPEATABLE_READ, SERIALIZABLE]
+CASES = {
+    "transfer:LostUpdate": {
+        "pass": [reads("account"), order("account"), REPEATABLE_READ, SERIALIZABLE],
+        "fail": [RETRY],
+        **LOST,
+    },
+    "isolation:LostUpdateAnomaly": {"pass": [reads("account"), REPEATABLE_READ, SERIALIZABLE], "fail": [RETRY], **LOST},
+    "last_admin:CountsAdminsWithoutLock": {**SKEW, "pass": [reads("member"), SERIALIZABLE]},
+    "isolation:WriteSkewAnomaly": {**SKEW, "pass": [reads("account"), SERIALIZABLE]},
+    "isolation:ReadSkewAnomaly": {**PIECEMEAL, "not run": ["all reads of reader in one statement"]},
+    "isolation:ReportAtReadCommitted": {**PIECEMEAL, "not run": ["all reads of report in one statement"]},
+    **{
+        f"{name}": {
+            "pass": [SERIALIZABLE],
+            "fail": [reads(table), RETRY, REPEATABLE_READ],
+            "not run": [f"a unique key or an exclusion constraint on {table}"],
+        }
+        for name, table in (
+            ("constraints:NameCheckedByTheApplication", "loose_member"),
+            ("idempotency:KeySelectedThenInserted", "charge"),
+            ("booking:BookedWithoutLock", "booking"),
+        )
+    },
+    # A loop that comes back at once can be refused again and again, until its attempts are spent.
+    **{
+        f"deadlock:{name}": {"pass": [order("counter")], "fail": [*LOOPS, "SERIALIZABLE without a retry loop"]}
+        for name in ("CoreUpdatesInOppositeOrder", "OrmUpdatesInOppositeOrder")
+    },
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_the_lab_names_a_fix_that_passes_and_one_that_does_not_help(explorer, name):
+    """Lost update, write skew, read skew, check then insert, deadlock: what helps, what does not, what was not run."""
+    remedies = await tried(explorer, f"scenarios.{name}")
+    assert by_verdict(remedies) == CASES[name]
+    assert remedies.broken >= 3
+    for each in remedies.tried:
+        ran = each.verdict != "not run"
+        assert (each.price is not None) is ran
+        assert (each.verdict == "fail") == ("break: " in each.reason)
+        assert ran or each.reason in (CODE, TABLES)
+        if each.price is not None:
+            assert 0 < each.price.executions <= FEW
+            assert each.price.times is not None
+            assert 0.05 < each.price.times < 50
+
+
+async def test_prices_are_counted(explorer):
+    """Locks wait and refuse nobody here, a level refuses; attempts that were made again are counted."""
+    remedies = await tried(explorer, "scenarios.isolation:LostUpdateAnomaly")
+    assert not remedies.unfixed.aborts
+    locked, level = price_of(remedies, reads("account")), price_of(remedies, REPEATABLE_READ)
+    assert not locked.aborts
+    assert locked.lock_waits > remedies.unfixed.lock_waits > 0
+    assert level.aborts.keys() == {"40001"}
+    assert 0.3 < level.aborts["40001"] / level.executions < 1
+
+
+async def test_the_same_remedies_are_told_each_time(explorer):
+    """All but the time is a function of the seed."""
+
+    def told(remedies: Remedies) -> Any:
+        values = remedies.dump()
+        for price in (values["unfixed"], *(each["price"] for each in values["remedies"] if each["price"])):
+            del price["milliseconds"], price["times"]
+        return json.loads(json.dumps(values))
+
+    first = told(await tried(explorer, "scenarios.transfer:LostUpdate", executions=20, seed=4))
+    assert told(await tried(explorer, "scenarios.transfer:LostUpdate", executions=20, seed=4)) == first
+
+
+# ------------------------------------------------------------------------------------------ what a verdict needs
+
+
+@pytest.mark.parametrize(
+    ("name", "anomaly", "advised"),
+    [
+        ("transfer:LostUpdate", "P4", LOST["not run"]),
+        ("transfer:LostUpdate", "G2-item", []),
+        ("isolation:ReadSkewAnomaly", "G-single", ["all reads of reader in one statement"]),
+        ("isolation:ReadSkewAnomaly", "P4", []),
+        ("isolation:WriteSkewAnomaly", None, []),  # its UPDATE is atomic, and each writes a row of its own
+        ("constraints:WithdrawalCheckedByTheApplication", None, []),  # one row, but by an atomic UPDATE
+        ("booking:BookedWithoutLock", "G2", ["a unique key or an exclusion constraint on booking"]),
+        ("transfer:TwoTransactions", None, ["one transaction for all writes of alice and bob"]),
+        ("deadlock:AdvisoryLocksInOppositeOrder", None, ["advisory locks taken in the order of their keys"]),
+    ],
+)
+async def test_advice_fits_the_anomaly_and_the_statements(explorer, name, anomaly, advised):
+    """What cannot be run is suggested only where it fits what was found."""
+    record = await failing(explorer, f"scenarios.{name}")
+    assert [each.name for each in Facts(record, anomaly=anomaly).advice()] == advised
+
+
+async def failing(explorer, target: str) -> ExecutionRecord:
+    """The smallest failing execution."""
+    result = (await perform(explorer, Job(target, DEFAULT, 100))).result
+    schedule = decode(result.failures[0].token).schedule
+    record = (await replay_times(explorer, instance_of(target), schedule, None, 1)).record
+    assert record is not None
+    return record
+
+
+async def test_a_pause_that_the_lab_makes_is_no_price(explorer):
+    """Lock waits count actors that wait for each other, not the breakpoint that holds one of them."""
+    record = await failing(explorer, "scenarios.deadlock:PriceListsInOrderOfTheFile")
+    waits = [step.wait for step in record.trace if step.wait is not None]
+    assert len(waits) == 1 + record.lock_waits == 2
+
+
+async def test_a_failure_inside_a_statement_is_not_said_to_be_cured_where_the_lab_cannot_pause(explorer):
+    """At SERIALIZABLE no statement is paused between two rows, so a deadlock there could not have been met."""
+    target = "scenarios.deadlock:PriceListsInOrderOfTheFile"
+    found = by_verdict(await tried(explorer, target, executions=100))
+    assert found["pass"][0] == order("article")
+    assert found["inconclusive"] == [SERIALIZABLE, "SERIALIZABLE without a retry loop"]
+
+
+class Rare(Bank):
+    """Breaks in one order of a great many."""
+
+    steps: ClassVar[int] = 6
+
+    @actor
+    async def alice(self, session: AsyncSession) -> None:
+        for _ in range(self.steps):
+            await session.execute(select(Account.balance).where(Account.id == 3))
+        await session.execute(add(2))
+        await session.commit()
+
+    @actor
+    async def bob(self, session: AsyncSession) -> int:
+        one = (await session.scalars(select(Account.balance).where(Account.id == 2))).one()
+        two = (await session.scalars(select(Account.balance).where(Account.id == 2))).one()
+        return two - one
+
+    @invariant
+    async def bob_sees_no_change(self, outcome: Outcome) -> None:
+        assert outcome.results["bob"].value == 0
+
+
+async def test_where_the_failure_is_rare_no_violation_proves_little(explorer):
+    """Nothing broke in the few executions, with the remedy or without it: that is no reason to praise the remedy."""
+    job = Job(f"{HERE}:Rare", "random", 12, seed=0)
+    result = (await perform(explorer, Job(job.target, DEFAULT, 300))).result
+    failure = curable(job, result)
+    assert failure is not None
+    remedies = await try_remedies(explorer, job, failure, silent)
+    assert remedies.broken < 3
+    doubted = [each for each in remedies.tried if each.verdict == "inconclusive"]
+    assert doubted
+    assert all(f"as it is, {remedies.broken} of 12 executions break" in each.reason for each in doubted)
+    assert not [each for each in remedies.tried if each.verdict == "pass"]
+    still = [each for each in remedies.tried if each.verdict == "fail"]
+    assert still, "the schedule that failed still fails under a retry loop, however rare it is"
+
+
+class OwnLevel(Bank):
+    """Sets the level of its transactions itself."""
+
+    @actor(names=("alice", "bob"))
+    async def work(self, session: AsyncSession) -> None:
+        await session.connection(execution_options={"isolation_level": "READ COMMITTED"})
+        account = await session.get_one(Account, 1)
+        account.balance += 1
+        await session.commit()
+
+    @invariant
+    async def nothing_is_lost(self, session: AsyncSession) -> None:
+        assert (await session.get_one(Account, 1)).balance == 102
+
+
+class Written(OwnLevel):
+    """The same in SQL as text, and the balance is looked up in a way that cannot be locked."""
+
+    @actor(names=("alice", "bob"))
+    async def work(self, session: AsyncSession) -> None:
+        balance = await session.scalar(select(Account.balance).where(Account.id == 1).distinct()) or 0
+        await session.scalar(text("SELECT balance FROM account WHERE id = 1"))
+        await session.execute(update(Account).where(Account.id == 1).values(balance=balance + 1))
+        await session.commit()
+
+
+async def test_what_could_not_be_put_there_is_not_run(explorer):
+    """A level that the code sets itself stays; DISTINCT and text take no lock; each says so instead of a verdict."""
+    remedies = {each.name: each for each in (await tried(explorer, f"{HERE}:OwnLevel")).tried}
+    assert remedies[reads("account")].verdict == "pass"
+    for level in (REPEATABLE_READ, SERIALIZABLE):
+        assert remedies[level].verdict == "not run"
+        assert remedies[level].reason == "the code sets the level of its transactions itself"
+    remedies = {each.name: each for each in (await tried(explorer, f"{HERE}:Written")).tried}
+    assert remedies[REPEATABLE_READ].verdict == "pass"
+    assert remedies[reads("account")].verdict == "not run"
+    assert "the lab cannot add a lock to SELECT DISTINCT balance FROM account" in remedies[reads("account")].reason
+    assert remedies["FOR UPDATE in SELECTs that are written as text"].verdict == "not run"
+
+
+class Stalled(Bank):
+    """Two locks of the process in opposite order."""
+
+    @actor(names=("alice", "bob"))
+    async def work(self, session: AsyncSession, name: str) -> None:
+        locks = sorted(self._locks(), key=id, reverse=name == "bob")
+        async with locks[0]:
+            await session.execute(add(1))
+            await session.commit()
+            async with locks[1]:
+                pass
+
+    def _locks(self) -> list[asyncio.Lock]:
+        execution: Any = current_actor().execution
+        if not hasattr(self, "_of") or self._of[0] is not execution:
+            object.__setattr__(self, "_of", (execution, [asyncio.Lock(), asyncio.Lock()]))
+        return self._of[1]
+
+
+class Raises(Bank):
+    """An error of the code."""
+
+    @actor(names=("alice", "bob"))
+    async def work(self, session: AsyncSession) -> None:
+        await session.execute(add(1))
+        await session.commit()
+        raise ZeroDivisionError
+
+
+class Cancelled(OwnLevel):
+    """Withstands no fault."""
+
+    faults = ("cancel",)
+
+
+@pytest.mark.parametrize(("name", "checker"), [("Stalled", "stall"), ("Raises", "result"), ("Cancelled", "invariant")])
+async def test_stalls_errors_and_faults_have_no_remedy(explorer, name, checker):
+    """Levels and locks of rows have nothing to do with these."""
+    job = Job(f"{HERE}:{name}", "random", 60)
+    result = (await perform(explorer, job)).result
+    assert checker in {failure.checker for failure in result.failures}
+    assert curable(job, result) is None
+
+
+async def test_a_hunt_that_was_broken_off_has_no_remedies(explorer):
+    job = Job("scenarios.isolation:LostUpdateAnomaly", DEFAULT, FEW)
+    result = (await perform(explorer, job)).result
+    assert curable(job, result) is not None
+    result.trouble = "interrupted"
+    assert curable(job, result) is None
+
+
+async def test_an_interruption_keeps_what_was_tried(explorer, monkeypatch):
+    """Ctrl-C in the middle: what was done has its verdict, the rest is marked as not run."""
+    job = Job("scenarios.isolation:LostUpdateAnomaly", DEFAULT, FEW)
+    failure = curable(job, (await perform(explorer, job)).result)
+    assert failure is not None
+    run, hunts = Hunt.run, []
+
+    async def third_is_interrupted(self: Hunt, explorer: Any) -> HuntResult:
+        hunts.append(self)
+        if len(hunts) == 3:
+            asyncio.current_task().cancel()
+        return await run(self, explorer)
+
+    monkeypatch.setattr(Hunt, "run", third_is_interrupted)
+    remedies = await try_remedies(explorer, job, failure, silent)
+    assert len(hunts) == 3
+    assert [(each.name, each.verdict) for each in remedies.tried[:2]] == [
+        (reads("account"), "pass"),
+        (RETRY, "fail"),  # the schedule that failed was run under it, and fails
+    ]
+    assert [(each.verdict, each.reason) for each in remedies.tried[2:4]] == [("not run", "interrupted")] * 2
+
+
+async def test_an_application_with_an_engine_of_its_own_is_cured_as_well(explorer, server, monkeypatch):
+    """Level, locks and retries reach what the code does through its own engine and session factory."""
+    engine = create_async_engine(f"postgresql+asyncpg://postgres@/postgres?host={server.folder / 's'}", pool_size=4)
+    factory = async_sessionmaker(engine)
+
+    @dataclass(frozen=True)
+    class Application(OwnLevel):
+        watch: ClassVar[tuple[AsyncEngine, ...]] = (engine,)
+        numbers: tuple[int, ...] = field(default=(1,))
+
+        @actor(names=("alice", "bob"))
+        async def work(self) -> None:
+            async with factory() as session, session.begin():
+                account = await session.get_one(Account, 1)
+                account.balance += 1
+
+    Application.__qualname__ = "Application"
+    monkeypatch.setitem(globals(), "Application", Application)
+    found = by_verdict(await tried(explorer, f"{HERE}:Application"))
+    assert found["pass"] == [reads("account"), REPEATABLE_READ, SERIALIZABLE]
+    assert found["fail"] == [RETRY]
+    await engine.dispose()
+
+
+# ------------------------------------------------------------------------------------------------ what is shown
+
+SHOWN = """\
+Remedies  up to 100 executions of portfolio(seed=0) each; prices for one; loops of 10 attempts, without a pause
+  as it is       58 of 73 break                     aborts 0.00, waits 0.27
+  helps          REPEATABLE READ with a retry loop  aborts 0.80 (40001 0.50, 40P01 0.30), waits 0.29, time 1.4x
+                   some statements keep the level that the code sets: AUTOCOMMIT
+  does not help  a retry loop alone                 aborts 1.00 (40P01), waits 2.00
+                   25 of 30 break: account 1 holds 70, expected 100
+  inconclusive   SERIALIZABLE with a retry loop     aborts 0.00, waits 0.00, time 0.9x
+                   nothing overlapped
+  not run        SELECT … FOR UPDATE on account: interrupted
+  not run        a version check: needs a change of the code"""
+
+
+def test_the_section_is_told_in_a_line_each():
+    """Verdict, name, price; then a reason where there is one."""
+    retry = Remedy(RETRY, attempts=10)
+    remedies = Remedies(
+        "portfolio(seed=0)",
+        100,
+        10,
+        Price(73, {}, 20, 0.7),
+        58,
+        (
+            Tried(
+                REPEATABLE_READ,
+                "pass",
+                note="some statements keep the level that the code sets: AUTOCOMMIT",
+                remedy=retry,
+                price=Price(100, {"40P01": 30, "40001": 50}, 29, 1.0, 1.4),
+            ),
+            Tried(
+                RETRY,
+                "fail",
+                "25 of 30 break: account 1 holds 70, expected 100",
+                remedy=retry,
+                price=Price(30, {"40P01": 30}, 60, 1.0),
+            ),
+            Tried(SERIALIZABLE, "inconclusive", "nothing overlapped", price=Price(10, {}, 0, 1.0, 0.91)),
+            Tried(reads("account"), reason="interrupted"),
+            Tried("a version check", reason=CODE),
+        ),
+    )
+    assert "\n".join(remedy_lines(remedies)) == SHOWN
+    assert "\n".join(remedy_lines(Remedies("dfs", trouble="gone"))) == "Remedies  none was run: gone"
+
+
+async def test_the_readme_shows_what_is_run(explorer):
+    """The section there is what a hunt prints, but for the time."""
+    remedies = await tried(explorer, "scenarios.transfer:LostUpdate", executions=200)
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    assert _timeless("\n".join(remedy_lines(remedies))) in _timeless(readme)
+
+
+def _timeless(text: str) -> str:
+    return re.sub(r"time \d+\.\dx", "time", text)
+
+
+def test_the_command_line_shows_them_behind_the_report():
+    """Text: after the token, before the verdict; JSON: `remedies`; neither with --no-remedies nor with --seconds."""
+    line = ["hunt", "LostCount", "--executions", "30"]
+    (status, plain, _), (_, without, _), (_, timed, _), (no_status, no, _) = lab_each(
+        [
+            line,
+            [*line, "--no-remedies"],
+            [*line, "--seconds", "50", "--json"],
+            [*line, "--no-remedies", "--json"],
+        ]
+    )
+    assert (status, no_status) == (1, 1)
+    replay, section, verdict = (plain.index(each) for each in ("Replay   lab", "Remedies  up to 30", "fail: "))
+    assert replay < section < verdict
+    assert f"  helps          {reads('counter')} " in plain
+    assert f"  does not help  {RETRY} " in plain
+    assert f"  not run        {VERSION.format('counter')}: {CODE}" in plain
+    assert "Remedies" not in without
+    for each in (timed, no):
+        assert (json.loads(each)["remedies"], json.loads(each)["unfixed"]) == ([], None)
+
+
+def test_programs_get_numbers():
+    done = lab("hunt", "LostCount", "--executions", "30", "--json")
+    result = answer(done)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert result["unfixed"]["executions"] == 30
+    assert result["unfixed"]["broken"] >= 3
+    first, *_, last = result["remedies"]
+    assert first.keys() == {"name", "verdict", "reason", "note", "remedy", "price"}
+    assert (first["name"], first["verdict"], first["remedy"]["lock_reads"]) == (reads("counter"), "pass", ["counter"])
+    assert first["price"].keys() == {"executions", "aborts", "lock_waits", "milliseconds", "times"}
+    assert (last["verdict"], last["price"], last["remedy"]) == ("not run", None, None)
+    assert answer(lab("hunt", "Counted", "--executions", "30", "--json"))["remedies"] == []
