@@ -85,7 +85,7 @@ class Lab:
     ) -> int:
         """Check a scenario under many schedules of one scheduler; returns the number of executions.
 
-        `options` are the scheduler's, as in `lab.search.hunt(scenario, scheduler="pct", depth=2)`.
+        `options` are the scheduler's, as in `lab.hunt(scenario, scheduler="pct", depth=2)`.
         Raises `Violation` with the minimised report at the first violation.
         """
         level = self.isolation or isolation

@@ -705,4 +705,4 @@ async def test_isolation_levels(lab, case, schedule):
 async def test_a_level_allows_what_it_is_documented_to_allow(lab, anomaly, level):
     """Where PostgreSQL allows an anomaly, the lab finds it and calls it by its name."""
     with pytest.raises(Violation, match=f"^{CALLED[anomaly]} "):
-        await lab.search.hunt(anomaly(), executions=300, isolation=level)
+        await lab.hunt(anomaly(), executions=300, isolation=level)

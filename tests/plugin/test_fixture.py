@@ -161,18 +161,18 @@ async def test_serial(lab):
     assert record.trace.preemptions == 0 and not record.failed
 
 async def test_hunt_passes(lab):
-    assert await lab.search.hunt(Counted(), executions=20) == 20
+    assert await lab.hunt(Counted(), executions=20) == 20
 
 async def test_hunt_finds(lab):
     with pytest.raises(Violation, match="1 preemption") as caught:
-        await lab.search.hunt(LostCount(), seed=1)
+        await lab.hunt(LostCount(), seed=1)
     assert "Replay   " in str(caught.value)
 
 async def test_watch(lab):
     with lab.watch(ENGINE):
         await lab.check(Application())
         with pytest.raises(Violation, match="the counter stands at 1"):
-            await lab.search.hunt(Application())
+            await lab.hunt(Application())
 
 def test_sync_with_fixture_beside(request):
     assert request.node.name

@@ -91,7 +91,7 @@ class Killed(Counted):
         os.kill(os.getpid(), signal.SIGKILL)
 
 async def test_it(lab):
-    await lab.search.hunt(Killed())
+    await lab.hunt(Killed())
 """
     )
     done = subprocess.run([sys.executable, "-m", "pytest"], cwd=project.path, capture_output=True, check=False)
