@@ -2,7 +2,7 @@
 
 The rules are PostgreSQL's, as its documentation of isolation and locking states them (chapters 13.2 and 13.3). Two
 steps that no rule makes dependent may be swapped when they stand side by side: results, waits, deadlock victims and
-final rows stay the same. `tests/search/test_swap.py` holds that against a real server.
+final rows stay the same. `tests/search/test_reduction.py` holds that against a real server.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@
    has its place, which tries them everywhere. One of these has the first execution: where every policy finds
    the bug at once, the portfolio must not be the one that comes to it late.
 3. Random walk, URW and POS in turn, with a slice of PCT of depth 3. The chance of a bug differs between them by a
-   factor of ten and more, in either direction (DESIGN.md, "Numbers to know"); a mix costs at most a factor of some two.
+   factor of ten and more, in either direction (docs/architecture.md, "Measured facts"); a mix costs at most a factor of
+   some two.
 4. When new traces become rare, every other execution is one of the reduction, which ends the search when every trace
    was run. Rare means what Good (1953) says it does: the share of new traces among the last samples estimates the
    chance that the next one is new.

@@ -131,7 +131,7 @@ each_case = pytest.mark.parametrize(
 )
 
 ALLOWED_AT = {"PMP": (RC,), "P4": (RC,), "G-single": (RC,), "G2-item": (RC, RR), "G2": (RC, RR)}
-"""DESIGN.md's table; PostgreSQL prevents the other anomalies at every level."""
+"""The table of docs/architecture.md; PostgreSQL prevents the other anomalies at every level."""
 
 
 def test_all_fourteen_are_here_with_expectations_for_every_level():

@@ -73,7 +73,7 @@ _LEFT_TO_SOME = _ONE_READER | _MANY_READERS
 
 
 def promised(name: AnomalyName, levels: Sequence[str], early: Sequence[str]) -> bool:
-    """Whether PostgreSQL prevents the anomaly: the table "PostgreSQL and the anomalies" of DESIGN.md.
+    """Whether PostgreSQL prevents the anomaly: the table "PostgreSQL and the anomalies" of docs/architecture.md.
 
     `levels` are those of the transactions on the cycle, `early` of those whose read came too early. With mixed levels a
     snapshot protects the one that holds it, and serializability needs that all on the cycle ask for it.

@@ -1,6 +1,6 @@
 """Each anomaly, by the smallest history that has it, under its name and with its cycle; and the same without the fault.
 
-The histories are those of Adya's thesis and of the fourteen textbook sequences of DESIGN.md.
+The histories are those of Adya's thesis and of the fourteen textbook sequences in scenarios/hermitage.py.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 In the suite a sample. The full promise, 5,000 histories, is the same test:
 
-    LAB_QUALITY_HISTORIES=5000 pytest tests/checkers/test_brute_force.py
+    LAB_QUALITY_HISTORIES=5000 pytest tests/checkers/isolation/test_brute_force.py
 """
 
 from __future__ import annotations
