@@ -17,7 +17,7 @@ from unittest import mock
 
 from _common import Spread, show
 
-from lab.postgres import install
+from lab.postgres.server import install
 from lab.postgres.server.embedded import embedded_server
 
 
