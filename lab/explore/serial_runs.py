@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from lab.checkers.serial import equivalence as serial
 from lab.checkers.serial.effects import Effects, effects_of
+from lab.checkers.serial.renaming import Answer, compare
 from lab.errors import ServerError
 from lab.explore.conditions import Conditions
 from lab.model.layout import Drawn
@@ -27,6 +28,8 @@ __all__ = ["SerialJudge"]
 
 YARDSTICKS_KEPT = 200
 """Sets of serial runs, one for each set of parameters; Hypothesis makes some 100 examples."""
+
+TOO_MANY_WAYS = "its generated ids can be exchanged in too many ways to compare it with serial runs"
 
 Order = tuple[str, ...]
 Run = Callable[[Scenario, Scheduler, Conditions], Awaitable[ExecutionRecord]]
@@ -123,7 +126,9 @@ class _Trial:
         if await self._equals_one_of(known) or await self._equals_one_of(every):
             return SerialJudgement(normalised=tuple(own))
         ran = {order: effects for order in every if (effects := self.yardstick[order]) is not None}
-        compared = {order: serial.differences(self.seen.effects(order), effects) for order, effects in ran.items()}
+        if any(compare(self.seen.effects(order), there) is Answer.UNDECIDED for order, there in ran.items()):
+            return SerialJudgement(normalised=tuple(own), obstacle=TOO_MANY_WAYS)
+        compared = {order: serial.differences(self.seen.effects(order), there) for order, there in ran.items()}
         return serial.nearest(compared, len(every) - len(ran), own)
 
     async def _equals_one_of(self, orders: Iterable[Order]) -> bool:
@@ -131,7 +136,7 @@ class _Trial:
             if order not in self.yardstick:
                 self.yardstick[order] = await self._serial_run(order)
             there = self.yardstick[order]
-            if there is not None and there.facts == self.seen.effects(order).facts:
+            if there is not None and compare(self.seen.effects(order), there) is Answer.SAME:
                 return True
         return False
 

@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 __all__ = ["Column", "Drawn", "Layout", "Position"]
 
+MOST_VALUES = 10_000
+"""Of one origin in one execution; a sequence that was set far ahead has not drawn all in between."""
+
 
 class Position(NamedTuple):
     """Where a sequence stands: its last value, and whether that one was drawn or is the next to be."""
@@ -68,3 +71,11 @@ class Drawn:
         if not after.called or (before.called and value == before.last):
             return False
         return min(before.last, after.last) <= value <= max(before.last, after.last)
+
+    def values(self, origin: str) -> range:
+        """The numbers that may have been drawn for this origin; none where that is not known."""
+        if (span := self.spans.get(origin)) is None or not span[1].called:
+            return range(0)
+        before, after = span
+        low, high = min(before.last, after.last), max(before.last, after.last)
+        return range(low, min(high, low + MOST_VALUES) + 1)

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, groupby, permutations
 
 from lab.checkers.serial.effects import Effects, Row
+from lab.checkers.serial.renaming import Answer, compare, result_fits, rows_renamed
 from lab.model.outcome import Ending, Outcome, ResultKind
 from lab.model.trace import Trace
 from lab.model.yardstick import Difference, DifferenceKind, SerialJudgement
@@ -74,16 +75,23 @@ def is_serial(trace: Trace, outcome: Outcome, order: Order) -> bool:
 
 
 def differences(here: Effects, there: Effects) -> tuple[Difference, ...]:
-    """What differs between an execution and a serial run; empty exactly when nothing does."""
-    if here.facts == there.facts:
+    """What differs between an execution and a serial run; empty when nothing does, or when that was not decided."""
+    if compare(here, there) is not Answer.DIFFERENT:
         return ()
     found = [
-        Difference(DifferenceKind.RESULT, name, text, there.results[name])
-        for name, text in here.results.items()
-        if text != there.results[name]
+        Difference(DifferenceKind.RESULT, name, here.told(name), there.told(name))
+        for name in here.results
+        if not _result_is_the_same(here, there, name)
     ]
     found += _of_rows(here.rows, there.rows)
     return tuple(found) or (Difference(DifferenceKind.LINKS, "generated ids", "lead to other rows", ""),)
+
+
+def _result_is_the_same(here: Effects, there: Effects, actor: str) -> bool:
+    """Under a renaming that the rows establish, where they establish one; else as it is written."""
+    if rows_renamed(here, there):
+        return result_fits(here, there, actor)
+    return here.told(actor) == there.told(actor)
 
 
 def nearest(

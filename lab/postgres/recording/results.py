@@ -15,6 +15,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from lab.model.outcome import ABORT_STATES, ActorResult, Mask, ResultKind
 from lab.model.record import DeadlockEdge
 from lab.model.trace import Step
+from lab.postgres.recording.described import described
 
 __all__ = ["aborted_or_raised", "deadlock_cycle", "is_connection_loss", "returned", "sqlstate_of"]
 
@@ -28,7 +29,8 @@ _LOST = ("08", "57P")
 
 def returned(value: object, mask: Mask) -> ActorResult:
     """The result of an actor that came to its end."""
-    return ActorResult(ResultKind.RETURNED, mask(repr(value)), value)
+    text = described(value, lambda kind: mask.found.add(f"results of type {kind}"))
+    return ActorResult(ResultKind.RETURNED, mask(text), value)
 
 
 def aborted_or_raised(
