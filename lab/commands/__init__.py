@@ -1,4 +1,23 @@
-"""What the commands of the command line do, one file for each.
+"""The commands of the command line: one file for each, and a line in `COMMANDS`.
 
-May import: errors, scenario, model, schedulers, postgres, checkers, explore, shrink, report, search.
+A file holds a click command named `command`: its arguments, options and help, and what it does. It returns a verdict,
+which becomes the exit status, or None; it may be asynchronous. What it needs of the lab is imported when it runs, so
+that the help of all commands loads none of it.
+
+May import: errors, scenario, model, analysis, schedulers, postgres, checkers, explore, shrink, report, search.
 """
+
+from __future__ import annotations
+
+__all__ = ["COMMANDS"]
+
+COMMANDS = {
+    "check-history": "lab.commands.check_history",
+    "doctor": "lab.commands.doctor",
+    "hunt": "lab.commands.hunt",
+    "invariants": "lab.commands.invariants",
+    "list": "lab.commands.list",
+    "matrix": "lab.commands.matrix",
+    "replay": "lab.commands.replay",
+}
+"""Name -> the module of the command."""

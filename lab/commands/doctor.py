@@ -2,44 +2,46 @@
 
 from __future__ import annotations
 
-import json
+from contextlib import aclosing
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+import click
 
-from lab.explore import Explorer
-from lab.model.verdict import Verdict
-from lab.postgres.server.cluster import Abilities
-from lab.postgres.server.place import Place
-from lab.postgres.server.server import Server
-from lab.report.tables import plain_table
+from lab.commands.console import out, show_json
+from lab.commands.options import json_option, server_options
 
-__all__ = ["examine"]
+if TYPE_CHECKING:
+    from lab.postgres.server.cluster import Abilities
+
+__all__ = ["command"]
 
 
-async def examine(out: Console, err: Console, *, as_json: bool, url: str | None, version: str) -> str:
-    """`lab doctor`."""
-    place = Place(url, int(version))
-    with place.server() as server:
-        explorer = Explorer(server)
-        try:
+@click.command()
+@server_options
+@json_option
+async def command(*, url: str | None, version: str, as_json: bool) -> None:
+    """Server, privileges, and what of the lock control works here."""
+    from lab.explore import Explorer
+    from lab.postgres.server.place import Place
+    from lab.report.tables import plain_table
+
+    with Place(url, int(version)).server() as server:
+        async with aclosing(Explorer(server)) as explorer:
             abilities = (await explorer.open()).abilities
-        finally:
-            await explorer.aclose()
     if as_json:
-        out.out(json.dumps({"server": server.description, **asdict(abilities)}, indent=2))
+        show_json({"server": server.description, **asdict(abilities)})
     else:
-        out.print(plain_table(("", "", ""), _examination(server, abilities)))
-    return Verdict.PASS
+        out.print(plain_table(("", "", ""), _examination(server.description, abilities)))
 
 
-def _examination(server: Server, abilities: Abilities) -> list[tuple[str, str, str]]:
+def _examination(server: str, abilities: Abilities) -> list[tuple[str, str, str]]:
     def yes(*, works: bool, without: str) -> tuple[str, str]:
         return ("yes", "") if works else ("no", without)
 
     major, minor = divmod(abilities.version, 10000)
     return [
-        ("server", server.description, f"PostgreSQL {major}.{minor}"),
+        ("server", server, f"PostgreSQL {major}.{minor}"),
         ("databases of the lab's own", *yes(works=abilities.may_create_databases, without="needs CREATEDB")),
         (
             "lock waits are pushed",

@@ -2,43 +2,53 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
-from rich.console import Console
+import click
 
+from lab.commands.console import err, out
+from lab.commands.options import server_options
 from lab.model.verdict import Verdict
-from lab.postgres.server.place import Place
-from lab.report.chronicle import document
-from lab.scenario.claims import Entry
-from lab.scenario.registry import discover
-from lab.search.chronicle import collect
 
-__all__ = ["keep_invariants"]
+__all__ = ["command"]
 
 FILE = Path("INVARIANTS.md")
 DIFFERENCES_SHOWN = 20
 
 
-async def keep_invariants(
-    out: Console, err: Console, *, write: bool, workers: int, url: str | None, version: str
-) -> str:
-    """Run every claim and every token; write the document, or compare it and say where it differs."""
+@click.command()
+@click.option("--check", "task", flag_value="check", help="Fail if INVARIANTS.md is not what the scenarios say.")
+@click.option("--write", "task", flag_value="write", help="Write INVARIANTS.md.")
+@click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Processes to run with.")
+@server_options
+async def command(*, task: str | None, workers: int, url: str | None, version: str) -> str:
+    """Hold INVARIANTS.md against the scenarios: run every claim and every token, and compare or write."""
+    from lab.postgres.server.place import Place
+    from lab.report.chronicle import document
+    from lab.scenario.registry import discover
+    from lab.search.chronicle import collect
+
+    if task is None:
+        raise click.UsageError("say --check or --write")
     place = Place(url, int(version))
     with place.server() as server, err.status("running the claims") as status:
         entries = await collect(server, place, discover(), workers, status.update)
-    return _keep(out, entries, write=write)
+    size = f"{len(entries)} invariants, {sum(len(entry.bugs) for entry in entries)} bugs"
+    return _written(document(entries), size) if task == "write" else _compared(document(entries), size)
 
 
-def _keep(out: Console, entries: list[Entry], *, write: bool) -> str:
-    text = document(entries)
-    if write:
-        FILE.write_text(text)
-        out.out(f"wrote {FILE}: {len(entries)} invariants, {sum(len(entry.bugs) for entry in entries)} bugs")
-        return Verdict.PASS
+def _written(text: str, size: str) -> str:
+    FILE.write_text(text)
+    out.out(f"wrote {FILE}: {size}")
+    return Verdict.PASS
+
+
+def _compared(text: str, size: str) -> str:
+    import difflib
+
     before = FILE.read_text() if FILE.exists() else ""
     if before == text:
-        out.out(f"{FILE} is current: {len(entries)} invariants, {sum(len(entry.bugs) for entry in entries)} bugs")
+        out.out(f"{FILE} is current: {size}")
         return Verdict.PASS
     out.out(f"{FILE} is not what the scenarios say; `lab invariants --write` renews it")
     difference = difflib.unified_diff(before.splitlines(), text.splitlines(), "written", "run", lineterm="", n=0)

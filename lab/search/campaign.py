@@ -6,43 +6,25 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from lab.analysis.overview import Line
+from lab.analysis.tally import HuntResult
 from lab.errors import UsageError
 from lab.explore import Explorer
-from lab.model.verdict import Verdict
 from lab.postgres.server.place import Place
 from lab.postgres.server.server import Server
 from lab.scenario.declare import Scenario, kind_of, target_of
 from lab.schedulers import prologue_of
-from lab.search.hunt import INTERRUPTED, HuntResult
+from lab.search.hunt import INTERRUPTED
 from lab.search.workers import Job, JobResult, Workers, perform
 
-__all__ = ["Line", "demonstration_jobs", "hunt_everything", "hunt_one"]
+__all__ = ["demonstration_jobs", "hunt_everything", "hunt_one"]
 
 LONGEST_PART = 50
 """Executions in one part of a hunt over workers: small enough that a violation early on ends the hunt early."""
 DEMONSTRATION = {"right": 100, "planted": 300, "probe": 100}
 """Executions for each kind of scenario when everything is hunted and no number is given."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One scenario of a hunt over everything: what it is and what the hunt gave."""
-
-    target: str
-    kind: str
-    done: JobResult
-
-    @property
-    def as_expected(self) -> bool:
-        """A right variant passes, a planted bug is found, a probe may do either."""
-        verdict = self.done.result.verdict
-        if self.done.error:
-            return False
-        if self.kind == "probe":
-            return verdict != Verdict.INCONCLUSIVE
-        return verdict == (Verdict.FAIL if self.kind == "planted" else Verdict.PASS)
 
 
 async def hunt_one(
@@ -54,7 +36,7 @@ async def hunt_one(
     """
     if workers > 1:
         return await _hunt_in_parts(server, place, job, workers, progress)
-    async with _explorer(server) as explorer:
+    async with contextlib.aclosing(Explorer(server)) as explorer:
         return _unwrapped(await perform(explorer, job, progress))
 
 
@@ -65,14 +47,18 @@ async def hunt_everything(
     if workers > 1:
         async with contextlib.aclosing(Workers(place.of(server), workers).perform([job for _, job in jobs])) as done:
             async for index, result in done:
-                yield Line(jobs[index][1].target, jobs[index][0], result)
+                yield _line(*jobs[index], result)
         return
-    async with _explorer(server) as explorer:
+    async with contextlib.aclosing(Explorer(server)) as explorer:
         for kind, job in jobs:
-            line = Line(job.target, kind, await perform(explorer, job))
-            yield line
-            if line.done.result.trouble == INTERRUPTED:  # a hunt keeps what it found, so the rest is stopped here
+            answer = await perform(explorer, job)
+            yield _line(kind, job, answer)
+            if answer.result.trouble == INTERRUPTED:  # a hunt keeps what it found, so the rest is stopped here
                 raise asyncio.CancelledError
+
+
+def _line(kind: str, job: Job, done: JobResult) -> Line:
+    return Line(job.target, kind, done.result, done.error)
 
 
 def demonstration_jobs(
@@ -137,12 +123,3 @@ def _unwrapped(done: JobResult, found: HuntResult | None = None) -> HuntResult:
     if done.exit_status == UsageError.exit_status and not (found and found.failures):
         raise UsageError(done.error)
     return done.result
-
-
-@contextlib.asynccontextmanager
-async def _explorer(server: Server) -> AsyncIterator[Explorer]:
-    explorer = Explorer(server)
-    try:
-        yield explorer
-    finally:
-        await explorer.aclose()

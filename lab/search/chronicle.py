@@ -6,6 +6,7 @@ import contextlib
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 
+from lab.analysis.tally import HuntResult
 from lab.errors import UsageError
 from lab.explore import Explorer
 from lab.model.replay_token import decode, scenario_of
@@ -15,7 +16,6 @@ from lab.postgres.server.server import Server
 from lab.scenario.claims import ACID, Bug, Entry, claim_of
 from lab.scenario.declare import ISOLATION_LEVELS, PlantedBug, Scenario, planted_bug_of, target_of
 from lab.schedulers import DEFAULT
-from lab.search.hunt import HuntResult
 from lab.search.workers import Job, Workers
 from lab.shrink.replays import replay_times
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from lab.analysis.tally import FAILURES_KEPT, HuntResult
 from lab.errors import LabError, ServerError
 from lab.explore import Explorer
 from lab.model.record import ExecutionRecord, Failure
@@ -14,10 +15,10 @@ from lab.model.remedy import Remedy
 from lab.model.replay_token import encode, token_for
 from lab.scenario.declare import Scenario
 from lab.schedulers import DEFAULT, describe, is_calibrated, is_complete, is_sample, make_scheduler
-from lab.search.result import FAILURES_KEPT, HuntResult, ReportedFailure, counted
+from lab.search.result import reported
 from lab.shrink.refine import refined
 
-__all__ = ["INTERRUPTED", "Hunt", "HuntResult", "ReportedFailure"]
+__all__ = ["INTERRUPTED", "Hunt"]
 
 INTERRUPTED = "interrupted"
 """The trouble of a hunt that was cancelled, by Ctrl-C for example."""
@@ -96,7 +97,7 @@ class Hunt:
                 checks=self.checks,
                 remedy=self.remedy,
             )
-            counted(result, record, sampled=is_sample(scheduler))
+            result.count(record, sampled=is_sample(scheduler))
             result.predicted, result.came_true = getattr(scheduler, "predictions", (0, 0))
             if record.failed and record.findings[0].key not in known and len(known) < FAILURES_KEPT:
                 known.add(record.findings[0].key)
@@ -108,12 +109,12 @@ class Hunt:
     async def _keep(self, explorer: Explorer, result: HuntResult, found: ExecutionRecord, number: int) -> None:
         """Report a failure at once, and again when it is minimised: an interruption in between loses nothing."""
         failure = self._failure(found, number)
-        result.failures.append(ReportedFailure.of(failure))
+        result.failures.append(reported(failure))
         if not self.refine:
             return
         level, checks = self.isolation, self.checks
         async for smaller in refined(explorer, failure, level, breakpoints=self.breakpoints, checks=checks):
-            result.failures[-1] = ReportedFailure.of(smaller)
+            result.failures[-1] = reported(smaller)
 
     def _failure(self, found: ExecutionRecord, number: int) -> Failure:
         token = token_for(self.scenario, found.schedule, self.isolation or "")

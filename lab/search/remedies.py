@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from lab.analysis.advice import ATTEMPTS, DEADLOCK, Facts
+from lab.analysis.tally import HuntResult, ReportedFailure
 from lab.errors import LabError, ServerError
 from lab.explore import Explorer
 from lab.model.record import ExecutionRecord
@@ -30,7 +31,7 @@ from lab.report.sql import statement_text
 from lab.scenario.registry import instance_of
 from lab.schedulers import describe
 from lab.schedulers.guided import Wished
-from lab.search.hunt import INTERRUPTED, Hunt, HuntResult, ReportedFailure
+from lab.search.hunt import INTERRUPTED, Hunt
 from lab.search.workers import Job
 from lab.shrink.replays import replay_times
 

@@ -12,18 +12,18 @@ import contextlib
 import json
 import signal
 import sys
-from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab.analysis.coverage import Coverage
+from lab.analysis.tally import HuntResult
 from lab.errors import LabError
 from lab.explore import Explorer
 from lab.postgres.server.place import Place
 from lab.scenario.registry import instance_of
-from lab.search.hunt import Hunt, HuntResult, ReportedFailure
+from lab.schedulers import describe
+from lab.search.hunt import Hunt
 
 __all__ = ["Job", "JobResult", "Workers"]
 
@@ -49,6 +49,11 @@ class Job:
     options: Mapping[str, int] = field(default_factory=dict)
     breakpoints: bool = True
     checks: Sequence[str] = ()
+
+    @property
+    def described(self) -> str:
+        """The scheduler as reports name it."""
+        return describe(self.scheduler, self.seed, self.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,22 +192,11 @@ async def _last_words(process: asyncio.subprocess.Process) -> str:
 
 
 def _loaded(job: Job, answer: dict[str, Any]) -> JobResult:
-    values = answer["result"]
-    for counted in ("outcomes", "anomalies", "aborts"):
-        values[counted] = Counter(values[counted])
-    values["traces"] = set(values["traces"])
-    values["coverage"] = Coverage.load(values["coverage"])
-    values["failures"] = [ReportedFailure(**failure) for failure in values["failures"]]
-    return JobResult(job, HuntResult(**values), answer["error"], answer["exit_status"])
+    return JobResult(job, HuntResult.load(answer["result"]), answer["error"], answer["exit_status"])
 
 
 def _dumped(done: JobResult) -> str:
-    result = done.result
-    values = {each.name: getattr(result, each.name) for each in fields(result)}
-    values["traces"] = sorted(result.traces)
-    values["coverage"] = result.coverage.dump()
-    values["failures"] = [asdict(failure) for failure in result.failures]
-    return json.dumps({"result": values, "error": done.error, "exit_status": done.exit_status})
+    return json.dumps({"result": done.result.dump(), "error": done.error, "exit_status": done.exit_status})
 
 
 async def _work(place: Place) -> None:

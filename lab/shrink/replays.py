@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lab.errors import Divergence
 from lab.explore import Explorer
@@ -36,6 +37,16 @@ class Replays:
         if self.diverged or self.record is None:
             return Verdict.INCONCLUSIVE
         return Verdict.FAIL if self.record.failed else Verdict.PASS
+
+    def shown(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "times": self.times,
+            "identical": self.identical,
+            "diverged": self.diverged,
+            "verdict": self.verdict,
+            "divergence": self.divergence,
+        }
 
 
 async def replay_times(

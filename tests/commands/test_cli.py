@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import stat
-import subprocess
 import time
 from pathlib import Path
 
 import asyncpg
 import pytest
-from helpers.lab_program import CASES, PROGRAM, answer, environment, lab, lab_each
+from helpers.lab_program import CASES, answer, environment, lab, lab_each
 
 from lab.model.replay_token import ReplayToken, encode
 from lab.model.schedule import Schedule
@@ -228,13 +227,6 @@ def test_list_and_doctor_speak_json():
     assert f"{LOST}  planted of scenarios.counter:Counted  READ COMMITTED  ann, ben" in plain
     assert json.loads(found).keys() >= {"server", "version", "superuser", "may_create_databases", "pushed", "frozen"}
     assert "hunt" in help_text
-
-
-def test_help_loads_nothing_of_the_lab_that_takes_time():
-    """`lab --help` imports neither SQLAlchemy nor asyncpg nor Hypothesis."""
-    code = "import sys, lab.cli; print(sorted({'sqlalchemy', 'asyncpg', 'hypothesis'} & set(sys.modules)))"
-    done = subprocess.run([PROGRAM.with_name("python"), "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 # ---------------------------------------------------------------------------------------------- wrong use

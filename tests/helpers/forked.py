@@ -14,7 +14,8 @@ import tempfile
 
 import sqlalchemy.dialects.postgresql.asyncpg  # noqa: F401 - what a hunt needs, imported once for all
 
-import lab.commands.hunt  # noqa: F401 - the same
+import lab.search.campaign
+import lab.search.remedies  # noqa: F401 - the same
 from lab.cli import main
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from lab import actor, invariant
 from lab.analysis.coverage import Coverage
+from lab.analysis.tally import FAILURES_KEPT, HuntResult, ReportedFailure
 from lab.errors import ScenarioError, Violation
 from lab.explore import Explorer
 from lab.model.replay_token import decode, scenario_of
@@ -22,7 +23,7 @@ from lab.postgres.server.server import Server
 from lab.scenario.declare import actors_of, target_of
 from lab.schedulers import prologue_of
 from lab.schedulers.guided import Guided
-from lab.search.hunt import FAILURES_KEPT, INTERRUPTED, Hunt, HuntResult, ReportedFailure
+from lab.search.hunt import INTERRUPTED, Hunt
 from lab.shrink.replays import replay_times
 from lab.testing import Lab
 from scenarios.deadlock import RingOfTwo, SwallowedDeadlock

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from lab import actor, invariant
 from lab.analysis.advice import Facts
+from lab.analysis.tally import HuntResult
 from lab.engine.gate import current_actor
 from lab.model.outcome import Outcome
 from lab.model.record import ExecutionRecord
@@ -25,7 +26,7 @@ from lab.model.replay_token import decode
 from lab.report.remedies import remedy_lines
 from lab.scenario.registry import instance_of
 from lab.schedulers import DEFAULT
-from lab.search.hunt import Hunt, HuntResult
+from lab.search.hunt import Hunt
 from lab.search.remedies import curable, try_remedies
 from lab.search.workers import Job, perform
 from lab.shrink.replays import replay_times

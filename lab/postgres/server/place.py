@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lab.postgres.server.embedded import embedded_server, joined_server
-from lab.postgres.server.install import DEFAULT_VERSION
 from lab.postgres.server.server import Server, external_server
+from lab.postgres.server.versions import DEFAULT_VERSION
 
 __all__ = ["Place"]
 

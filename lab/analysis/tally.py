@@ -1,0 +1,243 @@
+"""What hunts found: counters and failures as plain values that may come from another process, and the verdict on them.
+
+A counter is one field of `HuntResult`. How the counters of two parts of a hunt are made those of the whole, how a
+counter is written as JSON for another process, and what `--json` shows of it, stand beside the field and nowhere else.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from lab.analysis.coverage import Coverage
+from lab.model.outcome import Ending
+from lab.model.record import ExecutionRecord
+from lab.model.remedy import Price
+from lab.model.verdict import Verdict
+from lab.scenario.declare import invariants_of
+
+__all__ = ["FAILURES_KEPT", "HuntResult", "ReportedFailure"]
+
+FAILURES_KEPT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedFailure:
+    """A failure as a hunt hands it out: plain values, so that it may come from another process."""
+
+    token: str
+    checker: str
+    anomaly: str | None
+    invariant: str | None
+    broken: str
+    """The sentence that does not hold: of an invariant, or what the checker insists on."""
+    preemptions: int
+    steps: int
+    execution: int
+    identical: int
+    replays: int
+    report: str
+    needed: str = ""
+    """What the violation needs, as each was taken away in a run of its own; "" if nothing was tried."""
+    irrelevant: str = ""
+    """What makes no difference, as each was turned round in a run of its own."""
+    least: bool = False
+    """Every schedule with fewer preemptions was run, and none of them breaks it."""
+    explanation: Mapping[str, Any] | None = None
+    """The anomaly explained, as `lab.checkers.isolation.explanation.Explanation` has it; None where there is none."""
+    levels: Sequence[Mapping[str, Any]] = ()
+    """What the same order gave at the levels above: isolation, refused (actor, SQLSTATE), broken."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes two violations the same, however different the schedules are."""
+        return self.checker, self.broken
+
+    def shown(self) -> dict[str, Any]:
+        """For programs: all but the report for people."""
+        return {key: value for key, value in asdict(self).items() if key != "report"}
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _covered(mine: Coverage, theirs: Coverage) -> Coverage:
+    mine.add(theirs)
+    return mine
+
+
+def _all_failures(mine: list[ReportedFailure], theirs: list[ReportedFailure]) -> list[ReportedFailure]:
+    """A violation that is known already stays as it is."""
+    known = {failure.key for failure in mine}
+    return (mine + [failure for failure in theirs if failure.key not in known])[:FAILURES_KEPT]
+
+
+def _counter(
+    add: Callable[[Any, Any], Any],
+    *,
+    shown: str | None = "",
+    show: Callable[[Any], Any] = _same,
+    dump: Callable[[Any], Any] = _same,
+    load: Callable[[Any], Any] = _same,
+) -> Mapping[str, Any]:
+    """How a counter of two parts of a hunt is made that of the whole, and which forms it has.
+
+    `shown` is its name in `--json`, "" for that of the field and None for none, and `show` makes its value there.
+    `dump` and `load` make JSON's values for another process, and take them back.
+    """
+    return {"add": add, "shown": shown, "show": show, "dump": dump, "load": load}
+
+
+SUM = _counter(operator.add)
+TALLY = _counter(operator.add, show=lambda counts: dict(sorted(counts.items())), load=Counter)
+TRACES = _counter(operator.or_, shown="distinct_traces", show=len, dump=sorted, load=set)
+COVERAGE = _counter(_covered, show=Coverage.summary, dump=Coverage.dump, load=Coverage.load)
+FAILURES = _counter(
+    _all_failures,
+    show=lambda failures: [each.shown() for each in failures],
+    dump=lambda failures: list(map(asdict, failures)),
+    load=lambda failures: [ReportedFailure(**each) for each in failures],
+)
+NAMES = _counter(lambda mine, theirs: sorted({*mine, *theirs}))
+LAST = _counter(lambda mine, theirs: theirs)
+"""What the last part of a hunt says holds for the whole."""
+REASON = _counter(lambda mine, theirs: mine or theirs, shown=None)
+"""The first that there was; programs read it as the verdict's reason."""
+TIME = _counter(lambda mine, theirs: mine, show=lambda seconds: round(seconds, 3))
+"""Parts run at the same time, so their times are not added."""
+
+
+@dataclass(slots=True)
+class HuntResult:
+    """What a hunt saw. `outcomes` counts executions by the digest of their outcome; `seconds` is wall-clock time."""
+
+    target: str
+    seed: int
+    executions: int = field(default=0, metadata=SUM)
+    exhausted: bool = field(default=False, metadata=LAST)
+    complete: bool = field(default=False, metadata=LAST)
+    """Every trace there is was run: the search was exhausted, and left nothing out but what is equivalent."""
+    preemption_bound: int | None = field(default=None, metadata=LAST)
+    """Every schedule with at most so many preemptions and faults was run; None: the scheduler does not say."""
+    outcomes: Counter[str] = field(default_factory=Counter, metadata=TALLY)
+    traces: set[str] = field(default_factory=set, metadata=TRACES)
+    """The distinct traces, as digests of their normal forms; see `lab.analysis.coverage`."""
+    coverage: Coverage = field(default_factory=Coverage, metadata=COVERAGE)
+    failures: list[ReportedFailure] = field(default_factory=list, metadata=FAILURES)
+    violated: int = field(default=0, metadata=SUM)
+    """Executions with a violation."""
+    anomalies: Counter[str] = field(default_factory=Counter, metadata=TALLY)
+    """Name of an anomaly -> executions that showed it."""
+    aborts: Counter[str] = field(default_factory=Counter, metadata=TALLY)
+    """SQLSTATE -> how often the server refused somebody, also where the code tried again."""
+    lock_waits: int = field(default=0, metadata=SUM)
+    """Steps that ended in waiting for another's lock."""
+    predicted: int = field(default=0, metadata=SUM)
+    """Cycles that were predicted and tried; see `lab.analysis.predictions`."""
+    came_true: int = field(default=0, metadata=SUM)
+    """Those whose transactions really met as predicted."""
+    endless: int = field(default=0, metadata=SUM)
+    """Executions that met the step limit; they prove nothing."""
+    unjudged: int = field(default=0, metadata=SUM)
+    """Executions that could not be compared with serial runs, where nothing else is asked."""
+    obstacle: str = field(default="", metadata=REASON)
+    """Why not: of the first of them."""
+    not_compared: list[str] = field(default_factory=list, metadata=NAMES)
+    """What serial runs were not compared in, since it differs by nature."""
+    trouble: str = field(default="", metadata=REASON)
+    """Why the hunt ended early, "" if it did not."""
+    seconds: float = field(default=0.0, metadata=TIME)
+
+    @property
+    def verdict(self) -> str:
+        """`fail` with a violation; `pass` only when all was run to its end and could have shown something."""
+        if self.failures:
+            return Verdict.FAIL
+        return Verdict.INCONCLUSIVE if self._doubt else Verdict.PASS
+
+    @property
+    def reason(self) -> str:
+        """Why the hunt ended early, whatever it found, or why the verdict is inconclusive; "" for neither."""
+        return self.trouble if self.failures else self._doubt
+
+    @property
+    def _doubt(self) -> str:
+        """Why the executions without a violation say too little; "" if they do not."""
+        reasons = (
+            (self.trouble, self.trouble),
+            (self.endless, f"{self.endless} executions met the step limit"),
+            (not self.executions, "no execution fitted into the time that was given"),
+            (self.unjudged == self.executions, f"nothing could be judged: {self.obstacle}"),
+            (
+                not self.coverage.overlapped,
+                "nothing overlapped: in no execution did an actor go on within another's transaction",
+            ),
+            (
+                not self.coverage.conflicted,
+                "nothing conflicted: in no execution did two actors meet on the same rows, wait or refuse each other",
+            ),
+        )
+        return next((words for holds, words in reasons if holds), "")
+
+    @property
+    def price(self) -> Price:
+        """What the executions cost. Their time holds the minimising of failures, where that was asked for."""
+        return Price(self.executions, self.aborts, self.lock_waits, self.seconds)
+
+    @property
+    def bound(self) -> float | None:
+        """With 95 % confidence, a sample breaks something with at most this chance: 3/n after n without a violation.
+
+        The rule of three (Hanley and Lippman-Hand 1983). None without a pass, without samples, and where everything was
+        run.
+        """
+        samples = self.coverage.samples
+        return min(1.0, 3 / samples) if samples and self.verdict == Verdict.PASS and not self.complete else None
+
+    def count(self, record: ExecutionRecord, *, sampled: bool) -> None:
+        """Take in an execution. `sampled`: it was an independent sample."""
+        self.executions += 1
+        self.outcomes[record.outcome.digest()] += 1
+        self.violated += record.failed
+        self.anomalies.update(set(record.anomalies))
+        self.aborts.update(record.aborts)
+        self.lock_waits += record.lock_waits
+        self.traces.add(self.coverage.count(record.trace, sampled=sampled))
+        self.endless += record.outcome.ending is Ending.STEP_LIMIT
+        if record.serial is not None:
+            self.not_compared = sorted({*self.not_compared, *record.serial.normalised})
+            if record.serial.obstacle and not any(i.checker != "serial" for i in invariants_of(type(record.scenario))):
+                self.unjudged += 1
+                self.obstacle = self.obstacle or record.serial.obstacle
+
+    def add(self, other: HuntResult) -> None:
+        """Take in what the next part of the same hunt saw; a violation that is known already stays as it is."""
+        for each in _COUNTERS:
+            setattr(self, each.name, each.metadata["add"](getattr(self, each.name), getattr(other, each.name)))
+
+    def shown(self) -> dict[str, Any]:
+        """For programs: the verdict, why, and every counter."""
+        counted = {
+            each.metadata["shown"] or each.name: each.metadata["show"](getattr(self, each.name))
+            for each in _COUNTERS
+            if each.metadata["shown"] is not None
+        }
+        return {"verdict": self.verdict, "reason": self.reason, "bound": self.bound, **counted}
+
+    def dump(self) -> dict[str, Any]:
+        """As values that JSON can hold, for another process."""
+        counted = {each.name: each.metadata["dump"](getattr(self, each.name)) for each in _COUNTERS}
+        return {"target": self.target, "seed": self.seed, **counted}
+
+    @classmethod
+    def load(cls, values: Mapping[str, Any]) -> HuntResult:
+        """From what `dump` made, as JSON has it."""
+        counted = {each.name: each.metadata["load"](values[each.name]) for each in _COUNTERS}
+        return cls(values["target"], values["seed"], **counted)
+
+
+_COUNTERS = tuple(each for each in fields(HuntResult) if each.metadata)

@@ -1,0 +1,87 @@
+"""Options that several commands have. This file loads little: the help of all commands needs it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from lab.postgres.server.versions import DEFAULT_VERSION, VERSIONS
+from lab.scenario.checks import CHECKS
+from lab.scenario.declare import ISOLATION_LEVELS
+
+__all__ = ["SchedulerCommand", "TunedCommand", "check_option", "json_option", "level_option", "server_options"]
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
+
+
+def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that say which server to use."""
+    command = click.option(
+        "--url", envvar="LAB_URL", help="An external PostgreSQL; the lab works in databases of its own there."
+    )(command)
+    return click.option(
+        "--postgres",
+        "version",
+        type=click.Choice([str(version) for version in sorted(VERSIONS, reverse=True)]),
+        default=str(DEFAULT_VERSION),
+        show_default=True,
+        help="Major version of the embedded server.",
+    )(command)
+
+
+def level_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option that names an isolation level; its help says what for."""
+    return click.option("--isolation", type=click.Choice(ISOLATION_LEVELS, case_sensitive=False), help=text)
+
+
+def check_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The option that asks for checks beside a scenario's own invariants."""
+    return click.option(
+        "--check",
+        "checks",
+        type=click.Choice(CHECKS),
+        multiple=True,
+        help="Also check this, beside the scenario's invariants. serial: some serial order gives the same. isolation: "
+        "nothing happened that the isolation level promises to prevent.",
+    )(command)
+
+
+class SchedulerCommand(click.Command):
+    """A command with the option `--scheduler`.
+
+    It is made when the command is used or its help shown, and not before: to list the schedulers loads them all.
+    """
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The scheduler first, then the command's own."""
+        return [_scheduler_option(), *super().get_params(ctx)]
+
+
+class TunedCommand(SchedulerCommand):
+    """A command that also has an option for each option of a scheduler."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The scheduler and its options first, then the command's own."""
+        scheduler, *own = super().get_params(ctx)
+        return [scheduler, *_options_of_schedulers(), *own]
+
+
+@functools.cache
+def _scheduler_option() -> click.Option:
+    from lab.schedulers import DEFAULT, SCHEDULERS
+
+    return click.Option(["--scheduler"], type=click.Choice(sorted(SCHEDULERS)), default=DEFAULT, show_default=True)
+
+
+@functools.cache
+def _options_of_schedulers() -> tuple[click.Option, ...]:
+    """Each option of a scheduler by its name; not given, it is None."""
+    return (
+        click.Option(
+            ["--depth"], type=click.IntRange(min=1), help="Of the scheduler pct: ordering constraints. [default: 3]"
+        ),
+        click.Option(["--preemptions"], type=click.IntRange(min=0), help="Of the scheduler dfs: how many at most."),
+    )

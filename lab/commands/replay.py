@@ -1,0 +1,47 @@
+"""`lab replay`: one execution again, from its token."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+
+import click
+
+from lab.commands.console import err, out, show_json
+from lab.commands.options import check_option, json_option, server_options
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.argument("token")
+@click.option("--times", type=click.IntRange(min=1), default=5, show_default=True, help="How often.")
+@check_option
+@server_options
+@json_option
+async def command(
+    token: str, *, times: int, checks: tuple[str, ...], url: str | None, version: str, as_json: bool
+) -> str:
+    """Repeat exactly the execution that TOKEN names, and say how many of the replays were identical."""
+    from lab.explore import Explorer
+    from lab.model.replay_token import decode, scenario_of
+    from lab.postgres.server.place import Place
+    from lab.report.failure import execution_report
+    from lab.scenario.registry import resolve
+    from lab.shrink.replays import replay_times
+
+    named = decode(token)
+    scenario = scenario_of(named, resolve(named.target))
+    with Place(url, int(version)).server() as server:
+        async with aclosing(Explorer(server)) as explorer:
+            level = named.isolation or None
+            replays = await replay_times(explorer, scenario, named.schedule, level, times, checks=checks)
+    if as_json:
+        show_json({"target": named.target, **replays.shown()})
+        return replays.verdict
+    if replays.record is not None:
+        out.out(execution_report(replays.record))
+        out.out("")
+    if replays.divergence:
+        err.out(f"lab: {replays.divergence}")
+    out.out(f"replayed {replays.identical}/{replays.times} identical · verdict {replays.verdict}")
+    return replays.verdict

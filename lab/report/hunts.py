@@ -1,0 +1,111 @@
+"""What hunts found, for the terminal: of one scenario, of everything listed, at every isolation level."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from rich.markup import escape
+from rich.table import Table
+
+from lab.analysis.overview import Line, Row
+from lab.analysis.tally import HuntResult
+from lab.model.verdict import Verdict
+from lab.report.failure import count
+from lab.report.limits import limits, not_compared, seen
+from lab.report.tables import hunt_table, matrix_table
+
+__all__ = ["AS_IT_STANDS", "demonstration_lines", "demonstration_table", "failure_texts", "hunt_lines", "levels_table"]
+
+AS_IT_STANDS = "as it stands"
+"""The row of a scenario whose actors state levels of their own."""
+
+
+def failure_texts(result: HuntResult) -> Iterator[str]:
+    """Each failure as it was reported, with an empty line behind it."""
+    for failure in result.failures:
+        yield failure.report
+        yield ""
+
+
+def hunt_lines(result: HuntResult, scheduler: str) -> Iterator[str]:
+    """The verdict on one scenario, and what it rests on. `scheduler`: as `lab.schedulers.describe` names it."""
+    runs, traces = count(result.executions, "execution"), count(len(result.traces), "distinct trace")
+    searched = f"{runs}, {traces}, {result.seconds:.1f} s"
+    end = "; every schedule of this scheduler was run" if result.exhausted else ""
+    yield f"{result.verdict}: {result.target}: {searched} · {scheduler}{end}"
+    if result.verdict == Verdict.PASS:
+        for line in limits(
+            len(result.traces),
+            result.coverage,
+            complete=result.complete,
+            bound=result.bound,
+            preemption_bound=result.preemption_bound,
+        ):
+            yield f"searched: {line}"
+    if not result.failures and result.executions:
+        yield from seen(result.coverage)
+        yield from not_compared(result.not_compared)
+    if result.reason:
+        yield f"{'ended early' if result.trouble else 'why'}: {result.reason}"
+
+
+def demonstration_table(lines: Iterable[Line]) -> Table:
+    """Everything listed, a row for each scenario."""
+    return hunt_table((line.as_expected, _of_a_scenario(line)) for line in lines)
+
+
+def demonstration_lines(lines: Sequence[Line], interrupted: str) -> Iterator[str]:
+    """What stands below the table: what was not expected, one planted bug as it is reported, and the score."""
+    for line in lines:
+        if not line.as_expected:
+            yield from failure_texts(line.result)
+    shown = next((line for line in lines if line.kind == "planted" and line.result.failures), None)
+    if shown is not None:
+        yield "One of the planted bugs, as the lab reports it:\n"
+        yield shown.result.failures[0].report
+        yield ""
+    if interrupted:
+        yield f"ended early: {interrupted}"
+    planted = [line.as_expected for line in lines if line.kind == "planted"]
+    right = [line.as_expected for line in lines if line.kind == "right"]
+    yield (f"{sum(planted)} of {len(planted)} planted bugs found, {sum(right)} of {len(right)} right variants pass")
+
+
+def levels_table(rows: Iterable[Row]) -> Table:
+    """One scenario at several isolation levels."""
+    return matrix_table(map(_of_a_level, rows))
+
+
+def _of_a_scenario(line: Line) -> tuple[str, ...]:
+    result, smallest = line.result, ""
+    if result.failures:
+        first = result.failures[0]
+        smallest = f"{first.steps} steps, {first.preemptions} pre."
+    return (
+        escape(line.target),
+        line.kind,
+        result.verdict,
+        str(result.executions),
+        str(len(result.traces)),
+        smallest or escape(line.error or result.reason),
+    )
+
+
+def _of_a_level(row: Row) -> tuple[str, ...]:
+    result = row.result
+    broken = "; ".join(failure.broken for failure in result.failures)
+    return (
+        f"{row.isolation or AS_IT_STANDS}{' *' if row.own else ''}",
+        result.verdict,
+        f"{result.violated}/{result.executions}",
+        str(len(result.traces)),
+        _counts(result.anomalies),
+        _counts(result.aborts),
+        str(result.lock_waits),
+        f"{result.seconds:.1f}",
+        escape(broken or result.reason),
+    )
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in sorted(counts.items())) or "-"

@@ -1,0 +1,62 @@
+"""One scenario at every isolation level: a hunt at each, to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lab.analysis.overview import Row
+from lab.analysis.tally import HuntResult
+from lab.explore import Explorer
+from lab.scenario.checks import ISOLATION
+from lab.scenario.declare import ISOLATION_LEVELS, Scenario, actors_of, target_of
+from lab.search.hunt import Hunt
+
+__all__ = ["at_each_level", "levels_of"]
+
+
+def levels_of(scenario: Scenario) -> list[str | None]:
+    """The levels to run it at; None: as it stands, where its actors state levels of their own."""
+    return [*([None] if len(_own(scenario)) > 1 else []), *ISOLATION_LEVELS]
+
+
+async def at_each_level(
+    explorer: Explorer,
+    scenario: Scenario,
+    progress: Callable[[str | None, int], object],
+    *,
+    scheduler: str,
+    executions: int,
+    seed: int,
+) -> list[Row]:
+    """Hunt at each level. `progress` is called with the level and the number of all executions until now.
+
+    When the server is gone or the user has had enough, the levels that are left have no row.
+    """
+    rows: list[Row] = []
+
+    def seen(result: HuntResult) -> None:
+        progress(level, len(rows) * executions + result.executions)
+
+    for level in levels_of(scenario):
+        progress(level, len(rows) * executions)
+        hunt = Hunt(
+            scenario,
+            target_of(scenario),
+            scheduler=scheduler,
+            executions=executions,
+            seed=seed,
+            isolation=level,
+            checks=(ISOLATION,),  # so that histories are recorded and their anomalies counted
+            keep_going=True,
+            refine=False,
+            progress=seen,
+        )
+        rows.append(Row(level, level is None or _own(scenario) == {level}, await hunt.run(explorer)))
+        if rows[-1].result.trouble:
+            break
+    return rows
+
+
+def _own(scenario: Scenario) -> set[str]:
+    """The levels at which its actors run when nothing overrides them."""
+    return {each.isolation or scenario.isolation for each in actors_of(type(scenario))}
