@@ -17,9 +17,9 @@ from typing import Any
 import click
 from rich.console import Console
 
+from lab.checkers import askable
 from lab.errors import LabError
 from lab.postgres.server.install import DEFAULT_VERSION, VERSIONS
-from lab.scenario.checks import CHECKS
 from lab.scenario.declare import ISOLATION_LEVELS
 from lab.schedulers import DEFAULT, SCHEDULERS
 
@@ -63,13 +63,14 @@ def level_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def check_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """The option that asks for checks beside a scenario's own invariants."""
+    checks = askable()
+    meanings = " ".join(f"{name}: {meaning}." for name, meaning in checks.items())
     return click.option(
         "--check",
         "checks",
-        type=click.Choice(CHECKS),
+        type=click.Choice(list(checks)),
         multiple=True,
-        help="Also check this, beside the scenario's invariants. serial: some serial order gives the same. isolation: "
-        "nothing happened that the isolation level promises to prevent.",
+        help=f"Also check this, beside the scenario's invariants. {meanings}",
     )(command)
 
 

@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
+from lab.checkers.isolation.promises import ISOLATION
 from lab.commands.hunt import progress_bar
 from lab.explore import Explorer
 from lab.model.verdict import Verdict
 from lab.postgres.server.place import Place
 from lab.report.failure import count
 from lab.report.tables import matrix_table
-from lab.scenario.checks import ISOLATION
 from lab.scenario.declare import ISOLATION_LEVELS, Scenario, actors_of, target_of
 from lab.scenario.registry import instance_of
 from lab.schedulers import describe, make_scheduler
