@@ -1,21 +1,53 @@
-"""Checkers: pure functions that judge an execution. Invariants, which ask the database, are run by `lab.explore`.
+"""Checkers: pure functions that judge the record of an execution. What they need is gathered by `lab.explore`.
+
+To add one, write its file and add its line to `CHECKERS`; CONTRIBUTING.md shows both, and the contract suite in
+`tests/contract` then runs over it.
 
 May import: errors, scenario, model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 
-from lab.checkers.stalls import stall
-from lab.checkers.unexpected import unexpected_results
-from lab.model.outcome import Outcome
-from lab.model.record import Finding, Stall
-from lab.scenario.declare import Scenario
+from lab.checkers.checker import Checker, Need
+from lab.errors import UsageError
+from lab.model.record import ExecutionRecord, Finding
+from lab.model.table import Table
 
-__all__ = ["objections"]
+__all__ = ["CHECKERS", "Checker", "Need", "askable", "findings_of", "needed", "refuse_unknown_checks"]
+
+CHECKERS = Table(
+    Checker,
+    "CHECKER",
+    "lab.checkers.stalls",
+    "lab.checkers.unexpected",
+    "lab.checkers.isolation.promises",
+    "lab.checkers.stated",
+    "lab.checkers.serial.objection",
+)
+"""The gravest first: the first finding of an execution is what it is known by."""
 
 
-def objections(scenario: Scenario, outcome: Outcome, stalls: Sequence[Stall]) -> list[Finding]:
-    """What the checkers that need no database object to, the gravest first."""
-    return [*stall(outcome, stalls), *unexpected_results(scenario, outcome)]
+def askable() -> dict[str, str]:
+    """The checks that can be asked for by name, each with what it asks for."""
+    return {name: checker.help for name, checker in CHECKERS.items() if checker.help}
+
+
+def refuse_unknown_checks(asked: Iterable[str]) -> None:
+    """Raise `UsageError` for a check that nobody can ask for."""
+    known = askable()
+    for name in asked:
+        if name not in known:
+            raise UsageError(f"unknown check {name!r}; known are {', '.join(known)}")
+
+
+def needed(asked: Iterable[str]) -> frozenset[Need]:
+    """What an execution has to be recorded with for the checks that are asked for."""
+    return frozenset(need for name in asked for need in CHECKERS[name].needs)
+
+
+def findings_of(record: ExecutionRecord, asked: Collection[str] = ()) -> tuple[Finding, ...]:
+    """What the checkers object to in an execution, as far as it was recorded for them."""
+    judges = [checker for checker in CHECKERS.values() if checker.judges(record, asked)]
+    return tuple(finding for checker in judges for finding in checker.check(record))

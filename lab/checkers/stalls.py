@@ -6,23 +6,27 @@ order or a lock held across a statement, it cannot see: every actor waits for ev
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from lab.model.outcome import Ending, Outcome
-from lab.model.record import Finding, Stall
+from lab.checkers.checker import Checker
+from lab.model.outcome import Ending
+from lab.model.record import ExecutionRecord, Finding
 
-__all__ = ["stall"]
+__all__ = ["CHECKER"]
 
 
-def stall(outcome: Outcome, stalls: Sequence[Stall]) -> Iterator[Finding]:
+def _stall(record: ExecutionRecord) -> Iterator[Finding]:
     """One finding for a stalled execution: who waits for what."""
-    if outcome.ending is not Ending.STALLED:
+    if record.outcome.ending is not Ending.STALLED:
         return
     parts = []
-    for each in stalls:
+    for each in record.stalls:
         if each.lock is not None:
             holders = " and ".join(each.lock.holders) or "somebody"
             parts.append(f"{each.actor} waits for {holders} in {each.place}")
         else:
             parts.append(f"{each.actor} waits in the process at {each.place}")
     yield Finding("stall", "somebody can always go on", "; ".join(parts))
+
+
+CHECKER = Checker(name="stall", headline="STALL", check=_stall, summary="nobody can go on")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.model.outcome import ActorResult, Outcome, ResultKind
-from lab.model.record import Finding
-from lab.scenario.declare import Allowed, Scenario, actors_of
+from lab.checkers.checker import Checker
+from lab.model.outcome import ActorResult, ResultKind
+from lab.model.record import ExecutionRecord, Finding
+from lab.scenario.declare import Allowed, actors_of
 
-__all__ = ["unexpected_results"]
+__all__ = ["CHECKER"]
 
 
-def unexpected_results(scenario: Scenario, outcome: Outcome) -> Iterator[Finding]:
+def _unexpected_results(record: ExecutionRecord) -> Iterator[Finding]:
     """A finding for each actor that raised neither an abort nor what the scenario or the actor allows."""
+    scenario = record.scenario
     for declaration in actors_of(type(scenario)):
-        result = outcome.results.get(declaration.name)
+        result = record.outcome.results.get(declaration.name)
         if result is None or result.kind is not ResultKind.RAISED:
             continue
         if not _allowed(result, (*scenario.allows, *declaration.allows)):
@@ -26,3 +28,6 @@ def _allowed(result: ActorResult, allowed: tuple[Allowed, ...]) -> bool:
     states = {each for each in allowed if isinstance(each, str)}
     classes = tuple(each for each in allowed if isinstance(each, type))
     return result.sqlstate in states or isinstance(result.error, classes)
+
+
+CHECKER = Checker(name="result", headline="UNEXPECTED ERROR", check=_unexpected_results)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lab.commands.console import out, progress_bar, show_json
-from lab.commands.options import TunedCommand, check_option, json_option, level_option, server_options
+from lab.commands.options import HuntCommand, json_option, level_option, server_options
 from lab.errors import LabError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ DEFAULT_EXECUTIONS = 200
 DEMONSTRATION_WORKERS = 2
 
 
-@click.command(cls=TunedCommand)
+@click.command(cls=HuntCommand)
 @click.argument("target", required=False)
 @click.option("--executions", type=click.IntRange(min=1), help="How many at most. [default: 200]")
 @click.option(
@@ -35,7 +35,6 @@ DEMONSTRATION_WORKERS = 2
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @level_option("Run every transaction at this isolation level instead of the scenario's own.")
-@check_option
 @click.option("--workers", type=click.IntRange(min=1), help="Processes to hunt with. [default: 1; 2 without TARGET]")
 @click.option(
     "--no-breakpoints",

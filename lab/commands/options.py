@@ -9,10 +9,9 @@ from typing import Any
 import click
 
 from lab.postgres.server.versions import DEFAULT_VERSION, VERSIONS
-from lab.scenario.checks import CHECKS
 from lab.scenario.declare import ISOLATION_LEVELS
 
-__all__ = ["SchedulerCommand", "TunedCommand", "check_option", "json_option", "level_option", "server_options"]
+__all__ = ["CheckedCommand", "HuntCommand", "SchedulerCommand", "json_option", "level_option", "server_options"]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
 
@@ -37,16 +36,16 @@ def level_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
     return click.option("--isolation", type=click.Choice(ISOLATION_LEVELS, case_sensitive=False), help=text)
 
 
-def check_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The option that asks for checks beside a scenario's own invariants."""
-    return click.option(
-        "--check",
-        "checks",
-        type=click.Choice(CHECKS),
-        multiple=True,
-        help="Also check this, beside the scenario's invariants. serial: some serial order gives the same. isolation: "
-        "nothing happened that the isolation level promises to prevent.",
-    )(command)
+class CheckedCommand(click.Command):
+    """A command that can be asked for checks beside a scenario's own invariants.
+
+    Its option is made when the command is used or its help shown, and not before: listing the checks loads them all.
+    """
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The command's own, then the checks."""
+        *own, last = super().get_params(ctx)  # the last is --help
+        return [*own, _check_option(), last]
 
 
 class SchedulerCommand(click.Command):
@@ -67,6 +66,24 @@ class TunedCommand(SchedulerCommand):
         """The scheduler and its options first, then the command's own."""
         scheduler, *own = super().get_params(ctx)
         return [scheduler, *_options_of_schedulers(), *own]
+
+
+class HuntCommand(TunedCommand, CheckedCommand):
+    """A command with the options of schedulers and of checks."""
+
+
+@functools.cache
+def _check_option() -> click.Option:
+    from lab.checkers import askable
+
+    checks = askable()
+    meanings = " ".join(f"{name}: {meaning}." for name, meaning in checks.items())
+    return click.Option(
+        ["--check", "checks"],
+        type=click.Choice(list(checks)),
+        multiple=True,
+        help=f"Also check this, beside the scenario's invariants. {meanings}",
+    )
 
 
 @functools.cache

@@ -7,15 +7,14 @@ from contextlib import aclosing
 import click
 
 from lab.commands.console import err, out, show_json
-from lab.commands.options import check_option, json_option, server_options
+from lab.commands.options import CheckedCommand, json_option, server_options
 
 __all__ = ["command"]
 
 
-@click.command()
+@click.command(cls=CheckedCommand)
 @click.argument("token")
 @click.option("--times", type=click.IntRange(min=1), default=5, show_default=True, help="How often.")
-@check_option
 @server_options
 @json_option
 async def command(

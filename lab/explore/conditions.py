@@ -36,7 +36,7 @@ class Conditions:
     actors: Collection[str] | None = None
     """Those that take part, None for all. Invariants are for all of them, so without some none is asked."""
     checks: tuple[str, ...] = ()
-    """Asked for beside the scenario's own invariants; see `lab.scenario.checks`."""
+    """Asked for beside the scenario's own invariants; see `lab.checkers`."""
     recorded: bool = False
     """Record the history: who read and wrote which version of which row."""
     remedy: Remedy | None = None

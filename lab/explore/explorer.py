@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from lab.checkers import objections
-from lab.checkers.isolation.promises import isolation
+from lab.checkers import Need, findings_of, needed, refuse_unknown_checks
+from lab.checkers.isolation.promises import anomalies_in
 from lab.engine import runner
 from lab.errors import LabError, ScenarioError, ServerError, UsageError
 from lab.explore.conditions import STEP_LIMIT, Conditions, attempts, body
@@ -29,7 +30,7 @@ from lab.postgres.server.embedded import embedded_server
 from lab.postgres.server.monitor import LOST
 from lab.postgres.server.server import Server
 from lab.postgres.tables.reset import Snapshot
-from lab.scenario.checks import ISOLATION, refuse_wrong_checks, serial_invariants_of
+from lab.scenario.checks import refuse_too_many_orders, serial_invariants_of
 from lab.scenario.declare import Scenario, actors_of, parameters_of, target_of
 from lab.scenario.faults import FaultKind
 from lab.scenario.validation import validate
@@ -115,13 +116,15 @@ class Explorer:
         Raises `ScenarioError` for a scenario that cannot be run, `ServerError` if the server fails, and whatever the
         scheduler raises.
         """
-        recorded = recorded or ISOLATION in checks
+        refuse_unknown_checks(checks)
+        recorded = recorded or Need.HISTORY in needed(checks)
         conditions = Conditions(isolation, step_limit, breakpoints, actors, tuple(checks), recorded, remedy)
         return await self._under(scenario, scheduler, conditions)
 
     async def _under(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> ExecutionRecord:
         validate(type(scenario))
-        refuse_wrong_checks(type(scenario), conditions.checks)
+        by_serial_runs = Need.SERIAL_RUNS in needed(conditions.checks)
+        refuse_too_many_orders(type(scenario), asked=by_serial_runs)
         if FaultKind.CRASH in scenario.faults and not self._may_crash:
             return await self._private()._under(scenario, scheduler, conditions)  # noqa: SLF001 - one of its own kind
         try:
@@ -132,12 +135,11 @@ class Explorer:
             for _, database in self._databases.values():
                 database.give_back()
         scheduler.end(record.trace)
-        stated = serial_invariants_of(type(scenario), conditions.checks)
-        if not stated or conditions.actors is not None:
-            return record
-        database = await self._database(scenario.metadata)
-        snapshot = await self._snapshot(database, scenario)
-        return await self._serial.judge(record, stated, database, snapshot, conditions.isolation)
+        if serial_invariants_of(type(scenario), asked=by_serial_runs) and conditions.actors is None:
+            database = await self._database(scenario.metadata)
+            snapshot = await self._snapshot(database, scenario)
+            record = replace(record, serial=await self._serial.judge(record, database, snapshot, conditions.isolation))
+        return replace(record, findings=findings_of(record, conditions.checks))
 
     async def _execute(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> ExecutionRecord:
         declarations = conditions.of(actors_of(type(scenario)))
@@ -162,22 +164,20 @@ class Explorer:
         await database.end_open_transactions()
         history, unseen = await database.history(snapshot, mask) if conditions.recorded else (None, ())
         outcome = await outcome_of(database, finished, mask)
-        anomalies, broken_promises = isolation(history) if history is not None else ((), [])
-        findings = [*objections(scenario, outcome, finished.stalls), *broken_promises]
-        if outcome.ending in (Ending.COMPLETED, Ending.DEADLOCKED) and conditions.actors is None:
-            findings += await broken_invariants(database.engine, scenario, outcome)
+        asks = outcome.ending in (Ending.COMPLETED, Ending.DEADLOCKED) and conditions.actors is None
+        broken = await broken_invariants(database.engine, scenario, outcome) if asks else ()
         steps, sessions = finished.trace.steps, finished.sessions
         return ExecutionRecord(
             scenario,
             level or scenario.isolation,
             masked(finished.trace, mask),
             outcome,
-            tuple(findings),
-            finished.stalls,
-            tuple(deadlock_cycle(detail, steps[:number], sessions) for number, detail in finished.deadlocks),
+            stalls=finished.stalls,
+            deadlocks=tuple(deadlock_cycle(detail, steps[:number], sessions) for number, detail in finished.deadlocks),
             history=history,
             unseen=unseen,
-            anomalies=anomalies,
+            anomalies=() if history is None else anomalies_in(history),
+            broken=broken,
             applied=None if locking is None else locking.applied(retries),
         )
 

@@ -17,7 +17,7 @@ from lab.scenario.declare import InvariantDeclaration, Scenario, invariants_of, 
 __all__ = ["broken_invariants", "call", "first_line"]
 
 
-async def broken_invariants(engine: AsyncEngine, scenario: Scenario, outcome: Outcome) -> list[Finding]:
+async def broken_invariants(engine: AsyncEngine, scenario: Scenario, outcome: Outcome) -> tuple[Finding, ...]:
     """A finding for each invariant that does not hold. Raises `ScenarioError` for one that fails in another way."""
     broken = []
     async with AsyncSession(engine) as session:
@@ -26,7 +26,7 @@ async def broken_invariants(engine: AsyncEngine, scenario: Scenario, outcome: Ou
                 continue  # what is judged by other executions has its turn when this one is over
             if (message := await _objection(session, scenario, each, outcome)) is not None:
                 broken.append(Finding("invariant", each.name, message, each.location))
-    return broken
+    return tuple(broken)
 
 
 async def _objection(

@@ -7,7 +7,7 @@ first; only a violation pays for every order. A serial run is made once for what
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from lab.checkers.serial import equivalence as serial
 from lab.checkers.serial.effects import Effects, effects_of
@@ -15,12 +15,12 @@ from lab.checkers.serial.renaming import Answer, compare
 from lab.errors import ServerError
 from lab.explore.conditions import Conditions
 from lab.model.layout import Drawn
-from lab.model.record import ExecutionRecord, Finding
+from lab.model.record import ExecutionRecord
 from lab.model.yardstick import SerialJudgement
 from lab.postgres.database import Database
 from lab.postgres.server.monitor import LOST
 from lab.postgres.tables.reset import Snapshot
-from lab.scenario.declare import InvariantDeclaration, Scenario, parameters_of
+from lab.scenario.declare import Scenario, parameters_of
 from lab.schedulers.base import Scheduler
 from lab.schedulers.serial import InOrder
 
@@ -64,25 +64,19 @@ class SerialJudge:
     async def judge(
         self,
         record: ExecutionRecord,
-        stated: Sequence[InvariantDeclaration],
         database: Database,
         snapshot: Snapshot,
         isolation: str | None,
-    ) -> ExecutionRecord:
-        """The record with the judgement, and a finding if no serial order gives the same.
+    ) -> SerialJudgement:
+        """How an execution compares with serial runs.
 
         Call it before anything else is run: the sequences have to stand where the execution left them.
         """
         if obstacle := serial.obstacle(record.trace, record.outcome):
-            return replace(record, serial=SerialJudgement(obstacle=obstacle))
+            return SerialJudgement(obstacle=obstacle)
         seen = _Seen(record, database, await _drawn(database, snapshot))
         trial = _Trial(self, seen, snapshot, isolation, self._yardstick(record.scenario, snapshot, isolation))
-        judgement = await trial.judgement()
-        if not judgement.differences:
-            return replace(record, serial=judgement)
-        message = serial.told(judgement)
-        found = tuple(Finding("serial", each.name, message, each.location) for each in stated)
-        return replace(record, serial=judgement, findings=(*record.findings, *found))
+        return await trial.judgement()
 
     async def effects(
         self, scenario: Scenario, database: Database, snapshot: Snapshot, isolation: str | None, order: Order

@@ -72,6 +72,8 @@ class ExecutionRecord:
     """Statements of which the history does not know all reads."""
     anomalies: tuple[str, ...] = ()
     """The names of the anomalies in the history, strongest first."""
+    broken: tuple[Finding, ...] = ()
+    """What the scenario's invariants object to, which are asked while the final rows stand."""
     applied: Applied | None = field(default=None, compare=False)
     """What the remedy did under which it was run."""
 

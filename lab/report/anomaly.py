@@ -6,8 +6,11 @@ import textwrap
 from collections.abc import Iterator
 
 from lab.checkers.isolation.explanation import Explanation, Link
+from lab.model.record import AtLevel
+from lab.report.section import Message, Section
+from lab.report.sql import statement_text
 
-__all__ = ["anomaly_lines"]
+__all__ = ["SECTION", "anomaly_lines"]
 
 WIDTH = 116
 """Columns that a line may take; it stands two columns to the right."""
@@ -40,3 +43,29 @@ def _told(link: Link) -> str:
 def _where(link: Link) -> str:
     steps = "→".join(f"#{step}" for step in link.steps)
     return f"{link.kind}, {steps}" if link.after else steps
+
+
+def _anomaly(message: Message) -> Iterator[str]:
+    """The anomaly that explains the failure, and what the same order gave at the levels above."""
+    if message.explanation is None:
+        return
+    levels = message.failure.levels if message.failure is not None else ()
+    *lines, verdict = anomaly_lines(message.explanation)
+    yield from lines
+    yield "; ".join([verdict, *map(_at, levels[:1])])
+    yield from map(_at, levels[1:])
+    if unseen := message.record.unseen:
+        yield f"not all is known of what these read: {'; '.join(map(statement_text, unseen))}"
+
+
+def _at(level: AtLevel) -> str:
+    """What the same order gave at another level. It was run once."""
+    names = " and ".join(name for name, _ in level.refused)
+    states = ", ".join(dict.fromkeys(state or "stale data" for _, state in level.refused))
+    if not level.refused:
+        return f"at {level.isolation} {'it breaks as well' if level.broken else 'nothing breaks'} (ran: 1 of 1)"
+    aborted = f"at {level.isolation} {names} {'is' if len(level.refused) == 1 else 'are'} aborted"
+    return f"{aborted} ({states}; ran: 1 of 1){', and the same breaks' if level.broken else ''}"
+
+
+SECTION = Section("anomaly", _anomaly, heading="Why")

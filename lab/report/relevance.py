@@ -6,23 +6,22 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from lab.model.record import Relevance
+from lab.report.section import Section
 from lab.report.story import WIDTH
 
-__all__ = ["irrelevant_text", "needed_text", "relevance_lines"]
+__all__ = ["SECTION", "irrelevant_text", "needed_text", "relevance_lines"]
 
 MOST = 6
 """Claims of one kind that are spelled out."""
 
 
 def relevance_lines(relevance: Relevance) -> Iterator[str]:
-    """Lines for the failure report, with an empty one behind them; nothing if nothing is claimed."""
+    """Lines for the failure message; nothing if nothing is claimed."""
     needed, irrelevant = needed_text(relevance), irrelevant_text(relevance)
     if needed:
         yield from textwrap.wrap(f"Needed: {needed}", WIDTH, subsequent_indent="  ")
     if irrelevant:
         yield from textwrap.wrap(f"Irrelevant: {irrelevant}", WIDTH, subsequent_indent="  ")
-    if needed or irrelevant:
-        yield ""
 
 
 def needed_text(relevance: Relevance) -> str:
@@ -53,3 +52,6 @@ def _listed(words: Sequence[str], *, last: str = " and ") -> str:
     if len(words) > MOST:
         words = [*words[:MOST], f"{len(words) - MOST} more"]
     return last.join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+SECTION = Section("relevance", lambda message: relevance_lines(message.failure.relevance) if message.failure else ())

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.checkers.serial.equivalence import after, sentence
-from lab.model.yardstick import SerialJudgement
 from lab.report.limits import not_compared
+from lab.report.section import Message, Section
 
-__all__ = ["serial_lines"]
+__all__ = ["SECTION"]
 
 DIFFERENCES_SHOWN = 6
 
 
-def serial_lines(judgement: SerialJudgement | None) -> Iterator[str]:
+def _serial(message: Message) -> Iterator[str]:
     """The nearest serial order with every difference, and what was not compared. Nothing where one gives the same."""
+    judgement = message.record.serial
     if judgement is None or not judgement.differences:
         return
     none = f"none of {judgement.tried} serial orders gives" if judgement.tried > 1 else "the one serial order gives not"
@@ -26,3 +27,6 @@ def serial_lines(judgement: SerialJudgement | None) -> Iterator[str]:
     if judgement.unusable:
         yield f"not tried, since they stall or do not end: {judgement.unusable} more"
     yield from not_compared(judgement.normalised)
+
+
+SECTION = Section("serial", _serial, heading="Why")

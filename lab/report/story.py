@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from lab.model.faults import Fault
 from lab.model.trace import ActionKind, Step, Trace
+from lab.report.section import Message, Section
 from lab.report.sql import step_text
 from lab.scenario.faults import FaultKind
 
-__all__ = ["story"]
+__all__ = ["SECTION", "story"]
 
 WIDTH = 118
 NARROWEST = 24
@@ -69,3 +70,10 @@ def _banner(step: Step) -> Iterator[str]:
         yield f"{'':>{NUMBER}} ── preemption: {step.preempted} was runnable ──"
     if fault := Fault.named(step.actor):
         yield f"{step.number:>{NUMBER - 1}}  ── fault: {FAULTS[fault.kind].format(fault.victim)} ──"
+
+
+def _story(message: Message) -> Iterator[str]:
+    yield story(message.record.trace)
+
+
+SECTION = Section("story", _story)

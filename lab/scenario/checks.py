@@ -1,26 +1,13 @@
-"""The checks that can be asked for beside a scenario's own invariants, and which of them are on by default."""
+"""Which invariants of a scenario are judged by serial runs of its actors, and whether it is small enough for that."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from lab.errors import ScenarioError, UsageError
+from lab.errors import ScenarioError
 from lab.scenario.declare import InvariantDeclaration, Scenario, Serializable, actors_of, invariants_of, target_of
 
-__all__ = [
-    "CHECKS",
-    "ISOLATION",
-    "MOST_ACTORS",
-    "SERIAL",
-    "SERIAL_BY_DEFAULT",
-    "refuse_wrong_checks",
-    "serial_invariants_of",
-]
+__all__ = ["MOST_ACTORS", "SERIAL", "SERIAL_BY_DEFAULT", "refuse_too_many_orders", "serial_invariants_of"]
 
 SERIAL = "serial"
-ISOLATION = "isolation"
-"""Every execution's history is recorded and judged: what a level promised to prevent is a finding."""
-CHECKS = (SERIAL, ISOLATION)
 MOST_ACTORS = 6
 """For the serial check: they have 720 orders, of some milliseconds each. Seven would have 5,040."""
 
@@ -28,7 +15,7 @@ SERIAL_BY_DEFAULT = InvariantDeclaration("some serial order gives the same", "",
 """What is checked where the scenario does not say it in words of its own."""
 
 
-def serial_invariants_of(cls: type[Scenario], checks: Iterable[str] = ()) -> tuple[InvariantDeclaration, ...]:
+def serial_invariants_of(cls: type[Scenario], *, asked: bool = False) -> tuple[InvariantDeclaration, ...]:
     """The invariants that are judged by serial runs: those stated, or the default where it is asked for or on.
 
     It is on where a scenario states nothing else and has few enough actors; without it, nothing would be judged but
@@ -38,16 +25,13 @@ def serial_invariants_of(cls: type[Scenario], checks: Iterable[str] = ()) -> tup
     if serial := tuple(each for each in stated if each.checker == SERIAL):
         return serial
     on = not stated and not _has_had_its_say(cls) and len(actors_of(cls)) <= MOST_ACTORS
-    return (SERIAL_BY_DEFAULT,) if on or SERIAL in checks else ()
+    return (SERIAL_BY_DEFAULT,) if on or asked else ()
 
 
-def refuse_wrong_checks(cls: type[Scenario], checks: Iterable[str] = ()) -> None:
-    """Raise `UsageError` for an unknown check, `ScenarioError` for one that this scenario is too large for."""
-    for check in checks:
-        if check not in CHECKS:
-            raise UsageError(f"unknown check {check!r}; known are {', '.join(CHECKS)}")
+def refuse_too_many_orders(cls: type[Scenario], *, asked: bool = False) -> None:
+    """Raise `ScenarioError` for a scenario that is to be judged by serial runs and is too large for that."""
     actors = len(actors_of(cls))
-    if actors > MOST_ACTORS and serial_invariants_of(cls, checks):
+    if actors > MOST_ACTORS and serial_invariants_of(cls, asked=asked):
         raise ScenarioError(
             f"{target_of(cls)} has {actors} actors: serial orders are tried of at most {MOST_ACTORS}; "
             "leave the check out, or make the scenario smaller"

@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 
 from lab.errors import ScenarioError
-from lab.scenario.checks import refuse_wrong_checks
+from lab.scenario.checks import refuse_too_many_orders
 from lab.scenario.declare import (
     ISOLATION_LEVELS,
     Scenario,
@@ -54,7 +54,7 @@ def validate(cls: type[Scenario]) -> None:
         ("setup", SETUP_PARAMETERS),
     ):
         _validate_method(cls, attribute, allowed)
-    refuse_wrong_checks(cls)
+    refuse_too_many_orders(cls)
     annotated = {
         name
         for base in cls.__mro__

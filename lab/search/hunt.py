@@ -47,7 +47,7 @@ class Hunt:
     """Of the scheduler."""
     breakpoints: bool = True
     checks: Sequence[str] = ()
-    """Asked for beside the scenario's own invariants; see `lab.scenario.checks`."""
+    """Asked for beside the scenario's own invariants; see `lab.checkers`."""
     remedy: Remedy | None = None
     refine: bool = True
     """Minimise failures, find out what they needed and replay them; without, they are counted and told as met."""

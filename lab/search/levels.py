@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from lab.analysis.overview import Row
 from lab.analysis.tally import HuntResult
+from lab.checkers.isolation.promises import ISOLATION
 from lab.explore import Explorer
-from lab.scenario.checks import ISOLATION
 from lab.scenario.declare import ISOLATION_LEVELS, Scenario, actors_of, target_of
 from lab.search.hunt import Hunt
 

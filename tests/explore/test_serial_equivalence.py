@@ -194,7 +194,7 @@ async def test_more_than_six_actors_are_not_judged_unless_asked_and_then_refused
     assert (await explorer.run(Seven(), Order())).serial is None
     with pytest.raises(ScenarioError, match="7 actors: serial orders are tried of at most 6"):
         await explorer.run(Seven(), Order(), checks=("serial",))
-    with pytest.raises(UsageError, match="unknown check 'sereal'; known are serial, isolation"):
+    with pytest.raises(UsageError, match="unknown check 'sereal'; known are isolation, serial"):
         await explorer.run(Deposits(), Order(), checks=("sereal",))
 
 

@@ -14,7 +14,7 @@ import pytest
 import stories
 from helpers.kit import Order
 
-from lab.checkers.isolation.promises import isolation as isolation_checker
+from lab.checkers import findings_of
 from lab.errors import Divergence
 from lab.model.record import Failure
 from lab.model.replay_token import encode, token_for
@@ -89,8 +89,8 @@ async def test_what_the_database_promised_to_prevent_is_told_apart(explorer):
     record = await explorer.run(stories.Withdrawals(), Order("alice bob bob bob alice alice"), recorded=True)
     transactions = tuple(replace(each, level="SERIALIZABLE") for each in record.history.transactions)
     history = replace(record.history, transactions=transactions)
-    _, findings = isolation_checker(history)
-    compare("broken_promise", execution_report(replace(record, history=history, findings=tuple(findings))))
+    promised = replace(record, history=history, broken=())
+    compare("broken_promise", execution_report(replace(promised, findings=findings_of(promised))))
 
 
 async def test_a_failure_without_a_hunt_says_its_level_and_how_it_was_shrunk(explorer):

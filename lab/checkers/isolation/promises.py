@@ -6,22 +6,42 @@ explains one, where an invariant breaks by it.
 
 from __future__ import annotations
 
-from lab.checkers.isolation.explanation import explain
-from lab.checkers.isolation.judge import judge
+from collections.abc import Iterator
+
+from lab.checkers.checker import Checker, Need
 from lab.model.history import History
-from lab.model.record import Finding
+from lab.model.record import ExecutionRecord, Finding
 
-__all__ = ["CHECKER", "isolation"]
+__all__ = ["CHECKER", "ISOLATION", "anomalies_in"]
 
-CHECKER = "isolation"
+ISOLATION = "isolation"
 
 
-def isolation(history: History) -> tuple[tuple[str, ...], list[Finding]]:
-    """The names of the anomalies in a history, strongest first, and a finding for each that was to be prevented."""
-    judgement = judge(history)
-    findings = []
-    for anomaly in judgement.broken_promises:
-        told = explain(anomaly, history)
-        sentence = f"{told.level} prevents {told.meaning}"
-        findings.append(Finding(CHECKER, sentence, "; ".join(link.sentence for link in told.links)))
-    return tuple(anomaly.name.value for anomaly in judgement.anomalies), findings
+def anomalies_in(history: History) -> tuple[str, ...]:
+    """The names of the anomalies in a history, strongest first."""
+    from lab.checkers.isolation.judge import judge  # noqa: PLC0415 - see `_broken_promises`
+
+    return tuple(anomaly.name.value for anomaly in judge(history).anomalies)
+
+
+def _broken_promises(record: ExecutionRecord) -> Iterator[Finding]:
+    """A finding for each anomaly that was to be prevented."""
+    # The command line reads the table of checkers at its start; the graphs are loaded when there is a history.
+    from lab.checkers.isolation.explanation import explain  # noqa: PLC0415
+    from lab.checkers.isolation.judge import judge  # noqa: PLC0415
+
+    if record.history is None or not record.anomalies:
+        return
+    for anomaly in judge(record.history).broken_promises:
+        told = explain(anomaly, record.history)
+        because = "; ".join(link.sentence for link in told.links)
+        yield Finding(ISOLATION, f"{told.level} prevents {told.meaning}", because)
+
+
+CHECKER = Checker(
+    name=ISOLATION,
+    headline="ISOLATION BROKEN BY THE DATABASE",
+    check=_broken_promises,
+    needs=frozenset({Need.HISTORY}),
+    help="nothing happened that the isolation level promises to prevent",
+)

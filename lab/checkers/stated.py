@@ -1,0 +1,18 @@
+"""Objects to an execution after which an invariant that its scenario states does not hold.
+
+Invariants ask the database, so they are asked while the final rows stand, by `lab.explore`.
+"""
+
+from __future__ import annotations
+
+from lab.checkers.checker import EVERY_REMEDY, Checker
+
+__all__ = ["CHECKER"]
+
+CHECKER = Checker(
+    name="invariant",
+    headline="INVARIANT BROKEN",
+    check=lambda record: record.broken,
+    cured_by=EVERY_REMEDY,
+    explained=True,
+)

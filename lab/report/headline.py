@@ -1,0 +1,52 @@
+"""What broke: a headline for each finding, what was expected, and the scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab.checkers import CHECKERS
+from lab.model.record import Finding
+from lab.report.section import Message, Section
+from lab.scenario.declare import target_of
+
+__all__ = ["SECTION"]
+
+
+def _what_broke(message: Message) -> Iterator[str]:
+    record = message.record
+    if not record.failed:
+        yield f"NO VIOLATION  {target_of(record.scenario)}"
+        return
+    for finding in record.findings:
+        yield from _of(finding, message)
+    yield f"scenario {target_of(record.scenario)}  {record.scenario!r}"
+
+
+def _of(finding: Finding, message: Message) -> Iterator[str]:
+    checker = CHECKERS.get(finding.checker)
+    if checker is None:  # one that the lab does not ship: the finding says what there is to say
+        headline = finding.checker.replace("_", " ").upper() or "VIOLATION"
+    elif checker.summary:
+        yield f"{checker.headline}  {checker.summary}"
+        return
+    elif checker.explained and message.explanation is not None:
+        headline = message.explanation.meaning.upper()
+    else:
+        headline = checker.headline
+    yield f"{headline}  {finding.message}".rstrip()
+    if finding.location:
+        yield f'invariant "{finding.name}"  {_short(finding)}'.rstrip()
+    elif finding.name:
+        yield f'expected "{finding.name}"'
+
+
+def _short(finding: Finding) -> str:
+    path, _, line = finding.location.rpartition(":")
+    try:
+        return f"{Path(path).relative_to(Path.cwd())}:{line}"
+    except ValueError:
+        return f"{Path(path).name}:{line}"
+
+
+SECTION = Section("headline", _what_broke)
