@@ -1,0 +1,709 @@
+"""What the lab rests on and no library documents: the table of docs/architecture.md, held against code and libraries.
+
+For each row a check asks the real object, made in the way the lab makes it: the running event loop, a connection on
+the embedded server, the context of a statement that was executed. Three kinds of tests look after the checks
+themselves: for each attribute one shows that its check fails when the attribute is gone, one that it fails when
+something else stands under that name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import importlib.metadata
+import inspect
+import platform
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import anyio._backends._asyncio
+import anyio.to_thread
+import asyncpg
+import hypothesis.internal.conjecture.data
+import pytest
+from helpers.kit import Account, Base
+from helpers.private import Code, Row, Touch, rows
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from hypothesis.control import current_build_context
+from hypothesis.strategies import SearchStrategy
+from sqlalchemy import distinct, event, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.orm import aliased
+
+from lab.explore import Explorer
+from lab.postgres.connections.connection import LabConnection, Wire
+from lab.postgres.connections.pool import ActorPool
+from lab.postgres.database import Database
+
+ROOT = Path(__file__).parents[2]
+TABLE = rows(ROOT / "docs/architecture.md")
+CODE = Code(ROOT, "lab")
+NAME = contextvars.ContextVar("NAME", default="")
+
+
+# ------------------------------------------------------------------ the real objects
+
+
+@dataclass
+class World:
+    """The objects of which attributes are asked; `owner` finds the one for a row."""
+
+    loop: Any
+    database: Any
+    fairy: Any
+    driver: LabConnection
+    protocol: Any
+    calls: set[str]
+    """Methods of the protocol that asyncpg called on what stood under `Connection._protocol`."""
+    contexts: dict[str, Any]
+    """The execution context of each statement, by a name."""
+    drawn: Any
+    context: Any
+    decorated: Any
+
+    def statement(self, name: str) -> Any:
+        return self.contexts[name].invoked_statement
+
+
+class Recorder:
+    """Stands before a protocol as the lab's `Wire` does, and notes what is called."""
+
+    def __init__(self, real: Any, calls: set[str]) -> None:
+        self.__dict__.update(real=real, calls=calls)
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self.real, name)
+        if callable(value):
+            self.calls.add(name)
+        return value
+
+
+@pytest.fixture(scope="module")
+async def world(server, anyio_backend) -> AsyncIterator[World]:
+    explorer = Explorer(server)
+    database = await Database.create(await explorer.open(), Base.metadata)
+    try:
+        calls = await _operations(database)
+        async with database.engine.connect() as connection:
+            contexts = await _executed(connection)
+            fairy = await connection.get_raw_connection()
+            driver = fairy.driver_connection
+            drawn, context = _drawn()
+            yield World(
+                asyncio.get_running_loop(),
+                database,
+                fairy,
+                driver,
+                driver._protocol._protocol,
+                calls,
+                contexts,
+                drawn,
+                context,
+                settings(max_examples=3, deadline=None)(given(st.integers())(lambda number: None)),
+            )
+    finally:
+        await database.close()
+        await explorer.aclose()
+
+
+async def _operations(database: Database) -> set[str]:
+    """What asyncpg calls on the protocol while it does everything once."""
+    calls: set[str] = set()
+    async with database.engine.connect() as connection:
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert isinstance(driver._protocol, Wire)
+        driver._protocol = Recorder(driver._protocol._protocol, calls)
+        await driver.execute("SELECT 1")
+        await driver.execute("CREATE TEMPORARY TABLE one (number int)")
+        await driver.executemany("INSERT INTO one VALUES ($1)", [(1,), (2,)])
+        statement = await driver.prepare("SELECT number FROM one")
+        async with driver.transaction():
+            cursor = await statement.cursor()
+            await cursor.fetch(1)
+            async for _ in statement.cursor(prefetch=1):
+                pass
+        del cursor, statement
+        await driver.copy_records_to_table("one", records=[(3,)])
+        await driver.copy_from_query("SELECT number FROM one", output=_nowhere)
+        await driver.reload_schema_state()
+        await driver.fetch("SELECT 2")
+        await driver.close()
+        await connection.invalidate()
+    return calls
+
+
+async def _nowhere(data: bytes) -> None: ...
+
+
+async def _executed(connection: Any) -> dict[str, Any]:
+    """Executes one statement of each kind and gives their contexts."""
+    contexts: dict[str, Any] = {}
+    other = aliased(Account)
+    table = Account.__table__
+    statements = {
+        "locking": select(Account).where(Account.id == 1).order_by(Account.id).limit(1).offset(0).with_for_update(),
+        "plain": select(Account.id).where(Account.id == 1),
+        "grouped": select(func.count(distinct(Account.id)))
+        .join(other, other.id == Account.id)
+        .group_by(Account.balance)
+        .having(func.count() > 0)
+        .suffix_with(text("/* at its end */"), dialect="*"),
+        "distinct": select(Account.balance).distinct(),
+        "insert": table.insert().values(id=1, balance=1),
+        "several": table.insert().values([{"id": 2, "balance": 1}, {"id": 3, "balance": 1}]),
+        "upsert": insert(table)
+        .values(id=1, balance=2)
+        .on_conflict_do_update(index_elements=["id"], set_={"balance": 2}),
+        "update": table.update().where(table.c.id == 1).values(balance=table.c.balance + 1),
+        "delete": table.delete().where(table.c.id == 1),
+    }
+    name = ""
+
+    def note(*arguments: Any) -> None:
+        contexts.setdefault(name, arguments[4])
+
+    event.listen(connection.sync_connection, "before_cursor_execute", note)
+    for name, statement in statements.items():  # noqa: B007 - `note` reads it
+        await connection.execute(statement)
+    name = "streamed"
+    async with connection.stream(statements["plain"]) as result:
+        await result.all()
+    event.remove(connection.sync_connection, "before_cursor_execute", note)
+    await connection.rollback()
+    return contexts
+
+
+def _drawn() -> tuple[Any, Any]:
+    """The test case and the context that Hypothesis hands to a strategy of one's own."""
+    found = []
+
+    class Probe(SearchStrategy):
+        def do_draw(self, data: Any) -> int:
+            found.append((data, current_build_context()))
+            data.draw_boolean(forced=False)
+            return data.draw_integer(0, 3, weights={2: 0.99})
+
+    @settings(max_examples=1, database=None, phases=[Phase.generate])
+    @given(Probe())
+    def once(number: int) -> None:
+        assert 0 <= number <= 3
+
+    once()
+    return found[-1]
+
+
+# ------------------------------------------------------------------ what each attribute must do
+
+
+@dataclass(frozen=True)
+class Check:
+    """How to find the owner of an attribute, and whether its value does what the lab needs."""
+
+    owner: Callable[[World], object]
+    behaves: Callable[[World, Any], Any]
+    """(the objects, the attribute's value) -> whether it does; may be a coroutine."""
+
+
+async def _ready(world: World, value: Any) -> bool:
+    world.loop.call_soon(lambda: None)
+    return isinstance(value, deque) and len(value) > 0
+
+
+async def _scheduled(world: World, value: Any) -> bool:
+    timer = world.loop.call_later(60, lambda: None)
+    try:
+        return timer in value and timer.when() > world.loop.time() and not timer.cancelled()
+    finally:
+        timer.cancel()
+
+
+async def _selector(world: World, value: Any) -> bool:
+    asked, real = [], value.select
+
+    def counted(timeout: float | None = None) -> Any:
+        asked.append(timeout)
+        return real(timeout)
+
+    value.select = counted
+    try:
+        await asyncio.sleep(0.001)
+    finally:
+        del value.select
+    return any(timeout is None or timeout > 0 for timeout in asked) and len(value.get_map()) > 0
+
+
+def _timer(world: World) -> object:
+    context = contextvars.copy_context()
+    context.run(NAME.set, "alice")
+    timer = world.loop.call_later(60, lambda: None, context=context)
+    timer.cancel()
+    return timer
+
+
+async def _sleep0(world: World, value: Any) -> bool:
+    """`asyncio.sleep(0)` asks for it by name each time, and it gives the loop one round."""
+    asked, rounds = [], []
+
+    async def counted() -> None:
+        asked.append(1)
+        await value()
+
+    before = vars(asyncio.tasks)["__sleep0"]
+    vars(asyncio.tasks)["__sleep0"] = counted
+    try:
+        world.loop.call_soon(rounds.append, 1)
+        await asyncio.sleep(0)
+    finally:
+        vars(asyncio.tasks)["__sleep0"] = before
+    return asked == [1] and rounds == [1]
+
+
+async def _wakes_sleepers(world: World, value: Any) -> bool:
+    """What `asyncio.sleep` gives to the loop's `call_later`, with the future and its result."""
+    seen, real = [], world.loop.call_later
+
+    def noted(delay: float, callback: Any, *arguments: Any, **named: Any) -> Any:
+        seen.append((callback, arguments))
+        return real(delay, callback, *arguments, **named)
+
+    world.loop.call_later = noted
+    try:
+        answer = await asyncio.sleep(0.001, "woken")
+    finally:
+        del world.loop.call_later
+    return any(callback is value and given[1] == answer for callback, given in seen)
+
+
+async def _in_thread(world: World, value: Any) -> bool:
+    """anyio's `run_sync` comes through it, and it takes what the lab hands on."""
+    backend, asked = anyio._backends._asyncio.AsyncIOBackend, []
+    own = vars(backend)["run_sync_in_worker_thread"]
+
+    async def counted(cls: Any, *arguments: Any, **named: Any) -> Any:
+        asked.append(1)
+        return await value.__func__(cls, *arguments, **named)
+
+    backend.run_sync_in_worker_thread = classmethod(counted)
+    try:
+        return await anyio.to_thread.run_sync(lambda: 7) == 7 and asked == [1]
+    finally:
+        backend.run_sync_in_worker_thread = own
+
+
+async def _stands_between(world: World, value: Any) -> bool:
+    """asyncpg asks for it at each operation, so that what stands there sees all of them."""
+    calls: set[str] = set()
+    before = world.driver._protocol
+    world.driver._protocol = Recorder(value, calls)
+    try:
+        answer = await world.driver.fetchval("SELECT 1")
+    finally:
+        world.driver._protocol = before
+    return answer == 1 and {"prepare", "bind_execute"} <= calls
+
+
+def _operation(name: str) -> Callable[[World, Any], bool]:
+    return lambda world, value: callable(value) and name in world.calls
+
+
+async def _cleans_up(world: World, value: Any) -> bool:
+    """Every way of closing a connection comes through it."""
+    ended = []
+    if not callable(value):
+        return False
+
+    class Watched(LabConnection):
+        def _cleanup(self) -> None:
+            ended.append(self)
+            value(self)
+
+    connect = partial(asyncpg.connect, **world.database._route.connect, connection_class=Watched)
+    closed, terminated = await connect(), await connect()
+    await closed.close()
+    terminated.terminate()
+    return ended == [closed, terminated]
+
+
+async def _pooled(world: World, value: Any) -> bool:
+    """A pool of one's own is asked for each connection, gets it back, and is said to be asynchronous."""
+    asked: list[str] = []
+
+    class Watched(ActorPool):
+        def _do_get(self) -> Any:
+            asked.append("_do_get")
+            return super()._do_get()
+
+        def _do_return_conn(self, record: Any) -> None:
+            asked.append("_do_return_conn")
+            super()._do_return_conn(record)
+
+        def _invalidate(self, connection: Any, exception: Any = None, _checkin: bool = True) -> None:
+            asked.append("_invalidate")
+            super()._invalidate(connection, exception, _checkin)
+
+    engine = create_async_engine("postgresql+asyncpg://", poolclass=Watched, connect_args=_address(world))
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+            pid = (await connection.get_raw_connection()).driver_connection.get_server_pid()
+            await world.driver.fetchval("SELECT pg_terminate_backend($1, 5000)", pid)
+            with pytest.raises(Exception, match=r"closed|terminat"):
+                await connection.execute(text("SELECT 1"))
+    finally:
+        await engine.dispose()
+    return callable(value) and {"_do_get", "_do_return_conn", "_invalidate"} <= set(asked)
+
+
+def _asked_for_asyncio(world: World, value: Any) -> bool:
+    """An asynchronous engine refuses a pool that does not say so."""
+
+    class Silent(ActorPool):
+        _is_asyncio = False
+
+    with pytest.raises(ArgumentError, match="Silent"):
+        create_async_engine("postgresql+asyncpg://", poolclass=Silent)
+    return value is True
+
+
+def _address(world: World) -> dict[str, Any]:
+    route = world.database._route.connect
+    return {name: value for name, value in route.items() if name != "server_settings"}
+
+
+def _takes(*names: str) -> Callable[[World, Any], bool]:
+    return lambda world, value: list(inspect.signature(value).parameters)[1:] == list(names)
+
+
+def _method_of_pool(*names: str) -> Callable[[World, Any], Any]:
+    async def behaves(world: World, value: Any) -> bool:
+        return _takes(*names)(world, value) and await _pooled(world, value)
+
+    return behaves
+
+
+async def _level_is_the_sessions(world: World, value: Any) -> bool:
+    """Nothing is set, and then a transaction has the level that the session was given."""
+    if value is not None:
+        return False
+    async with world.database.engine.connect() as connection:
+        driver = (await connection.get_raw_connection()).driver_connection
+        await driver.isolate("SERIALIZABLE")
+        found = await connection.scalar(text("SHOW transaction_isolation"))
+        await connection.rollback()
+        await driver.isolate("READ COMMITTED")
+    return found == "serializable"
+
+
+def _columns_of_the_result(world: World, value: Any) -> bool:
+    table = Account.__table__
+    return [entry[0] for entry in value] == ["id"] and table.c.id in value[0][2]
+
+
+def _clause(name: str, empty: str = "plain") -> Callable[[World, Any], bool]:
+    """There where a statement has the clause, and empty where another has not."""
+
+    def behaves(world: World, value: Any) -> bool:
+        if isinstance(value, tuple):
+            return len(value) > 0 and not getattr(world.statement(empty), f"_{name}")
+        return value is True or (
+            hasattr(value, "__visit_name__") and getattr(world.statement(empty), f"_{name}") is None
+        )
+
+    return behaves
+
+
+def _criteria(world: World, value: Any) -> bool:
+    """The conditions of a WHERE, of whatever kind the statement is, and nothing where there is none."""
+    all_of_them = [value, *(world.statement(each)._where_criteria for each in ("plain", "update", "delete"))]
+    return all(len(each) == 1 and each[0].left.name == "id" for each in all_of_them) and (
+        world.statement("distinct")._where_criteria == ()
+    )
+
+
+def _lock_asked_for(world: World, value: Any) -> bool:
+    flags = (value.read, value.nowait, value.skip_locked, value.key_share)
+    return not any(flags) and world.statement("plain")._for_update_arg is None
+
+
+def _copies(world: World, value: Any) -> bool:
+    """A copy from which the lock can be taken off, while the original keeps it."""
+    copy = value()
+    copy._for_update_arg = None
+    return "FOR UPDATE" not in str(copy) and world.statement("locking")._for_update_arg is not None
+
+
+def _values(world: World, value: Any) -> bool:
+    (column,) = value
+    return str(getattr(column, "key", column)) == "balance"
+
+
+def _settings(world: World, value: Any) -> bool:
+    """A test takes its settings from there."""
+    ran = []
+
+    @settings(max_examples=3, deadline=None, database=None)
+    @given(st.integers())
+    def test(number: int) -> None:
+        ran.append(number)
+
+    test._hypothesis_internal_use_settings = settings(value, max_examples=1)
+    test()
+    return value.max_examples == 3 and len(ran) == 1
+
+
+def _draws_a_number(world: World, value: Any) -> bool:
+    return {"min_value", "max_value", "weights"} <= set(inspect.signature(value).parameters)
+
+
+def _adapted(world: World) -> object:
+    return world.fairy.dbapi_connection
+
+
+PROTOCOL = {
+    f"BaseProtocol.{name}": Check(lambda world: world.protocol, _operation(name))
+    for name in (
+        *("query", "prepare", "bind_execute", "bind_execute_many", "bind", "execute", "copy_in", "copy_out"),
+        *("close_statement", "close_portal", "close", "get_settings", "is_connected", "is_in_transaction"),
+    )
+}
+
+
+def _select(name: str, of: str, empty: str = "plain") -> tuple[str, Check]:
+    return f"Select._{name}", Check(lambda world: world.statement(of), _clause(name, empty))
+
+
+CHECKS: Mapping[str, Check] = {
+    "BaseEventLoop._ready": Check(lambda world: world.loop, _ready),
+    "BaseEventLoop._scheduled": Check(lambda world: world.loop, _scheduled),
+    "BaseSelectorEventLoop._selector": Check(lambda world: world.loop, _selector),
+    "TimerHandle._context": Check(_timer, lambda world, value: value.get(NAME) == "alice"),
+    "asyncio.tasks.__sleep0": Check(lambda world: asyncio.tasks, _sleep0),
+    "asyncio.futures._set_result_unless_cancelled": Check(lambda world: asyncio.futures, _wakes_sleepers),
+    "sys._getframe": Check(lambda world: sys, lambda world, value: value(0).f_code.co_filename == __file__),
+    "anyio._backends._asyncio.AsyncIOBackend": Check(
+        lambda world: anyio._backends._asyncio, lambda world, value: hasattr(value, "run_sync_in_worker_thread")
+    ),
+    "AsyncIOBackend.run_sync_in_worker_thread": Check(
+        lambda world: SimpleNamespace(**vars(anyio._backends._asyncio.AsyncIOBackend)), _in_thread
+    ),
+    "Connection._protocol": Check(lambda world: world.driver, _stands_between),
+    **PROTOCOL,
+    "BaseProtocol.get_server_pid": Check(
+        lambda world: world.protocol, lambda world, value: value() == world.driver.process.pid
+    ),
+    "Connection._transport": Check(
+        lambda world: world.driver, lambda world, value: value.get_extra_info("socket").fileno() > 0
+    ),
+    "Connection._cleanup": Check(lambda world: LabConnection.__mro__[1], _cleans_up),
+    "Pool._is_asyncio": Check(lambda world: ActorPool, _asked_for_asyncio),
+    "Pool._do_get": Check(lambda world: ActorPool.__mro__[1], _method_of_pool()),
+    "Pool._do_return_conn": Check(lambda world: ActorPool.__mro__[1], _method_of_pool("record")),
+    "Pool._invalidate": Check(
+        lambda world: ActorPool.__mro__[1], _method_of_pool("connection", "exception", "_checkin")
+    ),
+    "Pool._create_connection": Check(lambda world: ActorPool.__mro__[1], _method_of_pool()),
+    "Pool._creator": Check(lambda world: world.database.engine.pool, lambda world, value: callable(value)),
+    "Pool._dialect": Check(
+        lambda world: world.database.engine.pool, lambda world, value: value is world.database.engine.dialect
+    ),
+    "Pool._pre_ping": Check(lambda world: world.database.engine.pool, lambda world, value: value is False),
+    "_ConnectionFairy._connection_record": Check(
+        lambda world: world.fairy, lambda world, value: value.info is world.fairy.info or isinstance(value.info, dict)
+    ),
+    "AsyncAdapt_asyncpg_connection._isolation_setting": Check(_adapted, _level_is_the_sessions),
+    "AsyncAdapt_asyncpg_connection.isolation_level": Check(_adapted, _level_is_the_sessions),
+    "DefaultExecutionContext._is_server_side": Check(
+        lambda world: world.contexts["streamed"],
+        lambda world, value: value is True and not world.contexts["plain"]._is_server_side,
+    ),
+    "SQLCompiler._result_columns": Check(lambda world: world.contexts["plain"].compiled, _columns_of_the_result),
+    "Select._where_criteria": Check(lambda world: world.statement("locking"), _criteria),
+    "Select._for_update_arg": Check(lambda world: world.statement("locking"), _lock_asked_for),
+    **dict(
+        [
+            _select("group_by_clauses", "grouped"),
+            _select("having_criteria", "grouped"),
+            _select("setup_joins", "grouped"),
+            _select("suffixes", "grouped"),
+            _select("order_by_clauses", "locking"),
+            _select("limit_clause", "locking"),
+            _select("offset_clause", "locking"),
+        ]
+    ),
+    "Select._distinct": Check(
+        lambda world: world.statement("distinct"),
+        lambda world, value: value is True and not world.statement("plain")._distinct,
+    ),
+    "Select._generate": Check(lambda world: world.statement("locking"), _copies),
+    "Insert._post_values_clause": Check(
+        lambda world: world.statement("upsert"),
+        lambda world, value: hasattr(value, "__visit_name__") and world.statement("insert")._post_values_clause is None,
+    ),
+    "Insert._multi_values": Check(
+        lambda world: world.statement("several"),
+        lambda world, value: len(value[0]) == 2 and not world.statement("insert")._multi_values,
+    ),
+    "Update._values": Check(lambda world: world.statement("update"), _values),
+    "hypothesis.internal.conjecture.data.ConjectureData": Check(
+        lambda world: hypothesis.internal.conjecture.data, lambda world, value: isinstance(world.drawn, value)
+    ),
+    "SearchStrategy.do_draw": Check(lambda world: SearchStrategy, _takes("data")),
+    "ConjectureData.draw_integer": Check(lambda world: world.drawn, _draws_a_number),
+    "ConjectureData.draw_boolean": Check(
+        lambda world: world.drawn, lambda world, value: "forced" in inspect.signature(value).parameters
+    ),
+    "BuildContext.is_final": Check(lambda world: world.context, lambda world, value: value is False),
+    "Test._hypothesis_internal_use_settings": Check(lambda world: world.decorated, _settings),
+}
+
+
+# ------------------------------------------------------------------ the judgement
+
+
+def version_of(library: str) -> str:
+    return platform.python_version() if library == "Python" else importlib.metadata.version(library.lower())
+
+
+async def objection(row: Row, world: World, owner: object) -> str:
+    """One sentence on what is wrong with an attribute of this object, "" if nothing is."""
+    where = f"{row.library} {version_of(row.library)}: `{row.attribute}`"
+    need = f"the lab needs it for this: {row.purpose}; without it: {row.loss}"
+    name = row.attribute.rpartition(".")[2]
+    try:
+        value = getattr(owner, name)
+    except AttributeError:
+        return f"{where} is gone; {need}"
+    try:
+        good = CHECKS[row.attribute].behaves(world, value)
+        if inspect.isawaitable(good):
+            good = await good
+    except Exception as error:  # noqa: BLE001 - whatever it says, the attribute is not what the lab needs
+        return f"{where} does not behave as it did ({type(error).__name__}: {error}); {need}"
+    return "" if good else f"{where} does not behave as it did; {need}"
+
+
+class Without:
+    """An object as it would be in a version that renamed one of its attributes, or gave the name to something else."""
+
+    def __init__(self, real: object, name: str, *instead: object) -> None:
+        self.__dict__.update(_real=real, _name=name, _instead=instead)
+
+    def __getattr__(self, name: str) -> object:
+        if name == self._name:
+            if not self._instead:
+                raise AttributeError(name)
+            return self._instead[0]
+        return getattr(self._real, name)
+
+
+every_attribute = pytest.mark.parametrize("row", TABLE, ids=lambda row: row.attribute)
+
+
+@every_attribute
+async def test_the_attribute_is_there_and_does_what_the_lab_needs(row, world):
+    found = await objection(row, world, CHECKS[row.attribute].owner(world))
+    assert not found, found
+
+
+@every_attribute
+async def test_the_check_fails_and_names_an_attribute_that_is_gone(row, world):
+    name = row.attribute.rpartition(".")[2]
+    found = await objection(row, world, Without(CHECKS[row.attribute].owner(world), name))
+    assert found.startswith(f"{row.library} {version_of(row.library)}: `{row.attribute}` is gone; ")
+
+
+@every_attribute
+async def test_the_check_fails_and_names_an_attribute_that_means_something_else(row, world):
+    name = row.attribute.rpartition(".")[2]
+    found = await objection(row, world, Without(CHECKS[row.attribute].owner(world), name, object()))
+    assert found.startswith(f"{row.library} {version_of(row.library)}: `{row.attribute}` does not behave as it did")
+
+
+# ------------------------------------------------------------------ the table and the code
+
+
+def test_every_attribute_that_is_touched_is_in_the_table():
+    unlisted = [str(touch) for touch in CODE.touches() if not any(row.covers(touch) for row in TABLE)]
+    assert not unlisted, "\n".join(unlisted)
+
+
+@every_attribute
+def test_every_attribute_in_the_table_is_touched_and_has_a_check(row):
+    assert CODE.mentions(row.name, row.folders), (
+        f"nothing in {', '.join(row.folders)} names `{row.attribute}` any more: take it out of the table "
+        '"Private attributes" in docs/architecture.md'
+    )
+    assert row.attribute in CHECKS, f"write a check for `{row.attribute}` in {Path(__file__).name}"
+
+
+def test_no_attribute_is_listed_twice_and_every_check_belongs_to_a_row():
+    listed = [row.attribute for row in TABLE]
+    assert sorted(listed) == sorted(CHECKS)
+    assert all(row.purpose and row.loss and row.folders for row in TABLE)
+
+
+TOUCHING = """
+import asyncpg
+from anyio._core._eventloop import get_cancelled_exc_class
+
+class Mine(asyncpg.Connection):
+    __slots__ = ("_own",)
+
+    def _cleanup(self):
+        self._own = self._con_release_ctr
+
+    def ask(self, other):
+        return other._own, self._mine(), other.__class__, f(_secret=1), getattr(other, "_hidden")
+
+    def _mine(self): ...
+
+def reads(statement):
+    return statement._memoized, statement._mine, statement._values
+
+def _values(): ...
+"""
+
+
+def test_the_finder_sees_every_spelling_and_leaves_the_codes_own_names_alone(tmp_path):
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab/made.py").write_text(TOUCHING)
+    found = {(touch.name, touch.line) for touch in Code(tmp_path, "lab").touches()}
+    assert found == {
+        ("anyio._core._eventloop.get_cancelled_exc_class", 3),
+        ("_cleanup", 8),
+        ("_con_release_ctr", 9),
+        ("_secret", 12),
+        ("_hidden", 12),
+        ("_memoized", 17),
+        ("_values", 17),
+    }
+
+
+def test_a_touch_that_is_not_listed_is_named_with_its_file_and_line():
+    assert str(Touch("lab/engine/gate.py", 7, "_ready")).startswith("lab/engine/gate.py:7: `_ready` is private")
+
+
+def test_a_row_covers_its_folder_only():
+    row = next(each for each in TABLE if each.attribute == "BaseEventLoop._ready")
+    assert row.covers(Touch("lab/engine/gate.py", 7, "_ready"))
+    assert not row.covers(Touch("lab/search/hunt.py", 7, "_ready"))
+    assert not row.covers(Touch("lab/engine/gate.py", 7, "_scheduled"))
+
+
+def test_the_wheel_of_the_embedded_server_is_met_in_one_file():
+    """Another wheel with PostgreSQL's programs in it is a change of that file."""
+    met = [
+        str(path.relative_to(ROOT))
+        for path in sorted((ROOT / "lab").rglob("*.py"))
+        if "pgserver" in path.read_text().lower()
+    ]
+    assert met == ["lab/postgres/server/install.py"]
