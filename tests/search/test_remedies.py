@@ -422,11 +422,11 @@ def test_the_section_is_told_in_a_line_each():
     assert "\n".join(remedy_lines(Remedies("dfs", trouble="gone"))) == "Remedies  none was run: gone"
 
 
-async def test_the_readme_shows_what_is_run(explorer):
+async def test_the_guide_shows_what_is_run(explorer):
     """The section there is what a hunt prints, but for the time."""
     remedies = await tried(explorer, "scenarios.transfer:LostUpdate", executions=200)
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    assert _timeless("\n".join(remedy_lines(remedies))) in _timeless(readme)
+    guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text()
+    assert _timeless("\n".join(remedy_lines(remedies))) in _timeless(guide)
 
 
 def _timeless(text: str) -> str:
