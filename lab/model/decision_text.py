@@ -1,8 +1,8 @@
 """How a decision reads: `alice`, `pause2@alice`, `kill@alice`, `crash@server`. In tokens, digests and messages.
 
-A word before an `@` is a fault, or a pause with the number of a row; which faults there are is not asked, so this needs
-no table, and a token of a fault that is gone is refused by name. An actor may have any name. One that would be taken for
-something else is quoted by an `@` in front: `@kill@alice` is the actor `kill@alice`.
+A word before an `@` is a fault, or a pause with the number of a row. Which faults there are is not asked, so this needs
+no table, and a token of a fault that is gone is refused by name. An actor may have any name: one that would be taken
+for something else is quoted by an `@` in front, so `@kill@alice` is the actor `kill@alice`.
 """
 
 from __future__ import annotations

@@ -23,10 +23,7 @@ FILES = sorted(HOUSE.rglob("*.py"))
 SHELLS = {"cli", "pytest_plugin", "testing"}
 """Files at the top level that may import every room; no room imports them."""
 
-IMIMIMDATABASE = {"asyncpg", "sqlalchemy"}
-PURE = {"asyncio", "asyncpg", "sqlalchemy", "anyio", "time", "datetime", "socket", "threading", "subprocess"}
-IMDATABASE = {"asyncpg", "sqlalchemy"}
-PURE = {"asyncio", "asyncpg", "sqlalchemy", "anyio", "time", "datetime", "socket", "threading", "subprocess"}
+IMPURE = {"asyncio", "asyncpg", "sqlalchemy", "anyio", "time", "datetime", "socket", "threading", "subprocess"}
 MAY = {"model": {"datetime"}}
 """A moment is a value; only to ask for the present one is impure, and ruff's DTZ rules see that."""
 DATABASE = {"asyncpg", "sqlalchemy"}
