@@ -96,7 +96,7 @@ class BoundedDepthFirst:
     def _cost(self, choices: Choices, index: int) -> tuple[int, int]:
         if choices.alternatives[index].is_fault:
             return 0, int(len(choices.alternatives) > 1)
-        return int(bool(index) and choices.names[0] == choices.last), 0
+        return int(bool(index) and choices.last_goes_on), 0
 
     def _affordable(self, costs: list[tuple[int, int]]) -> Iterator[int]:
         for index, cost in enumerate(costs):

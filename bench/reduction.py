@@ -24,6 +24,8 @@ from _workloads import ThreeSmall, TwoSmall
 from lab.analysis.dependence import Move, dependent
 from lab.explore import Explorer
 from lab.model.choices import Choices
+from lab.model.decision import Decision
+from lab.model.decision_text import decision_text
 from lab.model.record import ExecutionRecord
 from lab.model.trace import Step, Trace
 from lab.postgres.server.embedded import embedded_server
@@ -65,20 +67,21 @@ class BruteForce:
         """Nothing to learn."""
 
 
-class ByName:
-    """Takes the given actors in turn; who cannot run now is passed over, for only the outcome is compared."""
+class InTurn:
+    """Takes the given decisions in turn; one that cannot be taken now is passed over: only the outcome is compared."""
 
-    def __init__(self, actors: list[str]) -> None:
-        self._actors = actors
+    def __init__(self, decisions: list[Decision]) -> None:
+        self._decisions = decisions
 
     def begin(self, execution: int) -> bool:
-        """The same actors each time."""
+        """The same decisions each time."""
         return True
 
     def choose(self, choices: Choices) -> int:
-        """The actor of this step, or whoever is first."""
-        wished = self._actors[choices.step] if choices.step < len(self._actors) else ""
-        return choices.names.index(wished) if wished in choices.names else 0
+        """The decision of this step, or the first there is."""
+        if choices.step >= len(self._decisions) or self._decisions[choices.step] not in choices.decisions:
+            return 0
+        return choices.decisions.index(self._decisions[choices.step])
 
     def end(self, trace: Trace) -> None:
         """Nothing to learn."""
@@ -142,7 +145,10 @@ async def compare(explorer: Explorer, scenario: Scenario, level: str, most: int)
         program.missed += 1
         record = wanted[digest]
         results = {name: result.text for name, result in record.outcome.results.items()}
-        print(f"missed in {program}: {' '.join(step.chosen for step in record.trace)}: {results}", file=sys.stderr)
+        print(
+            f"missed in {program}: {' '.join(decision_text(step.chosen) for step in record.trace)}: {results}",
+            file=sys.stderr,
+        )
     return program
 
 
@@ -155,10 +161,10 @@ async def swaps(explorer: Explorer, scenario: Scenario, level: str, seed: int, m
     for first, second in zip(whole.trace, whole.trace.steps[1:], strict=False):
         if count["pairs"] == most or not _swappable(first, second):
             continue
-        actors = [step.chosen for step in whole.trace]
+        decisions = [step.chosen for step in whole.trace]
         number = first.number - 1
-        actors[number : number + 2] = second.chosen, first.chosen
-        other = await explorer.run(scenario, ByName(actors), isolation=level)
+        decisions[number : number + 2] = second.chosen, first.chosen
+        other = await explorer.run(scenario, InTurn(decisions), isolation=level)
         count["pairs"] += 1
         if _told(whole) != _told(other):
             count["different"] += 1

@@ -23,7 +23,7 @@ from typing import Any
 
 from lab.analysis.dependence import Move
 from lab.analysis.happens_before import HappensBefore
-from lab.model.breakpoints import BREAKPOINT
+from lab.model.decision import BREAKPOINT, Go
 from lab.model.outcome import ABORT_STATES
 from lab.model.trace import ActionKind, Step, Trace
 
@@ -84,7 +84,7 @@ class Coverage:
             if step.result is not None and _SQLSTATE.fullmatch(step.result.error):
                 met |= step.result.error in ABORT_STATES
                 self.sqlstates[step.result.error] += 1
-            met |= step.action.kind is ActionKind.FAULT
+            met |= step.is_fault
         self.paused += bool(trace.breakpoints)
         held_back = _held_back(trace)
         self.conflicted += met or held_back
@@ -217,9 +217,9 @@ def _overlaps(trace: Trace) -> bool:
     ended = dict.fromkeys(trace.actors, True)
     last = {step.actor: step.number for step in trace}
     for before, after in pairwise(trace):
-        if before.action.kind is not ActionKind.FAULT:
+        if not before.is_fault:
             ended[before.actor] = before.action.kind in _ENDS
-        if after.action.kind is ActionKind.FAULT:
+        if after.is_fault:
             if not all(ended.values()):
                 return True
         elif before.actor != after.actor and not ended.get(before.actor, True) and last[before.actor] > before.number:
@@ -232,10 +232,10 @@ def _held_back(trace: Trace) -> bool:
 
     A lock of the process around whole transactions keeps them from overlapping; that is how such code is to be.
     """
-    last = {_root(step.actor): step.number for step in trace if step.action.kind is not ActionKind.FAULT}
+    last = {_root(step.actor): step.number for step in trace if not step.is_fault}
     waiting: set[str] = set()
     for step in trace:
-        able = {_root(name) for name in step.alternatives} | {_root(name) for name in waiting}
+        able = {_root(each.actor) for each in step.alternatives if isinstance(each, Go)} | set(map(_root, waiting))
         if any(number > step.number and root not in able for root, number in last.items()):
             return True
         (waiting.add if step.wait is not None else waiting.discard)(step.actor)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from lab.analysis.dependence import Move, dependent, scanned_tables
+from lab.model.decision import Go, Strike
 from lab.model.trace import Step
 
 __all__ = ["HappensBefore"]
@@ -22,20 +23,21 @@ class HappensBefore:
         self.moves = tuple(map(Move.of_step, steps))
         if related is None:
             related = partial(dependent, scanned=scanned_tables(self.moves))
-        self.actors = tuple(step.actor for step in steps)
+        self.movers = tuple(step.mover for step in steps)
+        """What made each step: two faults are as different as two actors."""
         self._past: list[int] = []
         """Step -> its past, as a set of bits."""
         self.races: list[tuple[int, int]] = []
         """Pairs of adjacent dependent steps of two actors that might come in the other order."""
         for later, move in enumerate(self.moves):
             past = 0
-            if (enabler := _enabler(steps, later)) is not None:
+            if (enabler := _enabler(steps, self.movers, later)) is not None:
                 past = self._past[enabler] | 1 << enabler
             for earlier in range(later - 1, -1, -1):
                 if past >> earlier & 1 or not related(self.moves[earlier], move):
                     continue
                 past |= self._past[earlier] | 1 << earlier
-                if self.actors[earlier] != self.actors[later]:
+                if self.movers[earlier] != self.movers[later]:
                     self.races.append((earlier, later))
             self._past.append(past)
 
@@ -43,16 +45,16 @@ class HappensBefore:
         """Whether a step had to come before another."""
         return bool(self._past[later] >> earlier & 1)
 
-    def initials(self, earlier: int, later: int) -> Iterator[str]:
+    def initials(self, earlier: int, later: int) -> Iterator[Go | Strike]:
         """Who could go first instead of `earlier`, so that `later` then comes before it."""
         rest = [step for step in range(earlier + 1, later) if not self.before(earlier, step)]
         rest.append(later)
-        seen: set[str] = set()
+        seen: set[Go | Strike] = set()
         for position, step in enumerate(rest):
-            if self.actors[step] not in seen:
-                seen.add(self.actors[step])
+            if self.movers[step] not in seen:
+                seen.add(self.movers[step])
                 if not any(self.before(other, step) for other in rest[:position]):
-                    yield self.actors[step]
+                    yield self.movers[step]
 
     def levels(self) -> tuple[tuple[int, ...], ...]:
         """Foata's normal form: the steps in layers, each as early as its past allows (Cartier and Foata 1969)."""
@@ -62,15 +64,15 @@ class HappensBefore:
         layers: list[list[int]] = [[] for _ in range(max(level, default=-1) + 1)]
         for step, layer in enumerate(level):
             layers[layer].append(step)
-        return tuple(tuple(sorted(layer, key=lambda step: self.actors[step])) for layer in layers)
+        return tuple(tuple(sorted(layer, key=lambda step: self.moves[step].actor)) for layer in layers)
 
 
-def _enabler(steps: Sequence[Step], number: int) -> int | None:
-    """The step after which the actor of a step could be chosen again."""
-    actor = steps[number].actor
+def _enabler(steps: Sequence[Step], movers: Sequence[Go | Strike], number: int) -> int | None:
+    """The step after which the mover of a step could be chosen again."""
+    mover = movers[number]
     for earlier in range(number - 1, -1, -1):
-        if actor not in steps[earlier].alternatives:
+        if mover not in steps[earlier].alternatives:
             return earlier
-        if steps[earlier].actor == actor:
+        if movers[earlier] == mover:
             return None
     return None

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from itertools import count
 
 from lab.analysis.happens_before import HappensBefore
+from lab.model.decision import Decision, Go, Strike
 from lab.model.trace import Trace
 
 __all__ = ["straightened"]
@@ -26,16 +27,17 @@ PREEMPTION = 1000
 
 Progress = tuple[int, ...]
 """How many steps each actor has taken."""
+Mover = Go | Strike
 
 
-def straightened(trace: Trace) -> tuple[str, ...] | None:
+def straightened(trace: Trace) -> tuple[Decision, ...] | None:
     """The decisions in the order of such a trace's steps; None if none was found within the states allowed."""
     if len(trace) > LONGEST:
         return None
     program = _Program(trace)
     tie = count()
-    queue: list[tuple[int, int, Progress, str, tuple[str, ...]]] = [(0, next(tie), program.start, "", ())]
-    seen: set[tuple[Progress, str]] = set()
+    queue: list[tuple[int, int, Progress, Mover | None, tuple[Mover, ...]]] = [(0, next(tie), program.start, None, ())]
+    seen: set[tuple[Progress, Mover | None]] = set()
     while queue and len(seen) < MOST_STATES:
         cost, _, progress, last, order = heapq.heappop(queue)
         if progress == program.end:
@@ -43,11 +45,11 @@ def straightened(trace: Trace) -> tuple[str, ...] | None:
         if (progress, last) in seen:
             continue
         seen.add((progress, last))
-        for name, after in program.stretches(progress):
-            if name != last:
+        for mover, after in program.stretches(progress):
+            if mover != last:
                 steps = sum(after) - sum(progress)
                 more = 1 + PREEMPTION * program.can_go_on(last, progress)
-                heapq.heappush(queue, (cost + more, next(tie), after, name, (*order, *[name] * steps)))
+                heapq.heappush(queue, (cost + more, next(tie), after, mover, (*order, *[mover] * steps)))
     return None
 
 
@@ -59,15 +61,15 @@ class _Program:
         before = HappensBefore(trace.steps).before
         self._past = [sum(1 << each for each in range(at) if before(each, at)) for at in range(len(trace))]
         """Step -> the steps that had to come before it, as a set of bits."""
-        self._names = tuple(dict.fromkeys(step.actor for step in trace))
-        self._own = [[at for at, step in enumerate(trace) if step.actor == name] for name in self._names]
-        self.start: Progress = (0,) * len(self._names)
+        self._movers = tuple(dict.fromkeys(step.mover for step in trace))
+        self._own = [[at for at, step in enumerate(trace) if step.mover == mover] for mover in self._movers]
+        self.start: Progress = (0,) * len(self._movers)
         self.end: Progress = tuple(map(len, self._own))
 
-    def stretches(self, progress: Progress) -> Iterator[tuple[str, Progress]]:
+    def stretches(self, progress: Progress) -> Iterator[tuple[Mover, Progress]]:
         """Who can take a step, and how far all are once it has gone as far as it can."""
         taken = sum(1 << at for own, number in zip(self._own, progress, strict=True) for at in own[:number])
-        for index, name in enumerate(self._names):
+        for index, mover in enumerate(self._movers):
             steps, mine = progress[index], taken
             for at in self._own[index][steps:]:
                 if self._past[at] & ~mine:
@@ -75,17 +77,17 @@ class _Program:
                 mine |= 1 << at
                 steps += 1
             if steps > progress[index]:
-                yield name, (*progress[:index], steps, *progress[index + 1 :])
+                yield mover, (*progress[:index], steps, *progress[index + 1 :])
 
-    def decisions(self, order: tuple[str, ...]) -> tuple[str, ...]:
-        """The order with each step named as it was chosen: a pause belongs to its step."""
-        left = {name: iter(own) for name, own in zip(self._names, self._own, strict=True)}
-        return tuple(self._trace.steps[next(left[name])].chosen for name in order)
+    def decisions(self, order: tuple[Mover, ...]) -> tuple[Decision, ...]:
+        """The order with each step as it was chosen: a pause belongs to its step."""
+        left = {mover: iter(own) for mover, own in zip(self._movers, self._own, strict=True)}
+        return tuple(self._trace.steps[next(left[mover])].chosen for mover in order)
 
-    def can_go_on(self, name: str, progress: Progress) -> bool:
+    def can_go_on(self, mover: Mover | None, progress: Progress) -> bool:
         """Whether an actor that stopped here was stopped: it has neither ended nor begun to wait."""
-        if not name:
+        if mover is None:
             return False
-        index = self._names.index(name)
+        index = self._movers.index(mover)
         taken = progress[index]
         return 0 < taken < len(self._own[index]) and self._trace.steps[self._own[index][taken - 1]].wait is None

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State
 from lab.engine.ports import LockableRow, RowLocks
-from lab.model.breakpoints import BREAKPOINT, FOR_A_STATEMENT, FOR_AN_EXECUTION, Breakpoint
 from lab.model.choices import Alternative
+from lab.model.decision import BREAKPOINT, FOR_A_STATEMENT, FOR_AN_EXECUTION, Pause
 from lab.model.trace import ActionKind, LockWait
 
 __all__ = ["Breakpoints"]
@@ -27,7 +27,7 @@ class Breakpoints:
         self._left = FOR_AN_EXECUTION if locks is not None else 0
         self._rows: dict[str, Sequence[LockableRow]] = {}
         """The rows of each actor's pending statement, as they were found for the decision that is being made."""
-        self._set: tuple[Actor, object, Breakpoint] | None = None
+        self._set: tuple[Actor, object, Pause] | None = None
         """The breakpoint of the step that is under way."""
 
     @property
@@ -44,31 +44,26 @@ class Breakpoints:
         for actor in sorted(filter(_is_bulk, self._execution.actors.values()), key=lambda actor: actor.rank):
             rows = self._rows[actor.name] = await self._locks.rows(actor.bulk)
             self._execution.own_session(self._locks.pid, self._locks.socket, BREAKPOINT)
-            found += [
-                Alternative(str(Breakpoint(number, actor.name)), actor.action, of=actor.name)
-                for number in _spread(len(rows))
-            ]
+            found += [Alternative(Pause(actor.name, number), actor.action) for number in _spread(len(rows))]
         return tuple(found)
 
-    async def set(self, name: str) -> None:
+    async def set(self, pause: Pause) -> None:
         """Lock the row of this breakpoint; its actor takes its step next."""
-        point = Breakpoint.named(name)
-        assert point is not None, name
         assert self._locks is not None
-        actor = self._execution.actors[point.actor]
+        actor = self._execution.actors[pause.actor]
         self._left -= 1
-        self._set = actor, actor.bulk, point
-        await self._locks.hold(actor.bulk, self._rows[point.actor][point.row - 1])
+        self._set = actor, actor.bulk, pause
+        await self._locks.hold(actor.bulk, self._rows[pause.actor][pause.place - 1])
 
     async def settle(self) -> LockWait | None:
         """At rest: let the row go. Says where the actor has paused, or None where nobody has."""
         if self._set is None:
             return None
-        (actor, statement, point), self._set = self._set, None
+        (actor, statement, pause), self._set = self._set, None
         assert self._locks is not None
         waits = actor.state is State.WAITING and actor.wait is not None and BREAKPOINT in actor.wait.holders
-        rows = self._rows[point.actor]
-        before, after = rows[point.row - 1], rows[point.row - 2]
+        rows = self._rows[pause.actor]
+        before, after = rows[pause.place - 1], rows[pause.place - 2]
         # Nobody else ran in this step, so a row that was free and no longer is has been locked by this statement.
         passed = waits and not await self._locks.hold(statement, after)
         await self._locks.let_go()

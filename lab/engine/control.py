@@ -28,12 +28,11 @@ from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-import sqlalchemy
 from anyio._backends._asyncio import AsyncIOBackend
 
 from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State, arrive, become, current_actor
+from lab.engine.ports import Libraries
 from lab.errors import UsageError
 from lab.model.trace import Action, ActionKind
 
@@ -43,8 +42,6 @@ _SELECTOR, _SLEEP0 = "_selector", "__sleep0"
 _THREAD = "run_sync_in_worker_thread"
 _WAKE_SLEEPER = asyncio.futures._set_result_unless_cancelled  # type: ignore[attr-defined]  # noqa: SLF001
 _ASYNCIO = str(Path(asyncio.__file__).parent)
-_ASYNCPG = str(Path(asyncpg.__file__).parent)
-_SQLALCHEMY = str(Path(sqlalchemy.__file__).parent)
 
 
 class _Asleep:
@@ -60,7 +57,7 @@ class _Asleep:
 
 
 @contextlib.contextmanager
-def controlled(execution: Execution) -> Iterator[None]:
+def controlled(execution: Execution, libraries: Libraries) -> Iterator[None]:
     """Catch tasks, sleeps and threads of actors until the block ends. Raises `UsageError` for a foreign loop."""
     loop = asyncio.get_running_loop()
     if not hasattr(loop, "_ready"):
@@ -70,7 +67,7 @@ def controlled(execution: Execution) -> Iterator[None]:
         )
     selector: Any = getattr(loop, _SELECTOR)
     before = loop.get_task_factory()
-    loop.set_task_factory(_task_factory(execution, before))
+    loop.set_task_factory(_task_factory(execution, libraries, before))
     with (
         _replaced(selector, "select", _select(execution, selector.select)),
         _replaced(loop, "call_later", _call_later(loop.call_later)),
@@ -109,14 +106,14 @@ def _select(execution: Execution, real: Callable[[float | None], list[Any]]) -> 
     return select
 
 
-def _task_factory(execution: Execution, before: Callable[..., Any] | None) -> Callable[..., Any]:
+def _task_factory(execution: Execution, libraries: Libraries, before: Callable[..., Any] | None) -> Callable[..., Any]:
     make = before or _plain_task
 
     def factory(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Future[Any]:
         parent = current_actor()
-        if parent is None or parent.execution is not execution or _is_of(coro, _ASYNCPG):
+        if parent is None or parent.execution is not execution or _is_of(coro, libraries.driver):
             return make(loop, coro, **options)  # type: ignore[no-any-return]
-        if _is_of(coro, _SQLALCHEMY) and _called_from(_SQLALCHEMY):
+        if _is_of(coro, libraries.sessions) and _called_from(libraries.sessions):
             actor = parent
         else:
             actor = execution.adopt(parent)
@@ -133,22 +130,18 @@ def _plain_task(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any],
     return asyncio.Task(coro, loop=loop, **options)
 
 
-def _is_of(coro: Coroutine[Any, Any, Any], package: str) -> bool:
-    """Whether a task would run a library's own coroutine.
-
-    asyncpg cancels statements in tasks of its own; they act for an actor but are none. SQLAlchemy closes a session
-    in a shielded task while the actor waits for it; that is the actor itself, not a task that it started.
-    """
+def _is_of(coro: Coroutine[Any, Any, Any], folder: str) -> bool:
+    """Whether a task would run a library's own coroutine."""
     code = getattr(coro, "cr_code", None)
-    return code is not None and code.co_filename.startswith(package)
+    return code is not None and code.co_filename.startswith(folder)
 
 
-def _called_from(package: str) -> bool:
+def _called_from(folder: str) -> bool:
     """Whether the library itself starts the task; `gather(session.execute(…), …)` in user code does not."""
     frame = sys._getframe(1)  # noqa: SLF001
     while frame.f_back is not None and frame.f_code.co_filename.startswith((_ASYNCIO, __file__)):
         frame = frame.f_back
-    return frame.f_code.co_filename.startswith(package)
+    return frame.f_code.co_filename.startswith(folder)
 
 
 def _call_later(real: Callable[..., Any]) -> Callable[..., Any]:

@@ -20,9 +20,11 @@ from typing import Any
 
 from lab.engine.gate import Actor, State, set_by_an_actor
 from lab.engine.ports import Backend, LockWaits
+from lab.engine.stalls import wait_in_a_circle
+from lab.engine.turn import Turn
 from lab.errors import UncontrolledError
 from lab.model.choices import Alternative
-from lab.model.trace import ActionKind, LockWait
+from lab.model.trace import ActionKind, LockWait, Result
 
 __all__ = ["Execution"]
 
@@ -53,6 +55,8 @@ class Execution:
         """Process id of a session of the lab's own that may hold a lock -> how the trace names it."""
         self.serving: dict[str, Backend] = {}
         """Name of a root actor -> the session that it used last."""
+        self.turn: Turn | None = None
+        """The step that was begun and has not come to rest."""
         self.deadlocks: list[str] = []
         """PostgreSQL's detail of each deadlock that it reported in the step under way."""
         self.decide: Callable[[], bool] = _leave_it
@@ -91,6 +95,15 @@ class Execution:
     def leaves(self, backend: Backend) -> None:
         """A connection of an actor was closed; its backend ends, and lets go of its locks, a moment later."""
         self._leaving.append(backend.pid)
+
+    def answered(self, actor: Actor, result: Result) -> None:
+        """The server answered an operation: what the step under way gave, if it is its actor's."""
+        if self.turn is not None and self.turn.actor is actor:
+            self.turn.answer = result
+
+    def refused(self, deadlock: str) -> None:
+        """The server refused a statement with this detail of a deadlock."""
+        self.deadlocks.append(deadlock)
 
     def own_socket(self, number: int) -> None:
         """A connection that was opened during the execution: no socket to elsewhere."""
@@ -244,7 +257,7 @@ class Execution:
             start = next(i for i, actor in enumerate(order) if actor.name == last)
             order = order[start:] + order[:start]
         return tuple(
-            Alternative(actor.name, actor.action, actor.state is State.GRANTED)
+            Alternative(actor.go, actor.action, actor.state is State.GRANTED)
             for actor in order
             if actor.state in (State.PARKED, State.GRANTED)
         )
@@ -280,19 +293,7 @@ class Execution:
 
     def _a_deadlock_is_left_to_find(self) -> bool:
         """Whether waiting actors form a cycle; where reports are pushed, the check has been by then."""
-        if self.waits.pushed:
-            return False
-        holders = {actor.name: actor.wait.holders for actor in self.in_state(State.WAITING) if actor.wait}
-        for name, first in holders.items():
-            seen: set[str] = set()
-            ahead = list(first)
-            while ahead:
-                if (following := ahead.pop()) not in seen:
-                    seen.add(following)
-                    ahead += holders.get(following, ())
-            if name in seen:
-                return True
-        return False
+        return not self.waits.pushed and wait_in_a_circle(self.in_state(State.WAITING))
 
     def _open_sockets(self) -> frozenset[int]:
         selector = getattr(self._loop, "_selector", None)

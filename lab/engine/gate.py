@@ -12,15 +12,13 @@ import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from lab.engine.ports import Backend
+from lab.model.decision import Go
 from lab.model.trace import Action, ActionKind, LockWait, Result
 
-if TYPE_CHECKING:
-    from lab.engine.execution import Execution
-    from lab.engine.ports import Backend
-
-__all__ = ["Actor", "State", "arrive", "become", "current_actor", "point", "running_as", "set_by_an_actor"]
+__all__ = ["Actor", "Host", "State", "arrive", "become", "current_actor", "point", "running_as", "set_by_an_actor"]
 
 _current: ContextVar[Actor | None] = ContextVar("lab_current_actor", default=None)
 
@@ -39,6 +37,39 @@ class State(Enum):
     DONE = auto()
 
 
+class Host(Protocol):
+    """The execution as its actors meet it: what they report to it, and what they may ask."""
+
+    closing: bool
+    """It is being broken off: nothing parks any more."""
+    step: int
+    """Number of the step that is under way, or was last."""
+
+    def adopt(self, parent: Actor) -> Actor:
+        """A task that an actor starts, as an actor."""
+
+    def arm(self) -> None:
+        """Somebody moves who was not chosen: look, once the event loop runs dry, who cannot go on."""
+
+    def settled(self, actor: Actor) -> None:
+        """An actor came to rest."""
+
+    def answered(self, actor: Actor, result: Result) -> None:
+        """The server answered an actor's operation."""
+
+    def refused(self, deadlock: str) -> None:
+        """The server found a deadlock and refused a statement; `deadlock` is its detail."""
+
+    def serves(self, backend: Backend, actor: Actor) -> None:
+        """A backend works for an actor."""
+
+    def leaves(self, backend: Backend) -> None:
+        """A connection was closed."""
+
+    def own_socket(self, number: int) -> None:
+        """A connection of the lab's was opened on this socket."""
+
+
 class Actor:
     """One schedulable task of an execution."""
 
@@ -51,10 +82,10 @@ class Actor:
         "flights",
         "gate",
         "gate_value",
+        "go",
         "held",
         "name",
         "rank",
-        "result",
         "root",
         "state",
         "task",
@@ -62,8 +93,10 @@ class Actor:
         "wait",
     )
 
-    def __init__(self, name: str, execution: Execution, rank: tuple[int, int], root: Actor | None = None) -> None:
+    def __init__(self, name: str, execution: Host, rank: tuple[int, int], root: Actor | None = None) -> None:
         self.name = name
+        self.go = Go(name)
+        """The decision that it takes its next step."""
         self.execution = execution
         self.rank = rank
         """Its place in the order of decisions: that of its root actor, then its number among its tasks."""
@@ -77,7 +110,6 @@ class Actor:
         """What it is doing, or will do next when it is parked."""
         self.bulk: object | None = None
         """What the database side knows of the pending statement, if it may lock several rows."""
-        self.result: Result | None = None
         self.gate: asyncio.Future[Any] | None = None
         """What it awaits while it is parked; set by the decision that lets it go on."""
         self.gate_value: object = None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Backend", "LockWaits", "LockableRow", "RowLocks", "Striker"]
+__all__ = ["Backend", "Libraries", "LockWaits", "LockableRow", "Ports", "RowLocks", "Striker"]
 
 
 class Backend(Protocol):
@@ -89,3 +89,23 @@ class Striker(Protocol):
 
     async def crash(self) -> None:
         """Crash the server and return when it is up again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Libraries:
+    """The folders of the libraries through which actors reach the database. Their own tasks are no actors."""
+
+    driver: str
+    """It starts tasks for an operation, such as cancelling it: they act for an actor but are none."""
+    sessions: str
+    """It closes a session in a shielded task for which the actor waits: that is the actor itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All that one execution needs of the database side. Without `row_locks` there are no breakpoints."""
+
+    waits: LockWaits
+    striker: Striker
+    libraries: Libraries
+    row_locks: RowLocks | None = None

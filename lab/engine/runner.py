@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
 
 from lab.engine.breakpoints import Breakpoints
 from lab.engine.control import controlled
 from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State, running_as
-from lab.engine.ports import LockWaits, RowLocks, Striker
+from lab.engine.ports import Ports
+from lab.engine.stalls import stall_of
 from lab.engine.strikes import Strikes
+from lab.engine.turn import Turn
 from lab.model.choices import Alternative, Choices
+from lab.model.decision import Decision, Pause, Strike
 from lab.model.outcome import Ending
 from lab.model.record import Stall
 from lab.model.trace import LockWait, Step, Trace
@@ -61,46 +62,27 @@ class Plan:
     faults_at_most: int = 0
 
 
-async def run(
-    plan: Plan,
-    choose: Callable[[Choices], int],
-    waits: LockWaits,
-    striker: Striker,
-    row_locks: RowLocks | None = None,
-) -> Finished:
-    """Run the actors to their end under the decisions of `choose`; without `row_locks`, without breakpoints.
+async def run(plan: Plan, choose: Callable[[Choices], int], ports: Ports) -> Finished:
+    """Run the actors to their end under the decisions of `choose`.
 
     Raises whatever `choose` raised, after the actors were led to their end.
     """
-    execution = Execution(waits)
-    runner = _Runner(execution, plan, choose, striker, Breakpoints(execution, row_locks))
-    with controlled(runner.execution):
+    runner = _Runner(Execution(ports.waits), plan, choose, ports)
+    with controlled(runner.execution, ports.libraries):
         return await runner.run(plan.bodies)
 
 
 class _Runner:
-    def __init__(
-        self,
-        execution: Execution,
-        plan: Plan,
-        choose: Callable[[Choices], int],
-        striker: Striker,
-        breakpoints: Breakpoints,
-    ) -> None:
+    def __init__(self, execution: Execution, plan: Plan, choose: Callable[[Choices], int], ports: Ports) -> None:
         self.execution = execution
         self._choose = choose
         self._step_limit = plan.step_limit
-        self._striker = striker
-        self._strikes = Strikes(execution, striker, plan.faults, plan.faults_at_least, plan.faults_at_most)
-        self._breakpoints = breakpoints
-        self._paused: LockWait | None = None
-        """Where the actor of the step under way has paused."""
-        self._faults = plan.faults
+        self._ports = ports
+        self._strikes = Strikes(execution, ports.striker, plan.faults, plan.faults_at_least, plan.faults_at_most)
+        self._breakpoints = Breakpoints(execution, ports.row_locks)
         self._steps: list[Step] = []
         self._last: str | None = None
         """The actor of the last step."""
-        self._under_way: tuple[Alternative, tuple[Alternative, ...]] | None = None
-        """The step that was begun and has not come to rest: what was chosen, among what."""
         self._deadlocks: list[tuple[int, str]] = []
         self._refusal: BaseException | None = None
         self._values: dict[str, object] = {}
@@ -114,7 +96,7 @@ class _Runner:
         try:
             ending = await self._steps_until_the_end()
             if unfinished := [a for a in self.execution.actors.values() if a.state is not State.DONE]:
-                stalls = tuple(_stall(actor) for actor in unfinished)
+                stalls = tuple(stall_of(actor, self._ports.libraries) for actor in unfinished)
         finally:
             await self._breakpoints.abandon()
             await self._close()
@@ -149,88 +131,101 @@ class _Runner:
             actor.lives_in(asyncio.Task(coroutine, loop=asyncio.get_running_loop(), name=actor.name))
 
     async def _steps_until_the_end(self) -> Ending:
-        execution = self.execution
-        if not self._faults:
-            execution.decide = self._decide_at_once
-        await execution.rest()
-        while True:
-            self._paused = await self._breakpoints.settle()
-            self._end_step()
-            alternatives = execution.alternatives(self._last)
-            if not alternatives:
-                if await execution.wait_for_the_outside():
-                    await execution.rest()
-                    continue
-                if any(actor.state is not State.DONE for actor in execution.actors.values()):
-                    return Ending.STALLED
-                if not (alternatives := tuple(self._strikes.owed())):
-                    return Ending.COMPLETED
-                await self._fault(self._choice(alternatives), alternatives)
-                continue
-            if len(self._steps) >= self._step_limit:
-                return Ending.STEP_LIMIT
-            alternatives += tuple(self._strikes.alternatives())
-            alternatives += await self._breakpoints.alternatives()
-            chosen = self._choice(alternatives)
-            if chosen.is_fault:
-                await self._fault(chosen, alternatives)
-            else:
-                if chosen.of:
-                    await self._breakpoints.set(chosen.actor)
-                self._begin_step(chosen, alternatives)
-                await execution.rest()
+        """Rest, decide, step. Most decisions are made before the rest is awaited, by `_decide_at_once`."""
+        self.execution.decide = self._decide_at_once
+        await self.execution.rest()
+        while (ending := await self._turn()) is None:
+            await self.execution.rest()
+        return ending
 
     def _decide_at_once(self) -> bool:
-        """One turn of the loop above, made in the code of the actor that came to rest last. It raises nothing.
+        """At rest: end the step that led here, decide and begin the next. False where that is not simple.
 
-        It spares most decisions three passes of the event loop. What is not simple is left to the loop above.
+        It raises nothing and awaits nothing: mostly it runs in the code of the actor that came to rest last, which
+        spares a decision three passes of the event loop.
         """
-        if self._breakpoints.needs_a_question:
+        if self._strikes.has_any or self._breakpoints.needs_a_question:
             return False
-        self._end_step()
-        alternatives = self.execution.alternatives(self._last)
-        if not alternatives or len(self._steps) >= self._step_limit:
+        alternatives = self._end_step(None)
+        if not alternatives or self._is_at_its_limit:
             return False
         self._begin_step(self._choice(alternatives), alternatives)
         return True
 
-    async def _fault(self, chosen: Alternative, alternatives: tuple[Alternative, ...]) -> None:
-        await self._strikes.strike(chosen.actor)
+    async def _turn(self) -> Ending | None:
+        """The same with all that needs the server: faults, breakpoints, an end. How the execution ended, if it did."""
+        if self._decide_at_once():
+            return None
+        alternatives = self._end_step(await self._breakpoints.settle())
+        if not alternatives:
+            return await self._without_an_actor()
+        if self._is_at_its_limit:
+            return Ending.STEP_LIMIT
+        alternatives += (*self._strikes.alternatives(), *await self._breakpoints.alternatives())
+        chosen = self._choice(alternatives)
+        if isinstance(chosen.decision, Strike):
+            await self._strike(chosen, chosen.decision, alternatives)
+            return None
+        if isinstance(chosen.decision, Pause):
+            await self._breakpoints.set(chosen.decision)
+        self._begin_step(chosen, alternatives)
+        return None
+
+    async def _without_an_actor(self) -> Ending | None:
+        """Nobody is runnable: something from outside may still move somebody, or a fault has to strike."""
+        if await self.execution.wait_for_the_outside():
+            return None
+        if any(actor.state is not State.DONE for actor in self.execution.actors.values()):
+            return Ending.STALLED
+        alternatives = tuple(self._strikes.owed())
+        if not alternatives:
+            return Ending.COMPLETED
+        chosen = self._choice(alternatives)
+        assert isinstance(chosen.decision, Strike), chosen
+        await self._strike(chosen, chosen.decision, alternatives)
+        return None
+
+    @property
+    def _is_at_its_limit(self) -> bool:
+        return len(self._steps) >= self._step_limit
+
+    async def _strike(self, chosen: Alternative, fault: Strike, alternatives: tuple[Alternative, ...]) -> None:
+        await self._strikes.strike(fault)
         self.execution.arm()
         await self.execution.rest()
-        self._steps.append(Step(len(self._steps) + 1, chosen.actor, _names(alternatives), chosen.action))
+        self._steps.append(Step(len(self._steps) + 1, fault, _decisions(alternatives), chosen.action))
 
     def _begin_step(self, chosen: Alternative, alternatives: tuple[Alternative, ...]) -> None:
-        actor = self.execution.actors[chosen.of or chosen.actor]
-        actor.result, actor.wait = None, None
-        self._under_way = chosen, alternatives
+        actor = self.execution.actors[chosen.actor]
+        actor.wait = None
+        self.execution.turn = Turn(actor, chosen, alternatives)
         self.execution.step = len(self._steps) + 1
         actor.resume()
         self.execution.arm()
 
-    def _end_step(self) -> None:
-        """At rest: write down the step that led here, if one did."""
-        if self._under_way is None:
-            return
-        (chosen, alternatives), self._under_way = self._under_way, None
-        paused, self._paused = self._paused, None
-        actor, last = self.execution.actors[chosen.of or chosen.actor], self._last
+    def _end_step(self, paused: LockWait | None) -> tuple[Alternative, ...]:
+        """At rest: write down the step that led here, if one did. Returns the actors that can take the next."""
+        execution, last = self.execution, self._last
+        turn, execution.turn = execution.turn, None
+        if turn is None:
+            return execution.alternatives(last)
+        actor, chosen = turn.actor, turn.chosen
         self._steps.append(
             Step(
                 number=len(self._steps) + 1,
-                actor=actor.name,
-                alternatives=_names(alternatives),
+                chosen=chosen.decision,
+                alternatives=_decisions(turn.alternatives),
                 action=chosen.action,
                 woken=chosen.woken,
-                result=actor.result,
+                result=turn.answer,
                 wait=paused or (actor.wait if actor.state is State.WAITING else None),
-                preempted=last if last and last != actor.name and last == alternatives[0].actor else "",
-                breakpoint=chosen.actor if chosen.of else "",
+                preempted=last if last and last != actor.name and last == turn.alternatives[0].actor else "",
             )
         )
         self._last = actor.name
-        self._deadlocks += [(len(self._steps), detail) for detail in self.execution.deadlocks]
-        self.execution.deadlocks.clear()
+        self._deadlocks += [(len(self._steps), detail) for detail in execution.deadlocks]
+        execution.deadlocks.clear()
+        return execution.alternatives(actor.name)
 
     def _choice(self, alternatives: tuple[Alternative, ...]) -> Alternative:
         if self._refusal is None:
@@ -254,33 +249,11 @@ class _Runner:
             if actor.backend is not None:
                 actor.backend.thaw()
         with contextlib.suppress(Exception):  # the server may be what failed; that error is on its way already
-            await self._striker.terminate(list(self.execution.sessions))
+            await self._ports.striker.terminate(list(self.execution.sessions))
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=CLOSING_SECONDS)
 
 
-def _names(alternatives: tuple[Alternative, ...]) -> tuple[str, ...]:
-    return tuple(each.actor for each in alternatives)
-
-
-def _stall(actor: Actor) -> Stall:
-    if actor.state is State.WAITING:
-        return Stall(actor.name, actor.action.text, actor.wait)
-    return Stall(actor.name, _place(actor.task))
-
-
-def _place(task: asyncio.Task[object] | None) -> str:
-    """File, line and text of the innermost line of code outside the standard library's asyncio."""
-    frames: list[tuple[str, int]] = []
-    awaited: object = task.get_coro() if task is not None else None
-    while awaited is not None:
-        frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
-        if frame is not None:
-            frames.append((frame.f_code.co_filename, frame.f_lineno))
-        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
-    own = [f for f in frames if "/asyncio/" not in f[0] and "/anyio/" not in f[0] and "/sqlalchemy/" not in f[0]]
-    for filename, line in chain(reversed(own), reversed(frames)):
-        text = traceback.linecache.getline(filename, line).strip()  # type: ignore[attr-defined]
-        return f"{filename}:{line}: {text}"
-    return "an unknown place"
+def _decisions(alternatives: tuple[Alternative, ...]) -> tuple[Decision, ...]:
+    return tuple(each.decision for each in alternatives)

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from lab.checkers import Need, findings_of, needed, refuse_unknown_checks
 from lab.checkers.isolation.promises import anomalies_in
 from lab.engine import runner
+from lab.engine.faults import FAULTS, refuse_wrong_faults
 from lab.errors import LabError, ScenarioError, ServerError, UsageError
 from lab.explore.conditions import STEP_LIMIT, Conditions, attempts, body
 from lab.explore.ending import masked, outcome_of
@@ -32,7 +33,6 @@ from lab.postgres.server.server import Server
 from lab.postgres.tables.reset import Snapshot
 from lab.scenario.checks import refuse_too_many_orders, serial_invariants_of
 from lab.scenario.declare import Scenario, actors_of, parameters_of, target_of
-from lab.scenario.faults import FaultKind
 from lab.scenario.validation import validate
 from lab.schedulers.base import Scheduler
 
@@ -77,11 +77,11 @@ class Explorer:
             await own_explorer.aclose()
             own_server.close()
 
-    def _private(self) -> Explorer:
-        """An explorer on a server of its own. Raises `UsageError` where the lab cannot crash one."""
+    def _private(self, fault: str) -> Explorer:
+        """An explorer on a server of its own, which a fault needs. Raises `UsageError` where there is none."""
         if self._own is None:
             if self._server.version is None:
-                raise UsageError("a scenario with the fault 'crash' needs the embedded server; leave the URL out")
+                raise UsageError(f"a scenario with the fault {fault!r} needs the embedded server; leave the URL out")
             server = embedded_server(self._server.version)
             self._own = server, Explorer(server, may_crash=True)
         return self._own[1]
@@ -123,10 +123,12 @@ class Explorer:
 
     async def _under(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> ExecutionRecord:
         validate(type(scenario))
+        refuse_wrong_faults(type(scenario))
         by_serial_runs = Need.SERIAL_RUNS in needed(conditions.checks)
         refuse_too_many_orders(type(scenario), asked=by_serial_runs)
-        if FaultKind.CRASH in scenario.faults and not self._may_crash:
-            return await self._private()._under(scenario, scheduler, conditions)  # noqa: SLF001 - one of its own kind
+        taken = [name for name in scenario.faults if FAULTS[name].needs_own_server]
+        if taken and not self._may_crash:
+            return await self._private(taken[0])._under(scenario, scheduler, conditions)  # noqa: SLF001 - one of its own kind
         try:
             record = await self._execute(scenario, scheduler, conditions)
         except LOST as error:
@@ -158,8 +160,8 @@ class Explorer:
         bodies = {name: partial(attempts, conditions.remedy, retries, each) for name, each in once.items()}
         limit = conditions.step_limit
         plan = runner.Plan(bodies, limit, scenario.faults, scenario.faults_at_least, scenario.faults_at_most)
-        row_locks = database.row_locks if conditions.breakpoints and scenario.breakpoints else None
-        finished = await runner.run(plan, scheduler.choose, database.waits, database, row_locks)
+        ports = database.ports(breakpoints=conditions.breakpoints and scenario.breakpoints)
+        finished = await runner.run(plan, scheduler.choose, ports)
         await self._insist_on_a_server(database, finished.errors.values())
         await database.end_open_transactions()
         history, unseen = await database.history(snapshot, mask) if conditions.recorded else (None, ())

@@ -7,30 +7,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.model.trace import Action, ActionKind, Step
+from lab.model.decision import Decision, Go, Strike
+from lab.model.trace import Action, Step
 
 __all__ = ["Alternative", "Choices"]
 
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """An actor that can take the next step, and what it would do; or an extra: a fault, or a step with a breakpoint."""
+    """A decision that can be taken now, and what would be done: the actor's next action, or what the fault does."""
 
-    actor: str
+    decision: Decision
     action: Action
     woken: bool = False
-    of: str = ""
-    """Of a breakpoint: the actor whose step it is. `actor` is then the name of the decision, `action` the step's."""
+
+    @property
+    def actor(self) -> str:
+        """The actor whose step it would be; "" for a fault, which is a step of nobody."""
+        return "" if isinstance(self.decision, Strike) else self.decision.actor
 
     @property
     def is_extra(self) -> bool:
         """Whether this is more than an actor going on: a fault or a breakpoint."""
-        return bool(self.of) or self.is_fault
+        return not isinstance(self.decision, Go)
 
     @property
     def is_fault(self) -> bool:
         """Whether choosing this strikes a fault instead of letting an actor go on."""
-        return self.action.kind is ActionKind.FAULT
+        return isinstance(self.decision, Strike)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,5 +66,16 @@ class Choices:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The runnable actors, in the order of decisions."""
-        return tuple(alternative.actor for alternative in self.alternatives)
+        """The runnable actors, in the order of decisions; () where only a fault can come."""
+        return tuple(each.decision.actor for each in self.alternatives if isinstance(each.decision, Go))
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """All decisions that can be taken now, in their order."""
+        return tuple(each.decision for each in self.alternatives)
+
+    @property
+    def last_goes_on(self) -> bool:
+        """Whether the actor that ran last is runnable, so that any other choice preempts it."""
+        first = self.alternatives[0].decision
+        return isinstance(first, Go) and first.actor == self.last

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from lab.model.breakpoints import BREAKPOINT
+from lab.model.decision import BREAKPOINT
 from lab.model.history import History
 from lab.model.outcome import ABORT_STATES, Outcome
 from lab.model.remedy import STALE, Applied

@@ -29,12 +29,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.errors import TokenError
-from lab.model.breakpoints import Breakpoint
-from lab.model.faults import SERVER, Fault
+from lab.model.decision import SERVER, Strike
+from lab.model.decision_text import decision_text
 from lab.model.schedule import Schedule
 from lab.model.schedule_text import ALPHANUMERIC, clipped, decisions_of, quoted, refuse, schedule_text, shown, unquoted
 from lab.scenario.declare import ISOLATION_LEVELS, Scenario, actors_of, parameters_of, target_of
-from lab.scenario.faults import FaultKind
 
 __all__ = ["ReplayToken", "decode", "encode", "scenario_of", "token_for"]
 
@@ -89,15 +88,13 @@ def scenario_of(token: ReplayToken, cls: type[Scenario]) -> Scenario:
         if not optional and name not in token.parameters:
             raise _changed(cls, f"needs a parameter {shown(name)}, which the token does not set")
     actors = [each.name for each in actors_of(cls)]
-    for name in dict.fromkeys(token.schedule):
-        if (fault := _fault(name)) is not None:
-            victims = [SERVER] if fault.kind is FaultKind.CRASH else actors
-            if fault.kind not in cls.faults or fault.victim not in victims:
-                raise _changed(cls, f"does not meet the fault {shown(name)} of the token's schedule")
-            continue
-        point = Breakpoint.named(name)
-        if not _is_actor(point.actor if point else name, actors):
-            raise _changed(cls, f"has no actor {shown(name)} as the token's schedule names it, only {_listed(actors)}")
+    for decision in dict.fromkeys(token.schedule):
+        text = shown(decision_text(decision))
+        if isinstance(decision, Strike):
+            if decision.fault not in cls.faults or decision.actor not in (SERVER, *actors):
+                raise _changed(cls, f"does not meet the fault {text} of the token's schedule")
+        elif not _is_actor(decision.actor, actors):
+            raise _changed(cls, f"has no actor {text} as the token's schedule names it, only {_listed(actors)}")
     try:
         return cls(**token.parameters)
     except Exception as error:
@@ -110,13 +107,6 @@ def _is_actor(name: str, actors: list[str]) -> bool:
     """Whether a name is that of an actor or of one of its tasks."""
     root, _, number = name.rpartition("/")
     return name in actors or (root in actors and number.isdecimal())
-
-
-def _fault(name: str) -> Fault | None:
-    try:
-        return Fault.named(name)
-    except ValueError:  # an "@" in the name of something else
-        return None
 
 
 def _changed(cls: type[Scenario], what: str) -> TokenError:

@@ -1,26 +1,16 @@
-"""A schedule: who takes each step of one execution. A frozen value; text is made in `replay_token`.
-
-Decisions are stored as actor names, not as indexes among the runnable. A name says what was meant even
-when the choices differ, so a replay can tell at which step it left the recorded path and why; an index
-would silently pick somebody else.
-"""
+"""A schedule: the decisions of one execution. A frozen value; text is made in `replay_token`."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from lab.model.breakpoints import Breakpoint
+from lab.model.decision import Decision
+from lab.model.decision_text import choices_digest
 from lab.model.trace import Trace
 
-__all__ = ["Decision", "Schedule", "choices_digest"]
-
-Decision = str
-"""The name of the actor that takes the step, for example `alice`, or `alice/1` for a task of hers; or that of a fault
-(`kill@alice`) or of a breakpoint (`pause2@alice`)."""
+__all__ = ["Schedule"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +32,8 @@ class Schedule:
 
     @property
     def runs(self) -> tuple[tuple[Decision, int], ...]:
-        """Maximal runs of one actor: `(("alice", 2), ("bob", 4))`."""
-        return tuple((name, len(list(group))) for name, group in groupby(self.decisions))
+        """Maximal runs of one decision: `((Go("alice"), 2), (Go("bob"), 4))`."""
+        return tuple((decision, len(list(group))) for decision, group in groupby(self.decisions))
 
     @classmethod
     def of(cls, trace: Trace) -> Schedule:
@@ -52,13 +42,3 @@ class Schedule:
             tuple(step.chosen for step in trace),
             choices_digest(step.alternatives for step in trace),
         )
-
-
-def choices_digest(alternatives: Iterable[tuple[str, ...]]) -> str:
-    """Five characters that change when the runnable actors of any step change (about 1 in 10⁷ by chance).
-
-    Breakpoints that could have been set do not count: which rows they stand at is a guess of the lab's about a plan,
-    and a replay that sets none is the same wherever they are offered.
-    """
-    text = "\n".join(" ".join(name for name in names if not Breakpoint.named(name)) for names in alternatives)
-    return base64.b32encode(hashlib.sha256(text.encode()).digest())[:5].decode().lower()

@@ -2,10 +2,10 @@
 
 - A reader can see what is replayed. `alice2.bob4` is two steps of alice, then four of bob; a count stands after a dash
   where the name itself ends in a digit or holds a dash (`alice/1-3`); a count of one is left out where it can be.
-  `crash@server` is a fault, written like any other decision.
-- A schedule that would be long is packed instead: `+`, the names, `@`, and the decisions as indexes of equally many
-  bits in base64url. Fixed bits cost a little more than a mixed radix, but take linear time both ways. Here the `@` of a
-  fault is percent-encoded, as it would end the names.
+  `crash@server` is a fault, written like any other decision (see `decision_text`).
+- A schedule that would be long is packed instead: `+`, the different decisions, `@`, and the schedule as indexes among
+  them, of equally many bits, in base64url. Fixed bits cost a little more than a mixed radix, but take linear time both
+  ways. Here the `@` of a fault is percent-encoded, as it would end the decisions.
 
 Every number in the text is bounded before it is used: a token may come from anywhere.
 """
@@ -18,6 +18,8 @@ from typing import NoReturn
 from urllib.parse import unquote_to_bytes
 
 from lab.errors import TokenError
+from lab.model.decision import Decision
+from lab.model.decision_text import decision_of, decision_text
 from lab.model.schedule import Schedule
 
 __all__ = [
@@ -49,13 +51,15 @@ def schedule_text(schedule: Schedule) -> str:
             f"a schedule of {len(schedule)} steps is too long for a replay token, which holds at most {MOST_STEPS}; "
             "run the scenario with a lower step limit"
         )
-    readable = ".".join(_run(quoted(name, _IN_RUN), count) for name, count in schedule.runs)
+    readable = ".".join(_run(quoted(decision_text(each), _IN_RUN), count) for each, count in schedule.runs)
     return readable if len(readable) <= READABLE_LENGTH else min(readable, _packed(schedule), key=len)
 
 
-def decisions_of(text: str) -> tuple[str, ...]:
+def decisions_of(text: str) -> tuple[Decision, ...]:
     """The decisions that a text of `schedule_text` says. Raises `TokenError`."""
-    return _unpacked(text) if text.startswith("+") else _unrolled(text)
+    texts = _unpacked(text) if text.startswith("+") else _unrolled(text)
+    known = {each: decision_of(each) for each in set(texts)}
+    return tuple(known[each] for each in texts)
 
 
 def _run(name: str, count: int) -> str:
@@ -81,12 +85,12 @@ def _unrolled(text: str) -> tuple[str, ...]:
 
 
 def _packed(schedule: Schedule) -> str:
-    index = {name: i for i, name in enumerate(dict.fromkeys(schedule))}
+    index = {each: i for i, each in enumerate(dict.fromkeys(schedule))}
     width = _width(len(index))
     # The bit in front keeps the leading zeros, and so the number of steps.
-    bits = "1" + "".join(format(index[name], f"0{width}b") for name in schedule)
+    bits = "1" + "".join(format(index[each], f"0{width}b") for each in schedule)
     data = int(bits, 2).to_bytes((len(bits) + 7) // 8, "big")
-    names = ".".join(quoted(name, _IN_NAME) for name in index)
+    names = ".".join(quoted(decision_text(each), _IN_NAME) for each in index)
     return f"+{names}@{base64.urlsafe_b64encode(data).decode().rstrip('=')}"
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
 
+from lab.model.decision import Decision, Go, Pause, Strike
 from lab.model.footprint import Deferred, Footprint
 
 __all__ = ["Action", "ActionKind", "LockWait", "Result", "Step", "Trace"]
@@ -30,7 +31,7 @@ class ActionKind(StrEnum):
     POINT = "point"
     SLEEP = "sleep"
     FAULT = "fault"
-    """Not a point of an actor: what the step of a fault does."""
+    """Not a point of an actor: what a fault does, in words: "the connection of alice is killed"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,34 +82,43 @@ class LockWait:
 class Step:
     """One step: who was chosen among whom, what it did, and how the step ended.
 
-    `alternatives` are the runnable actors in the order of decisions, so `alternatives[decision]` is
-    `actor`. `woken` says that the action had been waiting for a lock and went on; then the action is the
-    one of the step that began the wait. `wait` is set when the step ended in a lock wait.
+    `alternatives` are the decisions that could be taken, in their order; `chosen` is one of them. `woken` says that the
+    action had been waiting for a lock and went on; then the action is the one of the step that began the wait. `wait`
+    is set when the step ended in a lock wait.
     """
 
     number: int
-    actor: str
-    alternatives: tuple[str, ...]
+    chosen: Decision
+    """With a `Pause` and a `wait`, the step has paused there."""
+    alternatives: tuple[Decision, ...]
     action: Action
     woken: bool = False
     result: Result | None = None
     wait: LockWait | None = None
     preempted: str = ""
     """The actor that was still runnable when this step was given to another, if that is what happened."""
-    breakpoint: str = ""
-    """The name of the breakpoint that was chosen with this step. With a `wait`, the step has paused there."""
 
     def __post_init__(self) -> None:
         assert self.chosen in self.alternatives, (self.chosen, self.alternatives)
 
     @property
-    def chosen(self) -> str:
-        """The decision by its name: the actor, the fault, or the breakpoint at which the actor is to pause."""
-        return self.breakpoint or self.actor
+    def actor(self) -> str:
+        """The actor that took the step; "" for a fault, which is a step of nobody."""
+        return "" if isinstance(self.chosen, Strike) else self.chosen.actor
 
     @property
-    def decision(self) -> int:
-        """Index of the chosen actor; 0 is "the actor that ran last goes on" where it still can."""
+    def mover(self) -> Go | Strike:
+        """What made the step: its actor, whether it was to pause or not, or a fault."""
+        return Go(self.chosen.actor) if isinstance(self.chosen, Pause) else self.chosen
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether it is a fault, and nobody's step."""
+        return isinstance(self.chosen, Strike)
+
+    @property
+    def index(self) -> int:
+        """Place of what was chosen among the alternatives; 0 is "the actor that ran last goes on" where it can."""
         return self.alternatives.index(self.chosen)
 
 
@@ -133,12 +143,12 @@ class Trace:
     @property
     def faults(self) -> int:
         """How many faults struck."""
-        return sum(step.action.kind is ActionKind.FAULT for step in self.steps)
+        return sum(step.is_fault for step in self.steps)
 
     @property
     def breakpoints(self) -> int:
         """How many breakpoints were set."""
-        return sum(bool(step.breakpoint) for step in self.steps)
+        return sum(isinstance(step.chosen, Pause) for step in self.steps)
 
     @property
     def extras(self) -> int:
@@ -148,7 +158,7 @@ class Trace:
     @property
     def context_switches(self) -> int:
         """All changes of the running actor, preemptions included; a fault runs nobody."""
-        steps = [step for step in self.steps if step.action.kind is not ActionKind.FAULT]
+        steps = [step for step in self.steps if not step.is_fault]
         return sum(before.actor != after.actor for before, after in pairwise(steps))
 
     @property
@@ -156,7 +166,7 @@ class Trace:
         """The actors that were under way together with another: their stretches from first to last step overlap."""
         spans: dict[str, tuple[int, int]] = {}
         for step in self.steps:
-            if step.action.kind is not ActionKind.FAULT:
+            if not step.is_fault:
                 first, _ = spans.get(step.actor, (step.number, 0))
                 spans[step.actor] = first, step.number
         return frozenset(

@@ -8,17 +8,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
+import asyncpg
+import sqlalchemy
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from lab.engine.ports import Libraries, Ports
 from lab.errors import ScenarioError
 from lab.model.history import History
 from lab.postgres.connections.connection import LabConnection
 from lab.postgres.connections.journal import Journal
 from lab.postgres.connections.pool import HOUSE, ActorPool
 from lab.postgres.connections.redirect import Redirected
-from lab.postgres.connections.watch import Route, instrumented
+from lab.postgres.connections.watch import Address, Route, TableNames, instrumented
 from lab.postgres.locks.remedy_locks import Locking
 from lab.postgres.locks.row_locks import PostgresRowLocks
 from lab.postgres.locks.waits import PostgresLockWaits
@@ -32,6 +36,7 @@ from lab.postgres.tables.reset import Snapshot, Tables
 __all__ = ["Database"]
 
 DEFAULT_LEVEL = "READ COMMITTED"
+LIBRARIES = Libraries(driver=str(Path(asyncpg.__file__).parent), sessions=str(Path(sqlalchemy.__file__).parent))
 _TERMINATE = "SELECT pg_terminate_backend(pid, 5000) FROM unnest($1::int[]) AS pid"
 """Waits, up to five seconds, until the processes are gone: only then are their locks."""
 
@@ -42,12 +47,10 @@ class Database:
     def __init__(self, cluster: Cluster, name: str, monitor: Monitor) -> None:
         self.cluster = cluster
         self.name = name
-        self.waits: PostgresLockWaits = cluster.lock_waits(monitor)
+        self._waits: PostgresLockWaits = cluster.lock_waits(monitor)
         self.tables = Tables(monitor, privileged=cluster.abilities.superuser)
         self._row_locks = PostgresRowLocks(cluster.server, name)
         self.journal = Journal()
-        self.row_locks = self._row_locks if cluster.abilities.frozen else None
-        """Who locks rows for breakpoints; None where a paused backend could not be frozen."""
         self._monitor = monitor
         self._levels: Mapping[str, str] = {}
         self._locking: Locking | None = None
@@ -55,15 +58,16 @@ class Database:
         self._redirected: dict[AsyncEngine, Redirected] = {}
         self._close = contextlib.ExitStack()
         self._route = Route(
-            connect={**cluster.server.connect, "database": name},
-            settings=cluster.actor_settings(),
-            may_freeze=cluster.server.may_freeze if cluster.abilities.frozen else _never,
-            isolation=self._level,
+            Address(
+                connect={**cluster.server.connect, "database": name},
+                settings=cluster.actor_settings(),
+                may_freeze=cluster.server.may_freeze if cluster.abilities.frozen else _never,
+                journal=self.journal,
+                relations=self.tables.relations,
+            ),
             opened=self._connections.append,
-            journal=self.journal,
-            relations=self.tables.relations,
-            tables=self.tables.names,
-            triggered=self.tables.triggered,
+            isolation=self._level,
+            tables=TableNames(self.tables.names, self.tables.triggered),
             locking=lambda: self._locking,
         )
         self.engine = create_async_engine("postgresql+asyncpg://", poolclass=ActorPool)
@@ -96,6 +100,11 @@ class Database:
         self.cluster.dismiss(self._monitor)
         self._close.close()
         await self.cluster.drop_database(self.name)
+
+    def ports(self, *, breakpoints: bool) -> Ports:
+        """What the engine needs for an execution here. No breakpoints where a paused backend could not be frozen."""
+        row_locks = self._row_locks if breakpoints and self.cluster.abilities.frozen else None
+        return Ports(self._waits, self, LIBRARIES, row_locks)
 
     # ------------------------------------------------------------------ before and after an execution
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lab.analysis.coverage import Coverage, in_both_orders
-from lab.model.breakpoints import FOR_A_STATEMENT, FOR_AN_EXECUTION
+from lab.model.decision import FOR_A_STATEMENT, FOR_AN_EXECUTION
 
 __all__ = ["limits", "not_compared", "seen"]
 

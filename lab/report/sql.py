@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from lab.model.decision import Pause
 from lab.model.trace import Action, ActionKind, Result, Step
 
 __all__ = ["action_text", "result_text", "statement_text", "step_text"]
@@ -87,7 +88,7 @@ def step_text(step: Step) -> str:
     if step.woken:
         done = f"<… completed> {result_text(step.result)}".strip()
         return f"{done} <waits again{_for(step)}>" if step.wait else done
-    if step.breakpoint and step.wait:
+    if isinstance(step.chosen, Pause) and step.wait:
         return f"{action_text(step.action)} <paused {step.wait.target}>"
     if step.wait:
         return f"{action_text(step.action)} <waits{_for(step)}>"

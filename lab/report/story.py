@@ -5,22 +5,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from lab.model.faults import Fault
-from lab.model.trace import ActionKind, Step, Trace
+from lab.model.trace import Step, Trace
 from lab.report.section import Message, Section
 from lab.report.sql import step_text
-from lab.scenario.faults import FaultKind
 
 __all__ = ["SECTION", "story"]
 
 WIDTH = 118
 NARROWEST = 24
 NUMBER = 4
-FAULTS = {
-    FaultKind.CANCEL: "{} is cancelled",
-    FaultKind.KILL: "the connection of {} is killed",
-    FaultKind.CRASH: "the {} crashes and starts again",
-}
 
 
 def story(trace: Trace, width: int = WIDTH) -> str:
@@ -32,7 +25,7 @@ def story(trace: Trace, width: int = WIDTH) -> str:
 
 
 def _columns(trace: Trace) -> list[str]:
-    seen = {step.actor for step in trace if step.action.kind is not ActionKind.FAULT}
+    seen = {step.actor for step in trace if not step.is_fault}
     named = [actor for actor in trace.actors if actor in seen]
     return named + sorted(seen - set(named))
 
@@ -42,7 +35,7 @@ def _table(trace: Trace, actors: list[str], width: int) -> Iterator[str]:
     yield f"{'#':>{NUMBER - 1}} " + "".join(f" {name:<{column - 1}}" for name in actors)
     for step in trace:
         yield from _banner(step)
-        if step.action.kind is ActionKind.FAULT:
+        if step.is_fault:
             continue
         indent = " " * (column * actors.index(step.actor) + 1)
         for index, line in enumerate(textwrap.wrap(step_text(step), column - 2, subsequent_indent="  ")):
@@ -54,7 +47,7 @@ def _list(trace: Trace, width: int) -> Iterator[str]:
     longest = max(len(name) for name in _columns(trace))
     for step in trace:
         yield from _banner(step)
-        if step.action.kind is ActionKind.FAULT:
+        if step.is_fault:
             continue
         yield from textwrap.wrap(
             f"{step.number:>{NUMBER - 1}}  {step.actor:<{longest}}  {step_text(step)}",
@@ -68,8 +61,8 @@ def _banner(step: Step) -> Iterator[str]:
     """A line over all columns: a preemption before the step, or a fault, which is a step of nobody."""
     if step.preempted:
         yield f"{'':>{NUMBER}} ── preemption: {step.preempted} was runnable ──"
-    if fault := Fault.named(step.actor):
-        yield f"{step.number:>{NUMBER - 1}}  ── fault: {FAULTS[fault.kind].format(fault.victim)} ──"
+    if step.is_fault:
+        yield f"{step.number:>{NUMBER - 1}}  ── fault: {step.action.text} ──"
 
 
 def _story(message: Message) -> Iterator[str]:

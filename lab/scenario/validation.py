@@ -16,7 +16,6 @@ from lab.scenario.declare import (
     parameter_names,
     target_of,
 )
-from lab.scenario.faults import FaultKind
 
 __all__ = ["validate"]
 
@@ -40,14 +39,6 @@ def validate(cls: type[Scenario]) -> None:
             raise ScenarioError(
                 f"{target_of(cls)} asks for isolation {level!r}; known are {', '.join(ISOLATION_LEVELS)}"
             )
-    for fault in cls.faults:
-        if fault not in tuple(FaultKind):
-            raise ScenarioError(f"{target_of(cls)} names a fault {fault!r}; known are {', '.join(FaultKind)}")
-    if cls.faults_at_least > (cls.faults_at_most if FaultKind.CRASH in cls.faults else 0):
-        raise ScenarioError(
-            f"{target_of(cls)} has faults_at_least={cls.faults_at_least}: only a crash can strike when all actors are "
-            "done, so it needs 'crash' among its faults, and faults_at_most no smaller"
-        )
     for attribute, allowed in (
         *((a.attribute, ACTOR_PARAMETERS) for a in actors),
         *((i.attribute, INVARIANT_PARAMETERS) for i in invariants_of(cls) if i.checker == "invariant"),

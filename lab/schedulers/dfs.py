@@ -91,7 +91,7 @@ class DepthFirst:
                 "here; what the scenario does depends on more than its schedule, so it cannot be searched exhaustively"
             )
         if step > current.position:
-            preempts = choices.names[0] == choices.last
+            preempts = choices.last_goes_on
             for other in range(number - 1, 0, -1):
                 cost = current.cost + (preempts or choices.alternatives[other].is_extra)
                 self._opened.append(_Deviation((), step, other, cost))

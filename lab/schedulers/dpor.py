@@ -17,6 +17,8 @@ from lab.analysis.dependence import Move, dependent, scanned_tables
 from lab.analysis.happens_before import HappensBefore
 from lab.errors import Divergence
 from lab.model.choices import Choices
+from lab.model.decision import Decision
+from lab.model.decision_text import decision_text
 from lab.model.trace import Trace
 
 __all__ = ["Dpor"]
@@ -26,12 +28,12 @@ __all__ = ["Dpor"]
 class _Node:
     """A decision on the path that is being explored."""
 
-    runnable: tuple[str, ...]
-    sleep: dict[str, Move]
+    choices: tuple[Decision, ...]
+    chosen: Decision
+    sleep: dict[Decision, Move]
     """Those whose next step leads only to orders that were explored already -> that step."""
-    todo: list[str]
-    done: dict[str, Move] = field(default_factory=dict)
-    chosen: str = ""
+    todo: list[Decision]
+    done: dict[Decision, Move] = field(default_factory=dict)
 
 
 class Dpor:
@@ -77,19 +79,20 @@ class Dpor:
             return 0
         if step == len(self._path):
             sleep = self._still_asleep(choices)
-            awake = [name for name in choices.names if name not in sleep]
+            awake = [each for each in choices.decisions if each not in sleep]
             if not awake:
                 self._asleep = step
                 return 0
-            extra = [each.actor for each in choices.alternatives if each.is_extra and each.actor in awake]
-            self._path.append(_Node(choices.names, sleep, extra, chosen=awake[0]))
+            extra = [each.decision for each in choices.alternatives if each.is_extra and each.decision in awake]
+            self._path.append(_Node(choices.decisions, awake[0], sleep, extra))
         node = self._path[step]
-        if choices.names != node.runnable:
+        if choices.decisions != node.choices:
+            met, expected = (", ".join(map(decision_text, each)) for each in (choices.decisions, node.choices))
             raise Divergence(
-                f"diverged at step {step + 1}: the same decisions led to other choices, {', '.join(choices.names)} "
-                f"instead of {', '.join(node.runnable)}; the scenario depends on something that no schedule controls"
+                f"diverged at step {step + 1}: the same decisions led to other choices, {met} "
+                f"instead of {expected}; the scenario depends on something that no schedule controls"
             )
-        return choices.names.index(node.chosen)
+        return node.choices.index(node.chosen)
 
     def end(self, trace: Trace) -> None:
         """Look for races in what was new, and note where another order has to be tried."""
@@ -105,31 +108,31 @@ class Dpor:
         stalls, scanned = self._believed
         return stalls or dependent(one, other, scanned)
 
-    def _still_asleep(self, choices: Choices) -> dict[str, Move]:
+    def _still_asleep(self, choices: Choices) -> dict[Decision, Move]:
         """Of those who slept before the last step, or were tried there before, the ones it does not concern."""
         if not self._path or choices.before is None:
             return {}
         parent, step = self._path[-1], Move.of_step(choices.before)
         asleep = {**parent.sleep, **parent.done}
         return {
-            name: move
-            for name, move in asleep.items()
-            if name != parent.chosen and name in choices.names and not self._related(move, step)
+            each: move
+            for each, move in asleep.items()
+            if each != parent.chosen and each in choices.decisions and not self._related(move, step)
         }
 
     def _try_reversed(self, node: _Node, order: HappensBefore, earlier: int, later: int) -> None:
-        first = [name for name in order.initials(earlier, later) if name in node.runnable]
+        first = [mover for mover in order.initials(earlier, later) if mover in node.choices]
         known = {*node.todo, *node.done, *node.sleep}
         if not first:
-            node.todo += [name for name in node.runnable if name not in known]
+            node.todo += [each for each in node.choices if each not in known]
         elif known.isdisjoint(first):
-            actor = order.actors[later]
-            node.todo.append(actor if actor in first else first[0])
+            mover = order.movers[later]
+            node.todo.append(mover if mover in first else first[0])
 
     def _go_back(self) -> bool:
         while self._path:
             node = self._path[-1]
-            node.todo = [name for name in node.todo if name not in node.done and name not in node.sleep]
+            node.todo = [each for each in node.todo if each not in node.done and each not in node.sleep]
             if node.todo:
                 node.chosen = node.todo.pop(0)
                 return True

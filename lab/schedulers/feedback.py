@@ -16,6 +16,7 @@ import random
 from dataclasses import dataclass
 
 from lab.model.choices import Choices
+from lab.model.decision import Go, Strike
 from lab.model.trace import Trace
 from lab.schedulers.base import fault_by_chance
 from lab.schedulers.novelty import Seen
@@ -30,7 +31,7 @@ KEPT = 500
 
 @dataclass(slots=True)
 class _Kept:
-    names: tuple[str, ...]
+    movers: tuple[Go | Strike, ...]
     taken: int = 0
 
 
@@ -42,7 +43,7 @@ class Feedback:
         self._random = random.Random()
         self._seen = Seen()
         self._kept: list[_Kept] = []
-        self._wished: list[str] = []
+        self._wished: list[Go | Strike] = []
         self._step = 0
 
     def begin(self, execution: int) -> bool:
@@ -54,16 +55,16 @@ class Feedback:
             weights = [1 / (1 + each.taken) for each in self._kept]
             parent = self._random.choices(self._kept, weights)[0]
             parent.taken += 1
-            self._wished = self._mutated(list(parent.names))
+            self._wished = self._mutated(list(parent.movers))
         return True
 
     def choose(self, choices: Choices) -> int:
         """Who is wished for, if he is runnable; beyond the wishes a random walk."""
-        names = choices.names
         if self._step < len(self._wished):
             wished = self._wished[self._step]
             self._step += 1
-            return names.index(wished) if wished in names else 0
+            decisions = choices.decisions
+            return decisions.index(wished) if wished in decisions else 0
         index = fault_by_chance(self._random, choices)
         return self._random.randrange(choices.actors) if index is None else index
 
@@ -72,24 +73,24 @@ class Feedback:
         if self._seen.add(trace):
             if len(self._kept) >= KEPT:
                 self._kept.remove(max(self._kept, key=lambda each: each.taken))
-            self._kept.append(_Kept(tuple(step.actor for step in trace)))
+            self._kept.append(_Kept(tuple(step.mover for step in trace)))
 
-    def _mutated(self, names: list[str]) -> list[str]:
+    def _mutated(self, movers: list[Go | Strike]) -> list[Go | Strike]:
         """One to four changes (AFL stacks them too): move a stretch, put a step off, cut the end."""
         for _ in range(self._random.choice((1, 1, 2, 4))):
-            if not names:
+            if not movers:
                 break
-            at = self._random.randrange(len(names))
+            at = self._random.randrange(len(movers))
             how = self._random.randrange(3)
             if how == 0:
-                stretch = names[at : at + self._random.randint(1, 4)]
-                del names[at : at + len(stretch)]
-                to = self._random.randint(0, len(names))
-                names[to:to] = stretch
+                stretch = movers[at : at + self._random.randint(1, 4)]
+                del movers[at : at + len(stretch)]
+                to = self._random.randint(0, len(movers))
+                movers[to:to] = stretch
             elif how == 1:
-                later = [index for index in range(at + 1, len(names)) if names[index] != names[at]]
+                later = [index for index in range(at + 1, len(movers)) if movers[index] != movers[at]]
                 if later:
-                    names.insert(later[0], names.pop(at))
+                    movers.insert(later[0], movers.pop(at))
             else:
-                del names[at:]
-        return names
+                del movers[at:]
+        return movers

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab.model.choices import Choices
+from lab.model.decision import Decision
 from lab.model.trace import Trace
 
 __all__ = ["Guided", "Wished"]
@@ -34,28 +35,28 @@ class Guided:
 
 
 class Wished:
-    """Follows a list of names: always the earliest one left that can be chosen; 0 when none can.
+    """Follows a list of decisions: always the earliest one left that can be taken; 0 when none can.
 
     An order of steps that was rearranged meets other lock waits than the one it was made from. Then whoever cannot go
     on is passed over and comes as soon as it can, so the order stays as near to the wish as the locks allow.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = tuple(names)
-        self._left: list[str] = []
+    def __init__(self, decisions: Sequence[Decision]) -> None:
+        self._decisions = tuple(decisions)
+        self._left: list[Decision] = []
 
     def begin(self, execution: int) -> bool:
         """The same wishes each time."""
-        self._left = list(self._names)
+        self._left = list(self._decisions)
         return True
 
     def choose(self, choices: Choices) -> int:
         """The earliest wish that can be fulfilled, or 0."""
-        names = choices.names
-        for position, name in enumerate(self._left):
-            if name in names:
+        decisions = choices.decisions
+        for position, wished in enumerate(self._left):
+            if wished in decisions:
                 del self._left[position]
-                return names.index(name)
+                return decisions.index(wished)
         return 0
 
     def end(self, trace: Trace) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from lab.model.trace import ActionKind, Trace
+from lab.model.trace import Trace
 
 __all__ = ["Lengths"]
 
@@ -27,7 +27,7 @@ class Lengths:
     def learn(self, trace: Trace) -> None:
         """Take the lengths from a serial run."""
         self.known = True
-        self._steps = Counter(step.actor for step in trace if step.action.kind is not ActionKind.FAULT)
+        self._steps = Counter(step.actor for step in trace if not step.is_fault)
 
     @property
     def total(self) -> int:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from lab.errors import Divergence
 from lab.model.choices import Choices
-from lab.model.schedule import Schedule, choices_digest
+from lab.model.decision import Decision
+from lab.model.decision_text import choices_digest, decision_text
+from lab.model.schedule import Schedule
 from lab.model.trace import Trace
 
 __all__ = ["Replay"]
@@ -33,25 +35,25 @@ class Replay:
 
     def choose(self, choices: Choices) -> int:
         """The recorded actor. Raises `Divergence` if it cannot run now, or if nothing is recorded any more."""
-        names = choices.names
-        runnable = ", ".join(names)
+        decisions = choices.decisions
         if self._step >= len(self._schedule):
             raise Divergence(
                 f"diverged after the last recorded step, {self._step}: expected the end, "
-                f"but still runnable: {runnable}. {CAUSES}"
+                f"but still runnable: {_listed(decisions)}. {CAUSES}"
             )
         expected = self._schedule.decisions[self._step]
         self._step += 1
-        if expected not in names:
+        if expected not in decisions:
             raise Divergence(
-                f"diverged at step {self._step}: expected {expected} to go on, but runnable were: {runnable}. {CAUSES}"
+                f"diverged at step {self._step}: expected {decision_text(expected)} to go on, "
+                f"but runnable were: {_listed(decisions)}. {CAUSES}"
             )
-        return names.index(expected)
+        return decisions.index(expected)
 
     def end(self, trace: Trace) -> None:
         """Raise `Divergence` if the execution ended early or met other choices on the way."""
         if self._step < len(self._schedule):
-            expected = self._schedule.decisions[self._step]
+            expected = decision_text(self._schedule.decisions[self._step])
             raise Divergence(
                 f"diverged after step {self._step}: the execution ended, but expected {expected} to go on. {CAUSES}"
             )
@@ -61,3 +63,7 @@ class Replay:
                 "diverged: every recorded decision could be taken, but who else was runnable differs from "
                 f"the recording (met {met}, recorded {self._schedule.choices}). {CAUSES}"
             )
+
+
+def _listed(decisions: tuple[Decision, ...]) -> str:
+    return ", ".join(map(decision_text, decisions))

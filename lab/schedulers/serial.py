@@ -32,7 +32,7 @@ class Serial:
     def choose(self, choices: Choices) -> int:
         """The actor that ran last, else the first one of the order."""
         names = choices.names
-        if names[0] == choices.last:
+        if choices.last_goes_on or not names:
             return 0
         rank = {name: position for position, name in enumerate(self._order)}
         return min(range(len(names)), key=lambda index: rank.get(names[index], len(rank)))
@@ -57,6 +57,8 @@ class InOrder:
     def choose(self, choices: Choices) -> int:
         """The first one of the order that is runnable; of an actor and its tasks, the one that ran last."""
         names = [each.partition("/")[0] for each in choices.names]
+        if not names:
+            return 0
         return min(range(len(names)), key=lambda index: (self._rank.get(names[index], len(self._rank)), index))
 
     def end(self, trace: Trace) -> None:

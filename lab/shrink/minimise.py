@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, groupby, pairwise
 
 from lab.analysis.straighten import straightened
-from lab.model.breakpoints import Breakpoint
+from lab.model.decision import Decision, Go, Pause, Strike
 from lab.model.record import ExecutionRecord, Finding
 from lab.model.trace import Trace
 from lab.schedulers.base import Scheduler
@@ -39,7 +39,9 @@ ELSEWHERE = 10
 """A preemption where the failing execution has no switch is as unlikely as so many free switches."""
 
 Run = Callable[[Scheduler], Awaitable[ExecutionRecord]]
-Decisions = tuple[int, ...]
+Indexes = tuple[int, ...]
+"""The decisions of an execution, each as its place among the alternatives."""
+Wish = tuple[Decision, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,9 @@ class _Minimisation:
         self.limit = 0
         self._goal: Finding = found.findings[0]
         self._run = run
-        self._known: dict[Decisions, Trace] = {_decisions(found.trace): found.trace}
+        self._known: dict[Indexes, Trace] = {_decisions(found.trace): found.trace}
         """The executions that were seen, by their decisions: none is run twice."""
-        self._wishes: set[tuple[str, ...]] = {_names(found.trace)}
+        self._wishes: set[Wish] = {_wish(found.trace)}
 
     async def shrink(self) -> None:
         """Take the first candidate that is smaller, until none is. Raises when the budget is spent."""
@@ -112,7 +114,7 @@ class _Minimisation:
         step behind the prefix, and another choice there. So each schedule is met once, and none is missed.
         """
         likely = _Likely(self.best.trace)
-        queue: list[tuple[int, int, int, Decisions]] = [(0, 0, 0, ())]
+        queue: list[tuple[int, int, int, Indexes]] = [(0, 0, 0, ())]
         unavoidable = 0
         while queue:
             faults, preemptions, score, prefix = heapq.heappop(queue)
@@ -142,7 +144,7 @@ class _Minimisation:
             and (faults < best.extras or preemptions < best.preemptions)
         )
 
-    async def _improves(self, scheduler: Scheduler, decisions: Decisions | None = None) -> bool:
+    async def _improves(self, scheduler: Scheduler, decisions: Indexes | None = None) -> bool:
         """Run one candidate; whether it is the best now."""
         if self.spent >= self.limit:
             raise _BudgetSpentError
@@ -152,7 +154,7 @@ class _Minimisation:
         self._known[_decisions(record.trace)] = record.trace
         if decisions is not None:
             self._known.setdefault(_trimmed(decisions), record.trace)
-        self._wishes.add(_names(record.trace))
+        self._wishes.add(_wish(record.trace))
         same = [finding for finding in record.findings if finding.key == self._goal.key]
         if not same or _size(record.trace) >= _size(self.best.trace):
             return False
@@ -166,7 +168,7 @@ class _Likely:
 
     def __init__(self, trace: Trace) -> None:
         self._switches = set(_switches(trace))
-        self._places = {(actor, done) for actor, done, _ in self._switches}
+        self._places = {(mover, done) for mover, done, _ in self._switches}
 
     def misses(self, trace: Trace, index: int, decision: int, *, preempts: bool) -> int:
         """0 for a switch of the failing execution, 1 for one at the same place or a free one, many for any other.
@@ -177,24 +179,24 @@ class _Likely:
         if not index:
             return 0
         chosen = trace.steps[index].alternatives[decision]
-        last = trace.steps[index - 1].actor
-        done = sum(step.actor == last for step in trace.steps[:index])
+        last = trace.steps[index - 1].mover
+        done = sum(step.mover == last for step in trace.steps[:index])
         if (last, done, chosen) in self._switches:
             return 0
         return 1 if not preempts or (last, done) in self._places else ELSEWHERE
 
 
-def _switches(trace: Trace) -> Iterator[tuple[str, int, str]]:
+def _switches(trace: Trace) -> Iterator[tuple[Decision, int, Decision]]:
     """(who stopped, after how many steps of its own, who went on)."""
-    done: dict[str, int] = {}
+    done: dict[Decision, int] = {}
     for before, after in pairwise(trace):
-        done[before.actor] = done.get(before.actor, 0) + 1
-        if before.actor != after.actor:
-            yield before.actor, done[before.actor], after.actor
+        done[before.mover] = done.get(before.mover, 0) + 1
+        if before.mover != after.mover:
+            yield before.mover, done[before.mover], after.mover
 
 
-def _children(trace: Trace, start: int) -> Iterator[tuple[int, Decisions]]:
-    decisions = tuple(step.decision for step in trace)
+def _children(trace: Trace, start: int) -> Iterator[tuple[int, Indexes]]:
+    decisions = tuple(step.index for step in trace)
     for index in range(start, min(len(trace), FARTHEST)):
         for other in range(1, len(trace.steps[index].alternatives)):
             yield index, (*decisions[:index], other)
@@ -202,34 +204,30 @@ def _children(trace: Trace, start: int) -> Iterator[tuple[int, Decisions]]:
 
 def _cost(trace: Trace, index: int, decision: int) -> tuple[int, int]:
     """What taking this decision instead of 0 costs: (faults and breakpoints, preemptions)."""
-    names = trace.steps[index].alternatives
-    last = next((step.actor for step in reversed(trace.steps[:index]) if not _is_fault(step.actor)), None)
-    paused = Breakpoint.named(names[decision])
-    if paused is None and _is_fault(names[decision]):
+    alternatives = trace.steps[index].alternatives
+    last = next((step.actor for step in reversed(trace.steps[:index]) if not step.is_fault), None)
+    chosen = alternatives[decision]
+    if isinstance(chosen, Strike):
         return 1, 0
-    stays = paused is not None and paused.actor == last
-    return int(paused is not None), int(names[0] == last and not stays)
+    stays = isinstance(chosen, Pause) and chosen.actor == last
+    return int(isinstance(chosen, Pause)), int(last is not None and alternatives[0] == Go(last) and not stays)
 
 
-def _is_fault(name: str) -> bool:
-    return "@" in name
+def _decisions(trace: Trace) -> Indexes:
+    return _trimmed(step.index for step in trace)
 
 
-def _decisions(trace: Trace) -> Decisions:
-    return _trimmed(step.decision for step in trace)
-
-
-def _names(trace: Trace) -> tuple[str, ...]:
+def _wish(trace: Trace) -> Wish:
     return tuple(step.chosen for step in trace)
 
 
-def _size(trace: Trace) -> tuple[int, int, int, int, int, Decisions]:
+def _size(trace: Trace) -> tuple[int, int, int, int, int, Indexes]:
     """What is smaller comes first: a preemption weighs more than any number of steps."""
     together = len(trace.overlapping)
     return trace.extras, trace.preemptions, together, trace.context_switches, len(trace), _decisions(trace)
 
 
-def _smaller(decisions: Decisions) -> Iterator[Decisions]:
+def _smaller(decisions: Indexes) -> Iterator[Indexes]:
     """Candidates: long stretches of switches removed first, then single ones lowered, moved or dropped."""
     switches = [index for index, decision in enumerate(decisions) if decision]
     length = len(switches)
@@ -247,15 +245,15 @@ def _smaller(decisions: Decisions) -> Iterator[Decisions]:
             yield _trimmed((*decisions[: index - 1], decisions[index], 0, *decisions[index + 1 :]))
 
 
-def _rearranged(trace: Trace) -> Iterator[tuple[str, ...]]:
+def _rearranged(trace: Trace) -> Iterator[Wish]:
     """Orders of steps: an actor after all others, or before them; two stretches of one actor made one."""
-    names = _names(trace)
+    wish = _wish(trace)
     for actor in sorted(trace.overlapping):
-        own = tuple(name for name in names if name == actor)
-        others = tuple(name for name in names if name != actor)
+        own = tuple(each for each in wish if each == Go(actor))
+        others = tuple(each for each in wish if each != Go(actor))
         yield others + own
         yield own + others
-    runs = [tuple(group) for _, group in groupby(names)]
+    runs = [tuple(group) for _, group in groupby(wish)]
     for first, run in enumerate(runs):
         for second in range(first + 2, len(runs)):
             if runs[second][0] == run[0]:
@@ -264,7 +262,7 @@ def _rearranged(trace: Trace) -> Iterator[tuple[str, ...]]:
                 yield tuple(chain(*before, *between, run, runs[second], *after))
 
 
-def _trimmed(decisions: Iterable[int]) -> Decisions:
+def _trimmed(decisions: Iterable[int]) -> Indexes:
     kept = list(decisions)
     while kept and not kept[-1]:
         kept.pop()

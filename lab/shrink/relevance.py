@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from lab.model.decision import Decision, Go
 from lab.model.record import ExecutionRecord, Relevance
-from lab.model.trace import ActionKind, Trace
+from lab.model.trace import Trace
 from lab.schedulers.guided import Wished
 from lab.shrink.minimise import Run
 
@@ -19,7 +20,7 @@ __all__ = ["BUDGET", "relevance"]
 BUDGET = 40
 """Executions that may be spent on one failure; the shipped ones need 2 to 15."""
 
-Names = tuple[str, ...]
+Wish = tuple[Decision, ...]
 
 
 async def relevance(record: ExecutionRecord, run: Run, *, budget: int = BUDGET) -> Relevance:
@@ -40,10 +41,10 @@ class _Trials:
         self._goal = record.findings[0].key
         self._run = run
         self._budget = budget
-        self._done: dict[Names, ExecutionRecord] = {_names(record.trace): record}
+        self._done: dict[Wish, ExecutionRecord] = {_wish(record.trace): record}
         self.spent = 0
 
-    async def _try(self, wish: Names) -> ExecutionRecord | None:
+    async def _try(self, wish: Wish) -> ExecutionRecord | None:
         if wish not in self._done:
             if self.spent >= self._budget:
                 return None
@@ -56,7 +57,7 @@ class _Trials:
     def _breaks(self, record: ExecutionRecord) -> bool:
         return self._goal in {finding.key for finding in record.findings}
 
-    async def needed(self, wishes: list[Names]) -> bool:
+    async def needed(self, wishes: list[Wish]) -> bool:
         """Whether nothing breaks in the first of these orders that really has fewer preemptions."""
         for wish in wishes:
             record = await self._try(wish)
@@ -64,69 +65,69 @@ class _Trials:
                 return not self._breaks(record)
         return False
 
-    async def cured(self, wish: Names) -> bool:
+    async def cured(self, wish: Wish) -> bool:
         """Whether nothing breaks in this order."""
         record = await self._try(wish)
         return record is not None and not self._breaks(record)
 
-    async def same_in_all(self, wishes: list[Names]) -> bool:
+    async def same_in_all(self, wishes: list[Wish]) -> bool:
         """Whether each of these orders could be run as it is and breaks the same."""
         for wish in wishes:
             record = await self._try(wish)
-            if record is None or _names(record.trace) != wish or not self._breaks(record):
+            if record is None or _wish(record.trace) != wish or not self._breaks(record):
                 return False
         return True
 
     async def same_when_swapped(self, step: int) -> bool:
         """Whether this step and the next one could be taken in the other order, and the same breaks."""
-        names = _names(self._trace)
-        wish = (*names[: step - 1], names[step], names[step - 1], *names[step + 1 :])
+        wish = _wish(self._trace)
+        wish = (*wish[: step - 1], wish[step], wish[step - 1], *wish[step + 1 :])
         record = await self._try(wish)
-        return record is not None and _names(record.trace)[: step + 1] == wish[: step + 1] and self._breaks(record)
+        return record is not None and _wish(record.trace)[: step + 1] == wish[: step + 1] and self._breaks(record)
 
 
-def _names(trace: Trace) -> Names:
+def _wish(trace: Trace) -> Wish:
     return tuple(step.chosen for step in trace)
 
 
-def _without_preemption(trace: Trace) -> Iterator[tuple[int, list[Names]]]:
+def _without_preemption(trace: Trace) -> Iterator[tuple[int, list[Wish]]]:
     """For each preemption: the step after which it comes, and orders in which the preempted actor goes on at once."""
-    names = _names(trace)
+    wish = _wish(trace)
     for index, step in enumerate(trace):
         if step.preempted:
             last = max(each.number for each in trace.steps[:index] if each.actor == step.preempted)
-            later = [at for at in range(index, len(names)) if names[at] == step.preempted]
+            later = [at for at in range(index, len(wish)) if wish[at] == Go(step.preempted)]
             stretch = [at for place, at in enumerate(later) if at - later[0] == place]
-            yield last, [_moved(names, stretch, index), _moved(names, later, index)]
+            yield last, [_moved(wish, stretch, index), _moved(wish, later, index)]
 
 
-def _moved(names: Names, chosen: list[int], to: int) -> Names:
-    """The names at these positions taken out and put before position `to`, which is no later than any of them."""
-    rest = tuple(name for at, name in enumerate(names) if at >= to and at not in chosen)
-    return (*names[:to], *(names[at] for at in chosen), *rest)
+def _moved(wish: Wish, chosen: list[int], to: int) -> Wish:
+    """The decisions at these positions taken out and put before position `to`, which is no later than any of them."""
+    rest = tuple(each for at, each in enumerate(wish) if at >= to and at not in chosen)
+    return (*wish[:to], *(wish[at] for at in chosen), *rest)
 
 
-def _without_fault(trace: Trace) -> Iterator[tuple[int, Names]]:
-    names = _names(trace)
+def _without_fault(trace: Trace) -> Iterator[tuple[int, Wish]]:
+    wish = _wish(trace)
     for index, step in enumerate(trace):
-        if step.action.kind is ActionKind.FAULT:
-            yield step.number, (*names[:index], *names[index + 1 :])
+        if step.is_fault:
+            yield step.number, (*wish[:index], *wish[index + 1 :])
 
 
-def _elsewhere(trace: Trace) -> Iterator[tuple[str, list[Names]]]:
+def _elsewhere(trace: Trace) -> Iterator[tuple[str, list[Wish]]]:
     """For each actor that runs alone while others do not: the orders in which it is the first or the last of all."""
     if not trace.overlapping:
         return
-    names = _names(trace)
-    for name, stretch in [(name, tuple(group)) for name, group in groupby(names)]:
-        if name in trace.actors and name not in trace.overlapping:
-            others = tuple(other for other in names if other != name)
-            yield name, [stretch + others, others + stretch]
+    wish = _wish(trace)
+    for mover, stretch in [(mover, tuple(group)) for mover, group in groupby(wish)]:
+        if isinstance(mover, Go) and mover.actor in trace.actors and mover.actor not in trace.overlapping:
+            others = tuple(other for other in wish if other != mover)
+            yield mover.actor, [stretch + others, others + stretch]
 
 
 def _swappable(trace: Trace, bystanders: Sequence[str]) -> Iterator[int]:
     """The steps that end a stretch, if the next one's actor could have gone before and both have a part in it."""
     for step, following in zip(trace.steps, trace.steps[1:], strict=False):
-        pair = {step.actor, following.actor}
-        if len(pair) > 1 and following.actor in step.alternatives and pair.isdisjoint(bystanders):
+        turned = step.mover != following.mover and following.mover in step.alternatives
+        if turned and {step.actor, following.actor}.isdisjoint(bystanders):
             yield step.number

@@ -8,6 +8,7 @@ import random
 from collections import Counter
 
 import pytest
+from helpers.decided import step_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,7 +38,7 @@ def step(number: int, actor: str, what: str, row: int = 1, **more) -> Step:
     else:
         action = Action(ActionKind.STATEMENT, f"{what} {row}", touches=Deferred.known(Footprint((access,))))
     values = {"alternatives": ("ann", "ben"), **more}
-    return Step(number, actor, action=action, **values)
+    return step_of(number, actor, action=action, **values)
 
 
 def trace(*steps: tuple) -> Trace:
@@ -120,7 +121,7 @@ def test_waiting_for_a_lock_of_the_process_is_overlapping_and_meeting():
 def test_a_fault_within_a_transaction_overlaps_with_it(before, overlaps):
     """Between transactions it does not; it always meets somebody."""
     steps = trace(("ann", READ), ("ann", before), ("ben", READ))
-    fault = Step(3, "kill@ann", ("ben", "kill@ann"), Action(ActionKind.FAULT, "kill ann"))
+    fault = step_of(3, "kill@ann", ("ben", "kill@ann"), Action(ActionKind.FAULT, "kill ann"))
     struck = Trace((*steps.steps[:2], fault, step(4, "ben", READ, alternatives=("ben",))), ("ann", "ben"))
     assert (counted(struck).overlapped, counted(struck).conflicted) == (overlaps, 1)
 

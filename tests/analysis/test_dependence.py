@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from helpers.decided import step_of
 
 from lab.analysis.dependence import ANY_TABLE, Move, dependent, scanned_tables
 from lab.analysis.happens_before import HappensBefore
+from lab.model.decision import Go
 from lab.model.footprint import Access, Deferred, Footprint, Lock, Rows
 from lab.model.trace import Action, ActionKind, LockWait, Result, Step
 
@@ -146,7 +148,7 @@ def test_the_order_of_writes_counts_on_tables_that_somebody_scans():
 
 def steps(*moves: tuple[str, tuple[str, ...], Footprint]) -> list[Step]:
     return [
-        Step(
+        step_of(
             number + 1,
             actor,
             alternatives,
@@ -170,12 +172,12 @@ def test_steps_stand_in_the_order_that_dependence_and_enabling_ask_for():
     before = {(i, j) for j in range(4) for i in range(j) if order.before(i, j)}
     assert before == {(0, 2), (1, 3)}
     assert order.races == [(0, 2)], "what enabled a step is no race with it"
-    assert list(order.initials(0, 2)) == ["ben", "cat"]
+    assert list(order.initials(0, 2)) == [Go("ben"), Go("cat")]
     assert order.levels() == ((0, 1), (2, 3))
 
 
 def test_a_step_that_waited_or_failed_is_known_by_its_trace():
-    wait = Step(1, "ann", ("ann",), Action(ActionKind.STATEMENT), wait=LockWait(("ben",)))
-    failed = Step(1, "ann", ("ann",), Action(ActionKind.STATEMENT), result=Result(error="40P01"))
+    wait = step_of(1, "ann", ("ann",), Action(ActionKind.STATEMENT), wait=LockWait(("ben",)))
+    failed = step_of(1, "ann", ("ann",), Action(ActionKind.STATEMENT), result=Result(error="40P01"))
     assert (Move.of_step(wait).waited, Move.of_step(wait).failed) == (True, False)
     assert (Move.of_step(failed).waited, Move.of_step(failed).failed) == (False, True)

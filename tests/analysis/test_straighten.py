@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from helpers.decided import decided, step_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.analysis.happens_before import HappensBefore
 from lab.analysis.straighten import straightened
+from lab.model.decision import Decision
 from lab.model.footprint import Access, Deferred, Footprint, Lock, Rows
 from lab.model.trace import Action, ActionKind, LockWait, Step, Trace
 
@@ -23,14 +25,14 @@ def trace(steps: list[tuple[str, int]], *, waits: tuple[int, ...] = ()) -> Trace
         last = made[-1].actor if made else ""
         preempted = last if last in left and last != actor and made[-1].wait is None else ""
         wait = LockWait(("somebody",)) if number in waits else None
-        made.append(Step(number, actor, ACTORS, action, wait=wait, preempted=preempted))
+        made.append(step_of(number, actor, ACTORS, action, wait=wait, preempted=preempted))
     return Trace(tuple(made), ACTORS)
 
 
-def reordered(one: Trace, names: tuple[str, ...]) -> list[int]:
-    """The positions of the trace's steps in the order of these names."""
+def reordered(one: Trace, decisions: tuple[Decision, ...]) -> list[int]:
+    """The positions of the trace's steps in the order of these decisions."""
     own = {name: [at for at, step in enumerate(one) if step.actor == name] for name in ACTORS}
-    return [own[name].pop(0) for name in names]
+    return [own[each.actor].pop(0) for each in decisions]
 
 
 @settings(deadline=None)  # a busy machine is no defect
@@ -49,7 +51,7 @@ def test_the_order_of_dependent_steps_stays_and_preemptions_never_grow(steps):
 def test_independent_steps_are_brought_together():
     """Six switches between actors that have nothing in common become two, none of which preempts."""
     steps = [(name, row) for _ in range(3) for name, row in (("ann", 1), ("ben", 2), ("cleo", 3))]
-    assert straightened(trace(steps)) == ("ann",) * 3 + ("ben",) * 3 + ("cleo",) * 3
+    assert straightened(trace(steps)) == decided("ann ann ann ben ben ben cleo cleo cleo")
 
 
 def test_who_waits_gives_way_for_free():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from helpers.decided import decided
 from helpers.lab_program import CASES, answer, environment, lab, lab_each
 
 from lab.model.replay_token import ReplayToken, encode
@@ -31,7 +32,7 @@ FAILURE_KEYS = {"token", "checker", "anomaly", "invariant", "preemptions", "step
 
 
 def token(schedule: str, target: str = LOST, isolation: str = "", choices: str = "", **parameters: object) -> str:
-    return encode(ReplayToken(target, parameters, isolation, Schedule(tuple(schedule.split()), choices)))
+    return encode(ReplayToken(target, parameters, isolation, Schedule(decided(schedule), choices)))
 
 
 def url_of(server: Server, **more: str) -> str:

@@ -70,7 +70,7 @@ def test_a_failing_schedule_shrinks_to_zeros_but_for_the_switches_that_it_needs(
     shrunk = find(schedules(scheduler=name), fails, settings=settings(FIXED, max_examples=1000))
     trace = next(trace for schedule, trace in runs if schedule is shrunk)
     assert 1 <= trace.preemptions <= 2
-    assert sum(bool(step.decision) for step in trace) <= 2
+    assert sum(bool(step.index) for step in trace) <= 2
     assert name is None or shrunk._policy._seed == 0
 
 
@@ -82,7 +82,7 @@ def test_faults_strike_now_and_then(name):
     @settings(FIXED, max_examples=100, phases=[Phase.generate])
     @given(schedules(scheduler=name))
     def draw(schedule: DrawnSchedule) -> None:
-        struck.append(any(step.actor.startswith("!") for step in run(schedule, PROGRAMS["faults"])))
+        struck.append(any(step.is_fault for step in run(schedule, PROGRAMS["faults"])))
 
     draw()
     assert 10 < sum(struck) < 90

@@ -326,7 +326,7 @@ async def _cleans_up(world: World, value: Any) -> bool:
             ended.append(self)
             value(self)
 
-    connect = partial(asyncpg.connect, **world.database._route.connect, connection_class=Watched)
+    connect = partial(asyncpg.connect, **world.database._route.address.connect, connection_class=Watched)
     closed, terminated = await connect(), await connect()
     await closed.close()
     terminated.terminate()
@@ -375,7 +375,7 @@ def _asked_for_asyncio(world: World, value: Any) -> bool:
 
 
 def _address(world: World) -> dict[str, Any]:
-    route = world.database._route.connect
+    route = world.database._route.address.connect
     return {name: value for name, value in route.items() if name != "server_settings"}
 
 

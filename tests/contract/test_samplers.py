@@ -9,12 +9,13 @@ import math
 from collections import Counter
 
 import pytest
+from helpers.decided import offer, step_of
 from test_schedulers import PROGRAMS, Program, decisions
 
 from lab.errors import Divergence, UsageError
-from lab.model.choices import Alternative, Choices
+from lab.model.choices import Choices
 from lab.model.footprint import Access, Deferred, Footprint, Lock, Rows
-from lab.model.trace import Action, ActionKind, Step, Trace
+from lab.model.trace import Action, ActionKind, Trace
 from lab.schedulers import describe, make_scheduler
 from lab.schedulers.feedback import Feedback
 from lab.schedulers.lengths import Lengths
@@ -69,7 +70,7 @@ def test_urw_leaves_a_task_that_was_started_out_of_its_parents_weight():
     urw.begin(0)
     urw.end(trace_of(["alice"] * 2 + ["alice/1"] * 3 + ["bob"] * 4))
     found: Counter[int] = Counter()
-    alternatives = tuple(Alternative(name, Action(ActionKind.POINT, "x")) for name in ("alice", "alice/1", "bob"))
+    alternatives = tuple(offer(name, Action(ActionKind.POINT, "x")) for name in ("alice", "alice/1", "bob"))
     for number in range(1, 1501):
         urw.begin(number)
         found[urw.choose(Choices(0, alternatives))] += 1
@@ -78,7 +79,9 @@ def test_urw_leaves_a_task_that_was_started_out_of_its_parents_weight():
 
 def trace_of(names: list[str]) -> Trace:
     action = Action(ActionKind.STATEMENT, "UPDATE t")
-    return Trace(tuple(Step(number, name, (name,), action) for number, name in enumerate(names, 1)), ("alice", "bob"))
+    return Trace(
+        tuple(step_of(number, name, (name,), action) for number, name in enumerate(names, 1)), ("alice", "bob")
+    )
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
@@ -119,7 +122,7 @@ def test_pct_demotes_an_actor_that_goes_on_without_end():
         action, last, taken = Action(ActionKind.POINT, "spin"), None, []
         for step in range(30):
             names = ("alice", "bob") if last != "bob" else ("bob", "alice")
-            last = names[scheduler.choose(Choices(step, tuple(Alternative(n, action) for n in names), last))]
+            last = names[scheduler.choose(Choices(step, tuple(offer(n, action) for n in names), last))]
             taken.append(last)
         most = PATIENCE * sum(PROGRAMS["two"].steps.values())
         assert taken[: most + 1] == [taken[0]] * most + [taken[most]]
@@ -140,7 +143,7 @@ def touching(footprint: Footprint, text: str = "…") -> Action:
 
 
 def pos_choice(scheduler: PartialOrderSampling, step: int, pending: dict[str, Footprint]) -> str:
-    alternatives = tuple(Alternative(name, touching(footprint)) for name, footprint in pending.items())
+    alternatives = tuple(offer(name, touching(footprint)) for name, footprint in pending.items())
     return alternatives[scheduler.choose(Choices(step, alternatives))].actor
 
 
@@ -179,7 +182,7 @@ def test_pos_takes_every_place_of_a_read_among_reads_alike():
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_every_sampler_strikes_faults_early_and_late_and_sometimes_not_at_all(name):
     found = decisions(lambda: make_scheduler(name, 1), PROGRAMS["faults"], 200)[1:]
-    places = Counter(next((at for at, actor in enumerate(one) if actor.startswith("!")), None) for one in found)
+    places = Counter(next((at for at, actor in enumerate(one) if "@" in actor), None) for one in found)
     assert places.keys() >= {None, 0, 1, 2, 3}
     assert max(places.values()) < 160
 
@@ -196,7 +199,7 @@ def test_two_executions_that_differ_in_the_order_of_reads_are_one_trace():
     def trace(*steps: tuple[str, Footprint, str]) -> Trace:
         numbered = enumerate(steps, 1)
         both = ("a", "b")
-        return Trace(tuple(Step(n, who, both, touching(footprint, text)) for n, (who, footprint, text) in numbered))
+        return Trace(tuple(step_of(n, who, both, touching(footprint, text)) for n, (who, footprint, text) in numbered))
 
     early, late, lock, other = ("a", READ, "r1"), ("b", READ, "r2"), ("b", WRITE, "w"), ("a", READ, "r3")
     assert seen.add(trace(early, late, lock))

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
+from helpers.decided import offer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.errors import Divergence, UsageError
 from lab.model.choices import Alternative, Choices
+from lab.model.decision import Pause, Strike
+from lab.model.decision_text import decision_text
 from lab.model.schedule import Schedule
 from lab.model.trace import Action, ActionKind, Step, Trace
 from lab.schedulers import (
@@ -56,17 +59,17 @@ class Program:
             names = sorted(left)
             order = names if last is None else names[names.index(last) :] + names[: names.index(last)]
             alternatives = [
-                Alternative(name, Action(ActionKind.STATEMENT, f"{name} {left[name]}"), name in waiting)
+                offer(name, Action(ActionKind.STATEMENT, f"{name} {left[name]}"), name in waiting)
                 for name in order
                 if name in runnable
             ]
             if faults:
                 alternatives += [
-                    Alternative(f"!kill:{each.actor}", Action(ActionKind.FAULT, "kill")) for each in alternatives
+                    Alternative(Strike("kill", each.actor), Action(ActionKind.FAULT, "kill")) for each in alternatives
                 ]
             if breakpoints:
                 alternatives += [
-                    Alternative(f"pause2@{each.actor}", each.action, of=each.actor)
+                    Alternative(Pause(each.actor, 2), each.action)
                     for each in alternatives
                     if not (each.is_fault or each.woken)
                 ]
@@ -75,14 +78,14 @@ class Program:
             assert isinstance(index, int)
             assert 0 <= index < len(alternatives), f"{index} of {len(alternatives)}"
             chosen = alternatives[index]
-            actor, point = chosen.of or chosen.actor, chosen.actor if chosen.of else ""
-            breakpoints -= bool(point)
+            actor, decision = chosen.actor, chosen.decision
+            breakpoints -= isinstance(decision, Pause)
             preempted = last if last and last != actor and last == alternatives[0].actor else ""
-            number, names = len(trace) + 1, choices.names
-            trace.append(Step(number, actor, names, chosen.action, chosen.woken, preempted=preempted, breakpoint=point))
-            if chosen.is_fault:
+            number, offered = len(trace) + 1, choices.decisions
+            trace.append(Step(number, decision, offered, chosen.action, chosen.woken, preempted=preempted))
+            if isinstance(decision, Strike):
                 faults -= 1
-                name = chosen.actor.partition(":")[2]
+                name = decision.actor
                 left[name] = 0
                 holder = None if holder == name else holder
                 continue
@@ -118,7 +121,7 @@ def decisions(make: Callable[[], Scheduler], program: Program, executions: int) 
     for number in range(executions):
         if not scheduler.begin(number):
             break
-        found.append([step.actor for step in program.run(scheduler)])
+        found.append([decision_text(step.mover) for step in program.run(scheduler)])
     return found
 
 
@@ -147,7 +150,7 @@ def test_every_execution_begins_afresh(name, program):
     """An execution that was broken off, so that nobody called `end`, does not spoil the next."""
     scheduler = make_scheduler(name, 3)
     assert scheduler.begin(0)
-    alternatives = tuple(Alternative(each, Action(ActionKind.POINT, "x")) for each in program.steps)
+    alternatives = tuple(offer(each, Action(ActionKind.POINT, "x")) for each in program.steps)
     scheduler.choose(Choices(0, alternatives))
     if scheduler.begin(1):
         assert len(program.run(scheduler)) >= 0
@@ -181,7 +184,7 @@ def test_parts_of_an_independent_search_can_run_anywhere(name, program):
             program.run(scheduler)
             assert is_calibrated(scheduler)
         assert scheduler.begin(prologue + number)
-        assert [step.actor for step in program.run(scheduler)] == whole[prologue + number]
+        assert [decision_text(step.mover) for step in program.run(scheduler)] == whole[prologue + number]
 
 
 def test_what_counts_as_a_sample(name):
@@ -291,7 +294,7 @@ def test_a_schedule_whose_choices_are_not_known_replays_by_its_decisions_alone()
     replay = Replay(schedule)
     replay.begin(0)
     trace = Program({"alice": 2, "bob": 2}, faults=1).run(replay)
-    assert tuple(step.actor for step in trace) == schedule.decisions
+    assert tuple(step.chosen for step in trace) == schedule.decisions
 
 
 @settings(max_examples=150, deadline=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from helpers.decided import said
 from helpers.kit import Account, Bank, Order, replays
 from sqlalchemy import delete, func, select, text, update
 
@@ -44,7 +45,7 @@ def paused(record):
 
 
 def offered(record, step=1):
-    return [name for name in record.trace.steps[step - 1].alternatives if "@" in name]
+    return [each for each in said(record.trace.steps[step - 1].alternatives) if "@" in each]
 
 
 async def test_a_statement_pauses_between_two_rows_and_goes_on_when_it_is_woken(explorer):

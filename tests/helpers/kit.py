@@ -11,6 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from lab import Scenario
 from lab.model.choices import Choices
+from lab.model.decision_text import decision_of, decision_text
 from lab.model.record import ExecutionRecord
 from lab.model.trace import Step, Trace
 from lab.schedulers.replay import Replay
@@ -47,26 +48,26 @@ def add(account: int, amount: int = 1):
 
 
 class Order:
-    """Lets the named actors take the first steps; from then on the actor that ran last goes on.
+    """Takes the decisions of a text first, such as `alice pause2@bob kill@alice`; then the actor that ran last goes on.
 
-    A named actor that is not runnable fails the test, and so do names that are left over.
+    One that cannot be taken fails the test, and so do those that are left over.
     """
 
-    def __init__(self, names: str = "") -> None:
-        self._names = names.split()
+    def __init__(self, texts: str = "") -> None:
+        self._decisions = tuple(map(decision_of, texts.split()))
 
     def begin(self, execution: int) -> bool:
         return True
 
     def choose(self, choices: Choices) -> int:
-        if choices.step >= len(self._names):
+        if choices.step >= len(self._decisions):
             return 0
-        name = self._names[choices.step]
-        assert name in choices.names, f"step {choices.step + 1}: {name} is not among {choices.names}"
-        return choices.names.index(name)
+        wished = self._decisions[choices.step]
+        assert wished in choices.decisions, f"step {choices.step + 1}: {wished} is not among {choices.decisions}"
+        return choices.decisions.index(wished)
 
     def end(self, trace: Trace) -> None:
-        assert len(trace) >= len(self._names), f"ended after {len(trace)} steps"
+        assert len(trace) >= len(self._decisions), f"ended after {len(trace)} steps"
 
 
 def told(steps: Iterable[Step]) -> list[str]:
@@ -75,7 +76,7 @@ def told(steps: Iterable[Step]) -> list[str]:
     for step in steps:
         kind, what = step.action.kind.value, step.action.text
         action = " ".join(what.split()) if kind == "statement" else f"{kind} {what}".strip()
-        lines.append(f"{step.actor} {'... ' if step.woken else ''}{action}{' (B)' if step.wait else ''}")
+        lines.append(f"{decision_text(step.mover)} {'... ' if step.woken else ''}{action}{' (B)' if step.wait else ''}")
     return lines
 
 

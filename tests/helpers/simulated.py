@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lab.model.choices import Alternative, Choices
+from helpers.decided import offer, step_of
+from lab.model.choices import Choices
 from lab.model.outcome import Ending, Outcome
 from lab.model.record import ExecutionRecord, Finding
-from lab.model.trace import Action, ActionKind, Step, Trace
+from lab.model.trace import Action, ActionKind, Trace
 from lab.scenario.declare import Scenario
 from lab.schedulers import Scheduler
 
@@ -30,9 +31,9 @@ class Simulation:
         while any(left.values()):
             first = names.index(last) if last else 0
             order = [name for name in names[first:] + names[:first] if left[name]]
-            chosen = order[scheduler.choose(Choices(len(steps), tuple(Alternative(n, action) for n in order), last))]
+            chosen = order[scheduler.choose(Choices(len(steps), tuple(offer(n, action) for n in order), last))]
             preempted = last if last and last != chosen and left[last] else ""
-            steps.append(Step(len(steps) + 1, chosen, tuple(order), action, preempted=preempted))
+            steps.append(step_of(len(steps) + 1, chosen, tuple(order), action, preempted=preempted))
             left[chosen] -= 1
             last = chosen
         findings = tuple(Finding("invariant", name, "") for name in self.broken([step.actor for step in steps]))

@@ -1,14 +1,15 @@
-"""Breakpoints as values and as decisions: names, tokens, counts, chances. No server."""
+"""Breakpoints as values and as decisions: tokens, counts, chances. No server."""
 
 from __future__ import annotations
 
 import pytest
+from helpers.decided import decided, offer, step_of
 
-from lab.model.breakpoints import Breakpoint
-from lab.model.choices import Alternative, Choices
-from lab.model.faults import Fault
-from lab.model.schedule import Schedule, choices_digest
-from lab.model.schedule_text import decisions_of, schedule_text
+from lab.model.choices import Choices
+from lab.model.decision import Pause
+from lab.model.decision_text import choices_digest
+from lab.model.schedule import Schedule
+from lab.model.schedule_text import schedule_text
 from lab.model.trace import Action, ActionKind, LockWait, Step, Trace
 from lab.report.sql import step_text
 from lab.schedulers.base import FAULT_CHANCE
@@ -17,60 +18,31 @@ from lab.schedulers.random_walk import RandomWalk
 from lab.shrink.minimise import _size
 
 UPDATE = Action(ActionKind.STATEMENT, "UPDATE account SET balance = 0")
-ALTERNATIVES = (
-    Alternative("alice", UPDATE),
-    Alternative("bob", UPDATE),
-    Alternative("pause2@alice", UPDATE, of="alice"),
-)
-NAMES = ("alice", "bob", "pause2@alice")
-
-
-@pytest.mark.parametrize("actor", ["alice", "alice/1", "client1", "a@b", "ä"])
-def test_a_breakpoint_is_known_by_its_name_again(actor):
-    point = Breakpoint(12, actor)
-    assert str(point) == f"pause12@{actor}"
-    assert Breakpoint.named(str(point)) == point
-
-
-@pytest.mark.parametrize("name", ["alice", "alice/1", "pause@alice", "kill@alice", "crash@server", "pause2", "pause2@"])
-def test_other_names_are_no_breakpoints(name):
-    assert Breakpoint.named(name) is None
-
-
-def test_a_fault_is_no_breakpoint_and_no_breakpoint_is_a_fault():
-    with pytest.raises(ValueError, match="pause2"):
-        Fault.named("pause2@alice")
+TEXTS = ("alice", "bob", "pause2@alice")
+ALTERNATIVES = tuple(offer(each, UPDATE) for each in TEXTS)
 
 
 def test_breakpoints_that_were_only_offered_do_not_change_a_token():
     """Tokens of before there were breakpoints stay valid; those that could have been set are no part of the digest."""
-    without = [("alice", "bob"), ("bob",)]
-    assert choices_digest([NAMES, ("bob",)]) == choices_digest(without)
-    assert choices_digest([(*NAMES, "kill@alice")]) != choices_digest([NAMES])
-
-
-@pytest.mark.parametrize("actor", ["alice", "client1", "alice/1"])
-@pytest.mark.parametrize("more", [1, 40])
-def test_a_token_carries_breakpoints(actor, more):
-    """Readable when short, packed when long."""
-    decisions = (f"pause2@{actor}", "bob", f"pause3@{actor}", *["carol", "bob"] * more)
-    assert decisions_of(schedule_text(Schedule(decisions))) == decisions
+    offered, without = decided(TEXTS), [decided("alice bob"), decided("bob")]
+    assert choices_digest([offered, decided("bob")]) == choices_digest(without)
+    assert choices_digest([(*offered, *decided("kill@alice"))]) != choices_digest([offered])
 
 
 def test_a_breakpoint_reads_plainly_in_a_token():
-    assert schedule_text(Schedule(("pause2@alice", "bob", "alice"))) == "pause2@alice.bob.alice"
+    assert schedule_text(Schedule(decided("pause2@alice bob alice"))) == "pause2@alice.bob.alice"
 
 
 def paused(wait: LockWait | None) -> Step:
-    return Step(1, "alice", NAMES, UPDATE, wait=wait, breakpoint="pause2@alice")
+    return step_of(1, "pause2@alice", TEXTS, UPDATE, wait=wait)
 
 
 def test_the_step_of_a_breakpoint_is_its_actors():
     step = paused(LockWait(("a breakpoint",), target="after row id=1, before row id=2 of account"))
-    trace = Trace((step, Step(2, "alice", ("alice", "bob"), UPDATE, woken=True)), ("alice", "bob"))
-    assert (step.actor, step.chosen, step.decision) == ("alice", "pause2@alice", 2)
+    trace = Trace((step, step_of(2, "alice", ("alice", "bob"), UPDATE, woken=True)), ("alice", "bob"))
+    assert (step.actor, step.chosen, step.index) == ("alice", Pause("alice", 2), 2)
     assert (trace.breakpoints, trace.faults, trace.preemptions, trace.context_switches) == (1, 0, 0, 0)
-    assert Schedule.of(trace).decisions == ("pause2@alice", "alice")
+    assert Schedule.of(trace).decisions == decided("pause2@alice alice")
 
 
 def test_the_report_says_where_a_statement_paused_and_nothing_where_it_did_not():
@@ -102,6 +74,6 @@ def test_drawn_schedules_set_breakpoints_as_seldom_as_faults():
 
 def test_an_execution_with_a_breakpoint_is_larger_than_one_with_more_preemptions():
     """As with faults: what only the lab can bring about is dropped before what the scheduling of requests brings."""
-    preempted = Step(2, "bob", ("alice", "bob"), UPDATE, preempted="alice")
-    without = Trace((Step(1, "alice", NAMES, UPDATE), preempted, preempted))
+    preempted = step_of(2, "bob", ("alice", "bob"), UPDATE, preempted="alice")
+    without = Trace((step_of(1, "alice", TEXTS, UPDATE), preempted, preempted))
     assert _size(without) < _size(Trace((paused(None),)))

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from itertools import count
 
 import pytest
+from helpers.decided import decided
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lab.errors import TokenError
+from lab.model.decision import Go, Pause, Strike
 from lab.model.replay_token import ReplayToken, decode, encode, scenario_of, token_for
 from lab.model.schedule import Schedule
 from lab.model.schedule_text import MOST_STEPS
@@ -58,7 +60,7 @@ def sealed(body):
 
 
 def token(*decisions, target="scenarios.transfer:LostUpdate", parameters=None, isolation="", choices="abcde"):
-    return ReplayToken(target, parameters or {}, isolation, Schedule(decisions, choices))
+    return ReplayToken(target, parameters or {}, isolation, Schedule(tuple(map(Go, decisions)), choices))
 
 
 def refusal(text):
@@ -87,7 +89,7 @@ targets = st.tuples(odd_text.filter(lambda text: text and ":" not in text), odd_
 schedules = st.builds(
     Schedule,
     st.lists(names, min_size=1, max_size=6)
-    .flatmap(lambda some: st.lists(st.sampled_from(some), max_size=150))
+    .flatmap(lambda some: st.lists(st.sampled_from(some).map(Go), max_size=150))
     .map(tuple),
     st.sampled_from(["", "abcde", "k3f7x"]) | odd_text,
 )
@@ -328,7 +330,7 @@ class TestMutation:
         except TokenError as error:
             sentence(error)
         else:
-            assert all(type(name) is str for name in decoded.schedule)
+            assert all(type(each) in (Go, Pause, Strike) for each in decoded.schedule)
             assert len(decoded.schedule) <= MOST_STEPS
             assert decoded.isolation in ("", *ISOLATION_LEVELS)
             assert decode(encode(decoded)) == decoded
@@ -382,7 +384,7 @@ class TestRefusedValues:
 class TestScenarios:
     def test_a_token_builds_the_scenario_that_it_was_made_for(self):
         scenario = Withdrawal(amount=5, limits=(1, 2))
-        made = token_for(scenario, Schedule(("alice", "bob1", "bob-2/3", "alice/12"), "abcde"), "REPEATABLE READ")
+        made = token_for(scenario, Schedule(decided("alice bob1 bob-2/3 alice/12"), "abcde"), "REPEATABLE READ")
         decoded = decode(str(made))
         assert decoded == made
         assert decoded.target == f"{__name__}:Withdrawal"

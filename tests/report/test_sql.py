@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from helpers.decided import step_of
 
-from lab.model.trace import Action, ActionKind, LockWait, Result, Step
+from lab.model.trace import Action, ActionKind, LockWait, Result
 from lab.report.sql import action_text, result_text, statement_text, step_text
 
 
@@ -75,9 +76,9 @@ def test_a_wait_names_its_holder_and_what_it_is_for_and_its_end_says_so():
     """`<waits for …>`, `<… completed>`, and a wait that goes on."""
     wait = LockWait(("bob", "cleo"), "ShareLock", "row (0,1) of a")
     action = Action(ActionKind.STATEMENT, "UPDATE a SET x=1")
-    step = Step(1, "ann", ("ann",), action, wait=wait)
+    step = step_of(1, "ann", ("ann",), action, wait=wait)
     assert step_text(step) == "UPDATE a SET x=1 <waits for bob and cleo: row (0,1) of a>"
-    woken = Step(2, "ann", ("ann",), action, woken=True, result=Result("UPDATE 1"))
+    woken = step_of(2, "ann", ("ann",), action, woken=True, result=Result("UPDATE 1"))
     assert step_text(woken) == "<… completed> → 1 row"
-    again = Step(2, "ann", ("ann",), action, woken=True, wait=LockWait(("bob",)))
+    again = step_of(2, "ann", ("ann",), action, woken=True, wait=LockWait(("bob",)))
     assert step_text(again) == "<… completed> <waits again for bob>"

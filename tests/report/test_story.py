@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from helpers.decided import step_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.model.trace import Action, ActionKind, LockWait, Result, Step, Trace
+from lab.model.trace import Action, ActionKind, LockWait, Result, Trace
 from lab.report.story import WIDTH, story
 
 
@@ -20,7 +21,9 @@ def traces(draw: st.DrawFn) -> Trace:
         wait = LockWait((names[0],), "ShareLock", "row (0,1) of account") if draw(st.booleans()) else None
         preempted = draw(st.sampled_from(["", names[0]]))
         result = Result("SELECT 1", ((draw(st.text("0123456789", max_size=80)),),))
-        steps.append(Step(number, actor, (actor,), Action(ActionKind.STATEMENT, text), False, result, wait, preempted))
+        steps.append(
+            step_of(number, actor, (actor,), Action(ActionKind.STATEMENT, text), False, result, wait, preempted)
+        )
     return Trace(tuple(steps), tuple(names))
 
 
@@ -39,7 +42,7 @@ def test_no_line_of_a_story_is_wider_than_the_page_and_no_step_is_missing(trace)
 def test_a_long_statement_of_one_of_many_actors_goes_on_in_the_next_line():
     """Where actors share one column, long statements are broken as well, and what follows is indented."""
     action = Action(ActionKind.STATEMENT, "SELECT " + ", ".join(f"column_{number}" for number in range(30)))
-    steps = [Step(number, name, (name,), action) for number, name in enumerate("abcde", 1)]
+    steps = [step_of(number, name, (name,), action) for number, name in enumerate("abcde", 1)]
     lines = story(Trace(tuple(steps), tuple("abcde"))).splitlines()
     assert max(map(len, lines)) <= WIDTH
     assert len(lines) > 2 * len(steps)
@@ -51,7 +54,7 @@ def test_two_actors_have_columns_and_five_share_one():
     """Few actors stand side by side; many are named in front of each line."""
 
     def told(*names: str) -> list[str]:
-        steps = [Step(n, name, (name,), Action(ActionKind.COMMIT)) for n, name in enumerate(names, 1)]
+        steps = [step_of(n, name, (name,), Action(ActionKind.COMMIT)) for n, name in enumerate(names, 1)]
         return story(Trace(tuple(steps), names)).splitlines()
 
     assert told("ann", "ben")[0].split() == ["#", "ann", "ben"]

@@ -7,6 +7,7 @@ says of the recorded histories, which come from plain ORM code.
 from __future__ import annotations
 
 import pytest
+from helpers.decided import decided
 
 from lab.checkers.isolation.anomalies import AnomalyName
 from lab.scenario.declare import ISOLATION_LEVELS
@@ -57,7 +58,7 @@ def test_every_anomaly_of_the_table_has_a_sequence_and_every_sequence_has_a_cell
 async def test_a_fixed_schedule_shows_the_anomaly_exactly_where_it_is_allowed(explorer, name, level):
     """Under its own name; and nothing that the level promises to prevent is seen beside it."""
     for cls in sequences_of(name):
-        wished = Wished(cls.schedule.split())
+        wished = Wished(decided(cls.schedule))
         wished.begin(0)
         record = await explorer.run(cls(), wished, isolation=level, recorded=True)
         assert (SPECIAL.get(cls, name) in record.anomalies) == (level in ALLOWED[name]), (

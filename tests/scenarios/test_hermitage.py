@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
+from helpers.decided import decided
 from helpers.kit import replays
 
 from lab.checkers.isolation.anomalies import AnomalyName
@@ -175,7 +176,7 @@ async def test_the_sequences_end_alike_on_the_oldest_version(anyio_backend):
 
 async def run(explorer, cls, level) -> ExecutionRecord:
     """One execution of a sequence, in its own order."""
-    order = Wished(cls.schedule.split())
+    order = Wished(decided(cls.schedule))
     order.begin(0)
     return await explorer.run(cls(), order, isolation=level)
 

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import pairwise
 
 import pytest
+from helpers.decided import decided
 from helpers.kit import Order
 from helpers.simulated import Simulation
 from hypothesis import given, settings
@@ -91,7 +92,7 @@ async def test_there_is_no_schedule_with_fewer_preemptions(broken, chance):
     every = list(interleavings(STEPS))
     wrong = {every[number] for number in broken}
     simulation = Simulation(STEPS, lambda order: ["broken"] if tuple(order) in wrong else [])
-    failing = [simulation.record(Wished(names)) for names in sorted(wrong)]
+    failing = [simulation.record(Wished(decided(names))) for names in sorted(wrong)]
     assert all(record.failed for record in failing)
     simulation.runs = 0
     result = await minimise(failing[chance % len(failing)], simulation.run, budget=2000)
@@ -111,7 +112,7 @@ def interleavings(steps: dict[str, int]) -> Iterator[tuple[str, ...]]:
 async def test_a_search_that_was_not_over_proves_nothing():
     """With a budget of a few executions the result is still a failure, and is not said to be the least."""
     simulation = Simulation(STEPS, lambda order: ["broken"] if alternations(order) > 5 else [])
-    found = simulation.record(Wished(NAMES * 3))
+    found = simulation.record(Wished(decided(NAMES * 3)))
     result = await minimise(found, simulation.run, budget=20)
     assert (result.least, result.record.failed) == (False, True)
     assert (await minimise(found, simulation.run, budget=2000)).least

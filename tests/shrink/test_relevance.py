@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from helpers.decided import decided
 from helpers.kit import Order
 from helpers.simulated import Simulation
 from hypothesis import given, settings
@@ -34,7 +35,7 @@ def lost(order: list[str]) -> list[str]:
 async def test_a_lost_update_needs_its_preemption_and_no_order_beside_it():
     """The reads may come in either order and so may the writes; who has no part in it may come first or last."""
     simulation = Simulation(STEPS, lost)
-    found = simulation.record(Wished(["ann", "ben", "ben", "ann", "cleo", "cleo"]))
+    found = simulation.record(Wished(decided("ann ben ben ann cleo cleo")))
     simulation.runs = 0
     told = await relevance(found, simulation.run)
     assert told == Relevance((1,), (), ((1, 2), (3, 4)), ("cleo",), simulation.runs)
@@ -45,14 +46,14 @@ async def test_a_lost_update_needs_its_preemption_and_no_order_beside_it():
 async def test_what_makes_a_difference_is_not_called_irrelevant():
     """With orders that matter, nothing is claimed of them."""
     simulation = Simulation(STEPS, lambda order: ["broken"] if "".join(n[0] for n in order) == "abbacc" else [])
-    told = await relevance(simulation.record(Wished(["ann", "ben", "ben", "ann", "cleo", "cleo"])), simulation.run)
+    told = await relevance(simulation.record(Wished(decided("ann ben ben ann cleo cleo"))), simulation.run)
     assert (told.preemptions, told.swaps, told.bystanders) == ((1,), (), ())
 
 
 async def test_a_preemption_that_is_not_needed_is_not_called_needed():
     """Of a failure that was not minimised, only what each run shows is told."""
     simulation = Simulation(STEPS, lost)
-    told = await relevance(simulation.record(Wished(["ann", "ben", "cleo", "ben", "ann", "cleo"])), simulation.run)
+    told = await relevance(simulation.record(Wished(decided("ann ben cleo ben ann cleo"))), simulation.run)
     assert told.preemptions == (1,)
 
 
@@ -61,7 +62,7 @@ async def test_a_preemption_that_is_not_needed_is_not_called_needed():
 async def test_every_claim_is_true_and_the_budget_is_kept(names, budget):
     """A minimised failure needs each of its preemptions; swapped steps break the same when they are really swapped."""
     simulation = Simulation(STEPS, lost)
-    found = simulation.record(Wished(names))
+    found = simulation.record(Wished(decided(names)))
     if not found.failed:
         return
     smallest = (await minimise(found, simulation.run)).record

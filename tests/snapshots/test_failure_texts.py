@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import stories
+from helpers.decided import decided
 from helpers.kit import Order
 
 from lab.checkers import findings_of
@@ -123,7 +124,7 @@ async def test_a_divergence_names_step_expectation_and_who_was_runnable(explorer
         ("alice", "alice", "alice", "bob", "bob", "bob", "alice"),
         ("alice", "alice", "alice", "bob", "bob", "bob"),
     ):
-        replay = Replay(Schedule(decisions, "aaaaa"))
+        replay = Replay(Schedule(decided(decisions), "aaaaa"))
         replay.begin(0)
         with pytest.raises(Divergence) as caught:
             await explorer.run(stories.Withdrawals(), replay)

@@ -73,6 +73,8 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         self.journal = Journal()
         """Where is written down what is sent and told here; replaced by that of the database."""
         self.line = Line()
+        self.in_use = False
+        """It is set up for whoever has it now; what it answers before that is no part of a step."""
         self._protocol = Wire(protocol, self)
         self._waiting_for: Actor | None = None
         self.add_log_listener(_heard)
@@ -83,7 +85,10 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         return self._transport.get_extra_info("socket")
 
     async def isolate(self, level: str) -> None:
-        """Make `level` the default of this session's transactions, and record what it writes if that is wanted."""
+        """Make `level` the default of this session's transactions, and record what it writes if that is wanted.
+
+        Part of setting the connection up: `in_use` is false meanwhile.
+        """
         await self.execute(f"{_ISOLATE.format(level)}; {self.journal.setting}")
         self.isolation = level
 
@@ -108,6 +113,11 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         """The actor whose operation is under way here."""
         return self._waiting_for
 
+    def answers(self, actor: Actor, result: Result) -> None:
+        """Hand an answer on to the step of an actor."""
+        if self.in_use:
+            actor.execution.answered(actor, result)
+
     async def during(self, actor: Actor, operation: Callable[..., Awaitable[Any]], *args: Any, **named: Any) -> Any:
         """Run one operation as the flight of an actor, and hold its answer back if the engine says so."""
         actor.execution.serves(self.process, actor)
@@ -120,12 +130,12 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
             raise
         except Exception as error:
             self.journal.refused(self.line)
-            actor.result = Result(error=getattr(error, "sqlstate", None) or type(error).__name__)
             if detail := getattr(error, "detail", None):
                 error.detail = readable(detail, self.relations)  # type: ignore[attr-defined]
             if isinstance(error, asyncpg.DeadlockDetectedError):
-                actor.execution.deadlocks.append(error.detail or "")
+                actor.execution.refused(error.detail or "")
             await actor.hold()
+            self.answers(actor, Result(error=getattr(error, "sqlstate", None) or type(error).__name__))
             raise
         finally:
             self._waiting_for = outer
@@ -166,7 +176,7 @@ class Wire:
             if ends is not None:
                 journal.ended(self._connection.line, actor.execution.step, committed=committed)
         if status != "BEGIN":
-            actor.result = Result(tag=status or "")
+            self._connection.answers(actor, Result(tag=status or ""))
         elif journal.open:
             journal.began(self._connection.line, actor.name)
         return status
@@ -180,12 +190,12 @@ class Wire:
             return await self._protocol.bind_execute(*args, **named)
         answer = await self._connection.during(actor, self._protocol.bind_execute, *args, **named)
         rows, tag = (answer[0], answer[1].decode()) if isinstance(answer, tuple) else (answer, "")
-        self._answered(actor, rows)
-        actor.result = _result(rows, tag)
+        self._answered(actor, rows, tag)
         return answer
 
-    def _answered(self, actor: Actor, rows: Any) -> None:
+    def _answered(self, actor: Actor, rows: Any, tag: str) -> None:
         connection = self._connection
+        connection.answers(actor, _result(rows, tag))
         if connection.journal.open:
             connection.journal.answered(connection.line, actor.name, connection.level, actor.execution.step, rows or ())
 
@@ -197,15 +207,13 @@ class Wire:
         await arrive(Action(ActionKind.FETCH, str(args[2])))
         answer = await self._connection.during(actor, self._protocol.execute, *args, **named)
         rows = answer[0] if isinstance(answer, tuple) else answer
-        self._answered(actor, rows)
-        actor.result = _result(rows, "FETCH")
+        self._answered(actor, rows, "FETCH")
         return answer
 
     async def bind_execute_many(self, *args: Any, **named: Any) -> Any:
         answer = await self._through(self._protocol.bind_execute_many, *args, **named)
         if (actor := current_actor()) is not None:
-            self._answered(actor, answer)
-            actor.result = _result(answer, "executed for each row")
+            self._answered(actor, answer, "executed for each row")
         return answer
 
     async def bind(self, *args: Any, **named: Any) -> Any:

@@ -34,7 +34,8 @@ _SAVEPOINT = re.compile(r"\s*(SAVEPOINT|RELEASE|ROLLBACK TO)\s+(?:SAVEPOINT\s+)?
 """SQLAlchemy sends these as statements like any other, so its events for them would be a second point each."""
 _NOTICED = ("timeout", "serializable")
 """In a statement: the session sets itself up so that it would notice a pause between two rows."""
-_BEFORE = "lab: the actor's result before this connection was opened"
+_OWN_OPTIONS = frozenset({"prepared_statement_cache_size", "prepared_statement_name_func", "statement_cache_size"})
+"""What an engine may say itself about its connections, beside server settings."""
 _OWN_LEVEL = "lab: isolation level that the engine set when it connected"
 _SAVEPOINT_KINDS = {
     "SAVEPOINT": ActionKind.SAVEPOINT,
@@ -44,25 +45,55 @@ _SAVEPOINT_KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """Where connections of a watched engine go, with which settings, and whose backends may be frozen."""
+class Address:
+    """Where connections of watched engines go, and what a new one is given."""
 
     connect: Mapping[str, Any]
     """Keyword arguments for `asyncpg.connect` that replace the engine's own address and role."""
     settings: Mapping[str, str]
     may_freeze: Callable[[int], bool]
-    isolation: Callable[[str | None], str]
-    """Name of a root actor (None outside an execution) -> the isolation level of its transactions."""
-    opened: Callable[[LabConnection], None]
-    """Told of every connection that was opened."""
+    """Whether the backend with this process id may be frozen."""
     journal: Journal
-    """Where connections write down what is sent and told."""
+    """Where the connection writes down what is sent and answered."""
     relations: Mapping[int, str]
     """Names of the database's tables and indexes, by object id."""
-    tables: Collection[str] = ()
-    """Names of the ordinary tables."""
+
+    def open(self, dialect: Any, options: Mapping[str, Any]) -> Any:
+        """A new connection, as SQLAlchemy's dialect wraps it; of the engine's own `options` the harmless ones count."""
+        kept: dict[str, Any] = {name: value for name, value in options.items() if name in _OWN_OPTIONS}
+        kept["server_settings"] = {
+            **(options.get("server_settings") or {}),
+            **self.connect.get("server_settings", {}),
+            **self.settings,
+        }
+        adapted = dialect.loaded_dbapi.connect(connection_class=LabConnection, **{**self.connect, **kept})
+        connection: LabConnection = adapted.driver_connection
+        pid = connection.get_server_pid()
+        connection.process = ServerProcess(pid, may_freeze=self.may_freeze(pid))
+        connection.relations = self.relations
+        connection.journal = self.journal
+        return adapted
+
+
+@dataclass(frozen=True, slots=True)
+class TableNames:
+    """What must be known of the tables to say what a statement touches."""
+
+    ordinary: Collection[str] = ()
     triggered: Collection[str] = ()
-    """Names of the tables with triggers of the user's own."""
+    """Those with triggers of the user's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How a watched engine reaches the lab's database, and what its statements are met with."""
+
+    address: Address
+    opened: Callable[[LabConnection], None]
+    """Called with every connection that was opened."""
+    isolation: Callable[[str | None], str]
+    """Name of a root actor (None outside an execution) -> the isolation level of its transactions."""
+    tables: TableNames = TableNames()
     locking: Callable[[], Locking | None] = lambda: None
     """The locks that are to be added to what actors do now."""
     active: Callable[[], bool] = lambda: True
@@ -73,9 +104,14 @@ class Route:
 def instrumented(engine: AsyncEngine, route: Route) -> Iterator[None]:
     """Watch an engine until the block ends. Connections that it had before must have been disposed of."""
     listeners: list[tuple[Any, str, Callable[..., Any], dict[str, bool]]] = [
-        (engine.sync_engine.dialect, "do_connect", _connector(route), {}),
-        (engine.sync_engine, "before_cursor_execute", _before_statement(route), {"retval": True}),
-        (engine.sync_engine, "checkout", _isolate(route), {}),
+        (engine.sync_engine.dialect, "do_connect", _connector(route.address, route.opened, route.active), {}),
+        (
+            engine.sync_engine,
+            "before_cursor_execute",
+            _before_statement(route.tables, route.locking, route.active),
+            {"retval": True},
+        ),
+        (engine.sync_engine, "checkout", _isolate(route.isolation), {}),
     ]
     for target, name, handler, options in listeners:
         event.listen(target, name, handler, **options)
@@ -86,17 +122,19 @@ def instrumented(engine: AsyncEngine, route: Route) -> Iterator[None]:
             event.remove(target, name, handler)
 
 
-def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
+def _before_statement(
+    tables: TableNames, locking_now: Callable[[], Locking | None], active: Callable[[], bool]
+) -> Callable[..., tuple[str, Any]]:
     def before_statement(
         connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
     ) -> tuple[str, Any]:
         actor = current_actor()
-        if actor is None or not route.active():
+        if actor is None or not active():
             return statement, parameters
         fairy = connection.connection
         driver, bulk, touches = _driver(fairy), None, None
         sent, level = statement, "" if driver is None else _level(fairy, driver)
-        if driver is not None and (locking := route.locking()) is not None:
+        if driver is not None and (locking := locking_now()) is not None:
             sent = _locked(locking, driver, connection, actor.name, statement, context)
         if found := _SAVEPOINT.match(statement):
             kind = _SAVEPOINT_KINDS[found[1].upper()]
@@ -106,7 +144,7 @@ def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
         else:
             if driver is not None:
                 locked = sent != statement
-                touches = _of_statement(route, driver, level, context, locked=locked)
+                touches = _of_statement(tables, driver, level, context, locked=locked)
                 bulk = _bulk(driver, level, context, sent, locked=locked)
             action = Action(ActionKind.STATEMENT, sent, _texts(parameters, executemany), touches)
         if (gate := actor.parks(action, bulk)) is not None:
@@ -144,11 +182,11 @@ def _sets_a_timer(statement: str) -> bool:
     return any(word in lowered for word in _NOTICED)
 
 
-def _of_statement(route: Route, driver: LabConnection, level: str, context: Any, *, locked: bool) -> Deferred:
+def _of_statement(tables: TableNames, driver: LabConnection, level: str, context: Any, *, locked: bool) -> Deferred:
     """What a statement that is about to be executed may touch."""
     if not driver.is_in_transaction():
         driver.transaction_footprint.begins()
-    told = told_of(None if level == "AUTOCOMMIT" else context, route.tables, route.triggered)
+    told = told_of(None if level == "AUTOCOMMIT" else context, tables.ordinary, tables.triggered)
     if locked:
         told = with_lock(told)
     return driver.transaction_footprint.statement(told, level)
@@ -177,48 +215,32 @@ def _texts(parameters: Any, executemany: bool) -> tuple[object, ...]:
     return tuple(map(repr, parameters))
 
 
-def _connector(route: Route) -> Callable[..., Any]:
+def _connector(
+    address: Address, opened: Callable[[LabConnection], None], active: Callable[[], bool]
+) -> Callable[..., Any]:
     def connect(dialect: Any, record: Any, args: list[Any], options: dict[str, Any]) -> Any:
-        if not route.active():
+        if not active():
             return None
-        own = {"prepared_statement_cache_size", "prepared_statement_name_func", "statement_cache_size"}
-        kept = {name: value for name, value in options.items() if name in own}
-        kept["server_settings"] = {
-            **(options.get("server_settings") or {}),
-            **route.connect.get("server_settings", {}),
-            **route.settings,
-        }
         actor = current_actor()
         if actor is None:
-            return _open(dialect, route, kept)
-        record.info[_BEFORE] = actor.result  # what setting up the connection answers is no part of the step
-        with actor.busy():
-            adapted = _open(dialect, route, kept)
-        socket = adapted.driver_connection.socket
-        if socket is not None:
-            actor.execution.own_socket(socket.fileno())
+            adapted = address.open(dialect, options)
+        else:
+            with actor.busy():
+                adapted = address.open(dialect, options)
+            if (socket := adapted.driver_connection.socket) is not None:
+                actor.execution.own_socket(socket.fileno())
+        opened(adapted.driver_connection)
         return adapted
 
     return connect
 
 
-def _open(dialect: Any, route: Route, options: dict[str, Any]) -> Any:
-    adapted = dialect.loaded_dbapi.connect(connection_class=LabConnection, **{**route.connect, **options})
-    connection: LabConnection = adapted.driver_connection
-    pid = connection.get_server_pid()
-    connection.process = ServerProcess(pid, may_freeze=route.may_freeze(pid))
-    connection.relations = route.relations
-    connection.journal = route.journal
-    route.opened(connection)
-    return adapted
-
-
-def _isolate(route: Route) -> Callable[..., None]:
+def _isolate(level_of: Callable[[str | None], str]) -> Callable[..., None]:
     """Give the session the isolation level of the actor that takes it; a level that the code sets itself wins."""
 
     def isolate(dbapi_connection: Any, record: Any, proxy: Any) -> None:
         actor = current_actor()
-        level = route.isolation(actor.root.name if actor else None)
+        level = level_of(actor.root.name if actor else None)
         connection = dbapi_connection.driver_connection
         if not issubclass(type(connection), LabConnection):  # asyncpg takes any of its kind for an instance
             raise ScenarioError(
@@ -229,10 +251,9 @@ def _isolate(route: Route) -> Callable[..., None]:
         # would hide the session's own from then on: go back to what the engine asked for when it connected.
         own = record.info.setdefault(_OWN_LEVEL, dbapi_connection.isolation_level)
         dbapi_connection.isolation_level = dbapi_connection._isolation_setting = own  # noqa: SLF001
-        before = record.info.pop(_BEFORE, actor.result if actor else None)
         if connection.isolation != level:
+            connection.in_use = False
             await_only(connection.isolate(level))
-        if actor:
-            actor.result = before
+        connection.in_use = True
 
     return isolate

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 
 import pytest
+from helpers.decided import step_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +14,7 @@ from lab.checkers.serial.effects import effects_of
 from lab.checkers.serial.equivalence import differences, is_serial, nearest, order_of_ends, orders, told
 from lab.model.layout import Column, Drawn, Layout, Position
 from lab.model.outcome import ActorResult, Ending, Outcome, ResultKind
-from lab.model.trace import Action, ActionKind, Result, Step, Trace
+from lab.model.trace import Action, ActionKind, Result, Trace
 from lab.model.yardstick import Difference, DifferenceKind
 
 FIELDS = st.lists(st.none() | st.text('ab1 ,"\\()', max_size=6), min_size=1, max_size=5)
@@ -57,7 +58,7 @@ def effects(parents, children, shown=(), text="None"):
         "parent": tuple(sorted(composite(list(map(str, row))) for row in parents)),
         "child": tuple(sorted(composite(list(map(str, row))) for row in children)),
     }
-    step = Step(
+    step = step_of(
         1,
         "ann",
         ("ann",),
@@ -114,7 +115,7 @@ def outcome_of(**kinds: ResultKind) -> Outcome:
 
 def trace_of(names: str) -> Trace:
     steps = [
-        Step(number, name, (name,), Action(ActionKind.STATEMENT, "SELECT 1"))
+        step_of(number, name, (name,), Action(ActionKind.STATEMENT, "SELECT 1"))
         for number, name in enumerate(names.split(), 1)
     ]
     return Trace(tuple(steps), tuple(dict.fromkeys(names.split())))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from helpers.decided import said
 from helpers.kit import Account, Bank, Base, Order, add, lock, of, replays, told
 from sqlalchemy import String, bindparam, cast, distinct, exists, func, literal_column, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
@@ -191,7 +192,7 @@ async def test_a_locked_read_of_several_rows_can_be_paused_like_one_of_the_code_
 
     class Asks(Order):
         def choose(self, choices):
-            offered.extend(name for name in choices.names if name.startswith("pause"))
+            offered.extend(name for name in said(choices.decisions) if name.startswith("pause"))
             return 0
 
     await explorer.run(sent(BALANCE), Asks())

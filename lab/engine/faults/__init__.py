@@ -1,0 +1,41 @@
+"""The faults, one file each, and the one table of them.
+
+To add one, write its file with a `FAULT` and add the file's name to `_FILES`. What a scenario may ask for, what is
+offered, how it reads in reports comes from the table. It stands here, where a fault knows
+how to strike, and not below: a token says a fault by its grammar (`lab.model.decision_text`), a trace holds its words,
+and whether a scenario's faults exist is asked where an execution is put together (`refuse_wrong_faults`), since
+`scenario/` may not know the engine.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from lab.engine.faults.fault import Fault
+from lab.errors import ScenarioError
+from lab.scenario.declare import Scenario, target_of
+
+__all__ = ["FAULTS", "Fault", "refuse_wrong_faults"]
+
+_FILES = (
+    "cancel",
+    "kill",
+    "crash",
+)
+
+FAULTS: dict[str, Fault] = {name: import_module(f"{__name__}.{name}").FAULT for name in _FILES}
+"""Name -> fault."""
+
+
+def refuse_wrong_faults(cls: type[Scenario]) -> None:
+    """Raise `ScenarioError` if a scenario asks for a fault that does not exist, or for one that cannot come last."""
+    for name in cls.faults:
+        if name not in FAULTS:
+            raise ScenarioError(f"{target_of(cls)} names a fault {name!r}; known are {', '.join(FAULTS)}")
+    last = [name for name, fault in FAULTS.items() if fault.may_come_last]
+    if cls.faults_at_least > (0 if set(last).isdisjoint(cls.faults) else cls.faults_at_most):
+        raise ScenarioError(
+            f"{target_of(cls)} has faults_at_least={cls.faults_at_least}: only a {' or '.join(last)} can strike when "
+            f"all actors are done, so it needs {' or '.join(map(repr, last))} among its faults, "
+            "and faults_at_most no smaller"
+        )

@@ -1,0 +1,49 @@
+"""What a fault is: something besides the other actors that may strike an actor, or the server, between two steps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+
+from lab.engine.execution import Execution
+from lab.engine.gate import Actor, State
+from lab.engine.ports import Striker
+from lab.model.decision import SERVER
+
+__all__ = ["Fault"]
+
+
+class Fault(ABC):
+    """One kind of fault. Its own file holds all that is known of it; `FAULTS` lists it."""
+
+    name: str
+    """Lower-case letters and `_`; scenarios and tokens name it so."""
+    help: str
+    """One sentence: what it does, and what does so in production."""
+    story: str
+    """What a report says that it does, with {} for its victim."""
+    of_server: bool = False
+    """It strikes the server, and with it every actor, instead of one."""
+    needs_own_server: bool = False
+    """The server is no use to anybody else meanwhile, so it has to be the embedded one, and the scenario's alone."""
+    may_come_last: bool = False
+    """It means something still when all actors are done."""
+
+    def victims(self, execution: Execution) -> Sequence[str]:
+        """Whom it can strike now: names of root actors in their order, or `SERVER`."""
+        alive = unfinished(execution)
+        if self.of_server:
+            return [SERVER] if alive else []
+        return [actor.name for actor in alive]
+
+    @abstractmethod
+    async def strike(self, victim: str, execution: Execution, striker: Striker) -> Collection[str]:
+        """Strike one of `victims`. Returns the actors that it hit: what they raise from now on may be its work.
+
+        Those whom it moves run when this returns.
+        """
+
+
+def unfinished(execution: Execution) -> list[Actor]:
+    """The root actors that are not done, in their order."""
+    return [actor for actor in execution.actors.values() if actor.root is actor and actor.state is not State.DONE]

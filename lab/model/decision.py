@@ -1,0 +1,58 @@
+"""A decision: who takes the next step, who pauses inside it, or which fault strikes. Three types, told apart by type.
+
+A decision says whom it means, not which place among the alternatives it had: a replay can then say at which step it
+left the recorded path and why, where an index would silently pick somebody else. Its text is made in `decision_text`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["BREAKPOINT", "FOR_AN_EXECUTION", "FOR_A_STATEMENT", "SERVER", "Decision", "Go", "Pause", "Strike"]
+
+SERVER = "server"
+"""Whom a fault strikes that strikes no single actor."""
+
+FOR_A_STATEMENT = 3
+"""Breakpoints that one statement is offered: more rows make more orders, but hardly other ones."""
+FOR_AN_EXECUTION = 2
+"""Breakpoints that one execution may hold. A cycle of two needs one, a ring of three, two."""
+
+BREAKPOINT = "a breakpoint"
+"""What the trace names as the holder of the lock that a paused statement waits for."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Go:
+    """An actor takes its next step; `actor` is its name, `alice/1` for a task of alice's."""
+
+    actor: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Pause:
+    """An actor begins its next step, a statement, and pauses before a row that it would lock: a breakpoint.
+
+    A statement that touches many rows is one step, so two bulk UPDATEs over the same rows in opposite order would never
+    meet half-way. Waking a paused one is a decision as after any lock wait. `place` is the number of the row, from 1,
+    in the order in which the lab finds the rows for the statement; a statement that meets them in another order pauses
+    elsewhere, or not at all.
+    """
+
+    actor: str
+    place: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Strike:
+    """A fault strikes an actor, or the server (`SERVER`); nobody takes a step. `fault` is its name.
+
+    Which faults there are is the engine's business (`lab.engine.faults`). A scenario says which it is to withstand;
+    none strikes otherwise.
+    """
+
+    fault: str
+    actor: str
+
+
+Decision = Go | Pause | Strike
