@@ -13,6 +13,8 @@ CITED = re.compile(r"(?<![\w/.{}*-])((?:[\w-]+/)+[\w-]+\.(?:py|md|toml|txt|json|
 """A path with at least one folder, or a document named in capitals."""
 OTHERS = re.compile(r"(app|shop|yourmodule|tests/cases|src/test|NAME|node_modules)\b")
 """Paths of a reader's own project, in examples."""
+NEW = re.compile(r"^```python\n# \S+$", re.MULTILINE)
+"""Names the file to be made, in the examples of CONTRIBUTING.md."""
 
 
 def tracked(*patterns: str) -> list[Path]:
@@ -28,7 +30,7 @@ def test_what_is_cited_is_in_the_repository(path):
     """A path counts from the root of the repository, from the folder of the file, or from lab/."""
     missing = {
         cited
-        for cited in CITED.findall(path.read_text())
+        for cited in CITED.findall(NEW.sub("", path.read_text()))
         if not OTHERS.match(cited)
         and not any((base / cited).exists() for base in (ROOT, path.parent, ROOT / "lab", ROOT / "tests"))
     }
