@@ -96,7 +96,7 @@ async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
 async def _remedies(server: Server, job: Job, result: HuntResult, bar: Progress) -> Remedies | None:
     """What helps against the failure that a hunt found, if it found one of that kind."""
     from lab.explore import Explorer
-    from lab.search.remedies import curable, try_remedies
+    from lab.search.remedies.trials import curable, try_remedies
 
     failure = curable(job, result)
     if failure is None:

@@ -16,7 +16,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from lab import actor, invariant
-from lab.analysis.advice import Facts
+from lab.analysis.facts import Facts
 from lab.analysis.tally import HuntResult
 from lab.engine.gate import current_actor
 from lab.model.outcome import Outcome
@@ -27,7 +27,8 @@ from lab.report.remedies import remedy_lines
 from lab.scenario.registry import instance_of
 from lab.schedulers import DEFAULT
 from lab.search.hunt import Hunt
-from lab.search.remedies import curable, try_remedies
+from lab.search.remedies import REMEDIES
+from lab.search.remedies.trials import curable, try_remedies
 from lab.search.workers import Job, perform
 from lab.shrink.replays import replay_times
 
@@ -169,7 +170,8 @@ async def test_the_same_remedies_are_told_each_time(explorer):
 async def test_advice_fits_the_anomaly_and_the_statements(explorer, name, anomaly, advised):
     """What cannot be run is suggested only where it fits what was found."""
     record = await failing(explorer, f"scenarios.{name}")
-    assert [each.name for each in Facts(record, anomaly=anomaly).advice()] == advised
+    facts = Facts(record, anomaly=anomaly)
+    assert [each.name for kind in REMEDIES.values() for each in kind.advises(facts)] == advised
 
 
 async def failing(explorer, target: str) -> ExecutionRecord:

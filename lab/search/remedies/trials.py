@@ -15,23 +15,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from lab.analysis.advice import ATTEMPTS, DEADLOCK, Facts
+from lab.analysis.facts import Facts
 from lab.analysis.tally import HuntResult, ReportedFailure
+from lab.checkers import CHECKERS
 from lab.errors import LabError, ServerError
 from lab.explore import Explorer
 from lab.model.record import ExecutionRecord
 from lab.model.remedy import NOT_RUN, Remedies, Remedy, Tried
 from lab.model.replay_token import decode
-from lab.model.trace import ActionKind
 from lab.model.verdict import Verdict
-from lab.report.sql import statement_text
 from lab.scenario.registry import instance_of
 from lab.schedulers import describe
 from lab.schedulers.guided import Wished
 from lab.search.hunt import INTERRUPTED, Hunt
+from lab.search.remedies import REMEDIES
+from lab.search.remedies.kind import ATTEMPTS, Kind
 from lab.search.workers import Job
 from lab.shrink.replays import replay_times
 
@@ -43,11 +44,6 @@ FOR_A_PRICE = 30
 """Executions for one that does not help: enough to tell what it costs."""
 CERTAIN = 0.05
 """How likely a hunt without a violation may be, if the remedy changed nothing, to say that it helps."""
-CURABLE = frozenset({"invariant", "serial"})
-"""Checkers whose objections may be a matter of levels and locks; stalls and errors of the code are not."""
-AUTOCOMMIT = "AUTOCOMMIT"
-LONGEST = 60
-"""Characters of a statement in a sentence."""
 ORDER = (Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE, NOT_RUN)
 
 Progress = Callable[[str, int], None]
@@ -58,7 +54,13 @@ def curable(job: Job, result: HuntResult) -> ReportedFailure | None:
     """The first failure of a hunt against which remedies can be tried, if the hunt was not broken off."""
     if result.trouble or instance_of(job.target).faults:
         return None
-    return next((failure for failure in result.failures if failure.checker in CURABLE), None)
+    return next((failure for failure in result.failures if _kinds(failure.checker)), None)
+
+
+def _kinds(checker: str) -> list[Kind]:
+    """The kinds of remedies that may cure what a checker objects to; none where the lab does not know it."""
+    known = CHECKERS.get(checker)
+    return [] if known is None else [kind for name, kind in REMEDIES.items() if name in known.cured_by]
 
 
 async def try_remedies(explorer: Explorer, job: Job, failure: ReportedFailure, progress: Progress) -> Remedies:
@@ -72,8 +74,9 @@ async def try_remedies(explorer: Explorer, job: Job, failure: ReportedFailure, p
     if record is None or not record.failed:
         return Remedies(scheduler, trouble="the failure does not replay")
     facts = Facts(record, job.isolation, failure.anomaly)
+    kinds = _kinds(failure.checker)
     trials = _Trials(explorer, job, record, progress)
-    tried = [*await trials.all_of(facts), *facts.advice()]
+    tried = [*await trials.all_of(kinds, facts), *(each for kind in kinds for each in kind.advises(facts))]
     return Remedies(
         scheduler,
         trials.executions,
@@ -99,29 +102,28 @@ class _Trials:
         self._clock: list[float] = []
         """When the hunt for the scenario as it is began, and when each of its executions was done."""
 
-    async def all_of(self, facts: Facts) -> list[Tried]:
-        """Try every remedy that fits; a lock order too, where locks that were added made deadlocks."""
+    async def all_of(self, kinds: Sequence[Kind], facts: Facts) -> list[Tried]:
+        """Try every remedy that fits, and what an execution under one of them calls for."""
         try:
             self.unfixed = await self._hunt(None)
         except LabError as error:
             self._trouble = str(error)
-        waiting, tried = deque(facts.candidates()), []
+        waiting, tried = deque((kind, remedy) for kind in kinds for remedy in kind.runs(facts)), []
         while waiting:
-            remedy = waiting.popleft()
-            done = await self._try(remedy)
+            kind, remedy = waiting.popleft()
+            done = await self._try(kind, remedy)
             tried.append(done)
-            clashed = done.price is not None and DEADLOCK in done.price.aborts
-            order = facts.lock_order() if clashed and remedy.lock_reads and not facts.deadlocked else None
-            if order is not None:
-                waiting.appendleft(order)
+            if (price := done.price) is not None:
+                more = [(each, other) for each in kinds for other in each.follows(facts, remedy, price)]
+                waiting.extendleft(reversed(more))
         return tried
 
-    async def _try(self, remedy: Remedy) -> Tried:
+    async def _try(self, kind: Kind, remedy: Remedy) -> Tried:
         if self._trouble:
             return Tried(remedy.name, reason=self._trouble, remedy=remedy)
         try:
             first = await self._again(remedy)
-            if reason := _not_applied(remedy, first):
+            if reason := kind.idle(remedy, first):
                 return Tried(remedy.name, reason=reason, remedy=remedy)
             result = await self._hunt(remedy)
         except LabError as error:
@@ -132,7 +134,7 @@ class _Trials:
             return Tried(remedy.name, reason=INTERRUPTED, remedy=remedy)
         verdict, reason = self._judged(first, result)
         price = replace(result.price, times=self._times(result))
-        return Tried(remedy.name, verdict, reason, _note(remedy, first), remedy, price)
+        return Tried(remedy.name, verdict, reason, kind.left(remedy, first), remedy, price)
 
     async def _again(self, remedy: Remedy) -> ExecutionRecord:
         """The failing schedule, as near as it can be kept under a remedy."""
@@ -202,36 +204,3 @@ class _Trials:
             return ""
         often = f"{unfixed.violated} of {unfixed.executions} executions break"
         return f"nothing broke, which says little: as it is, {often}"
-
-
-def _levels(record: ExecutionRecord) -> set[str]:
-    """The isolation levels at which statements were run."""
-    steps = (step.action for step in record.trace if step.action.kind is ActionKind.STATEMENT)
-    return {action.touches.level for action in steps if action.touches is not None}
-
-
-def _not_applied(remedy: Remedy, record: ExecutionRecord) -> str:
-    """Why a remedy could do nothing in an execution; "" if it did something."""
-    levels, applied = _levels(record), record.applied
-    if remedy.isolation is not None and remedy.isolation not in levels:
-        return "the code sets the level of its transactions itself"
-    if remedy.lock_first and levels == {AUTOCOMMIT}:
-        return "there is no transaction that could hold the locks"
-    if remedy.lock_reads and applied is not None and not applied.locked:
-        return f"the lab cannot add a lock to {_short(applied.left)}" if applied.left else "nothing was there to lock"
-    return ""
-
-
-def _note(remedy: Remedy, record: ExecutionRecord) -> str:
-    """What a remedy left as it was."""
-    if remedy.isolation is not None and (others := _levels(record) - {remedy.isolation}):
-        return f"some statements keep the level that the code sets: {', '.join(sorted(others))}"
-    if record.applied is not None and record.applied.left:
-        return f"left without a lock: {_short(record.applied.left)}"
-    return ""
-
-
-def _short(statements: Iterable[str]) -> str:
-    texts = sorted(map(statement_text, statements))
-    more = f" and {len(texts) - 1} more" if len(texts) > 1 else ""
-    return (texts[0] if len(texts[0]) <= LONGEST else f"{texts[0][:LONGEST]}…") + more

@@ -1,0 +1,113 @@
+"""The facts of a failing execution from which remedies are chosen.
+
+Read from its statements and from what their footprints say: who reads what another writes, who locks which rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from lab.model.footprint import Access, Lock, Rows
+from lab.model.record import ExecutionRecord
+from lab.model.trace import ActionKind
+from lab.scenario.declare import actors_of
+
+__all__ = ["DEADLOCK", "Facts", "Touch"]
+
+DEADLOCK = "40P01"
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """One thing that a statement of an actor does to rows."""
+
+    actor: str
+    verb: str
+    text: str
+    access: Access
+
+    @property
+    def table(self) -> str:
+        """The table of the rows."""
+        return self.access.rows.table
+
+    @property
+    def is_plain_read(self) -> bool:
+        """Whether it reads and locks nothing."""
+        return self.verb == "SELECT" and not self.access.lock
+
+    @property
+    def locks_what_is_there(self) -> bool:
+        """Whether it locks rows that could be locked before: no new ones, nor those that a foreign key looks for."""
+        if self.verb == "INSERT" and self.access.writes:
+            return False
+        return self.access.lock > Lock.KEY_SHARE or bool(self.access.lock and self.access.rows.key)
+
+
+@dataclass
+class Facts:
+    """What a failing execution tells. `isolation` is the level that it was run at, None for the actors' own.
+
+    `anomaly` is the name of what was found in its history, None where that is not known.
+    """
+
+    record: ExecutionRecord
+    isolation: str | None = None
+    anomaly: str | None = None
+    texts: list[str] = field(default_factory=list, init=False)
+    """The statements, as the code sent them, in order."""
+    touches: list[Touch] = field(default_factory=list, init=False)
+    obscure: list[str] = field(default_factory=list, init=False)
+    """Texts of which nothing is known but themselves."""
+
+    def __post_init__(self) -> None:
+        for step in self.record.trace:
+            if step.action.kind is not ActionKind.STATEMENT or step.woken:
+                continue
+            text, touches = step.action.text, step.action.touches
+            accesses = touches.own if touches is not None else None
+            self.texts.append(text)
+            if accesses is None:
+                self.obscure.append(text)
+            else:
+                verb = text.split(maxsplit=1)[0].upper()
+                found = (access for access in accesses if "!" not in access.rows.table)
+                self.touches += [Touch(step.actor, verb, text, access) for access in found]
+
+    @property
+    def deadlocked(self) -> bool:
+        """Whether somebody was refused to break a deadlock."""
+        return DEADLOCK in self.record.aborts
+
+    @cached_property
+    def writers(self) -> frozenset[str]:
+        """The actors that write."""
+        return frozenset(each.actor for each in self.touches if each.access.writes)
+
+    @cached_property
+    def lock_reads(self) -> frozenset[str]:
+        """The tables that plain SELECTs read and anybody writes."""
+        written = {each.table for each in self.touches if each.access.writes}
+        return frozenset(each.table for each in self.touches if each.is_plain_read and each.table in written)
+
+    @cached_property
+    def rows_to_lock(self) -> dict[str, dict[str, list[Rows]]] | None:
+        """Actor -> table -> all rows that it locks, or reads in order to write; None where they are not known."""
+        rows: dict[str, dict[str, list[Rows]]] = {}
+        for each in self.touches:
+            if each.locks_what_is_there or (each.is_plain_read and each.table in self.lock_reads):
+                rows.setdefault(each.actor, {}).setdefault(each.table, []).append(each.access.rows)
+        tables = {table for by_table in rows.values() for table in by_table}
+        return None if self.obscure or not tables or not all(map(self._has_a_key, tables)) else rows
+
+    def _has_a_key(self, table: str) -> bool:
+        metadata = self.record.scenario.metadata
+        known = None if metadata is None else metadata.tables.get(table)
+        return known is not None and bool(known.primary_key.columns)
+
+    @property
+    def levels(self) -> set[str]:
+        """The levels at which the actors were run."""
+        scenario = self.record.scenario
+        return {self.isolation or each.isolation or scenario.isolation for each in actors_of(type(scenario))}

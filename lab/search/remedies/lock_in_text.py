@@ -1,0 +1,23 @@
+"""Advice to lock what is read by SQL that is written as text, which the lab does not change."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from lab.analysis.facts import Facts
+from lab.model.remedy import Tried
+from lab.search.remedies.kind import CODE, Kind
+
+__all__ = ["KIND"]
+
+_READS = re.compile(r"\s*SELECT\b.*\bFROM\b", re.IGNORECASE | re.DOTALL)
+_LOCKS = re.compile(r"\bFOR\s+(?:UPDATE|NO\s+KEY|SHARE|KEY\s+SHARE)\b", re.IGNORECASE)
+
+
+def _advice(facts: Facts) -> Iterator[Tried]:
+    if any(_READS.match(text) and not _LOCKS.search(text) for text in facts.obscure):
+        yield Tried("FOR UPDATE in SELECTs that are written as text", reason=CODE)
+
+
+KIND = Kind("lock in text", advises=_advice)

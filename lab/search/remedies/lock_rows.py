@@ -1,0 +1,33 @@
+"""FOR UPDATE on the rows that somebody reads and anybody writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.analysis.facts import Facts
+from lab.model.record import ExecutionRecord
+from lab.model.remedy import Remedy
+from lab.search.remedies.kind import Kind, listed, shortened
+
+__all__ = ["KIND"]
+
+
+def _locked_reads(facts: Facts) -> Iterator[Remedy]:
+    if facts.lock_reads:
+        yield Remedy(f"SELECT … FOR UPDATE on {listed(facts.lock_reads)}", lock_reads=facts.lock_reads)
+
+
+def _idle(remedy: Remedy, record: ExecutionRecord) -> str:
+    applied = record.applied
+    if applied is None or applied.locked:
+        return ""
+    return f"the lab cannot add a lock to {shortened(applied.left)}" if applied.left else "nothing was there to lock"
+
+
+def _left(remedy: Remedy, record: ExecutionRecord) -> str:
+    if record.applied is None or not record.applied.left:
+        return ""
+    return f"left without a lock: {shortened(record.applied.left)}"
+
+
+KIND = Kind("lock rows", _locked_reads, idle=_idle, left=_left)
