@@ -42,7 +42,7 @@ _WORD = re.compile(r"[a-z_][a-z0-9_]*", re.IGNORECASE)
 _OPAQUE = frozenset({"cte", "textual_select", "table_valued_alias", "sequence"})
 """Elements, by SQLAlchemy's names for them, that may hold or do what the construct around them does not show."""
 _log = logging.getLogger(__name__)
-_Value = TypeVar("_Value")
+Made = TypeVar("Made")
 _known: WeakKeyDictionary[Any, dict[Hashable, Any]] = WeakKeyDictionary()
 """For each compiled form: its statement, and what readers made of that, by their functions."""
 
@@ -54,7 +54,7 @@ def statement_of(compiled: Any) -> Statement | None:
     return _remembered(compiled, statement_of, lambda: _statement(compiled), NOT_UNDERSTOOD)
 
 
-def read(compiled: Any, reader: Callable[..., _Value], *facts: Hashable, otherwise: _Value) -> _Value:
+def read(compiled: Any, reader: Callable[..., Made], *facts: Hashable, otherwise: Made) -> Made:
     """What `reader(statement, *facts)` returns, computed once for each compiled form.
 
     `otherwise` is for what has no compiled form, and for a statement at which the reader fails.
@@ -65,7 +65,7 @@ def read(compiled: Any, reader: Callable[..., _Value], *facts: Hashable, otherwi
     return _remembered(compiled, (reader, *facts), lambda: reader(statement, *facts), otherwise)
 
 
-def _remembered(compiled: Any, key: Hashable, make: Callable[[], _Value], otherwise: _Value) -> _Value:
+def _remembered(compiled: Any, key: Hashable, make: Callable[[], Made], otherwise: Made) -> Made:
     try:
         known = _known.setdefault(compiled, {})
     except TypeError:  # a compiled form without weak references
@@ -186,7 +186,7 @@ def _insert(construct: Any, compiled: Any) -> dict[str, Any]:
 
 
 def _change(construct: Any, compiled: Any) -> dict[str, Any]:
-    values = dict(getattr(construct, "_values", None) or getattr(construct, "_ordered_values", None) or ())
+    values = getattr(compiled.compile_state, "_dict_parameters", None) or {}
     condition = _condition(construct, compiled)
     parts = [part for clause in condition["criteria"] for part in iterate(clause)]
     return {

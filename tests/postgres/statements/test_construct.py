@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -34,7 +32,6 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, mapped_column
 from sqlalchemy.schema import DDL, CreateTable
 from sqlalchemy.sql.functions import FunctionElement
 
-import lab
 from lab import Scenario, actor, invariant
 from lab.model.remedy import Remedy
 from lab.model.trace import ActionKind
@@ -185,17 +182,6 @@ def test_a_reader_that_fails_understands_nothing_and_does_not_hinder_the_others(
     compiled = context_of(select(NOTE)).compiled
     assert read(compiled, lambda _: 1 // 0, otherwise="nothing") == "nothing"
     assert read(compiled, lambda statement: statement.table, otherwise=None) is NOTE
-
-
-def test_only_one_file_touches_what_constructs_keep_private():
-    private = re.compile(
-        r"\b_(where_criteria|values|ordered_values|multi_values|returning|for_update_arg|raw_columns|limit_clause|"
-        r"offset_clause|fetch_clause|group_by_clauses|order_by_clauses|having_criteria|distinct|suffixes|setup_joins|"
-        r"post_values_clause|result_columns|generate)\b"
-    )
-    readers = [path for path in Path(lab.__file__).parent.rglob("*.py") if path.name != "construct.py"]
-    found = [(path.name, line) for path in readers for line in path.read_text().splitlines() if private.search(line)]
-    assert [each for each in found if re.search(r"\.\s*_|getattr", each[1]) and "self._" not in each[1]] == []
 
 
 # ------------------------------------------------------------------ on a real server
