@@ -136,7 +136,7 @@ def _rows_of(name: str, tables: dict[str, Table], context: Any) -> tuple[Select[
     """The query that locks the rows which a statement of one table reads, and its parameters."""
     statement = statement_of(context.compiled)
     assert statement is not None
-    table = tables.get(name) or statement.table  # the latter of an application that keeps its metadata to itself
+    table = tables.get(name, statement.table)  # the latter of an application that keeps its metadata to itself
     assert table is not None
     keys = list(table.primary_key.columns)
     question = select(*keys).where(*where(context.invoked_statement)).order_by(*keys).with_for_update()
