@@ -33,7 +33,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.control import current_build_context
 from hypothesis.strategies import SearchStrategy
-from sqlalchemy import distinct, event, func, select, text
+from sqlalchemy import Select, distinct, event, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -158,6 +158,7 @@ async def _executed(connection: Any) -> dict[str, Any]:
         .having(func.count() > 0)
         .suffix_with(text("/* at its end */"), dialect="*"),
         "distinct": select(Account.balance).distinct(),
+        "fetched": select(Account.id).fetch(1),
         "insert": table.insert().values(id=1, balance=1),
         "several": table.insert().values([{"id": 2, "balance": 1}, {"id": 3, "balance": 1}]),
         "upsert": insert(table)
@@ -421,14 +422,6 @@ def _clause(name: str, empty: str = "plain") -> Callable[[World, Any], bool]:
     return behaves
 
 
-def _criteria(world: World, value: Any) -> bool:
-    """The conditions of a WHERE, of whatever kind the statement is, and nothing where there is none."""
-    all_of_them = [value, *(world.statement(each)._where_criteria for each in ("plain", "update", "delete"))]
-    return all(len(each) == 1 and each[0].left.name == "id" for each in all_of_them) and (
-        world.statement("distinct")._where_criteria == ()
-    )
-
-
 def _lock_asked_for(world: World, value: Any) -> bool:
     flags = (value.read, value.nowait, value.skip_locked, value.key_share)
     return not any(flags) and world.statement("plain")._for_update_arg is None
@@ -516,17 +509,17 @@ CHECKS: Mapping[str, Check] = {
         lambda world: world.database.engine.pool, lambda world, value: value is world.database.engine.dialect
     ),
     "Pool._pre_ping": Check(lambda world: world.database.engine.pool, lambda world, value: value is False),
-    "_ConnectionFairy._connection_record": Check(
-        lambda world: world.fairy, lambda world, value: value.info is world.fairy.info or isinstance(value.info, dict)
-    ),
     "AsyncAdapt_asyncpg_connection._isolation_setting": Check(_adapted, _level_is_the_sessions),
     "AsyncAdapt_asyncpg_connection.isolation_level": Check(_adapted, _level_is_the_sessions),
-    "DefaultExecutionContext._is_server_side": Check(
-        lambda world: world.contexts["streamed"],
-        lambda world, value: value is True and not world.contexts["plain"]._is_server_side,
+    "AsyncAdapt_dbapi_cursor.server_side": Check(
+        lambda world: world.contexts["streamed"].cursor,
+        lambda world, value: value is True and not world.contexts["plain"].cursor.server_side,
+    ),
+    "CompileState.statement": Check(
+        lambda world: world.contexts["plain"].compiled.compile_state,
+        lambda world, value: isinstance(value, Select) and value.get_final_froms() == [Account.__table__],
     ),
     "SQLCompiler._result_columns": Check(lambda world: world.contexts["plain"].compiled, _columns_of_the_result),
-    "Select._where_criteria": Check(lambda world: world.statement("locking"), _criteria),
     "Select._for_update_arg": Check(lambda world: world.statement("locking"), _lock_asked_for),
     **dict(
         [
@@ -536,6 +529,7 @@ CHECKS: Mapping[str, Check] = {
             _select("suffixes", "grouped"),
             _select("order_by_clauses", "locking"),
             _select("limit_clause", "locking"),
+            _select("fetch_clause", "fetched"),
             _select("offset_clause", "locking"),
         ]
     ),
@@ -552,7 +546,7 @@ CHECKS: Mapping[str, Check] = {
         lambda world: world.statement("several"),
         lambda world, value: len(value[0]) == 2 and not world.statement("insert")._multi_values,
     ),
-    "Update._values": Check(lambda world: world.statement("update"), _values),
+    "UpdateDMLState._dict_parameters": Check(lambda world: world.contexts["update"].compiled.compile_state, _values),
     "hypothesis.internal.conjecture.data.ConjectureData": Check(
         lambda world: hypothesis.internal.conjecture.data, lambda world, value: isinstance(world.drawn, value)
     ),

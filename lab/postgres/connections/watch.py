@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import event
+from sqlalchemy.engine.interfaces import ExecuteStyle
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import await_only
 
@@ -146,7 +147,8 @@ def _before_statement(
                 locked = sent != statement
                 touches = _of_statement(tables, driver, level, context, locked=locked)
                 bulk = _bulk(driver, level, context, sent, locked=locked)
-            action = Action(ActionKind.STATEMENT, sent, _texts(parameters, executemany), touches)
+            several = executemany and context.execute_style is not ExecuteStyle.INSERTMANYVALUES
+            action = Action(ActionKind.STATEMENT, sent, _texts(parameters, several=several), touches)
         if (gate := actor.parks(action, bulk)) is not None:
             await_only(actor.stay(gate))
         if driver is not None and driver.journal.open:
@@ -200,17 +202,18 @@ def _driver(fairy: Any) -> LabConnection | None:
 def _level(fairy: Any, driver: LabConnection) -> str:
     """The isolation level of the transaction: the one that the code asked for, or else the session's."""
     asked = fairy.dbapi_connection.isolation_level
-    if asked is not None and asked != fairy._connection_record.info.get(_OWN_LEVEL):  # noqa: SLF001 - nothing public
+    if asked is not None and asked != fairy.info.get(_OWN_LEVEL):
         driver.level = str(asked).upper().replace("_", " ")
     else:
         driver.level = driver.isolation
     return driver.level
 
 
-def _texts(parameters: Any, executemany: bool) -> tuple[object, ...]:
+def _texts(parameters: Any, *, several: bool) -> tuple[object, ...]:
+    """The values of a statement; of one that is executed for several sets of them, each set's."""
     if not parameters:
         return ()
-    if executemany:
+    if several:
         return tuple(tuple(map(repr, row)) for row in parameters)
     return tuple(map(repr, parameters))
 

@@ -15,19 +15,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from enum import Enum, auto
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import MetaData, Select, Table, and_, or_, select, true
-from sqlalchemy.sql.elements import ColumnClause, Over, TextClause
-from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.sql.selectable import CTE, SelectBase
-from sqlalchemy.sql.visitors import iterate
 
 from lab.model.footprint import Access, Lock, Rows
 from lab.model.remedy import Applied, Remedy
-from lab.postgres.statements.bulk import is_harmless, values_of
-from lab.postgres.statements.footprints import tables_of
-from lab.postgres.statements.pieces import PURE, name_of
+from lab.postgres.statements.construct import read, statement_of, values_of, where
+from lab.postgres.statements.functions import AGGREGATES, COLLECTING, PURE
+from lab.postgres.statements.pieces import name_of
+from lab.postgres.statements.statement import Kind, Statement
 
 __all__ = ["Locking", "with_lock"]
 
@@ -36,9 +32,6 @@ _OWN = "lab_locks_rows"
 _CLAUSE = " FOR UPDATE"
 _PLAIN = re.compile(
     r"\s*(SELECT|WITH|TABLE)\b(?!.*\bFOR\s+(UPDATE|NO\s+KEY|SHARE|KEY\s+SHARE))", re.IGNORECASE | re.DOTALL
-)
-_AGGREGATES = frozenset(
-    ("sum", "count", "max", "min", "avg", "bool_and", "bool_or", "every", "array_agg", "string_agg")
 )
 _MANY_OF_ONE = frozenset({"unnest"})
 """PostgreSQL locks no rows for a SELECT of these."""
@@ -59,9 +52,6 @@ class _How(Enum):
     AT_ITS_END = auto()
     BEFORE_IT = auto()
     LEFT_ALONE = auto()
-
-
-_known: WeakKeyDictionary[Any, tuple[_How, frozenset[str]]] = WeakKeyDictionary()
 
 
 class Locking:
@@ -144,62 +134,39 @@ def _value(text: str) -> object:
 
 def _rows_of(name: str, tables: dict[str, Table], context: Any) -> tuple[Select[Any], Any]:
     """The query that locks the rows which a statement of one table reads, and its parameters."""
-    statement = context.invoked_statement
-    table = tables.get(name)
-    if table is None:  # of an application that keeps its metadata to itself
-        table = next(each for each in tables_of(statement) if name_of(each) == name)
-        table = table.metadata.tables[table.key]
+    statement = statement_of(context.compiled)
+    assert statement is not None
+    table = tables.get(name, statement.table)  # the latter of an application that keeps its metadata to itself
+    assert table is not None
     keys = list(table.primary_key.columns)
-    question = select(*keys).where(*statement._where_criteria).order_by(*keys).with_for_update()  # noqa: SLF001
+    question = select(*keys).where(*where(context.invoked_statement)).order_by(*keys).with_for_update()
     return question, values_of(question, context)
 
 
 def _how(context: Any, text: str) -> tuple[_How, frozenset[str]]:
     """How a statement can be made to lock what it reads, and the names of the tables."""
     compiled = getattr(context, "compiled", None)
-    if compiled is None or isinstance(compiled.statement, TextClause):
+    statement = statement_of(compiled)
+    if statement is None or statement.kind is Kind.TEXT:
         return (_How.LEFT_ALONE if _PLAIN.match(text) else _How.NOT_AT_ALL), frozenset()
-    found = _known.get(compiled)
-    if found is None:
-        statement = getattr(compiled.compile_state, "statement", None)
-        found = _known[compiled] = _of(compiled.statement if statement is None else statement)
-    return found
+    tables = frozenset(map(name_of, statement.tables))
+    return read(compiled, _locks_of, otherwise=_How.LEFT_ALONE), tables
 
 
-def _of(statement: Any) -> tuple[_How, frozenset[str]]:
-    if not isinstance(statement, SelectBase):
-        return _How.NOT_AT_ALL, frozenset()
-    tables = frozenset(map(name_of, tables_of(statement)))
-    if getattr(statement, "_for_update_arg", None) is not None:
-        return _How.NOT_AT_ALL, tables
-    froms: Any = statement.get_final_froms() if isinstance(statement, Select) else ()
-    if isinstance(statement, Select) and not _is_more_than_rows_of_a_table(statement, froms):
-        (table,) = froms
-        columns = [each for column in statement.selected_columns for each in iterate(column)]
-        functions = {each.name.lower() for each in columns if isinstance(each, FunctionElement)}
-        if not any(map(_is_obscure, columns)) and functions <= PURE - _MANY_OF_ONE:
-            if functions.isdisjoint(_AGGREGATES):
-                return _How.AT_ITS_END, tables
-            if table.primary_key.columns and all(map(is_harmless, iterate(statement))):
-                return _How.BEFORE_IT, tables
-    return _How.LEFT_ALONE, tables
+def _locks_of(statement: Statement) -> _How:
+    if statement.kind not in (Kind.SELECT, Kind.QUERY) or statement.lock is not None:
+        return _How.NOT_AT_ALL
+    if _is_rows_of_a_table(statement) and not statement.shown_obscure:
+        functions = statement.shown_functions
+        if functions <= PURE - _MANY_OF_ONE:
+            if functions.isdisjoint(AGGREGATES | COLLECTING):
+                return _How.AT_ITS_END
+            if statement.table is not None and statement.table.primary_key.columns and statement.harmless:
+                return _How.BEFORE_IT
+    return _How.LEFT_ALONE
 
 
-def _is_more_than_rows_of_a_table(statement: Any, froms: Any) -> bool:
-    """Whether it joins, nests, groups or folds rows, so that PostgreSQL would refuse a lock or lock other rows."""
-    return bool(
-        len(froms) != 1
-        or not isinstance(froms[0], Table)
-        or statement._distinct  # noqa: SLF001 - nothing public tells
-        or statement._group_by_clauses  # noqa: SLF001
-        or statement._having_criteria  # noqa: SLF001
-        or statement._suffixes  # noqa: SLF001
-        or any(isinstance(each, (SelectBase, CTE)) and each is not statement for each in iterate(statement))
-    )
-
-
-def _is_obscure(element: Any) -> bool:
-    """Whether a column may fold rows without saying so."""
-    if isinstance(element, (TextClause, Over)):
-        return True
-    return isinstance(element, ColumnClause) and element.is_literal and "(" in str(element)
+def _is_rows_of_a_table(statement: Statement) -> bool:
+    """Whether it neither joins, nests, groups nor folds rows: PostgreSQL would refuse a lock, or lock other rows."""
+    folded = statement.distinct or statement.grouped or statement.having or statement.suffixed
+    return statement.table is not None and not (folded or statement.nested or statement.ctes)

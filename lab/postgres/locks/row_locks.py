@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -54,6 +54,7 @@ class PostgresRowLocks:
     async def rows(self, statement: object) -> Sequence[LockableRow]:
         """See `RowLocks`. A statement that cannot be asked about has none."""
         assert isinstance(statement, Bulk)
+        await self._open()  # whoever asked for rows may then ask for this session's process
         if statement.question is None:
             return ()
         found: dict[tuple[object, ...], LockableRow] = {}
@@ -96,10 +97,12 @@ class PostgresRowLocks:
         connection = await self._open()
         try:
             return (await connection.execute(query, parameters)).all()
-        except DBAPIError as error:
+        except SQLAlchemyError as error:
             if is_connection_loss(error):
                 raise ServerError("the server died while rows for breakpoints were looked up") from error
-            return ()  # a table that only the actor sees, or that it has locked: no breakpoint there
+            # A table that only the actor sees or has locked, or an ORDER BY of what the query does not select: there
+            # is no breakpoint.
+            return ()
 
     async def _open(self) -> AsyncConnection:
         if self._connection is None:

@@ -9,65 +9,42 @@ it is without the lab as well, most of the time.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
-from weakref import WeakSet
 
-from sqlalchemy import (
-    BinaryExpression,
-    BindParameter,
-    Delete,
-    Select,
-    Table,
-    TextClause,
-    Update,
-    and_,
-    func,
-    select,
-    tuple_,
-)
-from sqlalchemy.sql import operators
-from sqlalchemy.sql.dml import UpdateBase
-from sqlalchemy.sql.elements import BooleanClauseList, ColumnClause
-from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.sql.visitors import iterate
+from sqlalchemy import Delete, Select, Table, Update, and_, func, select, tuple_
+from sqlalchemy.exc import SQLAlchemyError
 
-from lab.postgres.statements.pieces import PURE
+from lab.postgres.statements.construct import read, statement_of, unlocked, values_of, where
+from lab.postgres.statements.statement import Kind, Statement
 
-__all__ = ["Bulk", "bulk_of", "is_harmless", "values_of"]
+__all__ = ["Bulk", "bulk_of"]
 
 _NOTICES = re.compile(r"\b(?:NOWAIT|SKIP\s+LOCKED)\b", re.IGNORECASE)
-
-
-_one_row: WeakSet[Any] = WeakSet()
-"""Compiled statements that lock one row at most, whatever their values: most are, and come again."""
 
 
 class Bulk:
     """A statement that may lock several rows of one table, and the query that finds them, made when it is needed."""
 
-    def __init__(self, table: Table, statement: Any, context: Any) -> None:
+    def __init__(self, table: Table, construct: Any, context: Any) -> None:
         self.table = table
-        self._statement = statement
+        self._construct = construct
         self._context = context
 
     @cached_property
     def question(self) -> tuple[Select[Any], Mapping[str, Any]] | None:
-        """A query and its parameters, or None for a statement that is not to be asked about.
+        """A query and its parameters, or None for a statement from which SQLAlchemy can make no such query.
 
         It gives (number, whether the row could be locked now, key ...), one row for each time that the statement
         meets one, in the statement's order.
         """
-        met = self._statement
-        if isinstance(met, Select):
-            met = met._generate()  # noqa: SLF001 - SQLAlchemy has no public way to take a FOR UPDATE off
-            met._for_update_arg = None  # noqa: SLF001
-        else:
-            met = select().where(*met._where_criteria)  # noqa: SLF001
-        if not all(map(is_harmless, iterate(met))):
+        met = self._construct
+        met = unlocked(met) if isinstance(met, Select) else select().where(*where(met))
+        try:
+            return _query(met, self.table), values_of(met, self._context)
+        except SQLAlchemyError:
             return None
-        return _query(met, self.table), values_of(met, self._context)
 
 
 def bulk_of(context: Any, text: str, *, locked: bool = False) -> Bulk | None:
@@ -75,64 +52,43 @@ def bulk_of(context: Any, text: str, *, locked: bool = False) -> Bulk | None:
 
     `locked`: it is a plain SELECT to which the lab adds a lock.
     """
-    compiled = context.compiled if context is not None else None
-    if compiled is None or (compiled in _one_row and not locked):
-        return None
-    statement = context.invoked_statement
-    if isinstance(statement, (Update, Delete)):
-        table: Any = statement.table
-    elif isinstance(statement, Select) and (locked or statement._for_update_arg is not None):  # noqa: SLF001
-        table = None
-    else:
-        _one_row.add(compiled)
-        return None
-    # In this order: most statements go by key, and to learn the table of a SELECT costs more than all else here.
-    pinned = set(_pinned(statement._where_criteria))  # noqa: SLF001
-    if pinned if table is None else table in pinned:
-        _one_row.add(compiled)
-        return None
+    compiled = None if context is None else context.compiled
+    table = read(compiled, _table, otherwise=None)
     if table is None:
-        table = _only_table(statement)
-    if not isinstance(table, Table) or context.executemany or context._is_server_side or _NOTICES.search(text):  # noqa: SLF001
         return None
-    table = table.metadata.tables[table.key]
-    return Bulk(table, statement, context) if table.primary_key.columns else None
-
-
-def _only_table(statement: Any) -> Any:
-    """The table of a SELECT that locks whatever it finds in one table."""
-    if statement._limit_clause is not None or statement._group_by_clauses:  # noqa: SLF001
+    statement = statement_of(compiled)
+    assert statement is not None
+    if statement.kind is Kind.SELECT and statement.lock is None and not locked:
         return None
-    froms = statement.get_final_froms()
-    return froms[0] if len(froms) == 1 else None
+    construct = context.invoked_statement  # with the values of this execution
+    if not isinstance(construct, (Select, Update, Delete)) or context.executemany or _NOTICES.search(text):
+        return None
+    if context.cursor.server_side:
+        return None
+    return Bulk(table, construct, context)
 
 
-def _pinned(criteria: Iterable[Any]) -> Iterator[Any]:
-    """The tables of whose primary keys a predicate gives every column a value, so that it meets one row at most."""
-    columns: dict[Any, set[str]] = {}
-    left = list(criteria)
-    while left:
-        each = left.pop()
-        if isinstance(each, BooleanClauseList) and each.operator is operators.and_:
-            left += each.clauses
-        if isinstance(each, BinaryExpression) and each.operator is operators.eq:
-            sides = each.left, each.right
-            if any(isinstance(side, BindParameter) for side in sides):
-                for side in sides:
-                    if isinstance(side, ColumnClause):
-                        columns.setdefault(side.table, set()).add(side.key)
+def _table(statement: Statement) -> Table | None:
+    """The table of which a statement may meet several rows, if it is one, has a primary key and may be asked about."""
+    if statement.kind not in (Kind.SELECT, Kind.UPDATE, Kind.DELETE) or not statement.harmless:
+        return None
+    if statement.limited or statement.grouped or statement.table is None:
+        return None
+    pinned = set(_pinned(statement))
+    if pinned if statement.kind is Kind.SELECT else statement.table in pinned:
+        return None
+    return statement.table if statement.table.primary_key.columns else None
+
+
+def _pinned(statement: Statement) -> Iterator[Table]:
+    """The tables of whose primary keys the condition gives every column a value, so that it meets one row at most."""
+    columns: dict[Table, set[str]] = {}
+    for each in statement.bindings:
+        if not each.several and isinstance(each.column.table, Table):
+            columns.setdefault(each.column.table, set()).add(each.column.key)
     for table, known in columns.items():
-        if isinstance(table, Table) and {column.key for column in table.primary_key.columns} <= known:
+        if {column.key for column in table.primary_key.columns} <= known:
             yield table
-
-
-def is_harmless(element: Any) -> bool:
-    """Whether this part of a query may be asked by the lab as well."""
-    if isinstance(element, FunctionElement):
-        return getattr(element, "name", "").lower() in PURE
-    if isinstance(element, TextClause) or (isinstance(element, ColumnClause) and element.is_literal):
-        return "(" not in str(element)
-    return not isinstance(element, UpdateBase)
 
 
 def _query(met: Select[Any], table: Table) -> Select[Any]:
@@ -145,10 +101,3 @@ def _query(met: Select[Any], table: Table) -> Select[Any]:
     same = and_(*(one == other for one, other in zip(here, free.c, strict=True)))
     lockable = next(iter(free.c)).is_not(None)
     return select(numbered.c.number, lockable, *here).outerjoin_from(numbered, free, same).order_by(numbered.c.number)
-
-
-def values_of(met: Select[Any], context: Any) -> dict[str, Any]:
-    """The values of the parameters that the statement names itself; all others carry theirs."""
-    given = context.compiled_parameters[0] if context.compiled_parameters else {}
-    named = {each.key for each in iterate(met) if isinstance(each, BindParameter) and not each.unique}
-    return {name: value for name, value in given.items() if name in named}

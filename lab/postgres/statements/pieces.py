@@ -10,19 +10,16 @@ from typing import Any
 
 from sqlalchemy import Column, Index, Table, UniqueConstraint, types
 from sqlalchemy.dialects.postgresql import CITEXT, ExcludeConstraint
-from sqlalchemy.sql import operators
-from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClauseList, Grouping
 
 from lab.model.footprint import Access, Lock, Rows
+from lab.postgres.statements.statement import Binding
 
 __all__ = [
     "MANY",
-    "PURE",
     "Piece",
     "bound_columns",
     "checks_more_than_values",
     "children",
-    "conjuncts",
     "finds_one",
     "key_of",
     "name_of",
@@ -35,15 +32,6 @@ __all__ = [
 
 MANY = 50
 """Rows of one statement beyond which it counts as one of the whole table."""
-PURE = frozenset(
-    (
-        *("sum", "count", "max", "min", "avg", "coalesce", "nullif", "greatest", "least", "abs", "round", "lower"),
-        *("upper", "length", "concat", "bool_and", "bool_or", "every", "array_agg", "string_agg", "now", "rank"),
-        *("current_timestamp", "char_length", "row_number", "mod", "trim", "unnest"),
-    )
-)
-"""Functions whose value depends on nothing but their arguments and the moment. Others may lock, draw from a sequence or
-write."""
 _COMPARABLE = frozenset({int, str, uuid.UUID, dt.date})
 """Types of values whose texts differ exactly when PostgreSQL tells the values apart. No `datetime`: one moment has many
 time zones."""
@@ -89,28 +77,15 @@ def value_of(values: Mapping[str, Any], name: str) -> Any:
     return [value for key, value in values.items() if key.startswith(f"{name}_") and key[len(name) + 1 :].isdigit()]
 
 
-def key_of(
-    criteria: Iterable[Any], table: Table, compiled: Any, without: Collection[Any] = ()
-) -> tuple[tuple[str, str], ...]:
+def key_of(bindings: Iterable[Binding], table: Table, without: Collection[Any] = ()) -> tuple[tuple[str, str], ...]:
     """The columns of a table that a WHERE clause binds to values: (column, name of the parameter)."""
     found: dict[str, str] = {}
     ignored = {column.name for column in without}
-    for each in conjuncts(criteria):
-        if not isinstance(each, BinaryExpression) or each.operator not in (operators.eq, operators.in_op):
+    for each in bindings:
+        if each.parameter is None or each.table != table.name or each.column.name in ignored:
             continue
-        column, value = each.left, each.right
-        if isinstance(value, Column) and each.operator is operators.eq:
-            column, value = value, column
-        if (
-            isinstance(column, Column)
-            and isinstance(value, BindParameter)
-            and getattr(column.table, "name", None) == table.name
-            and column.name not in ignored
-            and _keeps_apart(column)
-        ):
-            name = compiled.bind_names.get(value)
-            if name is not None:
-                found.setdefault(column.name, name)
+        if _keeps_apart(each.column):
+            found.setdefault(each.column.name, each.parameter)
     return tuple(sorted(found.items()))
 
 
@@ -124,16 +99,6 @@ def _keeps_apart(column: Column[Any]) -> bool:
 def bound_columns(table: Table, given: Collection[str]) -> dict[str, str]:
     """The columns of a new row that are given a value which says what row it is: column -> name of the parameter."""
     return {column.name: column.key for column in table.columns if column.key in given and _keeps_apart(column)}
-
-
-def conjuncts(criteria: Iterable[Any]) -> Iterator[Any]:
-    """The parts of a WHERE clause that must all hold."""
-    for each in criteria:
-        inner = each.element if isinstance(each, Grouping) else each
-        if isinstance(inner, BooleanClauseList) and inner.operator is operators.and_:
-            yield from conjuncts(inner.clauses)
-        else:
-            yield inner
 
 
 def _texts(value: Any) -> frozenset[str] | None:

@@ -36,6 +36,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, joinedload, mapped_
 from lab import Scenario, actor
 from lab.model.footprint import Access, Footprint, Lock
 from lab.model.trace import ActionKind
+from lab.postgres.statements.construct import bindings_of
 from lab.postgres.statements.footprints import told_of
 from lab.postgres.statements.pieces import Piece, checks_more_than_values, key_of
 from lab.schedulers.guided import Guided
@@ -97,7 +98,7 @@ def test_a_key_is_known_where_equal_texts_are_equal_values(kind, value, known):
     table = Table("t", MetaData(), Column("x", kind))
     condition = table.c.x == value
     compiled = select(table).where(condition).compile()
-    key = key_of([condition], table, compiled)
+    key = key_of(bindings_of(condition, compiled), table)
     filled = Piece("t", Lock.NONE, reads=True, writes=False, key=key).filled(compiled.params)
     assert bool(filled.rows.key) is known
 
