@@ -17,9 +17,11 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-__all__ = ["PREFIX", "locked", "owned_folder", "remove_abandoned"]
+__all__ = ["PREFIX", "RUN", "locked", "owned_folder", "remove_abandoned"]
 
 PREFIX = "lab-"
+RUN = f"{PREFIX}run-"
+"""Of the folders in which the processes of one pytest-xdist run meet."""
 NOTE = "owner"
 TEXT = "made by concurrency-lab, which holds a lock on this folder as long as it is in use\n"
 
