@@ -103,7 +103,7 @@ def processes() -> dict[int, str]:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
     found = {}
-    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+    for pid in map(int, filter(str.isdigit, (each.name for each in Path("/proc").iterdir()))):
         with contextlib.suppress(OSError):
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
             words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
@@ -443,14 +443,14 @@ def growth(executions: int, every: int) -> dict[str, object]:
 
 def measured(pid: int) -> dict[str, float]:
     server = [each for each in processes() if "postgres" in processes().get(each, "")]
-    files = [os.path.join(base, name) for base, _, names in os.walk("/tmp") for name in names]
+    files = [name for _, _, names in os.walk("/tmp") for name in names]
     room = os.statvfs("/tmp")
     return {
         "lab_mib": round(resident(pid), 2),
         "server_mib": round(sum(map(private, server)), 2),
         "files": len(files),
         "disk_mib": round((room.f_blocks - room.f_bfree) * room.f_frsize / MIB, 2),
-        "descriptors": len(os.listdir(f"/proc/{pid}/fd")),
+        "descriptors": len(list(Path(f"/proc/{pid}/fd").iterdir())),
     }
 
 

@@ -10,6 +10,7 @@ how the lab ended, how long that took, what was left five seconds later, and how
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -66,17 +67,11 @@ def cases(options: argparse.Namespace) -> Iterator[Case]:
     yield from struck("keeper_only", options.keeper_kills // 5, ("frozen", "workers", "remedies"), 0.3)
     yield from struck("server_killed", options.server_kills, ("frozen", "workers", "remedies", "crash"), 0.5)
     yield from struck("server_stopped", options.stops, ("frozen",))
-    for _ in range(options.signal_rounds):
-        for number in SIGNALS:
-            for times in (1, 2):
-                for phase in PHASES:
-                    yield "signalled", {"number": number, "times": times, "phase": phase}
-    for when in ("start", "middle"):
-        yield "disk_full", {"when": when}
-    for what in LIMITS:
-        yield "limited", {"what": what}
-    for where in PLACES:
-        yield "placed", {"where": where}
+    for number, times, phase in list(itertools.product(SIGNALS, (1, 2), PHASES)) * options.signal_rounds:
+        yield "signalled", {"number": number, "times": times, "phase": phase}
+    yield from (("disk_full", {"when": when}) for when in ("start", "middle"))
+    yield from (("limited", {"what": what}) for what in LIMITS)
+    yield from (("placed", {"where": where}) for where in PLACES)
     for place in range(options.truncations):
         yield "cache_truncated", {"place": place, "of": options.truncations}
     yield "first_starts", {"number": 6}
@@ -114,7 +109,7 @@ def inside(name: str, arguments: dict[str, object], seed: int, cache: str | None
 def cached() -> str:
     """A folder with a cache that every case gets a copy of."""
     folder = tempfile.mkdtemp(prefix="endurance-", dir="/var/tmp")
-    os.chmod(folder, 0o755)
+    Path(folder).chmod(0o755)
     script = "mount --bind {} /var/cache/concurrency-lab && exec {} doctor".format(
         folder, Path(sys.executable).with_name("lab")
     )

@@ -1,4 +1,4 @@
-"""Scenarios for `endurance.py`: a queue of frozen waiters, an actor that never awaits, and one that crashes the server."""
+"""Scenarios for `endurance.py`: frozen waiters, an actor that never awaits, a crash in every execution."""
 
 from __future__ import annotations
 

@@ -118,10 +118,10 @@ def without_urls(text: str) -> str:
 
 def _description(url: URL) -> str:
     """The URL without its password and without what follows the question mark; odd parts are left out."""
-    user = url.username or ""
+    user = url.username
     shown = URL.create(
         "postgresql",
-        username=user if re.fullmatch(r"[\w.+-]*", user) else "…",
+        username=user if user is None or re.fullmatch(r"[\w.+-]*", user) else "…",
         host=url.host,
         port=url.port,
         database=url.database,

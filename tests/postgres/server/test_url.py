@@ -164,3 +164,10 @@ def test_no_text_that_looks_like_a_url_leads_to_a_traceback_or_shows_its_secret(
         else:
             shown = server.cleaned(f"{server!r} {server.connect!r} ")
         assert "hunter2" not in shown, url
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://127.0.0.1:1/d", "postgresql://u@h/d", "postgresql://u@/d?host=/tmp", "postgresql://u:p@h"]
+)
+def test_a_right_url_is_shown_as_it_is_but_for_the_password_and_the_parameters(url):
+    assert parsed(url).description == url.partition("?")[0].replace(":p@", ":***@")
