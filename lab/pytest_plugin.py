@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["lab", "lab_backend", "lab_server"]
 
-_RENDEZVOUS = pytest.StashKey[str]()
+_RENDEZVOUS = pytest.StashKey[tuple[Path, int]]()
+"""The folder of the run, and the descriptor by which it is known to be in use."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,16 +53,22 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """On xdist's controller: one folder for all workers."""
+    from lab.postgres.server.folders import RUN, owned_folder, remove_abandoned  # noqa: PLC0415
+
     stash = node.config.stash
     if _RENDEZVOUS not in stash:
-        stash[_RENDEZVOUS] = tempfile.mkdtemp(prefix="lab-run-")
-    node.workerinput["lab_rendezvous"] = stash[_RENDEZVOUS]
+        base = tempfile.gettempdir()
+        remove_abandoned([base])  # of a run that was killed
+        stash[_RENDEZVOUS] = owned_folder(base, RUN)
+    node.workerinput["lab_rendezvous"] = str(stash[_RENDEZVOUS][0])
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the folder of the run."""
-    if folder := config.stash.get(_RENDEZVOUS, None):
+    if found := config.stash.get(_RENDEZVOUS, None):
+        folder, held = found
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(held)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

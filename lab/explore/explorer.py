@@ -132,7 +132,8 @@ class Explorer:
         try:
             record = await self._execute(scenario, scheduler, conditions)
         except LOST as error:
-            raise ServerError(f"the server {self._server.description} failed: {error}") from error
+            reason = self._server.cleaned(str(error))
+            raise ServerError(f"the server {self._server.description} failed: {reason}") from error
         finally:
             for _, database in self._databases.values():
                 database.give_back()

@@ -48,7 +48,8 @@ class Database:
         self.cluster = cluster
         self.name = name
         self._waits: PostgresLockWaits = cluster.lock_waits(monitor)
-        self.tables = Tables(monitor, privileged=cluster.abilities.superuser)
+        own_server = cluster.server.folder is not None
+        self.tables = Tables(monitor, privileged=cluster.abilities.superuser, own_server=own_server)
         self._row_locks = PostgresRowLocks(cluster.server, name)
         self.journal = Journal()
         self._monitor = monitor

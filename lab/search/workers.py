@@ -1,8 +1,9 @@
 """Hunting with several processes: jobs go out as lines of JSON, results come back as lines of JSON.
 
 A worker is a child process without a terminal's signals of its own: Ctrl-C reaches only the lab, which then asks its
-workers for what they have found. A worker does not hold the embedded server alive either, so when the lab is killed the
-server goes, and the worker with it at its next statement.
+workers for what they have found. A worker ends with the lab, also when it computes without pause. Where the server is,
+with its password if it has one, a worker reads from its standard input: arguments can be read by every user of the
+machine.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +26,7 @@ from lab.postgres.server.place import Place
 from lab.scenario.registry import instance_of
 from lab.schedulers import describe
 from lab.search.hunt import Hunt
+from lab.search.lifeline import end_with_parent
 
 __all__ = ["Job", "JobResult", "Workers"]
 
@@ -88,6 +91,8 @@ class Workers:
         self._processes: list[asyncio.subprocess.Process] = []
         self._busy: set[asyncio.subprocess.Process] = set()
         self._interrupted = False
+        self._lifeline: tuple[int, int] | None = None
+        """A pipe of which we alone hold the writing end, so that its end is our death."""
 
     async def perform(self, jobs: Iterable[Job]) -> AsyncGenerator[tuple[int, JobResult], None]:
         """Perform the jobs; yields (index, result) as they are done. Ends the workers when it is left.
@@ -142,6 +147,9 @@ class Workers:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+        for descriptor in self._lifeline or ():
+            os.close(descriptor)
+        self._lifeline = None
 
     async def _feed(self, todo: Iterator[tuple[int, Job]], done: asyncio.Queue[tuple[int, JobResult] | None]) -> None:
         """Give a worker job after job; one that dies is replaced, so that every job has an answer."""
@@ -170,11 +178,15 @@ class Workers:
         return line
 
     async def _start(self) -> asyncio.subprocess.Process:
+        if self._lifeline is None:
+            self._lifeline = os.pipe()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "lab.search.workers",
-            self._place.dump(),
+            str(self._lifeline[0]),
+            env={name: value for name, value in os.environ.items() if name != "LAB_URL"},
+            pass_fds=self._lifeline[:1],
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -182,6 +194,8 @@ class Workers:
             limit=LONGEST_LINE,
         )
         self._processes.append(process)
+        assert process.stdin is not None
+        process.stdin.write(self._place.dump().encode() + b"\n")
         return process
 
 
@@ -212,9 +226,11 @@ async def _work(place: Place) -> None:
 
 def main() -> None:
     """Entry point of a worker process."""
+    end_with_parent(int(sys.argv[1]))
     sys.path.insert(0, str(Path.cwd()))
     with contextlib.suppress(KeyboardInterrupt):  # the lab interrupts its workers; it knows
-        asyncio.run(_work(Place.load(sys.argv[1])))
+        if place := sys.stdin.readline():
+            asyncio.run(_work(Place.load(place)))
 
 
 if __name__ == "__main__":

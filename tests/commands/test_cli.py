@@ -288,7 +288,7 @@ WRONG = {
         3,
         "who else was runnable differs",
     ),
-    "garbage URL": (["doctor", "--url", "garbage"], 2, "not a database URL: 'garbage'"),
+    "garbage URL": (["doctor", "--url", "garbage"], 2, "not a database URL"),
     "URL of MySQL": (["hunt", "Counted", "--url", "mysql://h/d"], 2, "this URL names mysql"),
     "port in letters": (["doctor", "--url", "postgresql://h:port/d"], 2, "not a database URL"),
     "nobody there": (

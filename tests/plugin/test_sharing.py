@@ -100,3 +100,17 @@ async def test_it(lab):
     while left_over(temporary) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert left_over(temporary) == []
+
+
+def test_the_folder_of_a_killed_xdist_run_is_removed_by_the_next_run(project, temporary, monkeypatch):
+    """A killed controller cannot remove it; the next one sees that nobody holds its lock."""
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    project.makepyfile(test_kills="import os, signal\n\ndef test_it():\n    os.kill(os.getppid(), signal.SIGKILL)\n")
+    killed = [sys.executable, "-m", "pytest", "-n", "2", "-p", "no:cacheprovider", "test_kills.py"]
+    done = subprocess.run(killed, cwd=project.path, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = temporary.iterdir()
+    assert left.name.startswith("lab-run-")
+    project.makepyfile(test_passes="def test_it():\n    pass\n")
+    project.runpytest_subprocess("-n", "2", "-p", "no:cacheprovider", "test_passes.py").assert_outcomes(passed=1)
+    assert left_over(temporary) == []

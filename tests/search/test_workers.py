@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -117,3 +121,101 @@ async def test_hunting_everything_gives_a_line_for_each(server, workers):
         ("right", "nowhere:X"): False,
         ("probe", LOST): True,
     }
+
+
+PARENT = """
+import asyncio, sys
+sys.path[:0] = {path!r}
+from lab.postgres.server.embedded import embedded_server
+from lab.postgres.server.place import Place
+from lab.search.workers import Job, Workers
+
+async def main():
+    with embedded_server() as server:
+        async for _ in Workers(Place().of(server), 2).perform([Job("busy:Busy", "random", 5)] * 2):
+            pass
+
+asyncio.run(main())
+"""
+BUSY = """
+import time
+from dataclasses import dataclass
+from lab import Scenario, actor
+
+@dataclass(frozen=True)
+class Busy(Scenario):
+    @actor
+    async def computes(self):
+        print("busy", file=open("busy-now", "w"))
+        while True:
+            pass
+
+    @actor
+    async def other(self): ...
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_that_compute_without_pause_end_with_their_parent(tmp_path, number):
+    """Whatever ends it, they are gone at once, and so is the server."""
+    (tmp_path / "busy.py").write_text(BUSY)
+    parent = subprocess.Popen([sys.executable, "-c", PARENT.format(path=sys.path)], cwd=tmp_path)
+    process = psutil.Process(parent.pid)
+    wait_until((tmp_path / "busy-now").exists)
+    family = process.children(recursive=True)
+    assert sum("lab.search.workers" in each.cmdline() for each in family) == 2
+    parent.send_signal(number)
+    parent.wait()
+    gone, alive = psutil.wait_procs(family, timeout=20)
+    assert (len(gone), alive) == (len(family), [])
+
+
+def wait_until(condition, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_lifeline_works_where_the_kernel_does_not_help():
+    """The pipe alone: the reader computes without pause and is killed when the writing end is closed."""
+    script = (
+        "import sys, lab.search.lifeline as lifeline\n"
+        "lifeline.PR_SET_PDEATHSIG = 0\n"
+        "lifeline.end_with_parent(int(sys.argv[1]))\n"
+        "print('here', flush=True)\n"
+        "while True: pass\n"
+    )
+    reading, writing = os.pipe()
+    child = subprocess.Popen(
+        [sys.executable, "-c", script, str(reading)], pass_fds=[reading], stdout=subprocess.PIPE, text=True
+    )
+    os.close(reading)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "here\n"
+    os.close(writing)
+    assert child.wait(20) == -signal.SIGKILL
+    child.stdout.close()
+
+
+def what_is_known_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes()
+
+
+async def test_the_url_is_neither_in_the_arguments_nor_in_the_environment_of_a_worker(server, monkeypatch):
+    """Every user of a machine reads the arguments of its processes."""
+    monkeypatch.setenv("LAB_URL", "postgresql://u:hunter2hunter2@h/d")
+    url = f"postgresql://postgres:hunter2hunter2@/postgres?host={server.folder / 's'}"
+    seen = []
+
+    async def look() -> None:
+        while not children():  # noqa: ASYNC110 - another process sets no event of ours
+            await asyncio.sleep(0.001)
+        seen.extend(what_is_known_of(each.pid) for each in children())
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(look())
+        done = [result async for _, result in Workers(Place(url), 2).perform([Job(RIGHT, "random", 3)] * 2)]
+    assert [each.result.verdict for each in done] == ["pass", "pass"]
+    assert seen
+    assert not [text for text in seen if b"hunter2" in text]

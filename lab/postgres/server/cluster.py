@@ -1,9 +1,10 @@
 """The lab's foothold on one server: what its role may do there, and the databases that the lab made.
 
 The lab never writes to a database that it did not create. Its databases carry a comment that says so, and a name that
-says which lab made them; as long as that lab lives, it has a session whose application_name is the first part of that
-name. So a later lab can tell what one that was killed left behind, and drops it. (An advisory lock would not do: it
-does not reach from one database to another.) A database that merely has a similar name is never touched.
+says which lab made them; as long as that lab lives, it has sessions whose application_name is the first part of that
+name. So a later lab of the same role, which may see those names, knows what one that was killed left behind, and drops
+it. (An advisory lock would not do: it does not reach from one database to another.) A database that merely has a
+similar name, or belongs to another role, is never touched.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from lab.errors import ServerError
 from lab.postgres.connections.connection import ACTOR_SETTINGS, PRIVILEGED_SETTINGS
 from lab.postgres.locks.waits import PostgresLockWaits
+from lab.postgres.server.fitness import insist_on_fitness
 from lab.postgres.server.monitor import Monitor
 from lab.postgres.server.server import Server
 
@@ -41,7 +42,7 @@ _PARAMETERS_CAN_BE_GRANTED = 150000
 _LEFT_BEHIND = """
 SELECT d.datname FROM pg_database d
 WHERE starts_with(d.datname, $1) AND shobj_description(d.oid, 'pg_database') = $2
-  AND pg_has_role(d.datdba, 'USAGE')
+  AND d.datdba = (SELECT oid FROM pg_roles WHERE rolname = current_user)
   AND NOT EXISTS (SELECT FROM pg_stat_activity s
                   WHERE starts_with(s.application_name, $1) AND starts_with(d.datname, s.application_name || '_'))
 """
@@ -80,11 +81,11 @@ class Cluster:
     async def open(cls, server: Server) -> Cluster:
         """Connect, learn what the role may do, and drop what a killed lab left. Raises `ServerError`."""
         name = PREFIX + secrets.token_hex(6)
-        settings = {**server.connect.get("server_settings", {}), "application_name": name}
-        admin = await Monitor.open(server, server_settings=settings)
+        admin = await Monitor.open(server, server_settings=_named(server, name))
         try:
+            if server.folder is None:  # the embedded one is known
+                await insist_on_fitness(server, admin)
             abilities = await _abilities(server, admin)
-            _insist_on_databases(server, abilities)
             cluster = cls(server, name, admin, abilities)
             await cluster._drop_left_behind()
         except BaseException:
@@ -104,7 +105,7 @@ class Cluster:
 
     async def monitor(self, database: str) -> Monitor:
         """A connection of the lab's own to one of its databases, open until `dismiss`. Raises `ServerError`."""
-        monitor = await Monitor.open(self.server, database=database)
+        monitor = await Monitor.open(self.server, database=database, server_settings=_named(self.server, self.name))
         self._monitors.append(monitor)
         return monitor
 
@@ -168,12 +169,9 @@ class Cluster:
                 await self._admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
-def _insist_on_databases(server: Server, abilities: Abilities) -> None:
-    if not abilities.may_create_databases:
-        raise ServerError(
-            f"the role on {server.description} may not create databases, and the lab works only in its own: "
-            "ALTER ROLE … CREATEDB, or leave the URL out to use the embedded server"
-        )
+def _named(server: Server, name: str) -> dict[str, str]:
+    """Settings of a session that shows that this lab lives."""
+    return {**server.connect.get("server_settings", {}), "application_name": name}
 
 
 async def _abilities(server: Server, admin: Monitor) -> Abilities:

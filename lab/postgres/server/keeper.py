@@ -33,7 +33,8 @@ ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 def main(order: dict[str, Any]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    pipe = os.open(order["pipe"], os.O_RDONLY)
+    pipe = os.open(order["pipe"], os.O_RDONLY | os.O_NONBLOCK)  # or it would wait for ever for a lab that was killed
+    os.set_blocking(pipe, True)
     copy(order)
     log = open(os.path.join(order["folder"], "server.log"), "w")
     server = ready(order, log)
@@ -66,7 +67,7 @@ def ready(order: dict[str, Any], log: IO[str]) -> subprocess.Popen[str]:
     lines: list[str] = []
     assert server.stderr is not None
     for line in server.stderr:
-        log.write(line)
+        note(line, log)
         lines.append(line.strip())
         if READY in line:
             say(f"ready {server.pid}")
@@ -128,8 +129,15 @@ def say(line: str) -> None:
 
 def drain(stream: IO[str], log: IO[str]) -> None:
     for line in stream:
+        note(line, log)
+
+
+def note(line: str, log: IO[str]) -> None:
+    try:
         log.write(line)
         log.flush()
+    except OSError:
+        pass  # the disk is full; the server must not wait for a reader of its words
 
 
 def stop(server: subprocess.Popen[str], data: str) -> None:
@@ -138,6 +146,7 @@ def stop(server: subprocess.Popen[str], data: str) -> None:
     # it starts after that is frozen by nobody, and goes with it.
     alive = children(server.pid)
     send(server.pid, signal.SIGQUIT)
+    send(server.pid, signal.SIGCONT)  # somebody may have stopped it
     for pid in alive:
         send(pid, signal.SIGQUIT)
         send(pid, signal.SIGCONT)

@@ -44,7 +44,6 @@ async def connect(server: Server, **options: Any) -> asyncpg.Connection:
     try:
         return await asyncpg.connect(**{**server.connect, "timeout": CONNECT_SECONDS, **options})
     except (*LOST, TimeoutError, ValueError, TypeError) as error:
-        reason = str(error).strip().splitlines()
-        raise ServerError(
-            f"cannot connect to {server.description}: {reason[0] if reason else type(error).__name__}"
-        ) from error
+        said = server.cleaned(str(error)).strip().splitlines()
+        reason = said[0] if said else type(error).__name__
+        raise ServerError(f"cannot connect to {server.description}: {reason}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lab.postgres.server.embedded import embedded_server, joined_server
@@ -19,7 +19,7 @@ __all__ = ["Place"]
 class Place:
     """A URL, or an embedded server: a new one of a version, or a running one by its folder and process id."""
 
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
     version: int = DEFAULT_VERSION
     folder: str | None = None
     pid: int | None = None
@@ -27,7 +27,7 @@ class Place:
     @contextlib.contextmanager
     def server(self) -> Iterator[Server]:
         """The server, for the time of a block. Raises `UsageError` or `ServerError`."""
-        if self.url:
+        if self.url is not None:
             server = external_server(self.url)
         elif self.folder and self.pid:
             server = joined_server(self.version, Path(self.folder), self.pid)

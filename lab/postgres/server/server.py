@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
-
-from lab.errors import UsageError
+from lab.postgres.server.url import parsed
 
 __all__ = ["Server", "external_server"]
+
+
+def _as_it_is(text: str) -> str:
+    return text
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,16 @@ class Server:
     """
 
     description: str
-    connect: Mapping[str, Any]
-    may_freeze: Callable[[int], bool]
+    connect: Mapping[str, Any] = field(repr=False)
+    may_freeze: Callable[[int], bool] = field(repr=False)
     pid: int | None = None
     folder: Path | None = None
     version: int | None = None
     crash: Callable[[], None] | None = None
     """Ends the server as a crash does and starts it again; only the process that started a server can."""
     on_close: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, compare=False, repr=False)
+    cleaned: Callable[[str], str] = field(default=_as_it_is, compare=False, repr=False)
+    """A message of the driver or the server without the secrets of the URL."""
 
     def close(self) -> None:
         """Let go of the server; the embedded one ends when nobody holds it any more."""
@@ -46,56 +49,11 @@ class Server:
 
 
 def external_server(url: str) -> Server:
-    """A server given by URL. Raises `UsageError` for a URL that cannot be one."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):  # the latter from a port that is no number
-        raise UsageError(
-            f"not a database URL: {url!r}; expected postgresql://user:password@host:port/database"
-        ) from None
-    if parsed.get_backend_name() != "postgresql":
-        raise UsageError(f"the lab needs PostgreSQL, and this URL names {parsed.get_backend_name()}")
-    try:
-        connect = _asyncpg_arguments(parsed)
-    except ValueError:
-        raise UsageError(f"not a database URL: its port is no number in {parsed.query!r}") from None
+    """A server given by URL. Raises `UsageError` for a URL that cannot be one; the sentence does not show the URL."""
+    address = parsed(url)
     return Server(
-        description=parsed.set(query={}).render_as_string(hide_password=True),
-        connect=connect,
+        description=address.description,
+        connect=address.connect,
         may_freeze=lambda pid: False,
+        cleaned=address.cleaned,
     )
-
-
-_SYNONYMS = {
-    "host": "host",
-    "port": "port",
-    "user": "user",
-    "password": "password",
-    "dbname": "database",
-    "database": "database",
-    "ssl": "ssl",
-    "sslmode": "ssl",
-}
-"""What asyncpg calls the parameters that a URL may carry after its question mark."""
-_OF_SQLALCHEMY = {"prepared_statement_cache_size", "prepared_statement_name_func"}
-
-
-def _asyncpg_arguments(url: URL) -> dict[str, Any]:
-    named: dict[str, Any] = {
-        "host": url.host,
-        "port": url.port,
-        "user": url.username,
-        "password": url.password,
-        "database": url.database or "postgres",
-    }
-    settings: dict[str, Any] = {}
-    for name, value in url.query.items():
-        if name in _SYNONYMS:
-            named[_SYNONYMS[name]] = value
-        elif name not in _OF_SQLALCHEMY:
-            settings[name] = value  # as libpq and asyncpg take what they do not know
-    if named["port"] is not None:
-        named["port"] = int(str(named["port"]))
-    named["host"] = named["host"] or "localhost"
-    named["server_settings"] = settings or None
-    return {name: value for name, value in named.items() if value is not None}

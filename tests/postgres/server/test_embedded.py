@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -16,15 +15,25 @@ import asyncpg
 import psutil
 import pytest
 from helpers.kit import Bank, Order, add, replays, told
+from helpers.lab_program import environment, temporary_folder
 
 from lab import actor
 from lab.errors import ServerError
 from lab.explore import Explorer
 from lab.postgres.server import embedded, keeper
 from lab.postgres.server.embedded import embedded_server, shared_server
+from lab.postgres.server.folders import owned_folder
+from lab.postgres.server.install import prepared
 
 PATIENCE = 20.0
 """Seconds in which something that takes milliseconds must have happened, on however busy a machine."""
+
+
+@pytest.fixture
+def short_folder():
+    """A folder for servers, which has room for a socket's name and lets the server's account pass."""
+    with temporary_folder() as folder:
+        yield folder
 
 
 class Two(Bank):
@@ -71,19 +80,19 @@ def test_only_its_own_backends_may_be_frozen(server):
     assert all(server.may_freeze(child) for child in keeper.children(server.pid))
 
 
-def test_a_failing_start_says_why_and_leaves_nothing(monkeypatch):
-    folder = Path(tempfile.mkdtemp(prefix="lab-"))
-    monkeypatch.setattr(embedded, "_short_folder", lambda account: folder)
+def test_a_failing_start_says_why_and_leaves_nothing(monkeypatch, short_folder):
+    monkeypatch.setattr(embedded, "_bases", lambda account: [str(short_folder)])
     monkeypatch.setitem(embedded.SETTINGS, "shared_buffers", "nonsense")
     with pytest.raises(ServerError, match=r"the embedded server did not start: .*shared_buffers"):
         embedded_server()
-    assert not folder.exists()
+    assert list(short_folder.iterdir()) == []
 
 
 KILLED = """
 import asyncio, json, os, signal, sys
 sys.path[:0] = {path!r}
 import lab
+from helpers.lab_program import temporary_folder
 from helpers.kit import Bank, Order, add
 from lab import actor
 from lab.explore import Explorer
@@ -157,19 +166,21 @@ def test_a_signal_to_the_whole_group_of_processes_leaves_nothing(number):
     assert gone(Path(folder), int(pid))
 
 
-def test_a_killed_keeper_takes_the_server_with_it():
-    server = embedded_server()
+def keeper_of(server) -> psutil.Process:
     (its_keeper,) = [p for p in psutil.Process().children() if p.pid == psutil.Process(server.pid).ppid()]
+    return its_keeper
+
+
+def test_a_killed_keeper_takes_the_server_with_it_and_the_lab_removes_the_folder():
+    server = embedded_server()
+    its_keeper = keeper_of(server)
     its_keeper.kill()
-    its_keeper.wait(PATIENCE)
     deadline = time.monotonic() + PATIENCE
     while psutil.pid_exists(server.pid) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not psutil.pid_exists(server.pid)
     server.close()
-    for part in sorted(server.folder.rglob("*"), reverse=True):
-        part.rmdir() if part.is_dir() and not part.is_symlink() else part.unlink()
-    server.folder.rmdir()
+    assert not server.folder.exists()
 
 
 JOINS = """
@@ -251,3 +262,78 @@ def test_a_rendezvous_with_a_server_that_ended_starts_a_new_one(tmp_path):
     assert gone(first.folder, first.pid)
     with shared_server(tmp_path) as second:
         assert second.pid != first.pid
+
+
+HOLDS = """
+import sys
+from lab.postgres.server.embedded import embedded_server
+server = embedded_server()
+print(server.folder, server.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def held(folder: Path) -> tuple[subprocess.Popen[str], Path, int]:
+    """A process that holds a server whose folder lies in `folder`."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(TMPDIR=str(folder)),
+    )
+    assert process.stdout is not None
+    place, pid = process.stdout.readline().split()
+    return process, Path(place), int(pid)
+
+
+def test_what_a_killed_keeper_and_a_killed_lab_leave_is_removed_by_the_next_start(short_folder, monkeypatch):
+    """First the keeper, then the lab: nobody is left who could remove the folder. One in use is not touched."""
+    process, left, pid = held(short_folder)
+    other, used, _ = held(short_folder)
+    psutil.Process(psutil.Process(pid).ppid()).kill()
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + PATIENCE
+    while psutil.pid_exists(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert left.exists()
+    foreign = short_folder / "lab-somebody-elses"
+    foreign.mkdir()
+    monkeypatch.setattr(embedded, "_bases", lambda account: [str(short_folder)])
+    with embedded_server() as server:
+        assert {each.name for each in short_folder.iterdir()} == {server.folder.name, used.name, foreign.name}
+    other.communicate()
+    assert gone(used, 0)
+
+
+def test_a_lab_killed_before_its_keeper_looked_leaves_nothing(short_folder):
+    """The keeper opens the pipe when nobody holds it any more: it must not wait for ever."""
+    folder, held = owned_folder(short_folder)
+    os.mkfifo(folder / "alive")
+    install = prepared(18)
+    order = {"command": [str(install.programs / "bin" / "postgres"), "--version"], "folder": str(folder)}
+    order |= {"pipe": str(folder / "alive"), "data": str(folder / "data"), "template": str(install.template)}
+    order |= {"user": install.account.user, "group": install.account.group}
+    os.close(held)
+    subprocess.run([sys.executable, "-I", "-S", keeper.__file__, json.dumps(order)], timeout=PATIENCE, check=True)
+    assert not folder.exists()
+
+
+def test_a_stopped_server_ends_as_fast_as_another():
+    server = embedded_server()
+    os.kill(server.pid, signal.SIGSTOP)
+    before = time.monotonic()
+    server.close()
+    assert time.monotonic() - before < keeper.STOP_SECONDS
+    assert gone(server.folder, server.pid)
+
+
+def test_a_folder_with_spaces_and_quotes_is_as_good_as_another(short_folder, monkeypatch):
+    odd = short_folder / 'a b, "c"'
+    odd.mkdir()
+    odd.chmod(0o711)
+    monkeypatch.setattr(embedded, "_bases", lambda account: [str(odd)])
+    with embedded_server() as server:
+        assert server.folder.parent == odd
+    assert list(odd.iterdir()) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import enum
+import os
 import uuid
 from dataclasses import dataclass, field
 
@@ -43,6 +44,7 @@ from sqlalchemy.dialects.postgresql import INT4RANGE, JSONB
 
 import lab
 from lab import Scenario, actor
+from lab.postgres.tables import reset
 from lab.schedulers import make_scheduler
 
 metadata = MetaData()
@@ -325,3 +327,23 @@ async def test_rows_lie_in_the_same_physical_order_each_time(explorer, times):
         record = await explorer.run(Scans(), Order("bob"))
         found.add(tuple(record.outcome.results["bob"].value))
     assert found == {("(0,1)5", "(0,2)2", "(0,3)3")}
+
+
+async def test_the_data_folder_is_bounded(server, explorer, monkeypatch):
+    """The files that TRUNCATE leaves go at a checkpoint, and resets make one at a fixed count."""
+    monkeypatch.setattr(reset, "CHECKPOINT_EVERY", 10)
+
+    def files() -> int:
+        return sum(len(names) for _, _, names in os.walk(server.folder))
+
+    database = await explorer._database(Full().metadata)
+    snapshot = await explorer._snapshot(database, Full())
+    most = []
+    for _ in range(6):
+        seen = []
+        for _ in range(10):
+            await database.tables.restore(snapshot)
+            seen.append(files())
+        most.append(max(seen))
+    assert max(most[2:]) <= most[1] * 1.05
+    assert max(seen) - min(seen) > 50, "each reset made files, so the bound is the checkpoint's"

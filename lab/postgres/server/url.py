@@ -1,0 +1,176 @@
+"""Reads the URL of a server, and keeps what is secret in it out of every text.
+
+A URL that is wrong in any way is refused without being shown: where a password begins and ends is just what cannot be
+known of it. Of a right one only scheme, role, host, port and database are ever shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from lab.errors import UsageError
+
+__all__ = ["Address", "Secret", "parsed", "without_urls"]
+
+EXPECTED = (
+    "expected postgresql://user:password@host:port/database, where characters such as @ : / ? # % in a password are "
+    "written as %40 %3A %2F %3F %23 %25"
+)
+_POSTGRESQL = {"postgresql", "postgres"}
+_OTHERS = {"mysql", "mariadb", "sqlite", "oracle", "mssql", "cockroachdb", "redshift", "snowflake", "mongodb", "http"}
+"""Kinds that are worth naming in a message; anything else before `://` may be a slip that holds a secret."""
+_SYNONYMS = {
+    "host": "host",
+    "port": "port",
+    "user": "user",
+    "password": "password",
+    "dbname": "database",
+    "database": "database",
+    "ssl": "ssl",
+    "sslmode": "ssl",
+    "passfile": "passfile",
+}
+"""What asyncpg calls the parameters that a URL may carry after its question mark."""
+_OF_LIBPQ = {
+    "sslcert",
+    "sslkey",
+    "sslrootcert",
+    "sslcrl",
+    "sslpassword",
+    "sslnegotiation",
+    "ssl_min_protocol_version",
+    "ssl_max_protocol_version",
+    "target_session_attrs",
+    "krbsrvname",
+    "gsslib",
+    "service",
+    "servicefile",
+}
+"""Those that asyncpg reads in a URL of its own only."""
+_OF_SQLALCHEMY = {"prepared_statement_cache_size", "prepared_statement_name_func"}
+_SHORTEST = 4
+"""A shorter secret is a part of any text, so a text with it is not shown at all."""
+
+
+class Secret(str):
+    """A text that does not show itself in a traceback with local variables, or in the `repr` of what holds it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server is, as keyword arguments for `asyncpg.connect`, and as a text that may be shown."""
+
+    description: str
+    connect: Mapping[str, Any] = field(repr=False)
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def cleaned(self, text: str) -> str:
+        """A message of a driver or server without the secrets of the URL."""
+        for secret in sorted(self.secrets, key=len, reverse=True):
+            for form in {secret, quote(secret), quote(secret, safe=""), repr(secret)[1:-1]}:
+                if form in text and len(form) < _SHORTEST:
+                    return "the reason is not shown, since it holds the password"
+                text = text.replace(form, "***")
+        return text
+
+
+def parsed(url: str) -> Address:
+    """The address in a URL. Raises `UsageError`, without showing it, for one that cannot be a PostgreSQL server."""
+    if not url.strip():
+        raise UsageError("not a database URL: it is empty; leave it out to use the embedded server")
+    if re.search(r"[\x00-\x20\x7f\ud800-\udfff]", url):
+        raise UsageError(f"not a database URL: it has blanks or characters that are not UTF-8; {EXPECTED}")
+    try:
+        found = make_url(url)
+        backend = found.get_backend_name()
+        ambiguous = url.count("@") > 1 or not re.fullmatch(r"[\w.:%-]*", found.host or "")
+    except (ArgumentError, ValueError):  # the latter from a port that is no number
+        raise UsageError(f"not a database URL; {EXPECTED}") from None
+    if backend not in _POSTGRESQL:
+        named = f"this URL names {backend}" if backend in _OTHERS else "this URL names something else"
+        raise UsageError(f"the lab needs PostgreSQL, and {named}")
+    if ambiguous:
+        raise UsageError(f"not a database URL: it has more than one @, or an odd host; {EXPECTED}")
+    try:
+        connect = _asyncpg_arguments(found)
+    except ValueError:
+        raise UsageError("not a database URL: its port is not a number between 1 and 65535") from None
+    return Address(_description(found), connect, _secrets(found))
+
+
+def without_urls(text: str) -> str:
+    """A message with whatever follows `//` left out: a URL that was given where none belongs may hold a password."""
+    text = re.sub(r"(?<![\w/.])((?:[A-Za-z][\w+.-]*:)?//)[^\s'\"`]+", r"\1…", text)
+    return re.sub(r"(?i)(pass(?:word|wd)?=)[^\s&'\"`]+", r"\1…", text)
+
+
+def _description(url: URL) -> str:
+    """The URL without its password and without what follows the question mark; odd parts are left out."""
+    user = url.username
+    shown = URL.create(
+        "postgresql",
+        username=user if user is None or re.fullmatch(r"[\w.+-]*", user) else "…",
+        host=url.host,
+        port=url.port,
+        database=url.database,
+    )
+    password = "***" if url.password is not None else None
+    return shown.set(password=password).render_as_string(hide_password=True)
+
+
+def _secrets(url: URL) -> frozenset[str]:
+    found = [url.password] if isinstance(url.password, str) else []
+    for name, value in url.query.items():
+        if _is_secret(name):
+            found += [value] if isinstance(value, str) else value
+    return frozenset(each for each in found if each)
+
+
+def _is_secret(name: str) -> bool:
+    """Whether a parameter's value may be one, also where its name is misspelt."""
+    return bool(re.search("pass|pwd|secret|token|key", name.lower())) and name not in {"passfile", "sslkey"}
+
+
+def _asyncpg_arguments(url: URL) -> dict[str, Any]:
+    named: dict[str, Any] = {
+        "host": url.host,
+        "port": url.port,
+        "user": url.username,
+        "password": url.password,
+        "database": url.database or "postgres",
+    }
+    settings: dict[str, Any] = {}
+    of_libpq: dict[str, Any] = {}
+    for name, given in url.query.items():
+        value = given if isinstance(given, str) else given[-1]
+        if name in _SYNONYMS:
+            named[_SYNONYMS[name]] = value
+        elif name in _OF_LIBPQ:
+            of_libpq[name] = value
+        elif name not in _OF_SQLALCHEMY:
+            settings[name] = (
+                Secret(value) if _is_secret(f"{name} {value}") else value
+            )  # as libpq and asyncpg take what they do not know
+    if named["port"] is not None:
+        named["port"] = int(str(named["port"]))
+        if not 0 < named["port"] < 1 << 16:
+            raise ValueError(named["port"])
+    if named["password"] is not None:
+        named["password"] = Secret(named["password"])
+    if of_libpq:
+        named["dsn"] = Secret(f"postgresql://?{urlencode(of_libpq)}")
+    named["host"] = named["host"] or "localhost"
+    named["server_settings"] = settings or None
+    return {name: value for name, value in named.items() if value is not None}
