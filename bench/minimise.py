@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from _common import show
 
+from lab.errors import SearchOver
 from lab.explore import Explorer
 from lab.model.choices import Choices
 from lab.model.record import ExecutionRecord
@@ -27,7 +29,7 @@ from lab.model.trace import Trace
 from lab.postgres.server.place import Place
 from lab.scenario.declare import Scenario, kind_of, target_of
 from lab.scenario.registry import discover
-from lab.schedulers import make_scheduler
+from lab.schedulers import Scheduler, make_scheduler
 from lab.shrink.minimise import minimise
 
 TRIES = 100
@@ -57,10 +59,11 @@ class Row:
         return "" if set(self.minimised) == {self.least} else "differs"
 
 
-class BoundedDepthFirst:
+class BoundedDepthFirst(Scheduler):
     """Every schedule with at most so many preemptions and faults, each once, by backtracking."""
 
     def __init__(self, preemptions: int, faults: int) -> None:
+        super().__init__()
         self._most = preemptions, faults
         self._path: list[list[int]] = []
         """The decisions still to take at each step; the first is the current one."""
@@ -109,8 +112,7 @@ async def failures(explorer: Explorer, scenario: Scenario, seed: int) -> dict[tu
     scheduler = make_scheduler("random", seed)
     found: dict[tuple[str, str], ExecutionRecord] = {}
     for number in range(TRIES):
-        scheduler.begin(number)
-        record = await explorer.run(scenario, scheduler)
+        record = await explorer.run(scenario, scheduler, execution=number)
         if record.failed:
             found.setdefault(record.findings[0].key, record)
     return found
@@ -123,13 +125,13 @@ async def least(
     spent = 0
     for bound in range(enough + 1):
         scheduler = BoundedDepthFirst(bound, faults)
-        while scheduler.begin(spent):
-            if spent >= most:
-                return None, spent
-            spent += 1
-            record = await explorer.run(scenario, scheduler)
-            if key in {finding.key for finding in record.findings}:
-                return record.trace.preemptions, spent
+        with contextlib.suppress(SearchOver):
+            while spent < most:
+                record = await explorer.run(scenario, scheduler, execution=spent)
+                spent += 1
+                if key in {finding.key for finding in record.findings}:
+                    return record.trace.preemptions, spent
+            return None, spent
     raise AssertionError(f"{key} was minimised to {enough} preemptions, and brute force does not find it with as many")
 
 

@@ -150,14 +150,13 @@ async def compare(server: Server, scenario: Bookings, pairs: int, seed: int) -> 
     plain = await Plain.open(await explorer.open(), scenario)
     scheduler = make_scheduler("random", seed)
 
-    async def in_the_lab() -> None:
-        record = await explorer.run(scenario, scheduler)
+    async def in_the_lab(number: int) -> None:
+        record = await explorer.run(scenario, scheduler, execution=number)
         assert not record.failed, record.findings
 
     with_lab, without = [], []
     for number in range(-WARM_UP, pairs):
-        scheduler.begin(number)
-        taken = await _milliseconds(in_the_lab), await _milliseconds(lambda: plain.run(scenario))
+        taken = await _milliseconds(partial(in_the_lab, number)), await _milliseconds(lambda: plain.run(scenario))
         if number >= 0:
             with_lab.append(taken[0])
             without.append(taken[1])
@@ -205,8 +204,7 @@ async def record(server: Server, pairs: int, seed: int) -> tuple[list[float], li
         histories = []
 
         async def execute(number: int, *, recorded: bool, histories: list[History] = histories) -> None:
-            scheduler.begin(number)
-            record = await explorer.run(scenario, scheduler, recorded=recorded)
+            record = await explorer.run(scenario, scheduler, execution=number, recorded=recorded)
             histories += [record.history] if record.history is not None else []
 
         taken = [await _milliseconds(partial(execute, number, recorded=each)) for each in (False, True)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
 import sys
 from collections import Counter
@@ -22,6 +23,7 @@ from _common import show
 from _workloads import ThreeSmall, TwoSmall
 
 from lab.analysis.dependence import Move, dependent
+from lab.errors import SearchOver
 from lab.explore import Explorer
 from lab.model.choices import Choices
 from lab.model.decision import Decision
@@ -38,10 +40,11 @@ MOST_ORDERS = 1500
 """Programs with more interleavings are left out: brute force would take too long."""
 
 
-class BruteForce:
+class BruteForce(Scheduler):
     """Every interleaving once, by counting through the decisions like a counter with changing bases."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._path: list[list[int]] = []
         self._step = -1
 
@@ -67,10 +70,11 @@ class BruteForce:
         """Nothing to learn."""
 
 
-class InTurn:
+class InTurn(Scheduler):
     """Takes the given decisions in turn; one that cannot be taken now is passed over: only the outcome is compared."""
 
     def __init__(self, decisions: list[Decision]) -> None:
+        super().__init__()
         self._decisions = decisions
 
     def begin(self, execution: int) -> bool:
@@ -121,13 +125,12 @@ async def outcomes(
     """Executions and outcomes of a search that ends; None if it would take too many."""
     found: dict[str, ExecutionRecord] = {}
     executions = 0
-    while scheduler.begin(executions):
-        if executions == most:
-            return None
-        record = await explorer.run(scenario, scheduler, isolation=level)
-        found.setdefault(record.outcome.digest(), record)
-        executions += 1
-    return executions, found
+    with contextlib.suppress(SearchOver):
+        while executions <= most:
+            record = await explorer.run(scenario, scheduler, execution=executions, isolation=level)
+            found.setdefault(record.outcome.digest(), record)
+            executions += 1
+    return (executions, found) if executions <= most else None
 
 
 async def compare(explorer: Explorer, scenario: Scenario, level: str, most: int) -> Program | None:
@@ -156,7 +159,6 @@ async def swaps(explorer: Explorer, scenario: Scenario, level: str, seed: int, m
     """Swap each pair of adjacent independent steps of one random execution."""
     count: Counter[str] = Counter()
     scheduler = make_scheduler("random", seed)
-    scheduler.begin(0)
     whole = await explorer.run(scenario, scheduler, isolation=level)
     for first, second in zip(whole.trace, whole.trace.steps[1:], strict=False):
         if count["pairs"] == most or not _swappable(first, second):

@@ -103,13 +103,11 @@ async def _work(server: Server, order: Order) -> Count:
 async def _one_schedule(explorer: Explorer, scenario: Scenario, number: int, order: Order, count: Count) -> None:
     level = ISOLATION_LEVELS[number % len(ISOLATION_LEVELS)]
     scheduler = make_scheduler("random", order.seed)
-    scheduler.begin(number)
-    first = await explorer.run(scenario, scheduler, isolation=level)
+    first = await explorer.run(scenario, scheduler, execution=number, isolation=level)
     count.executions += 1
     count.seen += Counter(_happened(first))
     replay = Replay(first.schedule)
-    for repetition in range(min(REPLAYS, order.executions - count.executions)):
-        replay.begin(repetition)
+    for _ in range(min(REPLAYS, order.executions - count.executions)):
         count.executions += 1
         count.replays += 1
         try:

@@ -28,6 +28,7 @@ from pathlib import Path
 
 from _common import show
 
+from lab.errors import SearchOver
 from lab.explore import Explorer
 from lab.postgres.server.embedded import embedded_server
 from lab.scenario.declare import Scenario, kind_of, target_of
@@ -106,9 +107,11 @@ def work(order: Order) -> list[Hunts]:
 async def hunt(explorer: Explorer, scenario: Scenario, scheduler: Scheduler, most: int) -> tuple[int, bool]:
     """Executions until the first violation, the end of the search or the given number; and whether there was one."""
     for number in range(most):
-        if not scheduler.begin(number):
+        try:
+            record = await explorer.run(scenario, scheduler, execution=number)
+        except SearchOver:
             return number, False
-        if (await explorer.run(scenario, scheduler)).failed:
+        if record.failed:
             return number + 1, True
     return most, False
 

@@ -11,6 +11,7 @@ __all__ = [
     "Divergence",
     "LabError",
     "ScenarioError",
+    "SearchOver",
     "ServerError",
     "TokenError",
     "UncontrolledError",
@@ -49,6 +50,10 @@ class UncontrolledError(LabError):
 
 class Divergence(LabError):
     """A replay did not meet the choices that were recorded. Never a verdict on the scenario."""
+
+
+class SearchOver(LabError):
+    """A scheduler was asked for one more execution, and there is none. A hunt ends with it."""
 
 
 class Violation(AssertionError):

@@ -15,7 +15,7 @@ from lab.model.replay_token import ReplayToken, encode, scenario_of, token_for
 from lab.model.trace import Trace
 from lab.report.failure import failure_report
 from lab.scenario.declare import Scenario, parameters_of, target_of
-from lab.schedulers import DEFAULT, Scheduler, is_calibrated, make_scheduler
+from lab.schedulers import DEFAULT, Scheduler, make_scheduler
 from lab.schedulers.replay import Replay
 from lab.search.hunt import Hunt
 from lab.shrink.refine import refined
@@ -64,12 +64,11 @@ class Lab:
             schedule = Replay(self.replay.schedule)
             level = self.replay.isolation or level
         schedule = schedule or make_scheduler("serial", 0)
-        if not is_calibrated(schedule):
+        if not schedule.calibrated:
             await self._calibrate(scenario, schedule, level)
         record = await self._run(scenario, schedule, level, checks)
-        if record.failed and not getattr(schedule, "exhausted", False):
-            final = getattr(schedule, "final", False)
-            raise Violation(await self._report(record, level, checks, minimised=final))
+        if record.failed and not schedule.exhausted:
+            raise Violation(await self._report(record, level, checks, minimised=schedule.final))
         return record
 
     async def hunt(
@@ -115,8 +114,7 @@ class Lab:
     async def _calibrate(self, scenario: Scenario, scheduler: Scheduler, level: str | None) -> None:
         """Show a scheduler the serial run of a scenario that it wants to see first; each is run once."""
         key = repr((type(scenario), parameters_of(scenario), level))
-        scheduler.begin(0)
-        if key in self._serial:
+        if key in self._serial and scheduler.begin(0):
             scheduler.end(self._serial[key])
             return
         while len(self._serial) >= SERIAL_RUNS_KEPT:
@@ -126,7 +124,6 @@ class Lab:
     async def _run(
         self, scenario: Scenario, scheduler: Scheduler, level: str | None, checks: Sequence[str]
     ) -> ExecutionRecord:
-        scheduler.begin(0)
         record = await self.explorer.run(scenario, scheduler, isolation=level, checks=checks, recorded=True)
         if record.outcome.ending is Ending.STEP_LIMIT:
             raise UsageError(f"{target_of(scenario)} did not end within the step limit; is there an endless loop?")

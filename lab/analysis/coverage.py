@@ -1,8 +1,6 @@
 """What a search has seen, and what that says of what it has not seen. Pure: from executions to numbers.
 
-Two executions are the same trace when they differ only in the order of independent steps (Mazurkiewicz 1977). Foata's
-normal form (Cartier and Foata 1969) is what such executions share: each step stands in the first layer behind all
-steps that it depends on.
+Two executions are the same trace when they differ only in the order of independent steps; see `normal_form`.
 
 How much is unseen is estimated from how often the traces were met: by Good and Turing (Good 1953) the next execution
 shows a new one with a chance of about f₁/n, where f₁ traces were met once in n executions; by Chao (1984, the
@@ -21,22 +19,20 @@ from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from typing import Any
 
-from lab.analysis.dependence import Move
+from lab.analysis.dependence import Move, sees
 from lab.analysis.happens_before import HappensBefore
+from lab.analysis.normal_form import LONGEST, digest
 from lab.model.decision import BREAKPOINT, Go
 from lab.model.outcome import ABORT_STATES
 from lab.model.trace import ActionKind, Step, Trace
 
-__all__ = ["Coverage", "in_both_orders", "normal_form"]
+__all__ = ["Coverage", "in_both_orders"]
 
 BEFORE, AFTER = 1, 2
 """The two orders in which a pair may be seen, as bits."""
 BOTH = BEFORE | AFTER
-LONGEST = 400
-"""Steps of an execution whose order is looked at pair by pair; an endless one would take seconds."""
 _SQLSTATE = re.compile(r"[0-9A-Z]{5}")
 """What a driver raises of its own has none, for example on a lost connection."""
-READ_COMMITTED = "READ COMMITTED"
 _ENDS = frozenset({ActionKind.COMMIT, ActionKind.ROLLBACK})
 _TOUCHING = frozenset({ActionKind.STATEMENT, ActionKind.FETCH, ActionKind.POINT})
 """What may touch data of which nothing is known; a point stands for a look at something in the process."""
@@ -72,9 +68,9 @@ class Coverage:
         """Take in one execution; returns a digest of its normal form. `sampled`: it was an independent sample."""
         head = Trace(trace.steps[:LONGEST], trace.actors)
         order = HappensBefore(head.steps)
-        digest = _short(normal_form(head, order) + repr([_told(step) for step in trace.steps[LONGEST:]]), 16)
+        form = digest(trace, order)
         if sampled:
-            self.sampled[digest] += 1
+            self.sampled[form] += 1
         met = self._orders(head, order.moves)
         for step in trace:
             if step.wait is not None:
@@ -89,7 +85,7 @@ class Coverage:
         held_back = _held_back(trace)
         self.conflicted += met or held_back
         self.overlapped += held_back or _overlaps(trace)
-        return digest
+        return form
 
     def _orders(self, trace: Trace, moves: tuple[Move, ...]) -> bool:
         """Note the order of every two steps that met; whether any did."""
@@ -102,7 +98,7 @@ class Coverage:
                 if _meet(moves[earlier], moves[later]):
                     met = True
                     _note(self.pairs, labels[earlier], labels[later])
-                if _snapshot(moves[earlier], moves[later]) or _snapshot(moves[later], moves[earlier]):
+                if sees(moves[earlier], moves[later]) or sees(moves[later], moves[earlier]):
                     _note(self.snapshots, labels[earlier], labels[later])
         return met
 
@@ -173,16 +169,6 @@ def in_both_orders(seen: Mapping[str, int]) -> int:
     return sum(orders == BOTH for orders in seen.values())
 
 
-def normal_form(trace: Trace, order: HappensBefore) -> str:
-    """The layers of a trace as text: equal for executions that differ in the order of independent steps only."""
-    return repr([[_told(trace.steps[number]) for number in layer] for layer in order.levels()])
-
-
-def _told(step: Step) -> tuple[object, ...]:
-    action = step.action
-    return step.actor, action.kind.value, action.text, action.parameters, step.woken, step.wait is not None
-
-
 def _meet(one: Move, other: Move) -> bool:
     """Whether two statements touch the same rows, and not both by reading only. Where unsure, they do."""
     if one.ends or other.ends:
@@ -193,17 +179,6 @@ def _meet(one: Move, other: Move) -> bool:
         (a.lock.clashes(b.lock) or (a.reads and b.writes) or (a.writes and b.reads)) and a.rows.meet(b.rows)
         for a in one.footprint.accesses
         for b in other.footprint.accesses
-    )
-
-
-def _snapshot(reader: Move, writer: Move) -> bool:
-    """Whether a statement takes a snapshot that a commit would change, as far as rows tell."""
-    if reader.ends or not writer.publishes:
-        return False
-    if reader.footprint.level != READ_COMMITTED:
-        return reader.footprint.snapshot
-    return any(
-        r.reads and w.writes and r.rows.meet(w.rows) for r in reader.footprint.accesses for w in writer.footprint.held
     )
 
 

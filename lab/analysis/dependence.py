@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from lab.model.footprint import Access, Footprint
 from lab.model.trace import Action, ActionKind, Step
 
-__all__ = ["ANY_TABLE", "EVERYTHING", "Move", "dependent", "scanned_tables"]
+__all__ = ["ANY_TABLE", "EVERYTHING", "Move", "dependent", "scanned_tables", "sees"]
 
 EVERYTHING = Footprint(everything=True)
 ANY_TABLE = "*"
@@ -100,8 +100,8 @@ def dependent(one: Move, other: Move, scanned: Collection[str] = ()) -> bool:
     return (
         _locks_clash(one, other)
         or _waits_meet(one, other)
-        or _sees(one, other)
-        or _sees(other, one)
+        or sees(one, other)
+        or sees(other, one)
         or _serializable(one, other)
         or (one.publishes and other.publishes)
         or (bool(scanned) and _order_of_writes_shows(one, other, scanned))
@@ -138,7 +138,7 @@ def _waits_meet(one: Move, other: Move) -> bool:
     )
 
 
-def _sees(reader: Move, writer: Move) -> bool:
+def sees(reader: Move, writer: Move) -> bool:
     """Whether a commit changes what a statement finds: at READ COMMITTED each sees anew, above only the first does."""
     if not writer.publishes or reader.ends:
         return False

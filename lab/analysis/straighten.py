@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from itertools import count
 
 from lab.analysis.happens_before import HappensBefore
+from lab.analysis.normal_form import LONGEST
 from lab.model.decision import Decision, Go, Strike
 from lab.model.trace import Trace
 
@@ -21,8 +22,6 @@ __all__ = ["straightened"]
 
 MOST_STATES = 2000
 """States that are looked at; the shipped scenarios need at most some hundred."""
-LONGEST = 400
-"""Steps of a trace that is looked at, since the order of steps takes quadratic time."""
 PREEMPTION = 1000
 
 Progress = tuple[int, ...]

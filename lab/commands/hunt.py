@@ -147,11 +147,8 @@ async def _hunt_all(*, as_json: bool, **options: Any) -> str:
 
 
 def _job(options: dict[str, Any], target: str, executions: int) -> Job:
-    from lab.schedulers import make_scheduler
     from lab.search.workers import Job
 
-    own = {name: options[name] for name in ("depth", "preemptions") if options[name] is not None}
-    make_scheduler(options["scheduler"], options["seed"], **own)  # a wrong option is refused before anything runs
     return Job(
         target=target,
         scheduler=options["scheduler"],
@@ -160,7 +157,7 @@ def _job(options: dict[str, Any], target: str, executions: int) -> Job:
         seed=options["seed"],
         isolation=options["isolation"],
         keep_going=options["keep_going"],
-        options=own,
+        options=options["options"],
         breakpoints=options["breakpoints"],
         checks=options["checks"],
     )

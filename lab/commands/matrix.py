@@ -20,7 +20,15 @@ __all__ = ["command"]
 @server_options
 @json_option
 async def command(
-    target: str, *, scheduler: str, executions: int, seed: int, url: str | None, version: str, as_json: bool
+    target: str,
+    *,
+    scheduler: str,
+    options: dict[str, int],
+    executions: int,
+    seed: int,
+    url: str | None,
+    version: str,
+    as_json: bool,
 ) -> str:
     """Run TARGET at each isolation level: verdict, anomalies, aborts, lock waits and time.
 
@@ -34,11 +42,10 @@ async def command(
     from lab.report.hunts import AS_IT_STANDS, levels_table
     from lab.scenario.declare import target_of
     from lab.scenario.registry import instance_of
-    from lab.schedulers import describe, make_scheduler
+    from lab.schedulers import describe
     from lab.search.levels import at_each_level, levels_of
 
     scenario = instance_of(target)
-    make_scheduler(scheduler, seed)  # a wrong one is refused before anything runs
     with Place(url, int(version)).server() as server, progress_bar(quiet=as_json) as bar:
         task = bar.add_task("", total=len(levels_of(scenario)) * executions)
         async with aclosing(Explorer(server)) as explorer:
@@ -47,6 +54,7 @@ async def command(
                 scenario,
                 lambda level, done: bar.update(task, completed=done, description=level or AS_IT_STANDS),
                 scheduler=scheduler,
+                options=options,
                 executions=executions,
                 seed=seed,
             )
@@ -59,6 +67,6 @@ async def command(
         )
         return verdict
     out.print(levels_table(rows))
-    searched = f"{count(executions, 'execution')} at each level at most · {describe(scheduler, seed, {})}"
+    searched = f"{count(executions, 'execution')} at each level at most · {describe(scheduler, seed, options)}"
     out.out(f"\n{verdict}: {target_of(scenario)}: {searched} · * its own level")
     return verdict

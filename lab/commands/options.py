@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lab.postgres.server.versions import DEFAULT_VERSION, VERSIONS
 from lab.scenario.declare import ISOLATION_LEVELS
+
+if TYPE_CHECKING:
+    from lab.schedulers import Option
 
 __all__ = ["CheckedCommand", "HuntCommand", "SchedulerCommand", "json_option", "level_option", "server_options"]
 
@@ -49,26 +52,28 @@ class CheckedCommand(click.Command):
 
 
 class SchedulerCommand(click.Command):
-    """A command with the option `--scheduler`.
+    """A command with the option `--scheduler`, and an option for each that some scheduler declares.
 
-    It is made when the command is used or its help shown, and not before: to list the schedulers loads them all.
+    It has a `seed` too, and gets the options that were given as `options`. They are made when the command is used or
+    its help shown, and not before: to list the schedulers loads them all.
     """
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """The scheduler first, then the command's own."""
-        return [_scheduler_option(), *super().get_params(ctx)]
-
-
-class TunedCommand(SchedulerCommand):
-    """A command that also has an option for each option of a scheduler."""
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The scheduler and its options first, then the command's own."""
-        scheduler, *own = super().get_params(ctx)
-        return [scheduler, *_options_of_schedulers(), *own]
+        return [_scheduler_option(), *_options_of_schedulers(), *super().get_params(ctx)]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Raises `UsageError` for an option that the scheduler does not have, before anything runs."""
+        from lab.schedulers import make_scheduler
+
+        names = [option.name for option in _options_of_schedulers()]
+        given = {name: value for name in names if name and (value := ctx.params.pop(name)) is not None}
+        make_scheduler(ctx.params["scheduler"], ctx.params["seed"], **given)
+        ctx.params["options"] = given
+        return super().invoke(ctx)
 
 
-class HuntCommand(TunedCommand, CheckedCommand):
+class HuntCommand(SchedulerCommand, CheckedCommand):
     """A command with the options of schedulers and of checks."""
 
 
@@ -90,15 +95,36 @@ def _check_option() -> click.Option:
 def _scheduler_option() -> click.Option:
     from lab.schedulers import DEFAULT, SCHEDULERS
 
-    return click.Option(["--scheduler"], type=click.Choice(sorted(SCHEDULERS)), default=DEFAULT, show_default=True)
+    each = "; ".join(f"{name}: {cls.summary}" for name, cls in sorted(SCHEDULERS.items()))
+    return click.Option(
+        ["--scheduler"],
+        type=click.Choice(sorted(SCHEDULERS)),
+        default=DEFAULT,
+        show_default=True,
+        metavar="NAME",
+        help=f"Who decides. {each}.",
+    )
 
 
 @functools.cache
 def _options_of_schedulers() -> tuple[click.Option, ...]:
-    """Each option of a scheduler by its name; not given, it is None."""
-    return (
+    """Each option of a scheduler by its name; not given, it is None. Two schedulers may have one of the same name."""
+    from lab.schedulers import SCHEDULERS
+
+    found: dict[str, list[tuple[str, Option]]] = {}
+    for name, cls in SCHEDULERS.items():
+        for option in cls.options:
+            found.setdefault(option.name, []).append((name, option))
+    return tuple(
         click.Option(
-            ["--depth"], type=click.IntRange(min=1), help="Of the scheduler pct: ordering constraints. [default: 3]"
-        ),
-        click.Option(["--preemptions"], type=click.IntRange(min=0), help="Of the scheduler dfs: how many at most."),
+            [f"--{option}"],
+            type=click.IntRange(min=min(own.least for _, own in having)),
+            help=" ".join(_help(name, own) for name, own in having),
+        )
+        for option, having in sorted(found.items())
     )
+
+
+def _help(scheduler: str, option: Option) -> str:
+    default = "." if option.default is None else f". [default: {option.default}]"
+    return f"Of the scheduler {scheduler}: {option.help}{default}"

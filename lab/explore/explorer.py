@@ -16,7 +16,7 @@ from lab.checkers import Need, findings_of, needed, refuse_unknown_checks
 from lab.checkers.isolation.promises import anomalies_in
 from lab.engine import runner
 from lab.engine.faults import FAULTS, refuse_wrong_faults
-from lab.errors import LabError, ScenarioError, ServerError, UsageError
+from lab.errors import LabError, ScenarioError, SearchOver, ServerError, UsageError
 from lab.explore.conditions import STEP_LIMIT, Conditions, attempts, body
 from lab.explore.ending import masked, outcome_of
 from lab.explore.invariants import broken_invariants, call, first_line
@@ -101,6 +101,7 @@ class Explorer:
         scenario: Scenario,
         scheduler: Scheduler,
         *,
+        execution: int = 0,
         isolation: str | None = None,
         step_limit: int = STEP_LIMIT,
         breakpoints: bool = True,
@@ -109,26 +110,31 @@ class Explorer:
         checks: Collection[str] = (),
         remedy: Remedy | None = None,
     ) -> ExecutionRecord:
-        """One execution of a scenario under a scheduler that has begun; the scheduler learns its end.
+        """One execution of a scenario under a scheduler, from its `begin` with this number to its `end`.
 
         Of its actors only those in `actors` take part, if any are named. `recorded` asks for its history. `checks` are
         asked beside the scenario's own invariants; they may run other executions. What a `remedy` says is done as well.
-        Raises `ScenarioError` for a scenario that cannot be run, `ServerError` if the server fails, and whatever the
-        scheduler raises.
+        Raises `SearchOver` if the scheduler has no such execution, `ScenarioError` for a scenario that cannot be run,
+        `ServerError` if the server fails, and whatever the scheduler raises.
         """
         refuse_unknown_checks(checks)
         recorded = recorded or Need.HISTORY in needed(checks)
         conditions = Conditions(isolation, step_limit, breakpoints, actors, tuple(checks), recorded, remedy)
-        return await self._under(scenario, scheduler, conditions)
+        return await self._under(scenario, scheduler, conditions, execution)
 
-    async def _under(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> ExecutionRecord:
+    async def _under(
+        self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions, execution: int = 0
+    ) -> ExecutionRecord:
         validate(type(scenario))
         refuse_wrong_faults(type(scenario))
         by_serial_runs = Need.SERIAL_RUNS in needed(conditions.checks)
         refuse_too_many_orders(type(scenario), asked=by_serial_runs)
         taken = [name for name in scenario.faults if FAULTS[name].needs_own_server]
         if taken and not self._may_crash:
-            return await self._private(taken[0])._under(scenario, scheduler, conditions)  # noqa: SLF001 - one of its own kind
+            own = self._private(taken[0])
+            return await own._under(scenario, scheduler, conditions, execution)  # noqa: SLF001 - one of its own kind
+        if not scheduler.begin(execution):
+            raise SearchOver(f"the search is over: the scheduler has no execution {execution + 1}")
         try:
             record = await self._execute(scenario, scheduler, conditions)
         except LOST as error:

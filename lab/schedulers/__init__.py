@@ -8,60 +8,40 @@ May import: errors, model, analysis.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from pkgutil import resolve_name
 
 from lab.errors import UsageError
-from lab.schedulers.base import Scheduler, is_calibrated, is_complete, is_sample
-from lab.schedulers.dfs import DepthFirst
-from lab.schedulers.directed import Directed
-from lab.schedulers.dpor import Dpor
-from lab.schedulers.feedback import Feedback
-from lab.schedulers.pct import PCT
-from lab.schedulers.portfolio import PROLOGUE, Portfolio
-from lab.schedulers.pos import PartialOrderSampling
-from lab.schedulers.random_walk import RandomWalk
-from lab.schedulers.serial import Serial
-from lab.schedulers.urw import UniformRandomWalk
+from lab.schedulers.base import Option, Scheduler
 
-__all__ = [
-    "DEFAULT",
-    "INDEPENDENT",
-    "SCHEDULERS",
-    "Scheduler",
-    "describe",
-    "is_calibrated",
-    "is_complete",
-    "is_independent",
-    "is_sample",
-    "make_scheduler",
-    "prologue_of",
-]
+__all__ = ["DEFAULT", "SCHEDULERS", "Option", "Scheduler", "describe", "make_scheduler"]
 
 
-def _portfolio(seed: int) -> Scheduler:
-    return Portfolio(seed, directed=Directed(), reduction=Dpor())
+def _table(*places: str) -> dict[str, type[Scheduler]]:
+    """Each class under its own name. A class is named by its place, so that a scheduler is one line here."""
+    table: dict[str, type[Scheduler]] = {}
+    for place in places:
+        cls = resolve_name(f"lab.schedulers.{place}")
+        assert issubclass(cls, Scheduler), f"{place} is no scheduler"
+        assert cls.name, f"{place} has no name"
+        assert cls.name not in table, f"two schedulers are called {cls.name}"
+        table[cls.name] = cls
+    return table
 
 
-SCHEDULERS: dict[str, Callable[..., Scheduler]] = {
-    "dfs": lambda seed, *, preemptions=None: DepthFirst(preemptions=preemptions),
-    "directed": lambda seed: Directed(),
-    "dpor": lambda seed: Dpor(),
-    "feedback": Feedback,
-    "pct": PCT,
-    "portfolio": _portfolio,
-    "pos": PartialOrderSampling,
-    "random": RandomWalk,
-    "serial": lambda seed: Serial(),
-    "urw": UniformRandomWalk,
-}
-"""Name -> how to make one from a seed. Its keyword-only parameters are its options."""
-
-INDEPENDENT = frozenset({"pct", "pos", "random", "urw"})
-"""Those whose executions are independent samples, but for execution 0 of those who measure in it."""
-
-PROLOGUES = {"portfolio": PROLOGUE} | dict.fromkeys(INDEPENDENT, 0)
-"""Those of which parts may run anywhere: how many executions at the beginning belong together."""
+SCHEDULERS = _table(
+    "dfs:DepthFirst",
+    "directed:Directed",
+    "dpor:Dpor",
+    "feedback:Feedback",
+    "pct:PCT",
+    "portfolio:Portfolio",
+    "pos:PartialOrderSampling",
+    "random_walk:RandomWalk",
+    "serial:Serial",
+    "urw:UniformRandomWalk",
+)
+"""Name -> the class, which says what it is. Made from a seed and the options that the class declares."""
 
 DEFAULT = "portfolio"
 
@@ -71,25 +51,20 @@ def make_scheduler(name: str, seed: int, **options: int) -> Scheduler:
     if name not in SCHEDULERS:
         known = ", ".join(sorted(SCHEDULERS))
         raise UsageError(f"unknown scheduler {name!r}; known are {known}")
-    make = SCHEDULERS[name]
-    own = [each for each in inspect.signature(make).parameters if each != "seed"]
-    for option in options:
+    cls = SCHEDULERS[name]
+    own = {each.name: each for each in cls.options}
+    for option, value in options.items():
         if option not in own:
             has = f"its options are {', '.join(own)}" if own else "it has none"
             raise UsageError(f"the scheduler {name!r} has no option {option!r}; {has}")
-    return make(seed, **options)
+        if value < own[option].least:
+            raise UsageError(
+                f"the option {option!r} of the scheduler {name!r} is at least {own[option].least}, not {value} "
+                f"({own[option].help})"
+            )
+    return cls(seed, **options)
 
 
 def describe(name: str, seed: int, options: Mapping[str, int]) -> str:
     """A scheduler as reports name it, for example `pct(depth=3, seed=0)`."""
     return f"{name}({', '.join(f'{key}={value}' for key, value in [*options.items(), ('seed', seed)])})"
-
-
-def is_independent(name: str) -> bool:
-    """Whether the executions of a scheduler are independent samples."""
-    return name in INDEPENDENT
-
-
-def prologue_of(name: str) -> int | None:
-    """How many executions must stay together when a hunt is run in parts; None if it cannot be."""
-    return PROLOGUES.get(name)

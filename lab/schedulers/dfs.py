@@ -19,9 +19,10 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from lab.errors import Divergence, UsageError
+from lab.errors import Divergence
 from lab.model.choices import Choices
 from lab.model.trace import Trace
+from lab.schedulers.base import Option, Scheduler
 
 __all__ = ["DepthFirst"]
 
@@ -44,12 +45,15 @@ class _Deviation:
 START = _Deviation((), -1, 0, 0)
 
 
-class DepthFirst:
+class DepthFirst(Scheduler):
     """Enumerates the schedules of a scenario; with `preemptions`, those with so many at most."""
 
-    def __init__(self, *, preemptions: int | None = None) -> None:
-        if preemptions is not None and preemptions < 0:
-            raise UsageError(f"a schedule cannot have {preemptions} preemptions")
+    name = "dfs"
+    summary = "every schedule, those with few preemptions first"
+    options = (Option("preemptions", "how many at most"),)
+
+    def __init__(self, seed: int = 0, *, preemptions: int | None = None) -> None:
+        super().__init__(seed)
         self._most = preemptions
         self._waiting: defaultdict[int, list[_Deviation]] = defaultdict(list, {0: [START]})
         """Those to run, by their preemptions and faults; of each the last one is next."""

@@ -11,17 +11,22 @@ from lab.analysis.dependence import Move
 from lab.analysis.predictions import Prediction, predictions, programs_of
 from lab.model.choices import Choices
 from lab.model.trace import Trace
+from lab.schedulers.base import Scheduler
 
 __all__ = ["Directed"]
 
 
-class Directed:
+class Directed(Scheduler):
     """Serial executions to learn from, one for each prediction, then over.
 
     An actor that comes second may find nothing left to do. So when no prediction is left, the next actor goes first.
     """
 
-    def __init__(self) -> None:
+    name = "directed"
+    summary = "the cycles that serial runs let one predict"
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(seed)
         self._programs: dict[str, tuple[Move, ...]] | None = None
         self._unknown: list[str] = []
         """Actors that have not gone first yet."""
@@ -31,8 +36,12 @@ class Directed:
         self._learning = ""
         self._plan: list[tuple[str, int | None]] = []
         self._taken: dict[str, int] = {}
-        self.predictions = 0, 0
+        self._predictions = 0, 0
+
+    @property
+    def predictions(self) -> tuple[int, int]:
         """Predictions that were run, and those whose transactions really overlapped as planned."""
+        return self._predictions
 
     def begin(self, execution: int) -> bool:
         """The next prediction, or else the next actor to learn of; over when there is neither."""
@@ -50,7 +59,7 @@ class Directed:
         return True
 
     def choose(self, choices: Choices) -> int:
-        """Whose turn it is in the plan, if he can run; else whoever is next in it; serial beyond its end."""
+        """Whose turn it is in the plan, if it can run; else whoever is next in it; serial beyond its end."""
         if not choices.actors:
             return 0
         names = choices.names[: choices.actors]
@@ -65,8 +74,8 @@ class Directed:
     def end(self, trace: Trace) -> None:
         """Learn from a serial run what may be possible, from another whether the plan could be followed."""
         if self._current is not None:
-            tried, came_true = self.predictions
-            self.predictions = tried + 1, came_true + _followed(self._current, trace)
+            tried, came_true = self._predictions
+            self._predictions = tried + 1, came_true + _followed(self._current, trace)
             return
         if self._programs is None:
             self._programs = programs_of(trace)

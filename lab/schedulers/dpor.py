@@ -20,6 +20,7 @@ from lab.model.choices import Choices
 from lab.model.decision import Decision
 from lab.model.decision_text import decision_text
 from lab.model.trace import Trace
+from lab.schedulers.base import Scheduler
 
 __all__ = ["Dpor"]
 
@@ -36,12 +37,18 @@ class _Node:
     done: dict[Decision, Move] = field(default_factory=dict)
 
 
-class Dpor:
+class Dpor(Scheduler):
     """Explores every trace at least once, and says when there is no other."""
 
-    def __init__(self) -> None:
+    name = "dpor"
+    summary = "each order of dependent steps once, until every trace was run"
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(seed)
         self._path: list[_Node] = []
         self._step = 0
+        self._given = 0
+        """How much of the path this execution was given; what is behind that is new."""
         self._asleep: int | None = None
         """The step at which everybody who was runnable slept."""
         self._state = "new"
@@ -58,17 +65,22 @@ class Dpor:
         return self._state == "over"
 
     def begin(self, execution: int) -> bool:
-        """Go back to the last decision at which something is left to try; over when there is none."""
+        """Go back to the last decision at which something is left to try; over when there is none.
+
+        An execution that was broken off comes again.
+        """
+        if self._state == "begun":
+            del self._path[self._given :]
         if self._believed != (self._stalls, self._scanned):
             # More depends on each other than was thought, so orders may have been left out: begin anew.
             self._believed = self._stalls, self._scanned
             self._path.clear()
-        elif self._state != "new" and not self._go_back():
+        elif self._state == "ended" and not self._go_back():
             self._state = "over"
         if self._state == "over":
             return False
         self._state = "begun"
-        self._step, self._asleep = 0, None
+        self._step, self._given, self._asleep = 0, len(self._path), None
         return True
 
     def choose(self, choices: Choices) -> int:
@@ -96,6 +108,7 @@ class Dpor:
 
     def end(self, trace: Trace) -> None:
         """Look for races in what was new, and note where another order has to be tried."""
+        self._state = "ended"
         steps = trace.steps[: self._asleep]
         order = HappensBefore(steps, self._related)
         self._scanned |= scanned_tables(order.moves)

@@ -32,8 +32,10 @@ from hypothesis.strategies import SearchStrategy
 from lab.errors import UsageError
 from lab.model.choices import Choices
 from lab.model.trace import Trace
-from lab.schedulers import is_independent, make_scheduler
-from lab.schedulers.base import FAULT_CHANCE, Scheduler, is_calibrated
+from lab.schedulers import SCHEDULERS, make_scheduler
+from lab.schedulers.base import FAULT_CHANCE, Scheduler
+from lab.schedulers.guided import Guided
+from lab.schedulers.wrapper import Wrapper
 
 __all__ = ["DrawnSchedule", "schedules"]
 
@@ -49,30 +51,40 @@ WEIGHT_OF_A_FAULT = 32
 the choices of its further steps, so a fault that nobody needs would stay; it costs this many choices instead."""
 
 
-class DrawnSchedule:
+class DrawnSchedule(Wrapper):
     """A scheduler whose decisions are drawn from a Hypothesis test case. Serves one execution."""
 
     def __init__(self, data: ConjectureData, *, policy: Scheduler | None = None, final: bool = False) -> None:
+        super().__init__(policy or Guided(()))
         self._data = data
-        self._policy = policy
-        """Proposes the decisions; None: all actors are alike."""
+        self._alike = policy is None
+        """Nobody proposes the decisions: all actors are alike."""
         self._measuring = False
-        self.final = final
-        """Hypothesis is done with shrinking, and what this execution shows is what the user will see."""
-        self.exhausted = False
-        """Hypothesis gives no more choices: what this execution shows is not asked for."""
+        self._final = final
+        self._exhausted = False
 
     @property
-    def calibrated(self) -> bool:
-        """Whether it can draw already; else its execution 0 is a serial run that draws nothing."""
-        return self._policy is None or is_calibrated(self._policy)
+    def sampled(self) -> bool:
+        """Never: Hypothesis repeats and varies what it found."""
+        return False
+
+    @property
+    def final(self) -> bool:
+        """Hypothesis is done with shrinking, and what this execution shows is what the user will see."""
+        return self._final
+
+    @property
+    def exhausted(self) -> bool:
+        """Hypothesis gives no more choices: what this execution shows is not asked for."""
+        return self._exhausted
 
     def begin(self, execution: int) -> bool:
-        """A drawn schedule belongs to one example; a second execution of it goes on drawing."""
+        """A drawn schedule belongs to one example; a second execution of it goes on drawing.
+
+        While it is not calibrated, execution 0 is a serial run that draws nothing.
+        """
         self._measuring = not execution and not self.calibrated
-        if self._policy is not None:
-            self._policy.begin(0 if self._measuring else 1 + execution)
-        return True
+        return self.inner.begin(0 if self._measuring else 1 + execution)
 
     def choose(self, choices: Choices) -> int:
         """A drawn index, shrinking to 0."""
@@ -80,21 +92,21 @@ class DrawnSchedule:
         decision = 0
         if self._measuring:
             return decision
-        weights = _weights(choices) if self._policy is None else {self._policy.choose(choices): WEIGHED}
-        if most and not self.exhausted:
+        weights = _weights(choices) if self._alike else {self.inner.choose(choices): WEIGHED}
+        if most and not self._exhausted:
             try:
                 decision = self._data.draw_integer(0, most, weights=weights)
                 if choices.alternatives[decision].is_extra:
                     for _ in range(WEIGHT_OF_A_FAULT):
                         self._data.draw_boolean(forced=False)
             except StopTest:
-                self.exhausted = True
+                self._exhausted = True
         return decision
 
     def end(self, trace: Trace) -> None:
         """Nothing to learn, but for one who measures."""
-        if self._measuring and self._policy is not None:
-            self._policy.end(trace)
+        if self._measuring:
+            self.inner.end(trace)
 
     def __repr__(self) -> str:
         return "<drawn; the failure message holds its token>"
@@ -139,6 +151,6 @@ def schedules(*, scheduler: str | None = None, **options: int) -> SearchStrategy
         raise UsageError(f"say which scheduler has the option {next(iter(options))!r}: schedules(scheduler=…)")
     if scheduler is not None:
         make_scheduler(scheduler, 0, **options)
-        if not is_independent(scheduler):
+        if not SCHEDULERS[scheduler].independent:
             raise UsageError(f"schedules() draws independent samples, and {scheduler!r} does not make any")
     return _Schedules(scheduler, options)

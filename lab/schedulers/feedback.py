@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from lab.model.choices import Choices
 from lab.model.decision import Go, Strike
 from lab.model.trace import Trace
-from lab.schedulers.base import fault_by_chance
+from lab.schedulers.base import Scheduler, fault_by_chance
 from lab.schedulers.novelty import Seen
 
 __all__ = ["Feedback"]
@@ -35,11 +35,14 @@ class _Kept:
     taken: int = 0
 
 
-class Feedback:
+class Feedback(Scheduler):
     """Walks at random, and along mutated schedules."""
 
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
+    name = "feedback"
+    summary = "changes schedules that showed a new trace"
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(seed)
         self._random = random.Random()
         self._seen = Seen()
         self._kept: list[_Kept] = []
@@ -59,7 +62,7 @@ class Feedback:
         return True
 
     def choose(self, choices: Choices) -> int:
-        """Who is wished for, if he is runnable; beyond the wishes a random walk."""
+        """Who is wished for, if it is runnable; beyond the wishes a random walk."""
         if self._step < len(self._wished):
             wished = self._wished[self._step]
             self._step += 1

@@ -10,15 +10,16 @@ from collections.abc import Sequence
 
 from lab.model.choices import Choices
 from lab.model.decision import Decision
-from lab.model.trace import Trace
+from lab.schedulers.base import Scheduler
 
 __all__ = ["Guided", "Wished"]
 
 
-class Guided:
+class Guided(Scheduler):
     """Follows a list of decisions, as indexes among the runnable; 0 beyond its end."""
 
     def __init__(self, decisions: Sequence[int]) -> None:
+        super().__init__()
         self._decisions = tuple(decisions)
 
     def begin(self, execution: int) -> bool:
@@ -30,11 +31,8 @@ class Guided:
         wished = self._decisions[choices.step] if choices.step < len(self._decisions) else 0
         return min(wished, len(choices.alternatives) - 1)
 
-    def end(self, trace: Trace) -> None:
-        """Nothing to learn."""
 
-
-class Wished:
+class Wished(Scheduler):
     """Follows a list of decisions: always the earliest one left that can be taken; 0 when none can.
 
     An order of steps that was rearranged meets other lock waits than the one it was made from. Then whoever cannot go
@@ -42,6 +40,7 @@ class Wished:
     """
 
     def __init__(self, decisions: Sequence[Decision]) -> None:
+        super().__init__()
         self._decisions = tuple(decisions)
         self._left: list[Decision] = []
 
@@ -58,6 +57,3 @@ class Wished:
                 del self._left[position]
                 return decisions.index(wished)
         return 0
-
-    def end(self, trace: Trace) -> None:
-        """Nothing to learn."""

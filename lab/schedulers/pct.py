@@ -20,26 +20,32 @@ from __future__ import annotations
 import random
 from itertools import count
 
-from lab.errors import UsageError
 from lab.model.choices import Choices
 from lab.model.trace import Trace
-from lab.schedulers.base import fault_by_chance
+from lab.schedulers.base import Option, Scheduler, fault_by_chance
 from lab.schedulers.lengths import Lengths
 
 __all__ = ["PCT"]
 
+DEPTH = 3
+"""Ordering constraints where no number is given, and in the portfolio."""
 PATIENCE = 2
 UNMEASURED = 32
 """Steps of an execution where no serial run was made: what a scenario of two or three actors takes."""
 
 
-class PCT:
+class PCT(Scheduler):
     """Follows random priorities with `depth` - 1 points of change."""
 
-    def __init__(self, seed: int, *, depth: int = 3) -> None:
-        if depth < 1:
-            raise UsageError(f"the depth of PCT counts ordering constraints, at least 1; not {depth}")
-        self._seed = seed
+    name = "pct"
+    summary = "random priorities, lowered at few random steps"
+    options = (Option("depth", "ordering constraints", least=1, default=DEPTH),)
+    independent = True
+    prologue = 0
+
+    def __init__(self, seed: int = 0, *, depth: int = DEPTH) -> None:
+        super().__init__(seed)
+        assert depth >= 1, "a bug needs one ordering constraint at least"
         self._depth = depth
         self._random = random.Random()
         self._lengths = Lengths()
@@ -49,7 +55,12 @@ class PCT:
         self._lower = count()
         self._run = ("", 0)
         """Who goes on, and for how many steps in a row."""
-        self.sampled = False
+        self._measuring = True
+
+    @property
+    def sampled(self) -> bool:
+        """Every execution but the one that measures."""
+        return not self._measuring
 
     @property
     def calibrated(self) -> bool:
@@ -62,7 +73,7 @@ class PCT:
 
     def begin(self, execution: int) -> bool:
         """Never over. Execution 0 is the serial run that tells the number of steps."""
-        self.sampled = execution > 0
+        self._measuring = not execution
         self._random.seed(f"{self._seed}:{execution}")
         self._priorities.clear()
         places = range(1, self._steps)
@@ -74,7 +85,7 @@ class PCT:
 
     def choose(self, choices: Choices) -> int:
         """The actor of the highest priority; now and then a fault."""
-        if not self.sampled:
+        if self._measuring:
             return 0
         names = choices.names[: choices.actors]
         for name in names:
@@ -94,5 +105,5 @@ class PCT:
 
     def end(self, trace: Trace) -> None:
         """Learn the number of steps from execution 0."""
-        if not self.sampled:
+        if self._measuring:
             self._lengths.learn(trace)

@@ -26,7 +26,9 @@ from collections import Counter, deque
 from lab.errors import Divergence
 from lab.model.choices import Choices
 from lab.model.trace import Trace
-from lab.schedulers.base import Scheduler, is_calibrated, is_sample
+from lab.schedulers.base import Scheduler
+from lab.schedulers.directed import Directed
+from lab.schedulers.dpor import Dpor
 from lab.schedulers.guided import Guided
 from lab.schedulers.novelty import Seen
 from lab.schedulers.pct import PCT
@@ -51,10 +53,15 @@ RARE = 0.1
 SERIALLY = Guided(())
 
 
-class Portfolio:
+class Portfolio(Scheduler):
     """Lets other schedulers make the decisions, one for each execution."""
 
-    def __init__(self, seed: int, *, directed: Scheduler | None = None, reduction: Scheduler | None = None) -> None:
+    name = "portfolio"
+    summary = "several of the others in turn"
+    prologue = PROLOGUE
+
+    def __init__(self, seed: int = 0, *, directed: Scheduler | None = None, reduction: Scheduler | None = None) -> None:
+        super().__init__(seed)
         self._samplers: dict[str, Scheduler] = {
             "R": RandomWalk(seed),
             "U": UniformRandomWalk(seed),
@@ -63,10 +70,10 @@ class Portfolio:
         }
         self._samples: Counter[str] = Counter()
         """How often it was each sampler's turn."""
-        self._firsts = {name: int(not is_calibrated(sampler)) for name, sampler in self._samplers.items()}
+        self._firsts = {name: int(not sampler.calibrated) for name, sampler in self._samplers.items()}
         """The first execution of each that is a sample."""
-        self._directed, self._reduction = directed, reduction
-        self._learners = (*self._samplers.values(), *([directed] if directed else []))
+        self._directed, self._reduction = directed or Directed(), reduction or Dpor()
+        self._learners: tuple[Scheduler, ...] = (*self._samplers.values(), self._directed)
         """To whom the serial run belongs: each takes it for its own execution 0."""
         self._turn: Scheduler = SERIALLY
         self._execution = -1
@@ -78,18 +85,22 @@ class Portfolio:
         self._seen = Seen()
         self._new: deque[bool] = deque(maxlen=WINDOW)
         """Of the last samples, whether they showed a new trace."""
-        self.calibrated = False
+        self._calibrated = False
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether execution 0 was run."""
+        return self._calibrated
 
     @property
     def sampled(self) -> bool:
         """Whether this execution is an independent sample."""
-        return is_sample(self._turn)
+        return self._turn.sampled
 
     @property
     def predictions(self) -> tuple[int, int]:
         """How many predictions of the directed search were tried, and how many came true."""
-        tried, came_true = getattr(self._directed, "predictions", (0, 0))
-        return tried, came_true
+        return self._directed.predictions
 
     @property
     def complete(self) -> bool:
@@ -127,7 +138,7 @@ class Portfolio:
             return
         for learner in self._learners:
             learner.end(trace)
-        self.calibrated = True
+        self._calibrated = True
 
     def _begins_systematic(self, execution: int) -> bool:
         if not self._whole or execution >= PROLOGUE or execution % (3 if execution < LIKELY else 2) == 1:
@@ -135,21 +146,21 @@ class Portfolio:
         return self._begins_reduction() if self._faults else self._begins_directed()
 
     def _begins_directed(self) -> bool:
-        if self._directed is None or not self._directed.begin(self._directed_runs):
+        if not self._directed.begin(self._directed_runs):
             return False
         self._directed_runs += 1
         self._turn = self._directed
         return True
 
     def _begins_reduction(self) -> bool:
-        if self._reduction is None or not self._reduction.begin(self._reduction_runs):
+        if not self._reduction.begin(self._reduction_runs):
             return False
         self._reduction_runs += 1
         self._turn = self._reduction
         return True
 
     def _begins_another(self, execution: int) -> bool:
-        if self._reduction is not None and self._rare() and execution % 2:
+        if self._rare() and execution % 2:
             return self._begins_reduction()
         name = TURNS[execution % len(TURNS)]
         self._turn = self._samplers[name]

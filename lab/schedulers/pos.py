@@ -16,19 +16,21 @@ import random
 
 from lab.analysis.dependence import Move, dependent
 from lab.model.choices import Alternative, Choices
-from lab.model.trace import Trace
-from lab.schedulers.base import fault_by_chance
+from lab.schedulers.base import Scheduler, fault_by_chance
 
 __all__ = ["PartialOrderSampling"]
 
 
-class PartialOrderSampling:
+class PartialOrderSampling(Scheduler):
     """Takes the pending step of the highest priority."""
 
-    sampled = True
+    name = "pos"
+    summary = "random priorities, drawn anew by every step that conflicts"
+    independent = True
+    prologue = 0
 
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(seed)
         self._random = random.Random()
         self._priorities: dict[str, float] = {}
         """Of the pending step of each actor that was seen runnable."""
@@ -55,9 +57,6 @@ class PartialOrderSampling:
             if each is taken or dependent(step, _move(each)):
                 del self._priorities[each.actor]
         return actors.index(taken)
-
-    def end(self, trace: Trace) -> None:
-        """Nothing to learn."""
 
 
 def _move(alternative: Alternative) -> Move:

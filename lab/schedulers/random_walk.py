@@ -9,19 +9,21 @@ from __future__ import annotations
 import random
 
 from lab.model.choices import Choices
-from lab.model.trace import Trace
-from lab.schedulers.base import fault_by_chance
+from lab.schedulers.base import Scheduler, fault_by_chance
 
 __all__ = ["RandomWalk"]
 
 
-class RandomWalk:
+class RandomWalk(Scheduler):
     """Chooses uniformly among the runnable actors."""
 
-    sampled = True
+    name = "random"
+    summary = "every runnable actor equally likely at every step"
+    independent = True
+    prologue = 0
 
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(seed)
         self._random = random.Random()
 
     def begin(self, execution: int) -> bool:
@@ -33,6 +35,3 @@ class RandomWalk:
         """A uniform index among the actors; now and then, where faults can strike, among those."""
         index = fault_by_chance(self._random, choices)
         return self._random.randrange(choices.actors) if index is None else index
-
-    def end(self, trace: Trace) -> None:
-        """Nothing to learn."""

@@ -12,6 +12,7 @@ from lab.model.decision import Decision
 from lab.model.decision_text import choices_digest, decision_text
 from lab.model.schedule import Schedule
 from lab.model.trace import Trace
+from lab.schedulers.base import Scheduler
 
 __all__ = ["Replay"]
 
@@ -21,10 +22,11 @@ CAUSES = (
 )
 
 
-class Replay:
+class Replay(Scheduler):
     """Repeats one schedule, once for each execution asked for."""
 
     def __init__(self, schedule: Schedule) -> None:
+        super().__init__()
         self._schedule = schedule
         self._step = 0
 

@@ -11,14 +11,19 @@ from itertools import permutations
 
 from lab.model.choices import Choices
 from lab.model.trace import Trace
+from lab.schedulers.base import Scheduler
 
 __all__ = ["InOrder", "Serial"]
 
 
-class Serial:
+class Serial(Scheduler):
     """Runs the actors one after the other, once for each order."""
 
-    def __init__(self) -> None:
+    name = "serial"
+    summary = "the actors one after the other, in every order"
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(seed)
         self._orders: Iterator[tuple[str, ...]] | None = None
         self._order: tuple[str, ...] = ()
 
@@ -44,10 +49,11 @@ class Serial:
             next(self._orders)  # the order of declaration, which has just been run
 
 
-class InOrder:
+class InOrder(Scheduler):
     """Runs the actors one after the other in one given order, each with the tasks that it starts."""
 
     def __init__(self, order: Sequence[str]) -> None:
+        super().__init__()
         self._rank = {name: place for place, name in enumerate(order)}
 
     def begin(self, execution: int) -> bool:
@@ -60,6 +66,3 @@ class InOrder:
         if not names:
             return 0
         return min(range(len(names)), key=lambda index: (self._rank.get(names[index], len(self._rank)), index))
-
-    def end(self, trace: Trace) -> None:
-        """Nothing to learn."""

@@ -17,21 +17,31 @@ from collections import Counter
 
 from lab.model.choices import Choices
 from lab.model.trace import Trace
-from lab.schedulers.base import fault_by_chance
+from lab.schedulers.base import Scheduler, fault_by_chance
 from lab.schedulers.lengths import Lengths
 
 __all__ = ["UniformRandomWalk"]
 
 
-class UniformRandomWalk:
+class UniformRandomWalk(Scheduler):
     """Chooses an actor by the steps that it and its tasks have before them."""
 
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
+    name = "urw"
+    summary = "every interleaving equally likely, as far as one serial run tells"
+    independent = True
+    prologue = 0
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(seed)
         self._random = random.Random()
         self._lengths = Lengths()
         self._taken: Counter[str] = Counter()
-        self.sampled = False
+        self._measuring = True
+
+    @property
+    def sampled(self) -> bool:
+        """Every execution but the one that measures."""
+        return not self._measuring
 
     @property
     def calibrated(self) -> bool:
@@ -40,14 +50,14 @@ class UniformRandomWalk:
 
     def begin(self, execution: int) -> bool:
         """Never over. Execution 0 is the serial run that tells the lengths."""
-        self.sampled = execution > 0
+        self._measuring = not execution
         self._taken.clear()
         self._random.seed(f"{self._seed}:{execution}")
         return True
 
     def choose(self, choices: Choices) -> int:
         """An actor, weighted by its remaining steps; now and then a fault."""
-        if not self.sampled:
+        if self._measuring:
             return 0
         index = fault_by_chance(self._random, choices)
         if index is None:
@@ -61,5 +71,5 @@ class UniformRandomWalk:
 
     def end(self, trace: Trace) -> None:
         """Learn the lengths from execution 0."""
-        if not self.sampled:
+        if self._measuring:
             self._lengths.learn(trace)

@@ -15,7 +15,7 @@ from lab.explore import Explorer
 from lab.postgres.server.place import Place
 from lab.postgres.server.server import Server
 from lab.scenario.declare import Scenario, kind_of, target_of
-from lab.schedulers import prologue_of
+from lab.schedulers import SCHEDULERS
 from lab.search.hunt import INTERRUPTED
 from lab.search.workers import Job, JobResult, Workers, perform
 
@@ -75,7 +75,7 @@ def demonstration_jobs(
 async def _hunt_in_parts(
     server: Server, place: Place, job: Job, workers: int, progress: Callable[[HuntResult], None]
 ) -> HuntResult:
-    if prologue_of(job.scheduler) is None:
+    if SCHEDULERS[job.scheduler].prologue is None:
         raise UsageError(f"the scheduler {job.scheduler!r} searches in one order and cannot be shared among workers")
     started = time.monotonic()
     total = HuntResult(job.target, job.seed)
@@ -107,7 +107,7 @@ def _parts(job: Job, workers: int, total: HuntResult) -> Iterator[Job]:
     size = max(1, min(LONGEST_PART, job.executions // (4 * workers)))
     last = job.first + job.executions
     started = time.monotonic()
-    first, end = job.first, job.first + max(size, prologue_of(job.scheduler) or 0)
+    first, end = job.first, job.first + max(size, SCHEDULERS[job.scheduler].prologue or 0)
     while first < last:
         left = None if job.seconds is None else job.seconds - (time.monotonic() - started)
         if left is not None and left <= 0:

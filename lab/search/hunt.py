@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lab.analysis.tally import FAILURES_KEPT, HuntResult
-from lab.errors import LabError, ServerError
+from lab.errors import LabError, SearchOver, ServerError
 from lab.explore import Explorer
 from lab.model.record import ExecutionRecord, Failure
 from lab.model.remedy import Remedy
 from lab.model.replay_token import encode, token_for
 from lab.scenario.declare import Scenario
-from lab.schedulers import DEFAULT, describe, is_calibrated, is_complete, is_sample, make_scheduler
+from lab.schedulers import DEFAULT, Scheduler, describe, make_scheduler
 from lab.search.result import reported
 from lab.shrink.refine import refined
 
@@ -75,36 +75,41 @@ class Hunt:
 
     async def _search(self, explorer: Explorer, result: HuntResult, started: float) -> None:
         scheduler = make_scheduler(self.scheduler, self.seed, **self.options)
-        if self.first and not is_calibrated(scheduler):  # it counts where it belongs, in the part that begins with it
-            scheduler.begin(0)
+        if self.first and not scheduler.calibrated:  # it counts where it belongs, in the part that begins with it
             await explorer.run(self.scenario, scheduler, isolation=self.isolation, remedy=self.remedy)
         known = {(checker, broken) for checker, broken in self.known}
         for number in range(self.first, self.first + self.executions):
             if self.seconds is not None and time.monotonic() - started >= self.seconds:
                 return
-            begun = scheduler.begin(number)
-            bound = getattr(scheduler, "bound", None)
-            result.preemption_bound = bound - 1 if bound else None
-            if not begun:
+            record = await self._next(explorer, scheduler, number)
+            result.preemption_bound = scheduler.bound - 1 if scheduler.bound else None
+            if record is None:
                 result.exhausted = True
-                result.complete = is_complete(scheduler)
+                result.complete = scheduler.complete
                 return
-            record = await explorer.run(
-                self.scenario,
-                scheduler,
-                isolation=self.isolation,
-                breakpoints=self.breakpoints,
-                checks=self.checks,
-                remedy=self.remedy,
-            )
-            result.count(record, sampled=is_sample(scheduler))
-            result.predicted, result.came_true = getattr(scheduler, "predictions", (0, 0))
+            result.count(record, sampled=scheduler.sampled)
+            result.predicted, result.came_true = scheduler.predictions
             if record.failed and record.findings[0].key not in known and len(known) < FAILURES_KEPT:
                 known.add(record.findings[0].key)
                 await self._keep(explorer, result, record, number + 1)
             if result.failures and not self.keep_going and result.executions >= self.at_least:
                 return
             self.progress(result)
+
+    async def _next(self, explorer: Explorer, scheduler: Scheduler, number: int) -> ExecutionRecord | None:
+        """The execution with this number; None if the search is over."""
+        try:
+            return await explorer.run(
+                self.scenario,
+                scheduler,
+                execution=number,
+                isolation=self.isolation,
+                breakpoints=self.breakpoints,
+                checks=self.checks,
+                remedy=self.remedy,
+            )
+        except SearchOver:
+            return None
 
     async def _keep(self, explorer: Explorer, result: HuntResult, found: ExecutionRecord, number: int) -> None:
         """Report a failure at once, and again when it is minimised: an interruption in between loses nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from lab.analysis.overview import Row
 from lab.analysis.tally import HuntResult
@@ -25,6 +25,7 @@ async def at_each_level(
     progress: Callable[[str | None, int], object],
     *,
     scheduler: str,
+    options: Mapping[str, int],
     executions: int,
     seed: int,
 ) -> list[Row]:
@@ -43,6 +44,7 @@ async def at_each_level(
             scenario,
             target_of(scenario),
             scheduler=scheduler,
+            options=options,
             executions=executions,
             seed=seed,
             isolation=level,

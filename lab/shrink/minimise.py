@@ -149,7 +149,6 @@ class _Minimisation:
         if self.spent >= self.limit:
             raise _BudgetSpentError
         self.spent += 1
-        scheduler.begin(0)
         record = await self._run(scheduler)
         self._known[_decisions(record.trace)] = record.trace
         if decisions is not None:

@@ -53,8 +53,7 @@ async def _confirmed(failure: Failure, run: Run) -> Failure:
     """Replay a failure a few times, note how many replays were identical, and take over the history of one of them."""
     identical, divergence, found = 0, "", failure.record
     replay = Replay(found.schedule)
-    for number in range(CONFIRMATIONS):
-        replay.begin(number)
+    for _ in range(CONFIRMATIONS):
         try:
             record = await run(replay)
         except Divergence as error:
@@ -79,7 +78,6 @@ async def _levels(record: ExecutionRecord, run: Callable[..., Awaitable[Executio
 async def _at(level: str, record: ExecutionRecord, run: Callable[..., Awaitable[ExecutionRecord]]) -> AtLevel:
     """Take the steps of a failing execution in the same order at another level, as far as that goes there."""
     scheduler = Wished([step.chosen for step in record.trace])
-    scheduler.begin(0)
     there = await run(scheduler, isolation=level)
     refused = tuple((name, result.sqlstate) for name, result in there.outcome.results.items() if result.aborted)
     return AtLevel(level, refused, record.findings[0].key in {finding.key for finding in there.findings})

@@ -49,9 +49,7 @@ class _Trials:
             if self.spent >= self._budget:
                 return None
             self.spent += 1
-            scheduler = Wished(wish)
-            scheduler.begin(0)
-            self._done[wish] = await self._run(scheduler)
+            self._done[wish] = await self._run(Wished(wish))
         return self._done[wish]
 
     def _breaks(self, record: ExecutionRecord) -> bool:

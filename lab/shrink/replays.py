@@ -62,8 +62,7 @@ async def replay_times(
     replay = Replay(schedule)
     first: ExecutionRecord | None = None
     identical, divergence = 0, ""
-    for number in range(times):
-        replay.begin(number)
+    for _ in range(times):
         try:
             record = await explorer.run(scenario, replay, isolation=isolation, recorded=first is None, checks=checks)
         except Divergence as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from test_schedulers import PROGRAMS, Program, decisions
+from test_schedulers import ENOUGH, PROGRAMS, Program, decisions
 
 from lab.errors import Divergence, UsageError
 from lab.model.decision import Go
@@ -16,11 +16,7 @@ from lab.schedulers.guided import Guided
 
 
 def every(program: Program, **options: int) -> list[Trace]:
-    scheduler = make_scheduler("dfs", 0, **options)
-    traces = []
-    while scheduler.begin(len(traces)):
-        traces.append(program.run(scheduler))
-    return traces
+    return [*program.search(make_scheduler("dfs", 0, **options), ENOUGH)]
 
 
 def brute_force(program: Program) -> set[tuple[str, ...]]:
@@ -71,37 +67,29 @@ def test_with_a_bound_it_runs_exactly_the_schedules_within_it(most):
 
 def test_it_tells_the_bound_that_it_works_at():
     scheduler = DepthFirst()
-    bounds = []
-    while scheduler.begin(0):
-        bounds.append(scheduler.bound)
-        PROGRAMS["two"].run(scheduler)
-    assert (bounds[0], bounds[-1], scheduler.bound) == (0, 2, None)
+    bounds = [scheduler.bound] + [scheduler.bound for _ in PROGRAMS["two"].search(scheduler, 100)]
+    assert bounds == [*sorted(bounds[:-1]), None]
+    assert (bounds[0], bounds[-2], scheduler.complete) == (0, 2, True)
 
 
 def test_an_execution_that_was_broken_off_comes_again():
     scheduler = DepthFirst()
     program = Program({"a": 2, "b": 2})
     found = []
-    for number in range(100):
-        if not scheduler.begin(number):
-            break
-        if number % 2:
-            continue
+    while scheduler.begin(0):  # and nothing comes of it
         found.append(tuple(step.actor for step in program.run(scheduler)))
     assert len(found) == len(set(found)) == 6
 
 
 def test_a_program_that_changes_cannot_be_searched_exhaustively():
     scheduler = DepthFirst()
-    scheduler.begin(0)
     Program({"a": 1, "b": 1, "c": 1}).run(scheduler)
-    scheduler.begin(1)
     with pytest.raises(Divergence, match="depends on more than its schedule"):
         Program({"a": 2}).run(scheduler)
 
 
 def test_a_negative_bound_is_wrong_use():
-    with pytest.raises(UsageError, match="-1 preemptions"):
+    with pytest.raises(UsageError, match="the option 'preemptions' of the scheduler 'dfs' is at least 0, not -1"):
         make_scheduler("dfs", 0, preemptions=-1)
 
 

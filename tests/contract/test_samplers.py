@@ -16,7 +16,7 @@ from lab.errors import Divergence, UsageError
 from lab.model.choices import Choices
 from lab.model.footprint import Access, Deferred, Footprint, Lock, Rows
 from lab.model.trace import Action, ActionKind, Trace
-from lab.schedulers import describe, make_scheduler
+from lab.schedulers import Scheduler, describe, make_scheduler
 from lab.schedulers.feedback import Feedback
 from lab.schedulers.lengths import Lengths
 from lab.schedulers.novelty import Seen
@@ -88,10 +88,7 @@ def trace_of(names: list[str]) -> Trace:
 def test_pct_preempts_at_depth_minus_1_places_at_most(depth):
     program = Program({"alice": 6, "bob": 6, "carol": 6})
     scheduler = make_scheduler("pct", 3, depth=depth)
-    preemptions = []
-    for number in range(60):
-        assert scheduler.begin(number)
-        preemptions.append(program.run(scheduler).preemptions)
+    preemptions = [trace.preemptions for trace in program.search(scheduler, 60)]
     assert max(preemptions) == depth - 1
     assert preemptions[0] == 0
 
@@ -115,7 +112,6 @@ def test_pct_of_depth_2_finds_what_needs_one_preemption_as_often_as_its_paper_sa
 def test_pct_demotes_an_actor_that_goes_on_without_end():
     """Of two actors without end, the second has its turn after `PATIENCE` times the measured steps."""
     scheduler = PCT(4, depth=1)
-    scheduler.begin(0)
     PROGRAMS["two"].run(scheduler)
     for number in range(1, 9):
         scheduler.begin(number)
@@ -130,7 +126,7 @@ def test_pct_demotes_an_actor_that_goes_on_without_end():
 
 
 def test_pct_refuses_a_depth_below_1():
-    with pytest.raises(UsageError, match="at least 1; not 0"):
+    with pytest.raises(UsageError, match="the option 'depth' of the scheduler 'pct' is at least 1, not 0"):
         make_scheduler("pct", 0, depth=0)
 
 
@@ -214,7 +210,6 @@ def test_feedback_follows_a_schedule_that_showed_a_new_trace():
     """With one schedule kept, most executions share at least half of its decisions, more than a random walk does."""
     program = Program({"alice": 8, "bob": 8, "carol": 8})
     feedback = Feedback(3)
-    feedback.begin(0)
     kept = [step.actor for step in program.run(feedback)]
     alike = {}
     for name in ("feedback", "random"):
@@ -223,8 +218,7 @@ def test_feedback_follows_a_schedule_that_showed_a_new_trace():
             scheduler = feedback if name == "feedback" else make_scheduler("random", seed)
             if name == "feedback":
                 del scheduler._kept[1:]
-            scheduler.begin(seed + 1)
-            names = [step.actor for step in program.run(scheduler)]
+            names = [step.actor for step in program.run(scheduler, seed + 1)]
             shares.append(next((at for at, (a, b) in enumerate(zip(names, kept, strict=True)) if a != b), len(names)))
         alike[name] = sum(shares) / len(shares)
     assert alike["feedback"] > 3 * alike["random"]
@@ -233,15 +227,15 @@ def test_feedback_follows_a_schedule_that_showed_a_new_trace():
 def test_feedback_keeps_a_schedule_for_each_new_trace_and_no_more():
     feedback = Feedback(3)
     for number in range(100):
-        feedback.begin(number)
-        PROGRAMS["two"].run(feedback)
+        PROGRAMS["two"].run(feedback, number)
     assert len(feedback._kept) == 6
 
 
-class Told:
+class Told(Scheduler):
     """A scheduler that goes serially, for so many executions, and notes what it was told."""
 
     def __init__(self, executions: int) -> None:
+        super().__init__()
         self.left = executions
         self.begun: list[int] = []
         self.ended: list[Trace] = []
@@ -264,9 +258,8 @@ def test_the_portfolio_begins_serially_goes_on_with_predictions_and_then_samples
     portfolio = Portfolio(1, directed=directed)
     runs, samples = [], []
     for number in range(PROLOGUE):
-        assert portfolio.begin(number)
+        runs.append(PROGRAMS["three"].run(portfolio, number))
         samples.append(portfolio.sampled)
-        runs.append(PROGRAMS["three"].run(portfolio))
     assert samples == [number not in (0, 2, 3, 5, 6, 8, 10) for number in range(PROLOGUE)]
     assert directed.begun[:7] == [0, 1, 2, 3, 4, 5, 6]
     assert directed.ended == [runs[number] for number in (0, 2, 3, 5, 6, 8, 10)]
@@ -279,8 +272,7 @@ def test_where_faults_can_strike_reduction_has_the_place_of_predictions():
     directed, reduction = Told(100), Told(100)
     portfolio = Portfolio(1, directed=directed, reduction=reduction)
     for number in range(9):
-        assert portfolio.begin(number)
-        PROGRAMS["faults"].run(portfolio)
+        PROGRAMS["faults"].run(portfolio, number)
     assert (directed.begun, reduction.begun) == ([0], [0, 1, 2, 3, 4])
 
 
@@ -288,8 +280,7 @@ def test_the_portfolio_gives_predictions_no_more_than_the_prologue():
     directed = Told(1000)
     portfolio = Portfolio(1, directed=directed)
     for number in range(PROLOGUE + 10):
-        assert portfolio.begin(number)
-        PROGRAMS["three"].run(portfolio)
+        PROGRAMS["three"].run(portfolio, number)
     assert len(directed.ended) == 1 + 4 + 11
 
 
@@ -297,8 +288,7 @@ def test_the_portfolio_makes_no_predictions_in_a_part_of_a_hunt():
     directed = Told(1000)
     portfolio = Portfolio(1, directed=directed)
     for number in (0, *range(PROLOGUE, PROLOGUE + 9)):
-        assert portfolio.begin(number)
-        PROGRAMS["three"].run(portfolio)
+        PROGRAMS["three"].run(portfolio, number)
     assert directed.begun == [0]
 
 
@@ -310,11 +300,10 @@ def test_the_portfolio_does_without_a_reduction_that_diverges():
             raise Divergence("…")
 
     reduction = Diverges(1000)
-    portfolio = Portfolio(1, reduction=reduction)
+    portfolio = Portfolio(1, directed=Told(1), reduction=reduction)
     samples = []
     for number in range(WINDOW + 60):
-        assert portfolio.begin(number)
-        PROGRAMS["two"].run(portfolio)
+        PROGRAMS["two"].run(portfolio, number)
         samples.append(portfolio.sampled)
     assert reduction.begun == [0]
     assert samples.count(False) == 2, "the serial run, and the one that was led to its end"
@@ -334,11 +323,8 @@ def test_each_execution_of_the_portfolio_is_that_of_the_sampler_whose_turn_it_is
 def test_the_portfolio_turns_to_reduction_when_new_traces_are_rare_and_ends_with_it():
     """6 interleavings are soon seen. Every other execution is then the reduction's, and when it is over, so is all."""
     reduction = Told(4)
-    portfolio = Portfolio(1, reduction=reduction)
-    number = 0
-    while portfolio.begin(number):
-        PROGRAMS["two"].run(portfolio)
-        number += 1
+    portfolio = Portfolio(1, directed=Told(1), reduction=reduction)
+    number = sum(1 for _ in PROGRAMS["two"].search(portfolio, 10 * WINDOW))
     assert reduction.begun == [0, 1, 2, 3, 4]
     assert len(reduction.ended) == 4
     assert WINDOW < number < WINDOW + 40
@@ -349,10 +335,9 @@ def test_the_portfolio_turns_to_reduction_when_new_traces_are_rare_and_ends_with
 def test_the_portfolio_leaves_reduction_out_while_new_traces_are_common_and_in_parts_of_a_hunt():
     for program, first in ((Program({"alice": 9, "bob": 9}), 1), (PROGRAMS["two"], PROLOGUE + 5)):
         reduction = Told(4)
-        portfolio = Portfolio(1, reduction=reduction)
+        portfolio = Portfolio(1, directed=Told(1), reduction=reduction)
         for number in (0, *range(first, first + 3 * WINDOW)):
-            assert portfolio.begin(number)
-            program.run(portfolio)
+            program.run(portfolio, number)
         assert not reduction.begun
     assert 0 < RARE < 1
 
@@ -369,6 +354,5 @@ def test_options_are_checked_and_named():
 def test_a_sampler_that_was_never_measured_still_samples():
     """Whoever asks for an execution without execution 0 gets one: URW is then a random walk, PCT assumes a length."""
     for scheduler in (UniformRandomWalk(1), PCT(1), Portfolio(1)):
-        assert scheduler.begin(5)
         assert not scheduler.calibrated
-        assert len(PROGRAMS["three"].run(scheduler)) == 6
+        assert len(PROGRAMS["three"].run(scheduler, 5)) == 6

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,22 +11,13 @@ from helpers.decided import offer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.errors import Divergence, UsageError
+from lab.errors import Divergence, SearchOver, UsageError
 from lab.model.choices import Alternative, Choices
 from lab.model.decision import Pause, Strike
 from lab.model.decision_text import decision_text
 from lab.model.schedule import Schedule
 from lab.model.trace import Action, ActionKind, Step, Trace
-from lab.schedulers import (
-    DEFAULT,
-    INDEPENDENT,
-    SCHEDULERS,
-    Scheduler,
-    is_calibrated,
-    is_sample,
-    make_scheduler,
-    prologue_of,
-)
+from lab.schedulers import DEFAULT, SCHEDULERS, Scheduler, make_scheduler
 from lab.schedulers.guided import Guided
 from lab.schedulers.replay import Replay
 
@@ -48,7 +39,10 @@ class Program:
     faults: int = 0
     breakpoints: int = 0
 
-    def run(self, scheduler: Scheduler) -> Trace:
+    def run(self, scheduler: Scheduler, execution: int = 0) -> Trace:
+        """One execution, from `begin` to `end`. Raises `SearchOver` as the explorer does."""
+        if not scheduler.begin(execution):
+            raise SearchOver("over")
         left = dict(self.steps)
         holder: str | None = None
         waiting: set[str] = set()
@@ -103,6 +97,15 @@ class Program:
         scheduler.end(result)
         return result
 
+    def search(self, scheduler: Scheduler, most: int) -> Iterator[Trace]:
+        """One execution after the other until the search is over, or so many."""
+        for number in range(most):
+            try:
+                trace = self.run(scheduler, number)
+            except SearchOver:
+                return
+            yield trace
+
 
 PROGRAMS = {
     "two": Program({"alice": 2, "bob": 2}),
@@ -116,13 +119,7 @@ PROGRAMS = {
 
 
 def decisions(make: Callable[[], Scheduler], program: Program, executions: int) -> list[list[str]]:
-    scheduler = make()
-    found = []
-    for number in range(executions):
-        if not scheduler.begin(number):
-            break
-        found.append([decision_text(step.mover) for step in program.run(scheduler)])
-    return found
+    return [[decision_text(step.mover) for step in trace] for trace in program.search(make(), executions)]
 
 
 @pytest.fixture(params=sorted(SCHEDULERS))
@@ -152,18 +149,14 @@ def test_every_execution_begins_afresh(name, program):
     assert scheduler.begin(0)
     alternatives = tuple(offer(each, Action(ActionKind.POINT, "x")) for each in program.steps)
     scheduler.choose(Choices(0, alternatives))
-    if scheduler.begin(1):
-        assert len(program.run(scheduler)) >= 0
+    assert [*program.search(scheduler, 3)], "nothing was run to its end, so there is something left to run"
 
 
 def test_a_search_that_ends_stays_ended_and_says_so_without_a_run(name, program):
     scheduler = make_scheduler(name, 1)
-    number = 0
-    while number < ENOUGH and scheduler.begin(number):
-        program.run(scheduler)
-        number += 1
+    number = sum(1 for _ in program.search(scheduler, ENOUGH))
     assert number > 0
-    if name in INDEPENDENT:
+    if SCHEDULERS[name].independent:
         assert number == ENOUGH, "a sampler is never over"
     elif number < ENOUGH:
         assert not scheduler.begin(number + 1)
@@ -171,33 +164,27 @@ def test_a_search_that_ends_stays_ended_and_says_so_without_a_run(name, program)
 
 def test_parts_of_an_independent_search_can_run_anywhere(name, program):
     """The execution with a number is the same whichever ran before it, once execution 0 was run if it is needed."""
-    prologue = prologue_of(name)
+    prologue = SCHEDULERS[name].prologue
     if prologue is None:
         assert name != DEFAULT
-        assert name not in INDEPENDENT
+        assert not SCHEDULERS[name].independent
         return
     whole = decisions(lambda: make_scheduler(name, 5), program, prologue + 12)
     for number in (11, 3, 7):
         scheduler = make_scheduler(name, 5)
-        if not is_calibrated(scheduler):
-            assert scheduler.begin(0)
+        if not scheduler.calibrated:
             program.run(scheduler)
-            assert is_calibrated(scheduler)
-        assert scheduler.begin(prologue + number)
-        assert [decision_text(step.mover) for step in program.run(scheduler)] == whole[prologue + number]
+            assert scheduler.calibrated
+        trace = program.run(scheduler, prologue + number)
+        assert [decision_text(step.mover) for step in trace] == whole[prologue + number]
 
 
 def test_what_counts_as_a_sample(name):
     """Every execution of an independent sampler but the one it measures in; of the others, only the portfolio's."""
     scheduler = make_scheduler(name, 5)
-    measures = not is_calibrated(scheduler)
-    samples = []
-    for number in range(60):
-        if not scheduler.begin(number):
-            break
-        samples.append(is_sample(scheduler))
-        PROGRAMS["three"].run(scheduler)
-    if name in INDEPENDENT:
+    measures = not scheduler.calibrated
+    samples = [scheduler.sampled for _ in PROGRAMS["three"].search(scheduler, 60)]
+    if SCHEDULERS[name].independent:
         assert samples == [not measures] + [True] * 59
     elif name == DEFAULT:
         assert samples[:2] == [False, True]
@@ -207,7 +194,7 @@ def test_what_counts_as_a_sample(name):
 
 
 def test_seeds_differ(name):
-    if name not in INDEPENDENT:
+    if not SCHEDULERS[name].independent:
         assert decisions(lambda: make_scheduler(name, 1), PROGRAMS["two"], 1)
         return
     program = Program({"alice": 6, "bob": 6})  # 924 interleavings
@@ -217,14 +204,9 @@ def test_seeds_differ(name):
 
 def test_every_scheduler_can_be_replayed(name, program):
     scheduler = make_scheduler(name, 2)
-    for number in range(10):
-        if not scheduler.begin(number):
-            break
-        trace = program.run(scheduler)
+    for trace in program.search(scheduler, 10):
         replay = Replay(Schedule.of(trace))
-        for again in range(2):
-            assert replay.begin(again)
-            assert program.run(replay) == trace
+        assert [program.run(replay, again) for again in range(2)] == [trace, trace]
 
 
 def test_an_unknown_scheduler_is_wrong_use_and_told_which_there_are():
@@ -249,11 +231,7 @@ def test_serial_runs_every_order_of_the_actors_once():
 
 def test_serial_without_preemption_survives_locks():
     scheduler = make_scheduler("serial", 0)
-    number = 0
-    while scheduler.begin(number):
-        assert PROGRAMS["locked"].run(scheduler).preemptions == 0
-        number += 1
-    assert number == 2
+    assert [trace.preemptions for trace in PROGRAMS["locked"].search(scheduler, 100)] == [0, 0]
 
 
 def test_decisions_of_zeros_are_a_serial_run():
@@ -283,7 +261,6 @@ def recorded(program: Program) -> Schedule:
 )
 def test_a_replay_that_cannot_be_followed_diverges_loudly(other, message):
     replay = Replay(recorded(PROGRAMS["two"]))
-    replay.begin(0)
     with pytest.raises(Divergence, match=message) as raised:
         other.run(replay)
     assert "Likely causes" in str(raised.value)
@@ -292,7 +269,6 @@ def test_a_replay_that_cannot_be_followed_diverges_loudly(other, message):
 def test_a_schedule_whose_choices_are_not_known_replays_by_its_decisions_alone():
     schedule = Schedule(recorded(PROGRAMS["two"]).decisions)
     replay = Replay(schedule)
-    replay.begin(0)
     trace = Program({"alice": 2, "bob": 2}, faults=1).run(replay)
     assert tuple(step.chosen for step in trace) == schedule.decisions
 

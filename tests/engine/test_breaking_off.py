@@ -258,7 +258,6 @@ async def test_many_executions_leave_no_connections_behind(explorer, server):
 
     before = await connections()
     for number in range(30):
-        scheduler.begin(number)
-        await explorer.run(Endless() if number % 10 == 0 else Work(), scheduler, step_limit=40)
+        await explorer.run(Endless() if number % 10 == 0 else Work(), scheduler, execution=number, step_limit=40)
     await _works(explorer)
     assert await connections() <= before + 1

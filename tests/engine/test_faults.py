@@ -222,8 +222,7 @@ async def test_a_retried_transaction_is_done_once_wherever_the_fault_strikes(exp
     scheduler = make_scheduler("random", 5)
     struck = 0
     for number in range(40):
-        scheduler.begin(number)
-        record = await explorer.run(Anywhere(), scheduler)
+        record = await explorer.run(Anywhere(), scheduler, execution=number)
         assert not record.failed, execution_report(record)
         struck += bool(record.trace.faults)
         if record.trace.faults and number % 4 == 0:
@@ -315,8 +314,7 @@ async def test_no_fault_strikes_where_the_scenario_names_none(explorer):
 
     scheduler = make_scheduler("random", 1)
     for number in range(20):
-        scheduler.begin(number)
-        record = await explorer.run(Safe(), scheduler)
+        record = await explorer.run(Safe(), scheduler, execution=number)
         assert all(isinstance(each, Go) for step in record.trace for each in step.alternatives)
 
 
@@ -329,8 +327,7 @@ async def test_at_most_as_many_faults_strike_as_the_scenario_says(explorer, most
     scheduler = make_scheduler("random", 3)
     counts = set()
     for number in range(30):
-        scheduler.begin(number)
-        record = await explorer.run(Several(), scheduler)
+        record = await explorer.run(Several(), scheduler, execution=number)
         seen = 0
         for step in record.trace:
             assert any(isinstance(each, Strike) for each in step.alternatives) <= (seen < most)
@@ -489,8 +486,7 @@ async def _found(explorer, scenario, wanted):
     """The first violation of a random walk that is as wanted; there is one within 300 executions."""
     scheduler = make_scheduler("random", 11)
     for number in range(300):
-        scheduler.begin(number)
-        record = await explorer.run(scenario, scheduler)
+        record = await explorer.run(scenario, scheduler, execution=number)
         if record.failed and wanted(record):
             return record
     raise AssertionError("no violation")
@@ -555,7 +551,6 @@ async def test_an_execution_with_a_fault_replays_from_its_token(explorer):
     assert ":alice.bob.kill@alice." in text
     token = decode(text)
     replay = Replay(token.schedule)
-    replay.begin(0)
     assert (await explorer.run(scenario_of(token, Retries), replay)).same_as(record)
 
 
@@ -593,8 +588,7 @@ async def test_a_crash_that_must_come_comes_at_the_latest_when_all_are_done(expl
     scheduler = make_scheduler("random", 2)
     places = set()
     for number in range(40):
-        scheduler.begin(number)
-        record = await explorer.run(Acknowledges(), scheduler)
+        record = await explorer.run(Acknowledges(), scheduler, execution=number)
         assert not record.failed
         assert record.trace.faults == 1
         (place,) = (step.number for step in record.trace if step.chosen == Strike("crash", "server"))

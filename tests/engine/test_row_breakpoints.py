@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from helpers.decided import said
-from helpers.kit import Account, Bank, Order, replays
+from helpers.kit import Account, Bank, Order, replays, searched
 from sqlalchemy import delete, func, select, text, update
 
 from lab import actor, invariant
@@ -219,6 +219,8 @@ async def test_the_default_finds_the_deadlock_of_two_bulk_updates_within_a_hundr
     """Half of the paused first steps lead to it, so a sample does with chance 0.075 or more: 0.925**100 < 5e-4."""
     scheduler = make_scheduler(DEFAULT, 1)
     endings = []
-    while Ending.DEADLOCKED not in endings and len(endings) < 100 and scheduler.begin(len(endings)):
-        endings.append((await explorer.run(PriceListsInOrderOfTheFile(), scheduler)).outcome.ending)
+    async for record in searched(explorer, PriceListsInOrderOfTheFile(), scheduler):
+        endings.append(record.outcome.ending)
+        if record.outcome.ending is Ending.DEADLOCKED or len(endings) == 100:
+            break
     assert endings[-1] is Ending.DEADLOCKED

@@ -17,6 +17,7 @@ from lab.errors import ScenarioError, UsageError, Violation
 from lab.explore.serial_runs import SerialJudge
 from lab.scenario.declare import invariants_of, target_of
 from lab.schedulers import make_scheduler
+from lab.schedulers.wrapper import Wrapper
 from lab.search.hunt import Hunt
 from lab.testing import Lab
 
@@ -92,8 +93,7 @@ async def test_a_lost_update_is_found_though_nobody_stated_an_invariant(explorer
 async def test_what_counts_in_the_database_passes(explorer):
     scheduler = make_scheduler("random", 2)
     for number in range(40):
-        scheduler.begin(number)
-        record = await explorer.run(InTheDatabase(), scheduler)
+        record = await explorer.run(InTheDatabase(), scheduler, execution=number)
         assert not record.failed, record.findings
         assert record.serial is not None
 
@@ -221,19 +221,13 @@ async def test_where_no_serial_order_can_run_nothing_is_claimed(explorer):
 
     flags = [asyncio.Event(), asyncio.Event()]
 
-    class Fresh:
-        """A random walk that clears the flags before each execution."""
-
-        def __init__(self) -> None:
-            self._walk = make_scheduler("random", 1)
+    class Fresh(Wrapper):
+        """Clears the flags before each execution."""
 
         def begin(self, execution: int) -> bool:
             for flag in flags:
                 flag.clear()
-            return self._walk.begin(execution)
-
-        def __getattr__(self, name: str) -> object:
-            return getattr(self._walk, name)
+            return super().begin(execution)
 
     original = SerialJudge.effects
 
@@ -242,8 +236,7 @@ async def test_where_no_serial_order_can_run_nothing_is_claimed(explorer):
             flag.clear()
         return await original(judge, *given)
 
-    scheduler = Fresh()
-    scheduler.begin(0)
+    scheduler = Fresh(make_scheduler("random", 1))
     SerialJudge.effects = cleared
     try:
         record = await explorer.run(Handshake(), scheduler)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -10,10 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from lab import Scenario
+from lab.errors import SearchOver
 from lab.model.choices import Choices
 from lab.model.decision_text import decision_of, decision_text
 from lab.model.record import ExecutionRecord
 from lab.model.trace import Step, Trace
+from lab.schedulers import Scheduler
 from lab.schedulers.replay import Replay
 
 
@@ -47,13 +49,14 @@ def add(account: int, amount: int = 1):
     return text(f"UPDATE account SET balance = balance + {amount} WHERE id = {account}")
 
 
-class Order:
+class Order(Scheduler):
     """Takes the decisions of a text first, such as `alice pause2@bob kill@alice`; then the actor that ran last goes on.
 
     One that cannot be taken fails the test, and so do those that are left over.
     """
 
     def __init__(self, texts: str = "") -> None:
+        super().__init__()
         self._decisions = tuple(map(decision_of, texts.split()))
 
     def begin(self, execution: int) -> bool:
@@ -85,11 +88,22 @@ def of(record: ExecutionRecord, actor: str) -> list[str]:
     return [line.removeprefix(f"{actor} ") for line in told(record.trace) if line.startswith(f"{actor} ")]
 
 
+async def searched(explorer, scenario: Scenario, scheduler: Scheduler, **options) -> AsyncIterator[ExecutionRecord]:
+    """One execution after the other, until the search is over."""
+    number = 0
+    while True:
+        try:
+            record = await explorer.run(scenario, scheduler, execution=number, **options)
+        except SearchOver:
+            return
+        yield record
+        number += 1
+
+
 async def replays(explorer, record: ExecutionRecord, times: int = 3, **options) -> bool:
     """Whether the recorded schedule gives the identical execution again, that many times."""
     replay = Replay(record.schedule)
-    for number in range(times):
-        replay.begin(number)
+    for _ in range(times):
         again = await explorer.run(record.scenario, replay, **options)
         if not again.same_as(record):
             return False

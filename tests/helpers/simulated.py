@@ -24,7 +24,7 @@ class Simulation:
         self.runs = 0
 
     def record(self, scheduler: Scheduler) -> ExecutionRecord:
-        scheduler.begin(0)
+        assert scheduler.begin(0)
         left, last, steps = dict(self.steps), None, []
         names = list(left)
         action = Action(ActionKind.POINT)
@@ -37,9 +37,9 @@ class Simulation:
             left[chosen] -= 1
             last = chosen
         findings = tuple(Finding("invariant", name, "") for name in self.broken([step.actor for step in steps]))
-        return ExecutionRecord(
-            Scenario(), "", Trace(tuple(steps), tuple(names)), Outcome(Ending.COMPLETED, {}), findings
-        )
+        trace = Trace(tuple(steps), tuple(names))
+        scheduler.end(trace)
+        return ExecutionRecord(Scenario(), "", trace, Outcome(Ending.COMPLETED, {}), findings)
 
     async def run(self, scheduler: Scheduler) -> ExecutionRecord:
         self.runs += 1

@@ -14,6 +14,7 @@ import os
 
 import pytest
 
+from lab.errors import SearchOver
 from lab.explore import Explorer
 from lab.scenario.declare import Scenario, kind_of, target_of
 from lab.scenario.registry import discover
@@ -34,9 +35,11 @@ async def executions_to_the_first_violation(explorer: Explorer, scenario: Scenar
     """0 if there is none in so many executions."""
     scheduler = make_scheduler(DEFAULT, seed)
     for number in range(most):
-        if not scheduler.begin(number):
+        try:
+            record = await explorer.run(scenario, scheduler, execution=number)
+        except SearchOver:
             break  # every trace was run
-        if (await explorer.run(scenario, scheduler)).failed:
+        if record.failed:
             return number + 1
     return 0
 

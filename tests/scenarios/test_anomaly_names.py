@@ -83,7 +83,6 @@ async def replayed(explorer, name: str):
     cls = PLANTED[name]
     token = decode(planted_bug_of(cls).token)
     replay = Replay(token.schedule)
-    replay.begin(0)
     record = await explorer.run(scenario_of(token, cls), replay, isolation=token.isolation or None, recorded=True)
     assert record.failed
     return record

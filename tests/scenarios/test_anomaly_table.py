@@ -59,7 +59,6 @@ async def test_a_fixed_schedule_shows_the_anomaly_exactly_where_it_is_allowed(ex
     """Under its own name; and nothing that the level promises to prevent is seen beside it."""
     for cls in sequences_of(name):
         wished = Wished(decided(cls.schedule))
-        wished.begin(0)
         record = await explorer.run(cls(), wished, isolation=level, recorded=True)
         assert (SPECIAL.get(cls, name) in record.anomalies) == (level in ALLOWED[name]), (
             cls.__name__,
@@ -78,8 +77,9 @@ async def test_a_search_shows_the_anomaly_exactly_where_it_is_allowed(explorer, 
         scheduler = make_scheduler("random", 3)
         seen: set[str] = set()
         for number in range(EXECUTIONS):
-            scheduler.begin(number)
-            seen |= set((await explorer.run(cls(), scheduler, isolation=level, recorded=True)).anomalies)
+            seen |= set(
+                (await explorer.run(cls(), scheduler, execution=number, isolation=level, recorded=True)).anomalies
+            )
         assert (SPECIAL.get(cls, name) in seen) == (level in ALLOWED[name]), (cls.__name__, seen)
         assert seen <= {each for each, levels in ALLOWED.items() if level in levels}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from helpers.kit import searched
 
 from lab.model.replay_token import decode, scenario_of
 from lab.scenario.declare import actors_of, invariants_of, kind_of, planted_bug_of
@@ -71,8 +72,7 @@ async def test_a_right_variant_holds(explorer, cls):
     """No violation in 30 executions; the whole proof, of 1,000, is a hunt."""
     scheduler = make_scheduler("random", 1)
     for number in range(30):
-        scheduler.begin(number)
-        record = await explorer.run(cls(), scheduler)
+        record = await explorer.run(cls(), scheduler, execution=number)
         assert not record.failed, (record.findings, str(record.schedule))
 
 
@@ -96,18 +96,14 @@ async def test_the_token_of_a_planted_bug_replays_it(explorer, cls):
 @by_planted_bug
 async def test_a_planted_bug_needs_requests_that_overlap(explorer, cls):
     """No order of whole requests shows it, but for those that are listed."""
-    scheduler, broken, number = Serial(), False, 0
-    while scheduler.begin(number):
-        broken |= (await explorer.run(cls(), scheduler)).failed
-        number += 1
-    assert broken == (cls.__name__ in FAIL_WITHOUT_ANY_RACE)
+    broken = [record.failed async for record in searched(explorer, cls(), Serial())]
+    assert any(broken) == (cls.__name__ in FAIL_WITHOUT_ANY_RACE)
 
 
 async def found(explorer, cls, *, seed: int, executions: int) -> bool:
     """Whether a random search with this seed finds a violation."""
     scheduler = make_scheduler("random", seed)
     for number in range(executions):
-        scheduler.begin(number)
-        if (await explorer.run(cls(), scheduler)).failed:
+        if (await explorer.run(cls(), scheduler, execution=number)).failed:
             return True
     return False

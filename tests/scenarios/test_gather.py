@@ -63,7 +63,6 @@ async def found(explorer, scenario, seed: int) -> bool:
     """Whether a random search with this seed finds a violation."""
     scheduler = make_scheduler("random", seed)
     for number in range(EXECUTIONS):
-        scheduler.begin(number)
-        if (await explorer.run(scenario, scheduler)).failed:
+        if (await explorer.run(scenario, scheduler, execution=number)).failed:
             return True
     return False

@@ -33,8 +33,7 @@ async def test_an_anomaly_appears_exactly_where_the_level_allows_it(explorer, cl
     scheduler = make_scheduler("random", 5)
     appeared = False
     for number in range(300 if allowed else 60):
-        scheduler.begin(number)
-        appeared = (await explorer.run(cls(), scheduler, isolation=level)).failed
+        appeared = (await explorer.run(cls(), scheduler, execution=number, isolation=level)).failed
         if appeared:
             break
     assert appeared == allowed

@@ -41,7 +41,6 @@ async def test_on_planted_bugs(explorer, name):
     cls = PLANTED[name]
     token = decode(planted_bug_of(cls).token)
     replay = Replay(token.schedule)
-    replay.begin(0)
     record = await explorer.run(scenario_of(token, cls), replay, recorded=True, checks=("serial",))
     compare(record, name)
     if name in ONLY_SERIAL:
@@ -54,8 +53,7 @@ async def test_on_right_variants(explorer, name):
     scheduler = make_scheduler("random", 1)
     told = 0
     for number in range(15):
-        scheduler.begin(number)
-        record = await explorer.run(RIGHT[name](), scheduler, recorded=True, checks=("serial",))
+        record = await explorer.run(RIGHT[name](), scheduler, execution=number, recorded=True, checks=("serial",))
         compare(record, name)
         told += bool(record.anomalies or record.serial.differences)
         assert not [finding for finding in record.findings if finding.checker == "isolation"]

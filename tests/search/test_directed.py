@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from helpers.kit import Account, Bank
+from helpers.kit import Account, Bank, searched
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from lab import actor
@@ -32,8 +32,10 @@ async def test_a_textbook_anomaly_is_found_within_three_executions(explorer, ano
     """There is no chance in it, so once is always."""
     scheduler, scenario = Directed(), instance_of(TEXTBOOK[anomaly])
     failed = []
-    while not any(failed) and scheduler.begin(len(failed)):
-        failed.append((await explorer.run(scenario, scheduler)).failed)
+    async for record in searched(explorer, scenario, scheduler):
+        failed.append(record.failed)
+        if record.failed:
+            break
     assert failed[-1], "over, and nothing found"
     assert len(failed) <= 3
 

@@ -21,7 +21,7 @@ from lab.model.replay_token import decode, scenario_of
 from lab.model.trace import Trace
 from lab.postgres.server.server import Server
 from lab.scenario.declare import actors_of, target_of
-from lab.schedulers import prologue_of
+from lab.schedulers import SCHEDULERS
 from lab.schedulers.guided import Guided
 from lab.search.hunt import INTERRUPTED, Hunt
 from lab.shrink.replays import replay_times
@@ -135,7 +135,7 @@ async def test_equal_seeds_give_equal_hunts(explorer):
 @pytest.mark.parametrize("scheduler", ["random", "urw", "portfolio"])
 async def test_a_hunt_in_parts_is_the_hunt_as_a_whole(explorer, scheduler):
     """Executions are numbered through, so parts added together are the same hunt; what measures does so in each."""
-    prologue = prologue_of(scheduler) or 5
+    prologue = SCHEDULERS[scheduler].prologue or 5
     options = {"scheduler": scheduler, "keep_going": True}
     whole = await hunt(SwallowedDeadlock(), executions=prologue + 10, **options).run(explorer)
     total = HuntResult(whole.target, whole.seed)

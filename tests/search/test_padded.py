@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass
 
 import pytest
-from helpers.kit import Account, Bank
+from helpers.kit import Account, Bank, searched
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -89,9 +89,12 @@ async def test_a_padded_bug_is_found_by_the_default_within_100_executions(explor
     for seed in SEEDS:
         scheduler = make_scheduler(DEFAULT, seed)
         executions = 0
-        while executions < WITHIN and scheduler.begin(executions):
+        async for record in searched(explorer, scenario, scheduler):
             executions += 1
-            if (await explorer.run(scenario, scheduler)).failed:
+            if record.failed:
+                break
+            if executions == WITHIN:
+                executions = WITHIN + 1
                 break
         else:
             executions = WITHIN + 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from helpers.kit import Account, Bank
+from helpers.kit import Account, Bank, searched
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -101,8 +101,8 @@ class ReadOnly(Bank):
 async def exhaust(explorer, scenario, most: int) -> list:
     """All executions of a search that has to be over after at most so many."""
     scheduler, records = Dpor(), []
-    while scheduler.begin(len(records)):
-        records.append(await explorer.run(scenario, scheduler))
+    async for record in searched(explorer, scenario, scheduler):
+        records.append(record)
         assert len(records) <= most
     return records
 

@@ -125,7 +125,6 @@ async def test_a_divergence_names_step_expectation_and_who_was_runnable(explorer
         ("alice", "alice", "alice", "bob", "bob", "bob"),
     ):
         replay = Replay(Schedule(decided(decisions), "aaaaa"))
-        replay.begin(0)
         with pytest.raises(Divergence) as caught:
             await explorer.run(stories.Withdrawals(), replay)
         texts.append(str(caught.value))

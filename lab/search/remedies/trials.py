@@ -139,7 +139,6 @@ class _Trials:
     async def _again(self, remedy: Remedy) -> ExecutionRecord:
         """The failing schedule, as near as it can be kept under a remedy."""
         job, wished = self._job, Wished([step.chosen for step in self._record.trace])
-        wished.begin(0)
         return await self._explorer.run(
             self._record.scenario, wished, isolation=job.isolation, breakpoints=job.breakpoints, remedy=remedy
         )

@@ -98,8 +98,7 @@ async def test_every_read_is_of_the_version_that_postgresql_says_and_no_promise_
     for program in range(PROGRAMS):
         scheduler = make_scheduler("random", program)
         for number in range(EXECUTIONS):
-            scheduler.begin(number)
-            record = await explorer.run(Program(program), scheduler, isolation=level, recorded=True)
+            record = await explorer.run(Program(program), scheduler, execution=number, isolation=level, recorded=True)
             checked, looked_alike = compared(record)
             assert not record.findings, (program, number, record.findings, str(record.schedule))
             assert record.unseen == ()

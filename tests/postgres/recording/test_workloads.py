@@ -26,8 +26,7 @@ async def test_no_promise_of_a_level_is_broken_in_random_programs(explorer, cls,
     for seed in range(4):
         scheduler = make_scheduler("random", seed)
         for number in range(2):
-            scheduler.begin(number)
-            record = await explorer.run(cls(seed=seed), scheduler, isolation=level, recorded=True)
+            record = await explorer.run(cls(seed=seed), scheduler, execution=number, isolation=level, recorded=True)
             assert not [finding for finding in record.findings if finding.checker == "isolation"]
             assert {each.level for each in record.history.transactions} <= {level}
             writes += sum(hasattr(op, "undone") for each in record.history.transactions for op in each.operations)

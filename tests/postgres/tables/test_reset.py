@@ -241,7 +241,6 @@ async def test_the_first_execution_equals_all_later_ones(explorer):
     records = []
     for _ in range(4):
         scheduler = make_scheduler("random", 3)
-        scheduler.begin(0)
         records.append(await explorer.run(Typed(), scheduler))
     for record in records[1:]:
         assert record.trace.steps == records[0].trace.steps
@@ -322,8 +321,7 @@ async def test_rows_lie_in_the_same_physical_order_each_time(explorer, times):
     scheduler = make_scheduler("random", 1)
     found = set()
     for number in range(times):
-        scheduler.begin(number)
-        await explorer.run(Full(), scheduler)
+        await explorer.run(Full(), scheduler, execution=number)
         record = await explorer.run(Scans(), Order("bob"))
         found.add(tuple(record.outcome.results["bob"].value))
     assert found == {("(0,1)5", "(0,2)2", "(0,3)3")}
