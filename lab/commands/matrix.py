@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from typing import Any
 
 import click
 
@@ -19,17 +20,7 @@ __all__ = ["command"]
 @click.option("--seed", type=int, default=0, show_default=True)
 @server_options
 @json_option
-async def command(
-    target: str,
-    *,
-    scheduler: str,
-    options: dict[str, int],
-    executions: int,
-    seed: int,
-    url: str | None,
-    version: str,
-    as_json: bool,
-) -> str:
+async def command(target: str, *, executions: int, url: str | None, version: str, as_json: bool, **search: Any) -> str:
     """Run TARGET at each isolation level: verdict, anomalies, aborts, lock waits and time.
 
     All executions are run, also after a violation. Exit status 0: no violation at the scenario's own level; 1: a
@@ -53,20 +44,17 @@ async def command(
                 explorer,
                 scenario,
                 lambda level, done: bar.update(task, completed=done, description=level or AS_IT_STANDS),
-                scheduler=scheduler,
-                options=options,
                 executions=executions,
-                seed=seed,
+                **search,
             )
     own = next((row.result for row in rows if row.own), None)
     verdict = Verdict.INCONCLUSIVE if own is None else own.verdict
     if as_json:
         levels = [row.shown() for row in rows]
-        show_json(
-            {"target": target_of(scenario), "verdict": verdict, "levels": levels, "scheduler": scheduler, "seed": seed}
-        )
+        asked = {"scheduler": search["scheduler"], "seed": search["seed"]}
+        show_json({"target": target_of(scenario), "verdict": verdict, "levels": levels, **asked})
         return verdict
     out.print(levels_table(rows))
-    searched = f"{count(executions, 'execution')} at each level at most · {describe(scheduler, seed, options)}"
+    searched = f"{count(executions, 'execution')} at each level at most · {describe(search['scheduler'], search['seed'], search['options'])}"
     out.out(f"\n{verdict}: {target_of(scenario)}: {searched} · * its own level")
     return verdict

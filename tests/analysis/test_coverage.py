@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import random
 from collections import Counter
 
 import pytest
 from helpers.decided import step_of
+from helpers.kit import searched
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -204,9 +204,12 @@ async def test_a_reduction_runs_each_trace_once_and_all_that_chance_meets(explor
     """Source-DPOR's executions are so many traces, and random walks find no other."""
 
     async def traces(scheduler, most: int) -> list[str]:
-        begun = itertools.takewhile(scheduler.begin, range(most))
-        records = [await explorer.run(Transfer(), scheduler, breakpoints=False) for _ in begun]
-        return [Coverage().count(record.trace, sampled=True) for record in records]
+        found = []
+        async for record in searched(explorer, Transfer(), scheduler, breakpoints=False):
+            found.append(Coverage().count(record.trace, sampled=True))
+            if len(found) == most:
+                break
+        return found
 
     every = await traces(Dpor(), 1000)
     assert len(every) == len(set(every)) > 10

@@ -159,8 +159,7 @@ class ReturnsObjects(Scenario):
 async def executions(explorer, scenario, number=EXECUTIONS):
     scheduler = make_scheduler("random", 3)
     for execution in range(number):
-        scheduler.begin(execution)
-        yield await explorer.run(scenario, scheduler, checks=("serial",))
+        yield await explorer.run(scenario, scheduler, execution=execution, checks=("serial",))
 
 
 @pytest.mark.parametrize("cls", [Constant, InPlainPlaces, Parts, Withdrawn], ids=lambda cls: cls.__name__)

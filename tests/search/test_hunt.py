@@ -171,11 +171,13 @@ class Measures(Guided):
 
     def __init__(self) -> None:
         super().__init__(())
-        self.calibrated = False
         self.seen: list[Trace] = []
 
+    @property
+    def calibrated(self) -> bool:
+        return bool(self.seen)
+
     def end(self, trace: Trace) -> None:
-        self.calibrated = True
         self.seen.append(trace)
 
 
