@@ -55,6 +55,7 @@ async def command(target: str, *, executions: int, url: str | None, version: str
         show_json({"target": target_of(scenario), "verdict": verdict, "levels": levels, **asked})
         return verdict
     out.print(levels_table(rows))
-    searched = f"{count(executions, 'execution')} at each level at most · {describe(search['scheduler'], search['seed'], search['options'])}"
+    described = describe(search["scheduler"], search["seed"], search["options"])
+    searched = f"{count(executions, 'execution')} at each level at most · {described}"
     out.out(f"\n{verdict}: {target_of(scenario)}: {searched} · * its own level")
     return verdict
