@@ -81,8 +81,8 @@ class Hunt:
         for number in range(self.first, self.first + self.executions):
             if self.seconds is not None and time.monotonic() - started >= self.seconds:
                 return
-            record = await self._next(explorer, scheduler, number)
             result.preemption_bound = scheduler.bound - 1 if scheduler.bound else None
+            record = await self._next(explorer, scheduler, number)
             if record is None:
                 result.exhausted = True
                 result.complete = scheduler.complete

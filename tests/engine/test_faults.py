@@ -564,7 +564,6 @@ async def test_a_token_with_a_fault_on_the_wrong_victim_diverges(explorer):
     """No lab writes such a token. What a fault can strike only the engine knows, so it is found where it replays."""
     token = decode(encode(token_for(Struck(), Schedule(decided("alice cancel@server")), "")))
     replay = Replay(token.schedule)
-    replay.begin(0)
     with pytest.raises(Divergence, match="expected cancel@server to go on, but runnable were: alice, bob, "):
         await explorer.run(scenario_of(token, Struck), replay)
 
