@@ -24,12 +24,12 @@ _STRIKE = re.compile(r"([a-z_]+)@(.*)", re.DOTALL)
 def decision_text(decision: Decision) -> str:
     """The decision as text; `decision_of` reads it again."""
     match decision:
+        case Go(actor):
+            return actor if _QUOTE not in actor or decision_of(actor) == decision else _QUOTE + actor
         case Pause(actor, place):
             return f"pause{place}@{actor}"
         case Strike(fault, actor):
             return f"{fault}@{actor}"
-        case Go(actor):
-            return actor if _QUOTE not in actor or decision_of(actor) == decision else _QUOTE + actor
 
 
 def decision_of(text: str) -> Decision:

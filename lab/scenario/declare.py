@@ -64,9 +64,10 @@ class Scenario:
       deadlocks (40P01), lock-not-available (55P03) and SQLAlchemy's `StaleDataError` always may.
     - `watch`: engines of the application itself that its actors use. For the time of an execution they
       are redirected to the lab's database.
-    - `faults`: which faults the scenario is to withstand: any of `cancel`, `kill`, `crash`; at most `faults_at_most`
-      of them strike in one execution, at points that the schedule chooses. When fewer than `faults_at_least` have
-      struck by the time that all actors are done, the server crashes then; so this needs `crash` among the faults.
+    - `faults`: which faults the scenario is to withstand, by their names in `lab.engine.faults`: `cancel`, `kill`,
+      `crash`; at most `faults_at_most` of them strike in one execution, at points that the schedule chooses. When
+      fewer than `faults_at_least` have struck by the time that all actors are done, the server crashes then; so this
+      needs `crash` among the faults.
     - `breakpoints`: whether a schedule may pause a statement between two rows that it locks (embedded server only).
     - `session_options`: keyword arguments for the `AsyncSession` that the lab hands to actors.
     """

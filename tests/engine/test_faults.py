@@ -19,7 +19,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from lab import actor, invariant
-from lab.engine.faults import FAULTS
 from lab.errors import Divergence, ScenarioError, TokenError, UsageError
 from lab.explore import Explorer
 from lab.model.decision import Go, Strike
@@ -32,7 +31,7 @@ from lab.schedulers.drawn import schedules
 from lab.schedulers.replay import Replay
 from lab.shrink.minimise import minimise
 
-KINDS = tuple(FAULTS)
+KINDS = ("cancel", "kill", "crash")
 REPLAYS = 20
 
 

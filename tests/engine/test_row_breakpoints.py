@@ -8,6 +8,7 @@ from helpers.kit import Account, Bank, Order, replays, searched
 from sqlalchemy import delete, func, select, text, update
 
 from lab import actor, invariant
+from lab.model.decision import Pause
 from lab.model.outcome import Ending
 from lab.model.replay_token import decode
 from lab.scenario.declare import planted_bug_of, target_of
@@ -41,7 +42,7 @@ def bank(**actors):
 
 
 def paused(record):
-    return [step for step in record.trace if step.breakpoint and step.wait]
+    return [step for step in record.trace if isinstance(step.chosen, Pause) and step.wait]
 
 
 def offered(record, step=1):
