@@ -5,12 +5,17 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/ready
 
-.PHONY: hunt test check invariants coverage bench clean
+.PHONY: hunt test test-all check versions invariants coverage bench clean
 
 hunt: $(READY)
 	$(BIN)/lab hunt
 
 test: $(READY)
+	$(BIN)/python -m pytest -n 2 -m "not alone and not long"
+	$(BIN)/python -m pytest -m "alone and not long"
+
+# What `test` leaves out as well: the same checks, repeated more often.
+test-all: $(READY)
 	$(BIN)/python -m pytest -n 2 -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
@@ -19,12 +24,16 @@ check: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+# A smoke set with the lowest allowed versions of all dependencies and with the newest ones.
+versions: $(READY)
+	$(BIN)/python .ci/versions
+
 invariants: $(READY)
 	$(BIN)/lab invariants --check
 
 coverage: $(READY)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 2 -m "not alone"
+	$(BIN)/coverage run -m pytest -n 2 -m "not alone and not long"
 	$(BIN)/coverage run -m pytest -m alone
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report

@@ -323,8 +323,17 @@ mutants = st.binary(min_size=8, max_size=8).map(mutant)
 
 class TestMutation:
     @given(mutants)
-    @settings(max_examples=10_000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=2_000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     def test_a_harmed_token_is_refused_in_one_sentence_or_is_a_valid_token(self, text):
+        self.refused_or_valid(text)
+
+    @pytest.mark.long
+    @given(mutants)
+    @settings(max_examples=10_000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    def test_ten_thousand_harmed_tokens_are_refused_in_one_sentence_or_valid(self, text):
+        self.refused_or_valid(text)
+
+    def refused_or_valid(self, text):
         try:
             decoded = decode(text)
         except TokenError as error:
