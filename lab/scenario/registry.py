@@ -7,9 +7,10 @@ import importlib
 import inspect
 import pkgutil
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
+from typing import Any
 
 from lab.errors import UsageError
 from lab.scenario.declare import Scenario, actors_of, target_of
@@ -57,12 +58,15 @@ def resolve(target: str) -> type[Scenario]:
     raise UsageError(f"no scenario {class_name!r} in {module_name}{near}")
 
 
-def instance_of(target: str) -> Scenario:
-    """The scenario of a target with its default parameters. Raises `UsageError` if it cannot be made or run."""
+def instance_of(target: str, parameters: Mapping[str, Any] = MappingProxyType({})) -> Scenario:
+    """The scenario of a target, by default with its default parameters.
+
+    Raises `UsageError` if it cannot be made or run.
+    """
     cls = resolve(target)
     validate(cls)
     try:
-        return cls()
+        return cls(**parameters)
     except Exception as error:
         hint = "; give every parameter a default" if isinstance(error, TypeError) else ""
         raise UsageError(
