@@ -16,6 +16,7 @@ __all__ = [
     "UncontrolledError",
     "UsageError",
     "Violation",
+    "first_line",
 ]
 
 
@@ -53,3 +54,9 @@ class Divergence(LabError):
 
 class Violation(AssertionError):
     """A scenario broke one of its invariants on a real server. The text is the whole failure report."""
+
+
+def first_line(error: BaseException) -> str:
+    """An error's type and the first line of its message, for a sentence about it; the driver's where one is wrapped."""
+    text = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

@@ -17,10 +17,10 @@ from lab.checkers import Need, findings_of, needed, refuse_unknown_checks
 from lab.checkers.isolation.promises import anomalies_in
 from lab.engine import runner
 from lab.engine.faults import FAULTS, refuse_wrong_faults
-from lab.errors import LabError, ScenarioError, ServerError, UsageError
+from lab.errors import LabError, ScenarioError, ServerError, UsageError, first_line
 from lab.explore.conditions import AS_IT_STANDS, Conditions, attempts, body
 from lab.explore.ending import masked, outcome_of
-from lab.explore.invariants import broken_invariants, call, first_line
+from lab.explore.invariants import broken_invariants, call
 from lab.explore.serial_runs import SerialJudge
 from lab.model.outcome import Ending, Mask
 from lab.model.record import ExecutionRecord
