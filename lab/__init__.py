@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lab.engine.gate import point
     from lab.errors import Divergence, LabError, ScenarioError, ServerError, TokenError, UsageError, Violation
-    from lab.model.outcome import Outcome
+    from lab.model.outcome import ActorResult, Outcome
+    from lab.model.record import ExecutionRecord
     from lab.scenario.claims import claim
     from lab.scenario.declare import Scenario, actor, invariant, planted_bug, probe, serializable
     from lab.schedulers.drawn import schedules
+    from lab.testing import Lab
 
 _PLACES = {
+    "ActorResult": "lab.model.outcome",
+    "ExecutionRecord": "lab.model.record",
+    "Lab": "lab.testing",
     "point": "lab.engine.gate",
     "claim": "lab.scenario.claims",
     "Divergence": "lab.errors",
@@ -37,7 +42,10 @@ _PLACES = {
 }
 
 __all__ = [
+    "ActorResult",
     "Divergence",
+    "ExecutionRecord",
+    "Lab",
     "LabError",
     "Outcome",
     "Scenario",

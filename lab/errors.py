@@ -17,6 +17,7 @@ __all__ = [
     "UncontrolledError",
     "UsageError",
     "Violation",
+    "first_line",
 ]
 
 
@@ -58,3 +59,9 @@ class SearchOver(LabError):
 
 class Violation(AssertionError):
     """A scenario broke one of its invariants on a real server. The text is the whole failure report."""
+
+
+def first_line(error: BaseException) -> str:
+    """An error's type and the first line of its message, for a sentence about it; the driver's where one is wrapped."""
+    text = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lab.errors import UsageError, Violation
-from lab.explore import Explorer
+from lab.explore import Conditions, Explorer
 from lab.model.outcome import Ending
 from lab.model.record import ExecutionRecord, Failure
 from lab.model.replay_token import ReplayToken, encode, scenario_of, token_for
@@ -63,12 +63,13 @@ class Lab:
             scenario = scenario_of(self.replay, type(scenario))
             schedule = Replay(self.replay.schedule)
             level = self.replay.isolation or level
+        conditions = Conditions(level, checks=tuple(checks))
         schedule = schedule or make_scheduler("serial", 0)
         if not schedule.calibrated:
             await self._calibrate(scenario, schedule, level)
-        record = await self._run(scenario, schedule, level, checks)
+        record = await self._run(scenario, schedule, conditions)
         if record.failed and not schedule.exhausted:
-            raise Violation(await self._report(record, level, checks, minimised=schedule.final))
+            raise Violation(await self._report(record, conditions, minimised=schedule.final))
         return record
 
     async def hunt(
@@ -87,16 +88,13 @@ class Lab:
         `options` are the scheduler's, as in `lab.hunt(scenario, scheduler="pct", depth=2)`.
         Raises `Violation` with the minimised report at the first violation.
         """
-        level = self.isolation or isolation
-        hunt = Hunt(
+        hunt = Hunt.of(
             scenario,
-            target_of(scenario),
-            scheduler,
-            executions,
+            scheduler=scheduler,
+            executions=executions,
             seed=seed,
-            isolation=level,
             options=options,
-            checks=checks,
+            conditions=Conditions(self.isolation or isolation, checks=tuple(checks)),
         )
         result = await hunt.run(self.explorer)
         if result.failures:
@@ -119,24 +117,21 @@ class Lab:
             return
         while len(self._serial) >= SERIAL_RUNS_KEPT:
             del self._serial[next(iter(self._serial))]
-        self._serial[key] = (await self.explorer.run(scenario, scheduler, isolation=level)).trace
+        self._serial[key] = (await self.explorer.run(scenario, scheduler, Conditions(level))).trace
 
-    async def _run(
-        self, scenario: Scenario, scheduler: Scheduler, level: str | None, checks: Sequence[str]
-    ) -> ExecutionRecord:
-        record = await self.explorer.run(scenario, scheduler, isolation=level, checks=checks, recorded=True)
+    async def _run(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> ExecutionRecord:
+        record = await self.explorer.run(scenario, scheduler, conditions, recorded=True)
         if record.outcome.ending is Ending.STEP_LIMIT:
             raise UsageError(f"{target_of(scenario)} did not end within the step limit; is there an endless loop?")
         return record
 
-    async def _report(
-        self, record: ExecutionRecord, level: str | None, checks: Sequence[str], *, minimised: bool
-    ) -> str:
+    async def _report(self, record: ExecutionRecord, conditions: Conditions, *, minimised: bool) -> str:
         """The failure message. `found` is the first failing execution of this scenario, before Hypothesis shrank it."""
         key = target_of(record.scenario), record.findings[0].name
         found = self._found.setdefault(key, record)
-        failure = Failure(record, encode(token_for(record.scenario, record.schedule, level or "")), found)
+        token = token_for(record.scenario, record.schedule, conditions.isolation or "")
+        failure = Failure(record, encode(token), found)
         if minimised:
-            async for smaller in refined(self.explorer, failure, level, checks=checks):
+            async for smaller in refined(self.explorer, failure, conditions):
                 failure = smaller
         return failure_report(failure, replay_hint="pytest … --lab-replay=TOKEN   or   lab replay")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lab.analysis.tally import HuntResult
     from lab.model.remedy import Remedies
     from lab.postgres.server.server import Server
-    from lab.search.workers import Job
+    from lab.search.job import Job
 
 __all__ = ["command"]
 
@@ -147,7 +147,8 @@ async def _hunt_all(*, as_json: bool, **options: Any) -> str:
 
 
 def _job(options: dict[str, Any], target: str, executions: int) -> Job:
-    from lab.search.workers import Job
+    from lab.explore import Conditions
+    from lab.search.job import Job
 
     return Job(
         target=target,
@@ -155,11 +156,9 @@ def _job(options: dict[str, Any], target: str, executions: int) -> Job:
         executions=executions,
         seconds=options["seconds"],
         seed=options["seed"],
-        isolation=options["isolation"],
         keep_going=options["keep_going"],
         options=options["options"],
-        breakpoints=options["breakpoints"],
-        checks=options["checks"],
+        conditions=Conditions(options["isolation"], breakpoints=options["breakpoints"], checks=options["checks"]),
     )
 
 
@@ -170,8 +169,8 @@ def _json(result: HuntResult, job: Job) -> dict[str, Any]:
         "seed": result.seed,
         "scheduler": job.scheduler,
         "options": dict(job.options),
-        "isolation": job.isolation,
-        "checks": list(job.checks),
+        "isolation": job.conditions.isolation,
+        "checks": list(job.conditions.checks),
     }
 
 

@@ -28,8 +28,8 @@ async def command(target: str, *, executions: int, url: str | None, version: str
     scenario as it stands has a row of its own.
     """
     from lab.explore import Explorer
+    from lab.model.text import count
     from lab.postgres.server.place import Place
-    from lab.report.failure import count
     from lab.report.hunts import AS_IT_STANDS, levels_table
     from lab.scenario.declare import target_of
     from lab.scenario.registry import instance_of

@@ -21,7 +21,7 @@ async def command(
     token: str, *, times: int, checks: tuple[str, ...], url: str | None, version: str, as_json: bool
 ) -> str:
     """Repeat exactly the execution that TOKEN names, and say how many of the replays were identical."""
-    from lab.explore import Explorer
+    from lab.explore import Conditions, Explorer
     from lab.model.replay_token import decode, scenario_of
     from lab.postgres.server.place import Place
     from lab.report.failure import execution_report
@@ -32,8 +32,8 @@ async def command(
     scenario = scenario_of(named, resolve(named.target))
     with Place(url, int(version)).server() as server:
         async with aclosing(Explorer(server)) as explorer:
-            level = named.isolation or None
-            replays = await replay_times(explorer, scenario, named.schedule, level, times, checks=checks)
+            conditions = Conditions(named.isolation or None, checks=checks)
+            replays = await replay_times(explorer, scenario, named.schedule, conditions, times)
     if as_json:
         show_json({"target": named.target, **replays.shown()})
         return replays.verdict

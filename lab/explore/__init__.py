@@ -5,6 +5,7 @@ May import: errors, scenario, model, schedulers, engine, postgres, checkers.
 
 from __future__ import annotations
 
-from lab.explore.explorer import STEP_LIMIT, Explorer
+from lab.explore.conditions import STEP_LIMIT, Conditions
+from lab.explore.explorer import Explorer
 
-__all__ = ["STEP_LIMIT", "Explorer"]
+__all__ = ["STEP_LIMIT", "Conditions", "Explorer"]

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm.exc import StaleDataError
 
+from lab.checkers import Need, needed
 from lab.model.remedy import STALE, Remedy
 from lab.postgres.locks.remedy_locks import Locking
 from lab.postgres.recording.results import sqlstate_of
 from lab.scenario.declare import ActorDeclaration, Scenario
 
-__all__ = ["STEP_LIMIT", "Conditions", "attempts", "body"]
+__all__ = ["AS_IT_STANDS", "STEP_LIMIT", "Conditions", "attempts", "body"]
 
 STEP_LIMIT = 2000
 """Steps after which an execution counts as endless; the shipped scenarios need at most some sixty."""
@@ -40,11 +42,28 @@ class Conditions:
     recorded: bool = False
     """Record the history: who read and wrote which version of which row."""
     remedy: Remedy | None = None
+    """What is done as well, to see whether it helps."""
+
+    @property
+    def records(self) -> bool:
+        """Whether the history is needed."""
+        return self.recorded or Need.HISTORY in needed(self.checks)
 
     @property
     def level(self) -> str | None:
         """The level of every transaction where it is not the actors' own; a remedy's wins."""
         return (self.remedy and self.remedy.isolation) or self.isolation
+
+    def dump(self) -> dict[str, Any]:
+        """As values that JSON can hold, for another process. Remedies are tried in this one."""
+        assert self.remedy is None
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return values | {"actors": None if self.actors is None else list(self.actors)}
+
+    @classmethod
+    def load(cls, values: Mapping[str, Any]) -> Self:
+        """From what `dump` made, as JSON has it."""
+        return cls(**{**values, "checks": tuple(values["checks"])})
 
     def locking(self, metadata: MetaData | None) -> Locking | None:
         """The locks of the remedy, for one execution."""
@@ -56,6 +75,9 @@ class Conditions:
         if isinstance(self.actors, Sequence):
             taken.sort(key=lambda each: tuple(self.actors or ()).index(each.name))
         return tuple(taken)
+
+
+AS_IT_STANDS = Conditions()
 
 
 async def body(engine: AsyncEngine, scenario: Scenario, actor: ActorDeclaration) -> object:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -16,14 +17,13 @@ from lab.checkers import Need, findings_of, needed, refuse_unknown_checks
 from lab.checkers.isolation.promises import anomalies_in
 from lab.engine import runner
 from lab.engine.faults import FAULTS, refuse_wrong_faults
-from lab.errors import LabError, ScenarioError, SearchOver, ServerError, UsageError
-from lab.explore.conditions import STEP_LIMIT, Conditions, attempts, body
+from lab.errors import LabError, ScenarioError, SearchOver, ServerError, UsageError, first_line
+from lab.explore.conditions import AS_IT_STANDS, Conditions, attempts, body
 from lab.explore.ending import masked, outcome_of
-from lab.explore.invariants import broken_invariants, call, first_line
+from lab.explore.invariants import broken_invariants, call
 from lab.explore.serial_runs import SerialJudge
 from lab.model.outcome import Ending, Mask
 from lab.model.record import ExecutionRecord
-from lab.model.remedy import Remedy
 from lab.postgres.database import Database
 from lab.postgres.recording.results import deadlock_cycle, is_connection_loss
 from lab.postgres.server.cluster import Cluster
@@ -36,7 +36,7 @@ from lab.scenario.declare import Scenario, actors_of, parameters_of, target_of
 from lab.scenario.validation import validate
 from lab.schedulers.base import Scheduler
 
-__all__ = ["STEP_LIMIT", "Explorer"]
+__all__ = ["Explorer"]
 
 DATABASES_KEPT = 4
 SNAPSHOTS_KEPT = 200
@@ -100,26 +100,18 @@ class Explorer:
         self,
         scenario: Scenario,
         scheduler: Scheduler,
+        conditions: Conditions = AS_IT_STANDS,
         *,
         execution: int = 0,
-        isolation: str | None = None,
-        step_limit: int = STEP_LIMIT,
-        breakpoints: bool = True,
-        actors: Collection[str] | None = None,
-        recorded: bool = False,
-        checks: Collection[str] = (),
-        remedy: Remedy | None = None,
+        **changes: Any,
     ) -> ExecutionRecord:
         """One execution of a scenario under a scheduler, from its `begin` with this number to its `end`.
 
-        Of its actors only those in `actors` take part, if any are named. `recorded` asks for its history. `checks` are
-        asked beside the scenario's own invariants; they may run other executions. What a `remedy` says is done as well.
-        Raises `SearchOver` if the scheduler has no such execution, `ScenarioError` for a scenario that cannot be run,
-        `ServerError` if the server fails, and whatever the scheduler raises.
+        `changes` are fields of the conditions that differ. Checks may run other executions. Raises `SearchOver` if the
+        scheduler has no such execution, `ScenarioError` for a scenario that cannot be run, `ServerError` if the server
+        fails, and whatever the scheduler raises.
         """
-        refuse_unknown_checks(checks)
-        recorded = recorded or Need.HISTORY in needed(checks)
-        conditions = Conditions(isolation, step_limit, breakpoints, actors, tuple(checks), recorded, remedy)
+        conditions = replace(conditions, **changes) if changes else conditions
         return await self._under(scenario, scheduler, conditions, execution)
 
     async def _under(
@@ -127,6 +119,7 @@ class Explorer:
     ) -> ExecutionRecord:
         validate(type(scenario))
         refuse_wrong_faults(type(scenario))
+        refuse_unknown_checks(conditions.checks)
         by_serial_runs = Need.SERIAL_RUNS in needed(conditions.checks)
         refuse_too_many_orders(type(scenario), asked=by_serial_runs)
         taken = [name for name in scenario.faults if FAULTS[name].needs_own_server]
@@ -160,7 +153,7 @@ class Explorer:
             await database.crash()
         locking, retries = conditions.locking(scenario.metadata), Counter[str]()
         await database.prepare(
-            snapshot, levels, (*scenario.watch, *self._watched), locking, recorded=conditions.recorded
+            snapshot, levels, (*scenario.watch, *self._watched), locking, recorded=conditions.records
         )
         mask = Mask(datetime.now(UTC), snapshot.text)
         once = {each.name: partial(body, database.engine, scenario, each) for each in declarations}
@@ -171,7 +164,7 @@ class Explorer:
         finished = await runner.run(plan, scheduler.choose, ports)
         await self._insist_on_a_server(database, finished.errors.values())
         await database.end_open_transactions()
-        history, unseen = await database.history(snapshot, mask) if conditions.recorded else (None, ())
+        history, unseen = await database.history(snapshot, mask) if conditions.records else (None, ())
         outcome = await outcome_of(database, finished, mask)
         asks = outcome.ending in (Ending.COMPLETED, Ending.DEADLOCKED) and conditions.actors is None
         broken = await broken_invariants(database.engine, scenario, outcome) if asks else ()

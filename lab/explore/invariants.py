@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from lab.errors import ScenarioError, ServerError
+from lab.errors import ScenarioError, ServerError, first_line
 from lab.model.outcome import Outcome
 from lab.model.record import Finding
 from lab.postgres.recording.results import is_connection_loss
 from lab.scenario.declare import InvariantDeclaration, Scenario, invariants_of, target_of
 
-__all__ = ["broken_invariants", "call", "first_line"]
+__all__ = ["broken_invariants", "call"]
 
 
 async def broken_invariants(engine: AsyncEngine, scenario: Scenario, outcome: Outcome) -> tuple[Finding, ...]:
@@ -61,9 +61,3 @@ async def call(method: Callable[..., Awaitable[object]], session: AsyncSession, 
     if "connection" in wants:
         given["connection"] = await session.connection()
     await method(**{name: given[name] for name in wants})
-
-
-def first_line(error: BaseException) -> str:
-    """An error's type and the first line of its message, for a sentence about it."""
-    text = str(getattr(error, "orig", None) or error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

@@ -32,7 +32,8 @@ from lab.errors import TokenError
 from lab.model.decision import SERVER, Strike
 from lab.model.decision_text import decision_text
 from lab.model.schedule import Schedule
-from lab.model.schedule_text import ALPHANUMERIC, clipped, decisions_of, quoted, refuse, schedule_text, shown, unquoted
+from lab.model.schedule_text import ALPHANUMERIC, decisions_of, quoted, refuse, schedule_text, unquoted
+from lab.model.text import clipped, shown
 from lab.scenario.declare import ISOLATION_LEVELS, Scenario, actors_of, parameters_of, target_of
 
 __all__ = ["ReplayToken", "decode", "encode", "scenario_of", "token_for"]

@@ -21,16 +21,15 @@ from lab.errors import TokenError
 from lab.model.decision import Decision
 from lab.model.decision_text import decision_of, decision_text
 from lab.model.schedule import Schedule
+from lab.model.text import shown
 
 __all__ = [
     "ALPHANUMERIC",
     "MOST_STEPS",
-    "clipped",
     "decisions_of",
     "quoted",
     "refuse",
     "schedule_text",
-    "shown",
     "unquoted",
 ]
 
@@ -135,13 +134,3 @@ def unquoted(text: str, what: str) -> str:
 def refuse(what: str, met: str, expected: str) -> NoReturn:
     """Raise the `TokenError` for a part of a token that is intact and yet makes no sense."""
     raise TokenError(f"the replay token's {what} reads {shown(met)}, expected {expected}; {_RENEW}") from None
-
-
-def shown(text: str) -> str:
-    """A text from outside for a message: quoted, on one line, in ASCII, cut at a length."""
-    return clipped(ascii(text[:40]), 40)
-
-
-def clipped(text: str, length: int = 50) -> str:
-    """A text cut at a length."""
-    return text if len(text) <= length else f"{text[: length - 3]}..."

@@ -16,7 +16,7 @@ from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from lab.engine.ports import Libraries, Ports
-from lab.errors import ScenarioError
+from lab.errors import ScenarioError, first_line
 from lab.model.history import History
 from lab.postgres.connections.connection import LabConnection
 from lab.postgres.connections.journal import Journal
@@ -87,7 +87,7 @@ class Database:
                     await connection.run_sync(metadata.create_all)
         except Exception as error:
             await database.close()
-            raise ScenarioError(f"the tables cannot be created: {_first_line(error)}") from error
+            raise ScenarioError(f"the tables cannot be created: {first_line(error)}") from error
         await database.tables.learn(metadata)
         return database
 
@@ -216,8 +216,3 @@ async def _learned(connections: Iterable[LabConnection]) -> None:
 
 def _never(pid: int) -> bool:
     return False
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(getattr(error, "orig", None) or error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0] if text else ''}".rstrip(": ")

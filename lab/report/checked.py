@@ -8,9 +8,9 @@ from typing import Any
 
 from lab.checkers.external.inference import Checked
 from lab.checkers.isolation.explanation import explain
+from lab.model.text import beginning, count
 from lab.model.verdict import Verdict
 from lab.report.anomaly import anomaly_lines
-from lab.report.failure import count
 
 __all__ = ["checked_json", "checked_lines", "verdict_on"]
 
@@ -24,7 +24,7 @@ def verdict_on(checked: Checked) -> tuple[str, str]:
     if not checked.judgement.committed:
         return Verdict.INCONCLUSIVE, "no transaction committed"
     if checked.open_keys:
-        keys = ", ".join(checked.open_keys[:SHOWN_KEYS]) + (", …" if len(checked.open_keys) > SHOWN_KEYS else "")
+        keys = beginning(checked.open_keys, SHOWN_KEYS)
         return (
             Verdict.INCONCLUSIVE,
             f'the order of the writes is not known and may hide a violation: {keys}; see "orders"',

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from lab.model.record import ExecutionRecord, Failure
 from lab.model.table import Table
+from lab.model.text import count
 from lab.report.section import Message, Section, explanation_of, laid_out
-from lab.report.words import count
 
 __all__ = ["SECTIONS", "count", "execution_report", "explanation_of", "failure_report"]
 

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from lab.analysis.overview import Line, Row
 from lab.analysis.tally import HuntResult
+from lab.model.text import count
 from lab.model.verdict import Verdict
-from lab.report.failure import count
 from lab.report.limits import limits, not_compared, seen
 from lab.report.tables import hunt_table, matrix_table
 

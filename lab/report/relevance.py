@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from lab.model.record import Relevance
+from lab.model.text import listed
 from lab.report.section import Section
 from lab.report.story import WIDTH
 
@@ -29,10 +30,10 @@ def needed_text(relevance: Relevance) -> str:
     parts = []
     if relevance.preemptions:
         noun = "the preemption" if len(relevance.preemptions) == 1 else "the preemptions"
-        parts.append(f"{noun} after {_listed([f'#{number}' for number in relevance.preemptions])}")
+        parts.append(f"{noun} after {listed([f'#{number}' for number in relevance.preemptions], most=MOST)}")
     if relevance.faults:
         noun = "the fault" if len(relevance.faults) == 1 else "the faults"
-        parts.append(f"{noun} {_listed([f'#{number}' for number in relevance.faults])}")
+        parts.append(f"{noun} {listed([f'#{number}' for number in relevance.faults], most=MOST)}")
     return ", and ".join(parts)
 
 
@@ -41,17 +42,11 @@ def irrelevant_text(relevance: Relevance) -> str:
     parts = []
     if relevance.swaps:
         shown = [f"of #{one} and #{other}" for one, other in relevance.swaps]
-        parts.append(f"the order {_listed(shown, last=', ')}")
+        parts.append(f"the order {listed(shown, most=MOST, last=', ')}")
     if relevance.bystanders:
         verb = "runs" if len(relevance.bystanders) == 1 else "run"
-        parts.append(f"whether {_listed(relevance.bystanders)} {verb} first or last")
+        parts.append(f"whether {listed(relevance.bystanders, most=MOST)} {verb} first or last")
     return "; ".join(parts)
-
-
-def _listed(words: Sequence[str], *, last: str = " and ") -> str:
-    if len(words) > MOST:
-        words = [*words[:MOST], f"{len(words) - MOST} more"]
-    return last.join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 SECTION = Section("relevance", lambda message: relevance_lines(message.failure.relevance) if message.failure else ())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from lab.model.remedy import NOT_RUN, Price, Remedies, Tried
+from lab.model.text import cut
 from lab.report.story import WIDTH
 
 __all__ = ["remedy_lines"]
@@ -32,14 +33,14 @@ def remedy_lines(remedies: Remedies) -> Iterator[str]:
 def _lines(tried: Tried, second: int) -> Iterator[str]:
     first = f"  {WORDS[tried.verdict]:{FIRST}}  "
     if tried.price is None:
-        yield _cut(f"{first}{tried.name}: {tried.reason}" if tried.reason else f"{first}{tried.name}")
+        yield cut(f"{first}{tried.name}: {tried.reason}" if tried.reason else f"{first}{tried.name}", WIDTH)
         return
     times = tried.price.times
     time = "" if times is None else f", time {times:.1f}x"
     yield f"{first}{tried.name:{second}}  {_price(tried.price)}{time}"
     for more in (tried.reason, tried.note):
         if more:
-            yield _cut(f"  {'':{FIRST}}    {more}")
+            yield cut(f"  {'':{FIRST}}    {more}", WIDTH)
 
 
 def _price(price: Price) -> str:
@@ -52,7 +53,3 @@ def _aborts(aborts: Mapping[str, int], number: int) -> str:
     if len(aborts) > 1:
         return f"{told} ({', '.join(f'{state} {count / number:.2f}' for state, count in sorted(aborts.items()))})"
     return f"{told} ({next(iter(aborts))})" if aborts else told
-
-
-def _cut(line: str) -> str:
-    return line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.model.record import ExecutionRecord, Failure
+from lab.model.text import count
 from lab.report.section import Message, Section
-from lab.report.words import count
 
 __all__ = ["SECTION"]
 

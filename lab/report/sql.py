@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from lab.model.decision import Pause
+from lab.model.text import beginning
 from lab.model.trace import Action, ActionKind, Result, Step
 
 __all__ = ["action_text", "result_text", "statement_text", "step_text"]
@@ -30,8 +31,7 @@ def statement_text(sql: str, parameters: tuple[object, ...] = ()) -> str:
     if parameters and isinstance(parameters[0], tuple):
         more = [f"({', '.join(map(str, row))})" for row in parameters[1:] if isinstance(row, tuple)]
         first = _filled(text, parameters[0])
-        shown = ", ".join(more[:ROWS_SHOWN]) + (" …" if len(more) > ROWS_SHOWN else "")
-        return f"{first}, then with {shown}" if more else first
+        return f"{first}, then with {beginning(more, ROWS_SHOWN, gap=' ')}" if more else first
     return _filled(text, parameters)
 
 
@@ -68,9 +68,7 @@ def result_text(result: Result | None) -> str:
     if result.error:
         return f"→ error {result.error}"
     if result.rows:
-        rows = [_row(row) for row in result.rows[:ROWS_SHOWN]]
-        more = " …" if len(result.rows) > ROWS_SHOWN else ""
-        return f"→ {', '.join(rows)}{more}"
+        return f"→ {beginning([_row(row) for row in result.rows[: ROWS_SHOWN + 1]], ROWS_SHOWN, gap=' ')}"
     verb, _, count = result.tag.rpartition(" ")
     if verb.startswith("SELECT") or result.tag == "FETCH":
         return "→ no row"

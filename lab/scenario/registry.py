@@ -7,11 +7,12 @@ import importlib
 import inspect
 import pkgutil
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
+from typing import Any
 
-from lab.errors import UsageError
+from lab.errors import UsageError, first_line
 from lab.scenario.declare import Scenario, actors_of, target_of
 from lab.scenario.validation import validate
 
@@ -57,17 +58,18 @@ def resolve(target: str) -> type[Scenario]:
     raise UsageError(f"no scenario {class_name!r} in {module_name}{near}")
 
 
-def instance_of(target: str) -> Scenario:
-    """The scenario of a target with its default parameters. Raises `UsageError` if it cannot be made or run."""
+def instance_of(target: str, parameters: Mapping[str, Any] = MappingProxyType({})) -> Scenario:
+    """The scenario of a target, by default with its default parameters.
+
+    Raises `UsageError` if it cannot be made or run.
+    """
     cls = resolve(target)
     validate(cls)
     try:
-        return cls()
+        return cls(**parameters)
     except Exception as error:
         hint = "; give every parameter a default" if isinstance(error, TypeError) else ""
-        raise UsageError(
-            f"{target_of(cls)} cannot be made without arguments: {type(error).__name__}: {_first_line(error)}{hint}"
-        ) from error
+        raise UsageError(f"{target_of(cls)} cannot be made without arguments: {first_line(error)}{hint}") from error
 
 
 def _by_short_name(name: str) -> type[Scenario]:
@@ -125,8 +127,4 @@ def _does_not_import(name: str, error: BaseException) -> UsageError:
     place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
     if isinstance(error, SyntaxError):
         place = f" ({error.filename}:{error.lineno})"
-    return UsageError(f"module {name} does not import: {type(error).__name__}: {_first_line(error)}{place}")
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), "")
+    return UsageError(f"module {name} does not import: {first_line(error)}{place}")

@@ -17,7 +17,8 @@ from lab.postgres.server.server import Server
 from lab.scenario.declare import Scenario, kind_of, target_of
 from lab.schedulers import SCHEDULERS
 from lab.search.hunt import INTERRUPTED
-from lab.search.workers import Job, JobResult, Workers, perform
+from lab.search.job import Job
+from lab.search.workers import JobResult, Workers, perform
 
 __all__ = ["demonstration_jobs", "hunt_everything", "hunt_one"]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from lab.analysis.tally import HuntResult
 from lab.errors import UsageError
-from lab.explore import Explorer
+from lab.explore import Conditions, Explorer
 from lab.model.replay_token import decode, scenario_of
 from lab.model.verdict import Verdict
 from lab.postgres.server.place import Place
@@ -16,7 +16,8 @@ from lab.postgres.server.server import Server
 from lab.scenario.claims import ACID, Bug, Entry, claim_of
 from lab.scenario.declare import ISOLATION_LEVELS, PlantedBug, Scenario, planted_bug_of, target_of
 from lab.schedulers import DEFAULT
-from lab.search.workers import Job, Workers
+from lab.search.job import Job
+from lab.search.workers import Workers
 from lab.shrink.replays import replay_times
 
 __all__ = ["collect"]
@@ -52,7 +53,7 @@ async def _levels(
     server: Server, place: Place, claims: Iterable[type[Scenario]], workers: int, progress: Callable[[str], None]
 ) -> dict[type[Scenario], tuple[tuple[str, str], ...]]:
     wanted = [(cls, level) for cls in claims for level in ISOLATION_LEVELS]
-    jobs = [Job(target_of(cls), DEFAULT, EXECUTIONS, seed=SEED, isolation=level) for cls, level in wanted]
+    jobs = [Job(target_of(cls), DEFAULT, EXECUTIONS, seed=SEED, conditions=Conditions(level)) for cls, level in wanted]
     seen: dict[tuple[type[Scenario], str], str] = {}
     async with contextlib.aclosing(Workers(place.of(server), workers).perform(jobs)) as done:
         async for index, result in done:
@@ -77,7 +78,8 @@ async def _bug(explorer: Explorer, cls: type[Scenario], bug: PlantedBug, progres
     token = decode(bug.token)
     if token.target != target_of(cls):
         raise UsageError(f"the token of {target_of(cls)} is for {token.target}")
-    replays = await replay_times(explorer, scenario_of(token, cls), token.schedule, token.isolation or None, REPLAYS)
+    conditions = Conditions(token.isolation or None)
+    replays = await replay_times(explorer, scenario_of(token, cls), token.schedule, conditions, REPLAYS)
     if replays.verdict != Verdict.FAIL or replays.record is None:
         raise UsageError(
             f"the token of {target_of(cls)} does not replay its bug: {replays.divergence or 'no violation'}"

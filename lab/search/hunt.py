@@ -4,63 +4,53 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from lab.analysis.tally import FAILURES_KEPT, HuntResult
 from lab.errors import LabError, SearchOver, ServerError
 from lab.explore import Explorer
 from lab.model.record import ExecutionRecord, Failure
-from lab.model.remedy import Remedy
 from lab.model.replay_token import encode, token_for
 from lab.scenario.declare import Scenario
-from lab.schedulers import DEFAULT, Scheduler, describe, make_scheduler
+from lab.schedulers import Scheduler, make_scheduler
+from lab.search.job import Job
 from lab.search.result import reported
 from lab.shrink.refine import refined
 
-__all__ = ["INTERRUPTED", "Hunt"]
+__all__ = ["INTERRUPTED", "Hunt", "Progress", "silent"]
 
 INTERRUPTED = "interrupted"
 """The trouble of a hunt that was cancelled, by Ctrl-C for example."""
 
+Progress = Callable[[HuntResult], None]
+"""Called after each execution with what was seen until then."""
+
+
+def silent(result: HuntResult) -> None:
+    """Nobody wants to know how far a hunt is."""
+
 
 @dataclass(slots=True)
 class Hunt:
-    """The search of one scenario. Stops at the first violation unless `keep_going`.
-
-    For a hunt that is one part of a larger one, `first` is the number of its first execution and `total` how many
-    executions the whole may have; `known` are the keys of violations that earlier parts have reported.
-    """
+    """The search of one scenario, as its job says. Stops at the first violation unless it is to keep going."""
 
     scenario: Scenario
-    target: str
-    scheduler: str = DEFAULT
-    executions: int = 200
-    first: int = 0
-    total: int = 0
-    known: Sequence[Sequence[str]] = ()
-    seconds: float | None = None
-    seed: int = 0
-    isolation: str | None = None
-    keep_going: bool = False
-    options: Mapping[str, int] = field(default_factory=dict)
-    """Of the scheduler."""
-    breakpoints: bool = True
-    checks: Sequence[str] = ()
-    """Asked for beside the scenario's own invariants; see `lab.checkers`."""
-    remedy: Remedy | None = None
-    refine: bool = True
-    """Minimise failures, find out what they needed and replay them; without, they are counted and told as met."""
-    at_least: int = 1
-    """Do not stop for a violation before so many executions."""
-    progress: Callable[[HuntResult], None] = lambda result: None
+    job: Job
+    progress: Progress = silent
+
+    @classmethod
+    def of(cls, scenario: Scenario, progress: Progress = silent, **more: Any) -> Hunt:
+        """The hunt of a scenario; `more` are fields of `Job`."""
+        return cls(scenario, Job.of(scenario, **more), progress)
 
     async def run(self, explorer: Explorer) -> HuntResult:
         """Hunt. A failing server and Ctrl-C end it early and keep what was found.
 
         So does any other `LabError` once something was found; before, it is raised.
         """
-        result = HuntResult(self.target, self.seed)
+        result = HuntResult(self.job.target, self.job.seed)
         started = time.monotonic()
         try:
             await self._search(explorer, result, started)
@@ -74,12 +64,13 @@ class Hunt:
         return result
 
     async def _search(self, explorer: Explorer, result: HuntResult, started: float) -> None:
-        scheduler = make_scheduler(self.scheduler, self.seed, **self.options)
-        if self.first and not scheduler.calibrated:  # it counts where it belongs, in the part that begins with it
-            await explorer.run(self.scenario, scheduler, isolation=self.isolation, remedy=self.remedy)
-        known = {(checker, broken) for checker, broken in self.known}
-        for number in range(self.first, self.first + self.executions):
-            if self.seconds is not None and time.monotonic() - started >= self.seconds:
+        job = self.job
+        scheduler = make_scheduler(job.scheduler, job.seed, **job.options)
+        if job.first and not scheduler.calibrated:  # it counts where it belongs, in the part that begins with it
+            await explorer.run(self.scenario, scheduler, job.conditions, checks=())
+        known = {(checker, broken) for checker, broken in job.known}
+        for number in range(job.first, job.first + job.executions):
+            if job.seconds is not None and time.monotonic() - started >= job.seconds:
                 return
             result.preemption_bound = scheduler.bound - 1 if scheduler.bound else None
             record = await self._next(explorer, scheduler, number)
@@ -92,22 +83,14 @@ class Hunt:
             if record.failed and record.findings[0].key not in known and len(known) < FAILURES_KEPT:
                 known.add(record.findings[0].key)
                 await self._keep(explorer, result, record, number + 1)
-            if result.failures and not self.keep_going and result.executions >= self.at_least:
+            if result.failures and not job.keep_going and result.executions >= job.at_least:
                 return
             self.progress(result)
 
     async def _next(self, explorer: Explorer, scheduler: Scheduler, number: int) -> ExecutionRecord | None:
         """The execution with this number; None if the search is over."""
         try:
-            return await explorer.run(
-                self.scenario,
-                scheduler,
-                execution=number,
-                isolation=self.isolation,
-                breakpoints=self.breakpoints,
-                checks=self.checks,
-                remedy=self.remedy,
-            )
+            return await explorer.run(self.scenario, scheduler, self.job.conditions, execution=number)
         except SearchOver:
             return None
 
@@ -115,19 +98,19 @@ class Hunt:
         """Report a failure at once, and again when it is minimised: an interruption in between loses nothing."""
         failure = self._failure(found, number)
         result.failures.append(reported(failure))
-        if not self.refine:
+        if not self.job.refine:
             return
-        level, checks = self.isolation, self.checks
-        async for smaller in refined(explorer, failure, level, breakpoints=self.breakpoints, checks=checks):
+        async for smaller in refined(explorer, failure, self.job.conditions):
             result.failures[-1] = reported(smaller)
 
     def _failure(self, found: ExecutionRecord, number: int) -> Failure:
-        token = token_for(self.scenario, found.schedule, self.isolation or "")
+        job = self.job
+        token = token_for(self.scenario, found.schedule, job.conditions.isolation or "")
         return Failure(
             found,
             encode(token),
             found,
             execution=number,
-            executions=self.total or self.executions,
-            scheduler=describe(self.scheduler, self.seed, self.options),
+            executions=job.total or job.executions,
+            scheduler=job.described,
         )

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from lab.analysis.overview import Row
 from lab.analysis.tally import HuntResult
 from lab.checkers.isolation.promises import ISOLATION
-from lab.explore import Explorer
-from lab.scenario.declare import ISOLATION_LEVELS, Scenario, actors_of, target_of
+from lab.explore import Conditions, Explorer
+from lab.scenario.declare import ISOLATION_LEVELS, Scenario, actors_of
 from lab.search.hunt import Hunt
 
 __all__ = ["at_each_level", "levels_of"]
@@ -40,18 +40,16 @@ async def at_each_level(
 
     for level in levels_of(scenario):
         progress(level, len(rows) * executions)
-        hunt = Hunt(
+        hunt = Hunt.of(
             scenario,
-            target_of(scenario),
+            seen,
             scheduler=scheduler,
             options=options,
             executions=executions,
             seed=seed,
-            isolation=level,
-            checks=(ISOLATION,),  # so that histories are recorded and their anomalies counted
             keep_going=True,
             refine=False,
-            progress=seen,
+            conditions=Conditions(level, checks=(ISOLATION,)),  # histories are recorded, and their anomalies counted
         )
         rows.append(Row(level, level is None or _own(scenario) == {level}, await hunt.run(explorer)))
         if rows[-1].result.trouble:

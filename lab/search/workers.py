@@ -14,8 +14,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,40 +23,15 @@ from lab.analysis.tally import HuntResult
 from lab.errors import LabError
 from lab.explore import Explorer
 from lab.postgres.server.place import Place
-from lab.scenario.registry import instance_of
-from lab.schedulers import describe
-from lab.search.hunt import Hunt
+from lab.search.hunt import Hunt, Progress, silent
+from lab.search.job import Job
 from lab.search.lifeline import end_with_parent
 
-__all__ = ["Job", "JobResult", "Workers"]
+__all__ = ["JobResult", "Workers", "perform"]
 
 LONGEST_LINE = 64 * 1024 * 1024
 LEAVING_SECONDS = 5.0
 """How long an interrupted worker may take to say what it found and to clean up; an execution takes milliseconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A part of a hunt, as plain values; see `Hunt`."""
-
-    target: str
-    scheduler: str
-    executions: int
-    first: int = 0
-    total: int = 0
-    known: Sequence[Sequence[str]] = ()
-    seconds: float | None = None
-    seed: int = 0
-    isolation: str | None = None
-    keep_going: bool = False
-    options: Mapping[str, int] = field(default_factory=dict)
-    breakpoints: bool = True
-    checks: Sequence[str] = ()
-
-    @property
-    def described(self) -> str:
-        """The scheduler as reports name it."""
-        return describe(self.scheduler, self.seed, self.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +44,10 @@ class JobResult:
     exit_status: int = 0
 
 
-def _silent(result: HuntResult) -> None:
-    pass
-
-
-async def perform(explorer: Explorer, job: Job, progress: Callable[[HuntResult], None] = _silent) -> JobResult:
+async def perform(explorer: Explorer, job: Job, progress: Progress = silent) -> JobResult:
     """Do one job in this process."""
     try:
-        hunt = Hunt(instance_of(job.target), **asdict(job), progress=progress)
-        return JobResult(job, await hunt.run(explorer))
+        return JobResult(job, await Hunt(job.scenario(), job, progress).run(explorer))
     except LabError as error:
         return JobResult(job, HuntResult(job.target, job.seed, trouble=str(error)), str(error), error.exit_status)
 
@@ -172,7 +142,7 @@ class Workers:
         assert process.stdin is not None
         assert process.stdout is not None
         self._busy.add(process)
-        process.stdin.write(json.dumps(asdict(job)).encode() + b"\n")
+        process.stdin.write(json.dumps(job.dump()).encode() + b"\n")
         line = await process.stdout.readline()
         self._busy.discard(process)
         return line
@@ -219,7 +189,7 @@ async def _work(place: Place) -> None:
         explorer = Explorer(server)
         try:
             while line := await loop.run_in_executor(None, sys.stdin.readline):
-                print(_dumped(await perform(explorer, Job(**json.loads(line)))), flush=True)  # noqa: T201
+                print(_dumped(await perform(explorer, Job.load(json.loads(line)))), flush=True)  # noqa: T201
         finally:
             await explorer.aclose()
 

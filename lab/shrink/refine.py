@@ -5,19 +5,18 @@ One path for hunts and for failures that Hypothesis found.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
-from lab.errors import Divergence
-from lab.explore import Explorer
+from lab.explore import Conditions, Explorer
 from lab.model.record import AtLevel, ExecutionRecord, Failure
 from lab.model.replay_token import encode, token_for
 from lab.scenario.declare import ISOLATION_LEVELS
 from lab.schedulers.guided import Wished
-from lab.schedulers.replay import Replay
-from lab.shrink.minimise import Run, minimise
+from lab.shrink.minimise import minimise
 from lab.shrink.relevance import relevance
+from lab.shrink.replays import replay_times
 
 __all__ = ["CONFIRMATIONS", "refined"]
 
@@ -28,41 +27,36 @@ CONFIRMATIONS = 5
 async def refined(
     explorer: Explorer,
     failure: Failure,
-    isolation: str | None,
-    *,
-    breakpoints: bool = True,
-    checks: Sequence[str] = (),
+    conditions: Conditions,
 ) -> AsyncIterator[Failure]:
     """The failure after each stage; the last one is complete. Whoever is interrupted keeps what came before."""
     scenario = failure.record.scenario
-    run = partial(explorer.run, scenario, isolation=isolation, breakpoints=breakpoints, checks=checks)
+    run = partial(explorer.run, scenario, conditions=conditions)
     smallest = await minimise(failure.record, run)
-    token = encode(token_for(scenario, smallest.record.schedule, isolation or ""))
+    token = encode(token_for(scenario, smallest.record.schedule, conditions.isolation or ""))
     failure = replace(failure, record=smallest.record, token=token, least=smallest.least)
     yield failure
     failure = replace(failure, relevance=await relevance(smallest.record, run))
     yield failure
-    failure = await _confirmed(failure, partial(run, recorded=True))
+    failure = await _confirmed(explorer, failure, conditions)
     yield failure
     if failure.record.anomalies:
-        run_at = partial(explorer.run, scenario, breakpoints=breakpoints)
-        yield replace(failure, levels=await _levels(failure.record, run_at))
+        yield replace(failure, levels=await _levels(failure.record, partial(run, checks=())))
 
 
-async def _confirmed(failure: Failure, run: Run) -> Failure:
+async def _confirmed(explorer: Explorer, failure: Failure, conditions: Conditions) -> Failure:
     """Replay a failure a few times, note how many replays were identical, and take over the history of one of them."""
-    identical, divergence, found = 0, "", failure.record
-    replay = Replay(found.schedule)
-    for _ in range(CONFIRMATIONS):
-        try:
-            record = await run(replay)
-        except Divergence as error:
-            divergence = str(error)
-            continue
-        if record.same_as(found):
-            identical += 1
-            found = replace(found, history=record.history, unseen=record.unseen, anomalies=record.anomalies)
-    return replace(failure, record=found, identical=identical, replays=CONFIRMATIONS, divergence=divergence)
+    found = failure.record
+    replays = await replay_times(explorer, found.scenario, found.schedule, conditions, CONFIRMATIONS, like=found)
+    if (again := replays.record) is not None:
+        found = replace(found, history=again.history, unseen=again.unseen, anomalies=again.anomalies)
+    return replace(
+        failure,
+        record=found,
+        identical=replays.identical,
+        replays=replays.times,
+        divergence=replays.divergence,
+    )
 
 
 async def _levels(record: ExecutionRecord, run: Callable[..., Awaitable[ExecutionRecord]]) -> tuple[AtLevel, ...]:

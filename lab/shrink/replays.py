@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lab.errors import Divergence
-from lab.explore import Explorer
+from lab.explore import Conditions, Explorer
 from lab.model.record import ExecutionRecord
 from lab.model.schedule import Schedule
 from lab.model.verdict import Verdict
@@ -19,7 +18,7 @@ __all__ = ["Replays", "replay_times"]
 
 @dataclass(frozen=True, slots=True)
 class Replays:
-    """What the replays of one schedule gave. `record` is the first that did not diverge, if any."""
+    """What the replays of one schedule gave. `record` is the first that is counted as identical, if any."""
 
     times: int
     identical: int
@@ -53,24 +52,27 @@ async def replay_times(
     explorer: Explorer,
     scenario: Scenario,
     schedule: Schedule,
-    isolation: str | None,
+    conditions: Conditions,
     times: int,
     *,
-    checks: Sequence[str] = (),
+    like: ExecutionRecord | None = None,
 ) -> Replays:
-    """Replay a schedule `times` times."""
+    """Replay a schedule `times` times, and count those that are the same as `like`, by default as the first of them.
+
+    The history is recorded in one replay, the one that is handed back.
+    """
     replay = Replay(schedule)
     first: ExecutionRecord | None = None
     identical, divergence = 0, ""
     for _ in range(times):
         try:
-            record = await explorer.run(scenario, replay, isolation=isolation, recorded=first is None, checks=checks)
+            record = await explorer.run(scenario, replay, conditions, recorded=first is None)
         except Divergence as error:
             divergence = divergence or str(error)
             continue
-        first = first or record
-        if record.same_as(first):
+        if record.same_as(like or first or record):
             identical += 1
+            first = first or record
         else:
             divergence = divergence or "the decisions could be repeated, but results or final rows differ"
     return Replays(times, identical, first, divergence)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.explore import Conditions
 from lab.model.replay_token import decode, scenario_of
 from lab.scenario.claims import claim_of
 from lab.scenario.declare import kind_of, planted_bug_of, target_of
@@ -38,7 +39,7 @@ async def test_a_planted_bug_is_found(lab, cls):
 
     Smaller by preemptions: every schedule with fewer was run and breaks nothing of the kind.
     """
-    result = await Hunt(cls(), target_of(cls), executions=300).run(lab.explorer)
+    result = await Hunt.of(cls(), executions=300).run(lab.explorer)
     assert result.verdict == "fail", f"not found in {result.executions} executions"
     assert result.failures[0].identical == result.failures[0].replays > 0
     assert result.failures[0].least
@@ -50,9 +51,8 @@ async def test_its_token_replays_it_as_its_docstring_says(lab, cls):
     bug = planted_bug_of(cls)
     token = decode(bug.token)
     assert token.target == target_of(cls)
-    replays = await replay_times(
-        lab.explorer, scenario_of(token, cls), token.schedule, token.isolation or None, times=3
-    )
+    conditions = Conditions(token.isolation or None)
+    replays = await replay_times(lab.explorer, scenario_of(token, cls), token.schedule, conditions, times=3)
     assert (replays.identical, replays.verdict) == (3, "fail"), replays.divergence
     told = " ".join(_docstring(claim_of(bug.of).test).split())
     finding = replays.record.findings[0]

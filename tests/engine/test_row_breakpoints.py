@@ -8,10 +8,11 @@ from helpers.kit import Account, Bank, Order, replays, searched
 from sqlalchemy import delete, func, select, text, update
 
 from lab import actor, invariant
+from lab.explore import Conditions
 from lab.model.decision import Pause
 from lab.model.outcome import Ending
 from lab.model.replay_token import decode
-from lab.scenario.declare import planted_bug_of, target_of
+from lab.scenario.declare import planted_bug_of
 from lab.schedulers import DEFAULT, make_scheduler
 from lab.search.hunt import Hunt
 from lab.shrink.minimise import minimise
@@ -175,19 +176,21 @@ async def test_breakpoints_work_again_after_the_server_crashed(explorer):
 @pytest.mark.parametrize(("breakpoints", "verdict"), [(False, "pass"), (True, "fail")])
 async def test_only_breakpoints_reach_the_deadlock_of_two_bulk_updates(explorer, breakpoints, verdict):
     """Exhaustive search without them proves that there is no other way to it."""
-    hunt = Hunt(PriceListsInOrderOfTheFile(), "", "dpor", executions=100, breakpoints=breakpoints)
+    hunt = Hunt.of(
+        PriceListsInOrderOfTheFile(), scheduler="dpor", executions=100, conditions=Conditions(breakpoints=breakpoints)
+    )
     result = await hunt.run(explorer)
     assert (result.verdict, result.exhausted) == (verdict, not breakpoints)
 
 
 async def test_locking_the_rows_in_order_first_cures_it(explorer):
-    result = await Hunt(PriceLists(), target_of(PriceLists), "dpor", executions=100).run(explorer)
+    result = await Hunt.of(PriceLists(), scheduler="dpor", executions=100).run(explorer)
     assert (result.verdict, result.exhausted) == ("pass", True)
 
 
 async def test_the_deadlock_of_two_bulk_updates_replays_a_hundred_times(explorer):
     schedule = decode(planted_bug_of(PriceListsInOrderOfTheFile).token).schedule
-    replays = await replay_times(explorer, PriceListsInOrderOfTheFile(), schedule, None, times=100)
+    replays = await replay_times(explorer, PriceListsInOrderOfTheFile(), schedule, Conditions(), times=100)
     assert (replays.identical, replays.verdict) == (100, "fail"), replays.divergence
 
 

@@ -14,8 +14,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from lab import Scenario, actor, invariant, serializable
 from lab.errors import ScenarioError, UsageError, Violation
+from lab.explore import Conditions
 from lab.explore.serial_runs import SerialJudge
-from lab.scenario.declare import invariants_of, target_of
+from lab.scenario.declare import invariants_of
 from lab.schedulers import make_scheduler
 from lab.schedulers.wrapper import Wrapper
 from lab.search.hunt import Hunt
@@ -271,16 +272,16 @@ async def test_serial_runs_are_made_when_they_are_needed_and_once(explorer, monk
 
 async def test_a_hunt_finds_minimises_and_replays_it(explorer):
     """The failure names the anomaly behind it; a check beside other invariants is asked for."""
-    result = await Hunt(Deposits(), target_of(Deposits), executions=50).run(explorer)
+    result = await Hunt.of(Deposits(), executions=50).run(explorer)
     (failure,) = result.failures
     assert (failure.checker, failure.anomaly, failure.preemptions) == ("serial", "P4", 1)
     assert (failure.identical, failure.replays) == (5, 5)
     assert failure.report.startswith("LOST UPDATE  account 1 holds (1,110); after ")
     assert "none of 2 serial orders gives the same" in failure.report
     assert await replays(explorer, await explorer.run(Deposits(), Order(LOST)))
-    asked = await Hunt(TakenOut(), target_of(TakenOut), executions=50, checks=("serial",)).run(explorer)
+    asked = await Hunt.of(TakenOut(), executions=50, conditions=Conditions(checks=("serial",))).run(explorer)
     assert asked.verdict == "fail"
-    assert (await Hunt(TakenOut(), target_of(TakenOut), executions=20).run(explorer)).verdict == "pass"
+    assert (await Hunt.of(TakenOut(), executions=20).run(explorer)).verdict == "pass"
 
 
 async def test_in_a_test_it_is_a_violation_with_the_whole_report(explorer):

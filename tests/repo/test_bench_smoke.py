@@ -35,9 +35,10 @@ def test_the_replay_bench_counts_every_execution_and_no_replay_of_frozen_waiters
 
 
 def test_the_start_bench_tells_a_first_start_from_a_cached_one():
-    figures = bench("start.py", "--starts", "2")
+    figures = bench("start.py", "--starts", "2", "--pairs", "2")
     assert 0 < figures["cached_seconds"] < figures["first_seconds"]
     assert figures["close_seconds"] > 0
+    assert figures["help_ratio"] == pytest.approx(figures["help_seconds"] / figures["imports_seconds"], rel=0.1)
 
 
 def test_the_minimise_bench_holds_a_minimised_failure_against_brute_force():

@@ -159,6 +159,5 @@ def test_a_section_that_says_it_wrongly_is_noticed(house, wrong):
         Recipe.read(section).follow(house)
 
 
-@pytest.mark.xfail(reason="commands have no section yet", strict=True)
 def test_every_kind_of_extension_has_its_section():
     assert SECTIONS.keys() == KINDS

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 from helpers.kit import searched
 
+from lab.explore import Conditions
 from lab.model.replay_token import decode, scenario_of
 from lab.scenario.declare import actors_of, invariants_of, kind_of, planted_bug_of
 from lab.scenario.registry import discover
@@ -87,7 +88,7 @@ async def test_a_planted_bug_is_found(explorer, cls):
 async def test_the_token_of_a_planted_bug_replays_it(explorer, cls):
     """Three times, identically, and an invariant is broken each time."""
     token = decode(planted_bug_of(cls).token)
-    replays = await replay_times(explorer, scenario_of(token, cls), token.schedule, None, 3)
+    replays = await replay_times(explorer, scenario_of(token, cls), token.schedule, Conditions(), 3)
     assert replays.identical == 3, replays.divergence
     assert replays.record.failed
     assert replays.record.trace.preemptions <= 1  # it is a minimised one

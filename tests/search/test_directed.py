@@ -42,7 +42,7 @@ async def test_a_textbook_anomaly_is_found_within_three_executions(explorer, ano
 
 async def test_a_prediction_that_breaks_nothing_is_counted_and_not_reported(explorer):
     """Locks in one order: what could close a cycle without them is tried, and that is all."""
-    result = await Hunt(instance_of("Transfer"), "scenarios.transfer:Transfer", "directed").run(explorer)
+    result = await Hunt.of(instance_of("Transfer"), scheduler="directed").run(explorer)
     assert (result.failures, result.exhausted) == ([], True)
     assert 0 < result.came_true <= result.predicted < result.executions
 
@@ -64,7 +64,7 @@ class Apart(Bank):
 
 async def test_actors_that_never_meet_give_nothing_to_predict(explorer):
     """Each goes first once, then it is over."""
-    result = await Hunt(Apart(), "Apart", "directed").run(explorer)
+    result = await Hunt.of(Apart(), scheduler="directed").run(explorer)
     assert (result.executions, result.predicted, result.exhausted) == (2, 0, True)
 
 

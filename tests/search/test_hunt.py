@@ -16,11 +16,11 @@ from lab import actor, invariant
 from lab.analysis.coverage import Coverage
 from lab.analysis.tally import FAILURES_KEPT, HuntResult, ReportedFailure
 from lab.errors import ScenarioError, Violation
-from lab.explore import Explorer
+from lab.explore import Conditions, Explorer
 from lab.model.replay_token import decode, scenario_of
 from lab.model.trace import Trace
 from lab.postgres.server.server import Server
-from lab.scenario.declare import actors_of, target_of
+from lab.scenario.declare import actors_of
 from lab.schedulers import SCHEDULERS
 from lab.schedulers.guided import Guided
 from lab.search.hunt import INTERRUPTED, Hunt
@@ -29,9 +29,7 @@ from lab.testing import Lab
 from scenarios.deadlock import RingOfTwo, SwallowedDeadlock
 from scenarios.transfer import LostUpdate, Transfer
 
-
-def hunt(scenario, **options) -> Hunt:
-    return Hunt(scenario, target_of(scenario), **options)
+hunt = Hunt.of
 
 
 def failure(name: str, **more) -> ReportedFailure:
@@ -51,7 +49,7 @@ async def test_a_hunt_stops_at_the_first_violation_and_its_token_replays(explore
     assert (found.identical, found.replays, found.preemptions) == (5, 5, 1)
     assert found.token in found.report
     token = decode(found.token)
-    replays = await replay_times(explorer, scenario_of(token, LostUpdate), token.schedule, None, 10)
+    replays = await replay_times(explorer, scenario_of(token, LostUpdate), token.schedule, Conditions(), 10)
     assert (replays.identical, replays.diverged, replays.verdict) == (10, 0, "fail")
     assert replays.record.findings[0].name == found.invariant
 
@@ -68,7 +66,8 @@ async def test_a_right_variant_passes_and_every_execution_is_counted(explorer):
 
 async def test_a_reduction_that_is_over_has_run_every_trace(explorer):
     """Then a pass needs no chance: each execution was another trace, and none is left."""
-    result = await hunt(Transfer(), scheduler="dpor", executions=500, breakpoints=False).run(explorer)
+    running = hunt(Transfer(), scheduler="dpor", executions=500, conditions=Conditions(breakpoints=False))
+    result = await running.run(explorer)
     assert (result.verdict, result.exhausted, result.complete, result.bound) == ("pass", True, True, None)
     assert result.executions == len(result.traces) > 10
 
@@ -186,9 +185,9 @@ async def test_a_schedule_that_measures_is_shown_a_serial_run_once_for_each_data
     runs = []
     run = explorer.run
 
-    async def counted(scenario, scheduler, **options):
+    async def counted(scenario, scheduler, *conditions, **changes):
         runs.append(scenario.amount)
-        return await run(scenario, scheduler, **options)
+        return await run(scenario, scheduler, *conditions, **changes)
 
     monkeypatch.setattr(explorer, "run", counted)
     lab, shown = Lab(explorer), []

@@ -19,6 +19,7 @@ from lab import actor, invariant
 from lab.analysis.facts import Facts
 from lab.analysis.tally import HuntResult
 from lab.engine.gate import current_actor
+from lab.explore import Conditions
 from lab.model.outcome import Outcome
 from lab.model.record import ExecutionRecord
 from lab.model.remedy import Price, Remedies, Remedy, Tried
@@ -27,9 +28,10 @@ from lab.report.remedies import remedy_lines
 from lab.scenario.registry import instance_of
 from lab.schedulers import DEFAULT
 from lab.search.hunt import Hunt
+from lab.search.job import Job
 from lab.search.remedies import REMEDIES
 from lab.search.remedies.trials import curable, try_remedies
-from lab.search.workers import Job, perform
+from lab.search.workers import perform
 from lab.shrink.replays import replay_times
 
 FEW = 30
@@ -188,7 +190,7 @@ async def failing(explorer, target: str) -> ExecutionRecord:
     """The smallest failing execution."""
     result = (await perform(explorer, Job(target, DEFAULT, 100))).result
     schedule = decode(result.failures[0].token).schedule
-    record = (await replay_times(explorer, instance_of(target), schedule, None, 1)).record
+    record = (await replay_times(explorer, instance_of(target), schedule, Conditions(), 1)).record
     assert record is not None
     return record
 

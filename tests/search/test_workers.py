@@ -19,7 +19,8 @@ from lab.postgres.server.place import Place
 from lab.postgres.server.server import Server
 from lab.schedulers.portfolio import PROLOGUE
 from lab.search.campaign import _parts, hunt_everything, hunt_one
-from lab.search.workers import Job, Workers
+from lab.search.job import Job
+from lab.search.workers import Workers
 
 LOST, RIGHT = "scenarios.transfer:LostUpdate", "scenarios.transfer:Transfer"
 

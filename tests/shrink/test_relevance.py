@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from lab.model.record import Relevance
 from lab.report.relevance import irrelevant_text, needed_text, relevance_lines
 from lab.report.story import WIDTH
-from lab.scenario.declare import target_of
 from lab.schedulers.guided import Wished
 from lab.search.hunt import Hunt
 from lab.shrink.minimise import minimise
@@ -83,7 +82,7 @@ async def test_every_claim_is_true_and_the_budget_is_kept(names, budget):
 )
 async def test_on_the_server_a_hunt_tells_what_its_failure_needs(explorer, scenario, needed):
     """As data and in the report; and whatever is told irrelevant is there too."""
-    result = await Hunt(scenario, target_of(scenario)).run(explorer)
+    result = await Hunt.of(scenario).run(explorer)
     (failure,) = result.failures
     assert failure.needed.startswith(needed)
     assert f"\nNeeded: {failure.needed}\n" in failure.report

@@ -17,6 +17,7 @@ from helpers.kit import Order
 
 from lab.checkers import findings_of
 from lab.errors import Divergence
+from lab.explore import Conditions
 from lab.model.record import Failure
 from lab.model.replay_token import encode, token_for
 from lab.model.schedule import Schedule
@@ -80,7 +81,7 @@ async def test_an_anomaly_is_named_and_explained_and_the_levels_above_were_tried
     scenario, order = ANOMALIES[name]
     record = await explorer.run(scenario, Order(order))
     failure = Failure(record, "", record, execution=3, executions=200, scheduler="random(seed=8123)")
-    async for smaller in refined(explorer, failure, None):
+    async for smaller in refined(explorer, failure, Conditions()):
         failure = smaller
     compare(name, failure_report(failure))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.errors import UsageError
+from lab.model.text import cut
 from lab.scenario.declare import ISOLATION_LEVELS
 
 __all__ = ["LIST_APPEND", "REGISTER", "Micro", "Recorded", "RecordedTransaction", "read_history"]
@@ -22,6 +23,8 @@ STATUSES = ("committed", "aborted", "unknown")
 KEYS = {"model", "isolation", "initial", "orders", "transactions"}
 TRANSACTION_KEYS = {"id", "actor", "status", "isolation", "operations"}
 PARTS_OF_AN_OPERATION = 3
+LONGEST = 60
+"""Characters of a value in a sentence, which stays one line."""
 
 Scalar = int | str | None
 
@@ -164,4 +167,4 @@ def _scalar(data: object, where: str, *, null: bool = False) -> Scalar:
 
 def _shown(data: object) -> str:
     text = f'"{data}"' if isinstance(data, str) else "missing" if data is None else repr(data)
-    return text if len(text) <= 60 else f"{text[:59]}…"  # noqa: PLR2004 - a sentence stays one line
+    return cut(text, LONGEST)

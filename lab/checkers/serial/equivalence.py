@@ -19,6 +19,7 @@ from itertools import combinations, groupby, permutations
 from lab.checkers.serial.effects import Effects, Row
 from lab.checkers.serial.renaming import Answer, compare, result_fits, rows_renamed
 from lab.model.outcome import Ending, Outcome, ResultKind
+from lab.model.text import cut
 from lab.model.trace import Trace
 from lab.model.yardstick import Difference, DifferenceKind, SerialJudgement
 
@@ -118,7 +119,7 @@ def told(judgement: SerialJudgement) -> str:
 def sentence(difference: Difference, order: Sequence[str]) -> str:
     """A difference in words."""
     what, when = difference.what, after(order)
-    here, there = _cut(difference.here), _cut(difference.there)
+    here, there = cut(difference.here, SHOWN), cut(difference.there, SHOWN)
     if difference.kind is DifferenceKind.RESULT:
         return f"{what} {here}; {when} it {there}"
     if difference.kind is DifferenceKind.LINKS:
@@ -157,7 +158,3 @@ def _of_rows(here: Sequence[Row], there: Sequence[Row]) -> Iterator[Difference]:
 
 def _place(row: Row) -> tuple[str, str, str]:
     return row.table, row.key, row.text
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from lab.model.history import History, Operation, PredicateRead, Read, Status, Transaction, Version, Write
+from lab.model.text import cut
 from lab.postgres.recording.attempts import Attempt, Attempts, Condition, Seen, Wrote
 from lab.postgres.recording.matches import Matches, described
 from lab.postgres.recording.row_versions import Item, RowVersion
@@ -125,7 +126,7 @@ class _Told:
         else:
             text = ", ".join(f"{name}={_plain(row.values.get(name))}" for name in names)
         text = self._mask(text)
-        return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+        return cut(text, LONGEST)
 
     def _besides_key(self, item: Item, row: RowVersion) -> list[str]:
         return [name for name in row.values or () if name not in self._keys[item.table]]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lab.analysis.facts import Facts
 from lab.model.record import ExecutionRecord
 from lab.model.remedy import Price, Remedy, Tried
+from lab.model.text import cut
 from lab.model.trace import ActionKind
 from lab.report.sql import statement_text
 
@@ -66,4 +67,4 @@ def shortened(statements: Iterable[str]) -> str:
     """The first of some statements, and how many more there are."""
     texts = sorted(map(statement_text, statements))
     more = f" and {len(texts) - 1} more" if len(texts) > 1 else ""
-    return (texts[0] if len(texts[0]) <= LONGEST else f"{texts[0][:LONGEST]}…") + more
+    return cut(texts[0], LONGEST) + more

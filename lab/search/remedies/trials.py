@@ -27,13 +27,11 @@ from lab.model.record import ExecutionRecord
 from lab.model.remedy import NOT_RUN, Remedies, Remedy, Tried
 from lab.model.replay_token import decode
 from lab.model.verdict import Verdict
-from lab.scenario.registry import instance_of
-from lab.schedulers import describe
 from lab.schedulers.guided import Wished
 from lab.search.hunt import INTERRUPTED, Hunt
+from lab.search.job import Job
 from lab.search.remedies import REMEDIES
 from lab.search.remedies.kind import ATTEMPTS, Kind
-from lab.search.workers import Job
 from lab.shrink.replays import replay_times
 
 __all__ = ["curable", "try_remedies"]
@@ -52,7 +50,7 @@ Progress = Callable[[str, int], None]
 
 def curable(job: Job, result: HuntResult) -> ReportedFailure | None:
     """The first failure of a hunt against which remedies can be tried, if the hunt was not broken off."""
-    if result.trouble or instance_of(job.target).faults:
+    if result.trouble or job.scenario().faults:
         return None
     return next((failure for failure in result.failures if _kinds(failure.checker)), None)
 
@@ -65,15 +63,15 @@ def _kinds(checker: str) -> list[Kind]:
 
 async def try_remedies(explorer: Explorer, job: Job, failure: ReportedFailure, progress: Progress) -> Remedies:
     """Try what fits a failure of this hunt. Trouble ends it early and keeps what was found out."""
-    scheduler = describe(job.scheduler, job.seed, job.options)
-    scenario, schedule = instance_of(job.target), decode(failure.token).schedule
+    scheduler = job.described
+    scenario, schedule = job.scenario(), decode(failure.token).schedule
     try:
-        record = (await replay_times(explorer, scenario, schedule, job.isolation, 1)).record
+        record = (await replay_times(explorer, scenario, schedule, job.conditions, 1)).record
     except (LabError, asyncio.CancelledError) as error:
         return Remedies(scheduler, trouble=str(error) or INTERRUPTED)
     if record is None or not record.failed:
         return Remedies(scheduler, trouble="the failure does not replay")
-    facts = Facts(record, job.isolation, failure.anomaly)
+    facts = Facts(record, job.conditions.isolation, failure.anomaly)
     kinds = _kinds(failure.checker)
     trials = _Trials(explorer, job, record, progress)
     tried = [*await trials.all_of(kinds, facts), *(each for kind in kinds for each in kind.advises(facts))]
@@ -138,13 +136,11 @@ class _Trials:
 
     async def _again(self, remedy: Remedy) -> ExecutionRecord:
         """The failing schedule, as near as it can be kept under a remedy."""
-        job, wished = self._job, Wished([step.chosen for step in self._record.trace])
-        return await self._explorer.run(
-            self._record.scenario, wished, isolation=job.isolation, breakpoints=job.breakpoints, remedy=remedy
-        )
+        wished = Wished([step.chosen for step in self._record.trace])
+        return await self._explorer.run(self._record.scenario, wished, self._job.conditions, remedy=remedy)
 
     async def _hunt(self, remedy: Remedy | None) -> HuntResult:
-        job, name = self._job, remedy.name if remedy is not None else "as it is"
+        name = remedy.name if remedy is not None else "as it is"
 
         def progress(seen: HuntResult) -> None:
             self._progress(name, seen.executions)
@@ -153,22 +149,15 @@ class _Trials:
 
         if remedy is None:
             self._clock.append(time.monotonic())
-        hunt = Hunt(
-            self._record.scenario,
-            job.target,
-            scheduler=job.scheduler,
+        job = replace(
+            self._job,
             executions=self.executions,
-            seed=job.seed,
-            isolation=job.isolation,
             keep_going=remedy is None,
             at_least=FOR_A_PRICE,
-            options=job.options,
-            breakpoints=job.breakpoints,
-            remedy=remedy,
             refine=False,
-            progress=progress,
+            conditions=replace(self._job.conditions, remedy=remedy),
         )
-        result = await hunt.run(self._explorer)
+        result = await Hunt(self._record.scenario, job, progress).run(self._explorer)
         self._trouble = result.trouble
         return result
 

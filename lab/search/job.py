@@ -1,0 +1,65 @@
+"""What is to be hunted and how: one value for a hunt, or for a part of one, that another process can be given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from lab.explore.conditions import AS_IT_STANDS, Conditions
+from lab.scenario.declare import Scenario, parameters_of, target_of
+from lab.scenario.registry import instance_of
+from lab.schedulers import DEFAULT, describe
+
+__all__ = ["Job"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A hunt, or a part of one: `first` is then the number of its first execution."""
+
+    target: str
+    scheduler: str = DEFAULT
+    executions: int = 200
+    """How many at most."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """Of the scenario, those that are not its defaults. For another process: as a replay token can carry them."""
+    first: int = 0
+    total: int = 0
+    """How many executions the whole may have, of which this is a part; 0: it is the whole."""
+    known: Sequence[Sequence[str]] = ()
+    """The keys of violations that earlier parts have reported."""
+    seconds: float | None = None
+    seed: int = 0
+    keep_going: bool = False
+    """Do not stop at the first violation."""
+    at_least: int = 1
+    """Do not stop for a violation before so many executions."""
+    refine: bool = True
+    """Minimise failures, find out what they needed and replay them; without, they are counted and reported as met."""
+    options: Mapping[str, int] = field(default_factory=dict)
+    """Of the scheduler."""
+    conditions: Conditions = AS_IT_STANDS
+
+    @classmethod
+    def of(cls, scenario: Scenario, **more: Any) -> Job:
+        """The hunt of a scenario with its parameters; `more` are fields."""
+        return cls(target_of(scenario), parameters=parameters_of(scenario, changed_only=True), **more)
+
+    def scenario(self) -> Scenario:
+        """What is hunted. Raises `UsageError` if it cannot be found or made."""
+        return instance_of(self.target, self.parameters)
+
+    @property
+    def described(self) -> str:
+        """The scheduler as reports name it."""
+        return describe(self.scheduler, self.seed, self.options)
+
+    def dump(self) -> dict[str, Any]:
+        """As values that JSON can hold."""
+        return {each.name: getattr(self, each.name) for each in fields(self)} | {"conditions": self.conditions.dump()}
+
+    @classmethod
+    def load(cls, values: Mapping[str, Any]) -> Job:
+        """From what `dump` made, as JSON has it."""
+        return cls(**{**values, "conditions": Conditions.load(values["conditions"])})
