@@ -136,11 +136,13 @@ class Database:
         return await history_of(attempts, self.tables.keys, self._matches, mask)
 
     async def terminate(self, pids: Sequence[int]) -> None:
-        """End backends of actors and wait until they are gone."""
+        """End backends of actors, frozen or not, and wait until they are gone."""
+        struck = [each for each in self._connections if each.process.pid in pids]
+        for connection in struck:
+            connection.process.end()
         await self._monitor.fetch(_TERMINATE, list(pids))
-        for connection in self._connections:
-            if connection.process.pid in pids:
-                connection.terminate()
+        for connection in struck:
+            connection.terminate()
 
     async def kill(self, pid: int) -> None:
         """End one backend; its client learns of it from its socket."""

@@ -91,7 +91,7 @@ class Refuses(Order):
 
     def choose(self, choices) -> int:
         self.asked += 1
-        if choices.step < len(self._names):
+        if choices.step < len(self._decisions):
             return super().choose(choices)
         raise self.error
 
