@@ -122,7 +122,7 @@ def postmasters() -> list[int]:
 
 
 def keepers() -> list[int]:
-    return find("server/keeper.py")
+    return find("lab/postgres/server/keeper.py")
 
 
 def backends() -> list[int]:
