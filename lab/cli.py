@@ -5,17 +5,20 @@ Exit status 0: no violation; 1: a violation; 2: wrong use; 3: inconclusive, or t
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from lab.commands import COMMANDS
 from lab.commands.console import err
-from lab.errors import LabError
+from lab.commands.options import bounds_of
+from lab.errors import LabError, UsageError
 from lab.model.verdict import Verdict
 
 __all__ = ["main"]
@@ -42,11 +45,20 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> int:
         """Run a command; returns the exit status."""
         result = super().invoke(ctx)
-        if inspect.iscoroutine(result):
-            import asyncio  # noqa: PLC0415 - help is shown without it
+        if not inspect.iscoroutine(result):
+            return EXIT[result]
+        from lab.commands.guard import guarded  # noqa: PLC0415 - help is shown without it
 
-            result = asyncio.run(result)
-        return EXIT[result]
+        try:
+            guard = guarded(bounds_of(ctx))
+        except click.exceptions.Exit:
+            result.close()  # it has been run in the child
+            raise
+
+        async def status() -> int:
+            return EXIT[await result]
+
+        return guard.end(ended(lambda: guard.run(status())))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,43 +69,52 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.path.insert(0, str(Path.cwd()))
+    sys.exit(ended(_whole))
+
+
+def _whole() -> int:
     try:
-        status = cli(standalone_mode=False) or 0
-        if sys.stdout:
+        sys.path.insert(0, str(Path.cwd()))
+    except FileNotFoundError:
+        raise UsageError("the working folder is gone; run the lab from one that exists") from None
+    status = cli(standalone_mode=False) or 0
+    if sys.stdout:
+        with contextlib.suppress(ValueError):  # closed, by code of the user's
             sys.stdout.flush()
+    return int(status)
+
+
+def ended(action: Callable[[], int]) -> int:
+    """The exit status of an action, also of one that fails; what it fails with is said."""
+    try:
+        return action()
     except click.ClickException as error:
         error.show()
-        status = error.exit_code
+        return error.exit_code
     except LabError as error:
         _say(str(error))
-        status = error.exit_status
+        return error.exit_status
     except (KeyboardInterrupt, click.Abort):
         _say("interrupted")
-        status = BROKEN
-    except SystemExit:
+    except (SystemExit, BrokenPipeError):
         # No command exits by itself. click and rich do when nobody reads standard output any more, and with 1, which
         # here means a violation.
-        status = _unread()
-    except BrokenPipeError:
-        status = _unread()
+        _unread()
     except OSError as error:
         _say(f"cannot go on: {error}")
-        status = _unread()
+        _unread()
     except Exception:  # noqa: BLE001 - a defect of the lab: its own exit status, never that of a violation
         import traceback  # noqa: PLC0415 - only then
 
         traceback.print_exc()
-        status = BROKEN
-    sys.exit(status)
+    return BROKEN
 
 
 def _say(sentence: str) -> None:
     err.print(f"lab: {sentence}", markup=False)
 
 
-def _unread() -> int:
+def _unread() -> None:
     """Nothing more can be written: let what is buffered go nowhere, instead of failing once more at the exit."""
     if sys.stdout:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return BROKEN

@@ -7,8 +7,12 @@ exists once. Statuses 0 and 1 belong to verdicts (no violation, a violation), ne
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 __all__ = [
     "Divergence",
+    "Interrupted",
     "LabError",
     "ScenarioError",
     "SearchOver",
@@ -18,7 +22,13 @@ __all__ = [
     "UsageError",
     "Violation",
     "first_line",
+    "shown",
 ]
+
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+"""Control characters, which move a terminal's cursor, and halves of characters, which no file can hold."""
+LONGEST_MESSAGE = 1000
+"""Characters of an error's message that a sentence about it has room for."""
 
 
 class LabError(Exception):
@@ -57,11 +67,31 @@ class SearchOver(LabError):
     """A scheduler was asked for one more execution, and there is none. A hunt ends with it."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """Somebody pressed Ctrl-C, or asked the process to end. Code of the user's raises other `KeyboardInterrupt`s."""
+
+
 class Violation(AssertionError):
     """A scenario broke one of its invariants on a real server. The text is the whole failure report."""
 
 
+def shown(value: object, show: Callable[[object], str] = str) -> str:
+    """What `str` or `repr` makes of a value of the user's, whose own methods may raise anything or give no text."""
+    try:
+        text = show(value)
+    except BaseException as error:  # noqa: BLE001 - of whatever kind, it is named in the text
+        return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def first_line(error: BaseException) -> str:
-    """An error's type and the first line of its message, for a sentence about it; the driver's where one is wrapped."""
-    text = str(getattr(error, "orig", None) or error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+    """An error's type and the first line of its message, for a sentence about it."""
+    try:
+        original = getattr(error, "orig", None) or error
+    except BaseException:  # noqa: BLE001 - a property of the user's, which need not be looked at
+        original = error
+    lines = shown(original).strip().splitlines()
+    if not lines:
+        return type(error).__name__
+    cut = lines[0] if len(lines[0]) <= LONGEST_MESSAGE else f"{lines[0][:LONGEST_MESSAGE]} …"
+    return f"{type(error).__name__}: {cut}"

@@ -148,6 +148,8 @@ class HuntResult:
     """Why not: of the first of them."""
     not_compared: list[str] = field(default_factory=list, metadata=NAMES)
     """What serial runs were not compared in, since it differs by nature."""
+    notes: list[str] = field(default_factory=list, metadata=NAMES)
+    """What actors did to what the lab relies on."""
     trouble: str = field(default="", metadata=REASON)
     """Why the hunt ended early, "" if it did not."""
     seconds: float = field(default=0.0, metadata=TIME)
@@ -208,6 +210,8 @@ class HuntResult:
         self.lock_waits += record.lock_waits
         self.traces.add(self.coverage.count(record.trace, sampled=sampled))
         self.endless += record.outcome.ending is Ending.STEP_LIMIT
+        if record.notes:
+            self.notes = sorted({*self.notes, *record.notes})
         if record.serial is not None:
             self.not_compared = sorted({*self.not_compared, *record.serial.normalised})
             if record.serial.obstacle and not any(i.checker != "serial" for i in invariants_of(type(record.scenario))):

@@ -15,13 +15,12 @@ __all__ = ["CHECKER"]
 def _unexpected_results(record: ExecutionRecord) -> Iterator[Finding]:
     """A finding for each actor that raised neither an abort nor what the scenario or the actor allows."""
     scenario = record.scenario
-    for declaration in actors_of(type(scenario)):
-        result = record.outcome.results.get(declaration.name)
-        if result is None or result.kind is not ResultKind.RAISED:
-            continue
-        if not _allowed(result, (*scenario.allows, *declaration.allows)):
+    allows = {each.name: (*scenario.allows, *each.allows) for each in actors_of(type(scenario))}
+    for name, result in record.outcome.results.items():
+        actor = name if name in allows else name.rpartition("/")[0]  # or a task of its own
+        if result.kind is ResultKind.RAISED and not _allowed(result, allows.get(actor, scenario.allows)):
             state = f" (SQLSTATE {result.sqlstate})" if result.sqlstate else ""
-            yield Finding("result", f"{declaration.name} ends without an error", f"{result.text}{state}")
+            yield Finding("result", f"{name} ends without an error", f"{result.text}{state}")
 
 
 def _allowed(result: ActorResult, allowed: tuple[Allowed, ...]) -> bool:

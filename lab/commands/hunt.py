@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lab.commands.console import out, progress_bar, show_json
-from lab.commands.options import HuntCommand, json_option, level_option, server_options
+from lab.commands.options import HuntCommand, bound_options, json_option, level_option, server_options
 from lab.errors import LabError
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ DEMONSTRATION_WORKERS = 2
     help="Try what may help against a violation of TARGET, and say what it costs; never with --seconds.",
 )
 @server_options
+@bound_options("step", "setup", "invariant", "imports")
 @json_option
 async def command(target: str | None, **options: Any) -> str:
     """Search schedules of TARGET (module:Class or a short name) for a violation.
@@ -62,6 +63,7 @@ async def command(target: str | None, **options: Any) -> str:
 
 
 async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
+    from lab.engine.watchdog import importing
     from lab.postgres.server.place import Place
     from lab.report.hunts import failure_texts, hunt_lines
     from lab.report.remedies import remedy_lines
@@ -69,7 +71,9 @@ async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
     from lab.scenario.registry import instance_of
     from lab.search.campaign import hunt_one
 
-    job = _job(options, target_of(instance_of(target)), options["executions"] or DEFAULT_EXECUTIONS)
+    with importing():
+        scenario = instance_of(target)
+    job = _job(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
     place = Place(options["url"], int(options["version"]))
     remedies: Remedies | None = None
     with place.server() as server:
@@ -113,6 +117,7 @@ async def _hunt_all(*, as_json: bool, **options: Any) -> str:
     import asyncio
 
     from lab.analysis.overview import verdict_on
+    from lab.engine.watchdog import importing
     from lab.postgres.server.place import Place
     from lab.report.hunts import demonstration_lines, demonstration_table
     from lab.scenario.registry import discover
@@ -121,7 +126,9 @@ async def _hunt_all(*, as_json: bool, **options: Any) -> str:
 
     place = Place(options["url"], int(options["version"]))
     template = _job(options, "", 1)
-    jobs = demonstration_jobs(discover(), template, options["executions"])
+    with importing():
+        scenarios = discover()
+    jobs = demonstration_jobs(scenarios, template, options["executions"])
     lines: list[Line] = []
     interrupted = ""
     with place.server() as server, progress_bar(quiet=as_json) as bar:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from lab.commands.console import out, progress_bar, show_json
-from lab.commands.options import SchedulerCommand, json_option, server_options
+from lab.commands.options import SchedulerCommand, bound_options, json_option, server_options
 from lab.model.verdict import Verdict
 
 __all__ = ["command"]
@@ -19,6 +19,7 @@ __all__ = ["command"]
 @click.option("--executions", type=click.IntRange(min=1), default=100, show_default=True, help="At each level.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @server_options
+@bound_options("step", "setup", "invariant", "imports")
 @json_option
 async def command(target: str, *, executions: int, url: str | None, version: str, as_json: bool, **search: Any) -> str:
     """Run TARGET at each isolation level: verdict, anomalies, aborts, lock waits and time.

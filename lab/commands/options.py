@@ -4,18 +4,36 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lab.model.bounds import OPTIONS, Bounds
 from lab.postgres.server.versions import DEFAULT_VERSION, VERSIONS
 from lab.scenario.declare import ISOLATION_LEVELS
 
 if TYPE_CHECKING:
     from lab.schedulers import Option
 
-__all__ = ["CheckedCommand", "HuntCommand", "SchedulerCommand", "json_option", "level_option", "server_options"]
+__all__ = [
+    "CheckedCommand",
+    "HuntCommand",
+    "SchedulerCommand",
+    "bound_options",
+    "bounds_of",
+    "json_option",
+    "level_option",
+    "server_options",
+]
 
+_META = "lab.bounds"
+_BOUNDED = {
+    "step": "one step of an actor",
+    "setup": "the setup",
+    "invariant": "an invariant",
+    "imports": "the import of a module",
+}
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
 
 
@@ -89,6 +107,35 @@ def _check_option() -> click.Option:
         multiple=True,
         help=f"Also check this, beside the scenario's invariants. {meanings}",
     )
+
+
+def bound_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Options that bound how long code of the user's may take, by the names of the fields of `Bounds`."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for name in reversed(names):
+            command = click.option(
+                f"--{OPTIONS[name]}",
+                type=click.FloatRange(min=0.1),
+                default=getattr(Bounds(), name),
+                show_default=True,
+                expose_value=False,
+                callback=functools.partial(_bounded, name),
+                help=f"How long {_BOUNDED[name]} may take before the command gives up.",
+            )(command)
+        return command
+
+    return add
+
+
+def _bounded(name: str, ctx: click.Context, param: click.Parameter, value: float) -> None:
+    ctx.meta[_META] = replace(bounds_of(ctx), **{name: value})
+
+
+def bounds_of(ctx: click.Context) -> Bounds:
+    """The bounds that a command was given."""
+    bounds: Bounds = ctx.meta.get(_META, Bounds())
+    return bounds
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from contextlib import aclosing
 import click
 
 from lab.commands.console import err, out, show_json
-from lab.commands.options import CheckedCommand, json_option, server_options
+from lab.commands.options import CheckedCommand, bound_options, json_option, server_options
 
 __all__ = ["command"]
 
@@ -16,11 +16,13 @@ __all__ = ["command"]
 @click.argument("token")
 @click.option("--times", type=click.IntRange(min=1), default=5, show_default=True, help="How often.")
 @server_options
+@bound_options("step", "setup", "invariant", "imports")
 @json_option
 async def command(
     token: str, *, times: int, checks: tuple[str, ...], url: str | None, version: str, as_json: bool
 ) -> str:
     """Repeat exactly the execution that TOKEN names, and say how many of the replays were identical."""
+    from lab.engine.watchdog import importing
     from lab.explore import Conditions, Explorer
     from lab.model.replay_token import decode, scenario_of
     from lab.postgres.server.place import Place
@@ -29,7 +31,8 @@ async def command(
     from lab.shrink.replays import replay_times
 
     named = decode(token)
-    scenario = scenario_of(named, resolve(named.target))
+    with importing():
+        scenario = scenario_of(named, resolve(named.target))
     with Place(url, int(version)).server() as server:
         async with aclosing(Explorer(server)) as explorer:
             conditions = Conditions(named.isolation or None, checks=checks)

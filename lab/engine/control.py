@@ -119,11 +119,48 @@ def _task_factory(execution: Execution, libraries: Libraries, before: Callable[.
             actor = execution.adopt(parent)
             context = options.setdefault("context", contextvars.copy_context())
             context.run(become, actor)
+            coro = _Kept(coro, actor.name, execution.lost)
         task: asyncio.Task[Any] = make(loop, coro, **options)
         actor.lives_in(task)
         return task
 
     return factory
+
+
+class _Kept(Coroutine[Any, Any, Any]):
+    """What a task of an actor runs, kept from ending the event loop: two exceptions would, when they leave a task.
+
+    The task is cancelled instead, so whoever waits for it does not go on; what it raised is the outcome's business. Not
+    written as `async def`: a task that is cancelled before it began would leave its coroutine unawaited.
+    """
+
+    def __init__(self, coro: Coroutine[Any, Any, Any], name: str, lost: dict[str, BaseException]) -> None:
+        self._coro, self._name, self._lost = coro, name, lost
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._coro, name)
+
+    def __await__(self) -> Any:
+        return self._coro.__await__()
+
+    def send(self, value: Any) -> Any:
+        try:
+            return self._coro.send(value)
+        except (KeyboardInterrupt, SystemExit) as error:
+            raise self._instead(error) from error
+
+    def throw(self, *error: Any) -> Any:
+        try:
+            return self._coro.throw(*error)
+        except (KeyboardInterrupt, SystemExit) as raised:
+            raise self._instead(raised) from raised
+
+    def close(self) -> None:
+        self._coro.close()
+
+    def _instead(self, error: BaseException) -> asyncio.CancelledError:
+        self._lost[self._name] = error
+        return asyncio.CancelledError(f"a task raised {type(error).__name__}")
 
 
 def _plain_task(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any) -> Any:

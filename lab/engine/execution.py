@@ -20,17 +20,16 @@ from typing import Any
 
 from lab.engine.gate import Actor, State, set_by_an_actor
 from lab.engine.ports import Backend, LockWaits
-from lab.engine.stalls import wait_in_a_circle
+from lab.engine.stalls import unanswered, wait_in_a_circle
 from lab.engine.turn import Turn
-from lab.errors import UncontrolledError
+from lab.engine.watchdog import bounds
 from lab.model.choices import Alternative
 from lab.model.trace import ActionKind, LockWait, Result
 
 __all__ = ["Execution"]
 
 OUTSIDE_SECONDS = 10.0
-"""How long an actor may wait for a socket that is not the lab's before the lab gives up: the only bound here
-that is a guess about the world, so it is long and its end is an error, never a verdict."""
+"""How long an actor may wait for a socket that is not the lab's. A guess, so it is long and its end no verdict."""
 
 ANOTHER_SESSION = "another session"
 
@@ -57,6 +56,10 @@ class Execution:
         """Name of a root actor -> the session that it used last."""
         self.turn: Turn | None = None
         """The step that was begun and has not come to rest."""
+        self.lost: dict[str, BaseException] = {}
+        """Name of a task -> what it raised that no task may raise."""
+        self.look: Callable[[], object] = _leave_it
+        """Called now and then while somebody runs; what it raises ends the execution."""
         self.deadlocks: list[str] = []
         """PostgreSQL's detail of each deadlock that it reported in the step under way."""
         self.decide: Callable[[], bool] = _leave_it
@@ -195,6 +198,7 @@ class Execution:
         while True:
             while self.armed or self._any(State.RUNNING):
                 await self._listen(self.waits.poll_seconds)
+                self.look()
                 await self._look_for_unreported_waits()
             if self._leaving:
                 leaving, self._leaving = self._leaving, []
@@ -267,23 +271,19 @@ class Execution:
 
         That is a timeout of an actor's own which ends soon, a deadlock that PostgreSQL will find although no report
         of its check comes, or an answer on a socket that is not the lab's. True if somebody moved. Raises
-        `UncontrolledError` after `OUTSIDE_SECONDS` in which such a socket gave no answer.
+        `UncontrolledError` when such a socket gives no answer.
         """
         stalled = self.in_state(State.STALLED)
         elsewhere = bool(stalled) and bool(self._open_sockets() - self._sockets)
         if not (elsewhere or self._a_timeout_is_near() or self._a_deadlock_is_left_to_find()):
             return False
         before = [actor.state for actor in self.actors.values()]
-        await self._listen(OUTSIDE_SECONDS)
+        await self._listen(seconds := min(OUTSIDE_SECONDS, bounds().step))
         if before != [actor.state for actor in self.actors.values()]:
             return True
         if not elsewhere:
             return False
-        names = ", ".join(actor.name for actor in stalled)
-        raise UncontrolledError(
-            f"{names} waited {OUTSIDE_SECONDS:g} s for a socket that is not the lab's; replace what is behind "
-            "it in the scenario, since the lab cannot control it"
-        )
+        raise unanswered(stalled, seconds)
 
     def _a_timeout_is_near(self) -> bool:
         """Whether a timer that an actor's code set (`asyncio.timeout`, `wait_for`) will move somebody soon."""

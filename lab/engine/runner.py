@@ -18,9 +18,11 @@ from lab.engine.control import controlled
 from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State, running_as
 from lab.engine.ports import Ports
-from lab.engine.stalls import stall_of
+from lab.engine.stalls import line_of_task, lost_in, stall_of
 from lab.engine.strikes import Strikes
 from lab.engine.turn import Turn
+from lab.engine.watchdog import Watchdog, watchdog
+from lab.errors import UncontrolledError
 from lab.model.choices import Alternative, Choices
 from lab.model.decision import Decision, Pause, Strike
 from lab.model.outcome import Ending
@@ -30,7 +32,7 @@ from lab.model.trace import LockWait, Step, Trace
 __all__ = ["Finished", "Plan", "run"]
 
 CLOSING_SECONDS = 5.0
-"""How long cancelled actors may take to end once their backends are gone; beyond it they are left behind."""
+"""How long cancelled actors may take to end once their backends are gone; beyond it nothing can be run any more."""
 
 Body = Callable[[], Awaitable[object]]
 
@@ -84,6 +86,7 @@ class _Runner:
         self._last: str | None = None
         """The actor of the last step."""
         self._deadlocks: list[tuple[int, str]] = []
+        self._dog = watchdog.get() or Watchdog()
         self._refusal: BaseException | None = None
         self._values: dict[str, object] = {}
         self._errors: dict[str, BaseException] = {}
@@ -92,12 +95,16 @@ class _Runner:
         for name, body in bodies.items():
             self._start(self.execution.add(name), body)
         self.execution.arm()
+        self.execution.look = self._insist_on_time
+        self._dog.overdue = ""
         stalls: tuple[Stall, ...] = ()
         try:
             ending = await self._steps_until_the_end()
             if unfinished := [a for a in self.execution.actors.values() if a.state is not State.DONE]:
-                stalls = tuple(stall_of(actor, self._ports.libraries) for actor in unfinished)
+                stalls = tuple(stall_of(actor) for actor in unfinished)
+            self._errors.update({**lost_in(self.execution.actors.values()), **self.execution.lost})
         finally:
+            self._dog.end()
             await self._breakpoints.abandon()
             await self._close()
         if self._refusal is not None:
@@ -116,13 +123,11 @@ class _Runner:
     def _start(self, actor: Actor, body: Body) -> None:
         async def live() -> None:
             try:
+                self._dog.begin(actor.name, "step")
                 value = await body()
                 if not self.execution.closing:  # what ends only because the others were ended did not end
                     self._values[actor.name] = value
-            except asyncio.CancelledError as error:
-                if not self.execution.closing:
-                    self._errors[actor.name] = error
-            except Exception as error:  # noqa: BLE001 - the verdict on it is the outcome's business
+            except BaseException as error:  # noqa: BLE001 - the verdict on it is the outcome's business
                 if not self.execution.closing:
                     self._errors[actor.name] = error
 
@@ -144,7 +149,7 @@ class _Runner:
         It raises nothing and awaits nothing: mostly it runs in the code of the actor that came to rest last, which
         spares a decision three passes of the event loop.
         """
-        if self._strikes.has_any or self._breakpoints.needs_a_question:
+        if self._strikes.has_any or self._breakpoints.needs_a_question or self._dog.overdue:
             return False
         alternatives = self._end_step(None)
         if not alternatives or self._is_at_its_limit:
@@ -152,8 +157,18 @@ class _Runner:
         self._begin_step(self._choice(alternatives), alternatives)
         return True
 
+    def _insist_on_time(self) -> None:
+        """Raise `UncontrolledError` if an actor computed, or awaited something that is no lock, for too long."""
+        if self._dog.overdue:
+            raise UncontrolledError(self._dog.overdue)
+        if self._dog.late > 0:
+            running = self.execution.in_state(State.RUNNING)
+            places = "; ".join(line_of_task(actor.task) for actor in running)
+            raise UncontrolledError(self._dog.sentence(places or "an unknown place"))
+
     async def _turn(self) -> Ending | None:
         """The same with all that needs the server: faults, breakpoints, an end. How the execution ended, if it did."""
+        self._insist_on_time()
         if self._decide_at_once():
             return None
         alternatives = self._end_step(await self._breakpoints.settle())
@@ -200,6 +215,7 @@ class _Runner:
         actor.wait = None
         self.execution.turn = Turn(actor, chosen, alternatives)
         self.execution.step = len(self._steps) + 1
+        self._dog.begin(actor.name, "step")
         actor.resume()
         self.execution.arm()
 
@@ -207,6 +223,7 @@ class _Runner:
         """At rest: write down the step that led here, if one did. Returns the actors that can take the next."""
         execution, last = self.execution, self._last
         turn, execution.turn = execution.turn, None
+        self._dog.end()
         if turn is None:
             return execution.alternatives(last)
         actor, chosen = turn.actor, turn.chosen
@@ -252,7 +269,13 @@ class _Runner:
             await self._ports.striker.terminate(list(self.execution.sessions))
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks, timeout=CLOSING_SECONDS)
+        _, left = await asyncio.wait(tasks, timeout=CLOSING_SECONDS)
+        for actor in self.execution.actors.values():
+            if actor.task in left:
+                raise UncontrolledError(
+                    f"{actor.name} did not end within {CLOSING_SECONDS:g} s of being cancelled: "
+                    f"{line_of_task(actor.task)}"
+                )
 
 
 def _decisions(alternatives: tuple[Alternative, ...]) -> tuple[Decision, ...]:

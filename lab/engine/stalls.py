@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Iterable
 from itertools import chain
 
 from lab.engine.gate import Actor, State
-from lab.engine.ports import Libraries
+from lab.engine.watchdog import is_library, line_of
+from lab.errors import UncontrolledError
 from lab.model.record import Stall
 
-__all__ = ["stall_of", "wait_in_a_circle"]
+__all__ = ["line_of_task", "lost_in", "stall_of", "unanswered", "wait_in_a_circle"]
 
 
-def stall_of(actor: Actor, libraries: Libraries) -> Stall:
-    """Where an actor stalled. A line of code in one of the libraries is no place of the user's."""
+def stall_of(actor: Actor) -> Stall:
+    """Where an actor stalled."""
     if actor.state is State.WAITING:
         return Stall(actor.name, actor.action.text, actor.wait)
-    return Stall(actor.name, _place(actor.task, libraries.sessions))
+    return Stall(actor.name, line_of_task(actor.task))
 
 
-def _place(task: asyncio.Task[object] | None, library: str) -> str:
-    """File, line and text of the innermost line of code outside asyncio, anyio and a library."""
+def lost_in(actors: Iterable[Actor]) -> dict[str, BaseException]:
+    """What tasks that actors started raised, and nobody asked for."""
+    lost = {}
+    for actor in actors:
+        task = actor.task
+        # `_log_traceback`: nobody has asked for its exception. asyncio would only say so when the task is collected.
+        if task is not None and task.done() and not task.cancelled() and getattr(task, "_log_traceback", False):
+            error = task.exception()
+            assert error is not None
+            lost[actor.name] = error
+    return lost
+
+
+def line_of_task(task: asyncio.Task[object] | None) -> str:
+    """File, line and text of the innermost line of code outside asyncio, anyio and the lab's libraries."""
     frames: list[tuple[str, int]] = []
     awaited: object = task.get_coro() if task is not None else None
     while awaited is not None:
@@ -30,11 +43,19 @@ def _place(task: asyncio.Task[object] | None, library: str) -> str:
         if frame is not None:
             frames.append((frame.f_code.co_filename, frame.f_lineno))
         awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
-    own = [f for f in frames if not ("/asyncio/" in f[0] or "/anyio/" in f[0] or f[0].startswith(library))]
+    own = [f for f in frames if not ("/anyio/" in f[0] or is_library(f[0]))]
     for filename, line in chain(reversed(own), reversed(frames)):
-        text = traceback.linecache.getline(filename, line).strip()  # type: ignore[attr-defined]
-        return f"{filename}:{line}: {text}"
+        return line_of(filename, line)
     return "an unknown place"
+
+
+def unanswered(actors: Iterable[Actor], seconds: float) -> UncontrolledError:
+    """Actors waited too long for a socket that is not the lab's."""
+    names = ", ".join(f"{actor.name} ({line_of_task(actor.task)})" for actor in actors)
+    return UncontrolledError(
+        f"{names} waited {seconds:g} s for a socket that is not the lab's; replace what is behind it in the scenario, "
+        "since the lab cannot control it"
+    )
 
 
 def wait_in_a_circle(actors: Iterable[Actor]) -> bool:

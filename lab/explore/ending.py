@@ -14,9 +14,10 @@ __all__ = ["masked", "outcome_of"]
 
 
 async def outcome_of(database: Database, finished: runner.Finished, mask: Mask) -> Outcome:
-    """What each actor returned or raised, and the final rows."""
+    """What each actor returned or raised, as well as tasks of theirs whose errors nobody took; and the final rows."""
     results: dict[str, ActorResult] = {}
-    for name in finished.trace.actors:
+    tasks = [name for name in finished.errors if name not in finished.trace.actors]
+    for name in (*tasks, *finished.trace.actors):
         if name in finished.errors:
             struck = name in finished.struck
             results[name] = aborted_or_raised(finished.errors[name], finished.sessions, mask, struck=struck)
@@ -27,7 +28,7 @@ async def outcome_of(database: Database, finished: runner.Finished, mask: Mask) 
     ending = finished.ending
     if ending is Ending.COMPLETED and any(r.sqlstate == "40P01" for r in results.values()):
         ending = Ending.DEADLOCKED
-    rows = {table: tuple(map(mask, texts)) for table, texts in (await database.tables.rows()).items()}
+    rows = {table: tuple(map(mask, texts)) for table, texts in (await database.rows()).items()}
     return Outcome(ending, results, rows, tuple(sorted(mask.found)))
 
 

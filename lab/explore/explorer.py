@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import asyncpg
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
@@ -17,10 +19,10 @@ from lab.checkers import Need, findings_of, needed, refuse_unknown_checks
 from lab.checkers.isolation.promises import anomalies_in
 from lab.engine import runner
 from lab.engine.faults import FAULTS, refuse_wrong_faults
-from lab.errors import LabError, ScenarioError, SearchOver, ServerError, UsageError, first_line
+from lab.errors import LabError, ScenarioError, SearchOver, ServerError, UncontrolledError, UsageError, first_line
 from lab.explore.conditions import AS_IT_STANDS, Conditions, attempts, body
 from lab.explore.ending import masked, outcome_of
-from lab.explore.invariants import broken_invariants, call
+from lab.explore.invariants import bounded, broken_invariants, call, cancelled
 from lab.explore.serial_runs import SerialJudge
 from lab.model.outcome import Ending, Mask
 from lab.model.record import ExecutionRecord
@@ -130,9 +132,8 @@ class Explorer:
             raise SearchOver(f"the search is over: the scheduler has no execution {execution + 1}")
         try:
             record = await self._execute(scenario, scheduler, conditions)
-        except LOST as error:
-            reason = self._server.cleaned(str(error))
-            raise ServerError(f"the server {self._server.description} failed: {reason}") from error
+        except (ServerError, *LOST) as error:
+            raise self._failed(scenario, error) from error
         finally:
             for _, database in self._databases.values():
                 database.give_back()
@@ -152,9 +153,17 @@ class Explorer:
         if self._may_crash and not database.cluster.is_fresh:
             await database.crash()
         locking, retries = conditions.locking(scenario.metadata), Counter[str]()
-        await database.prepare(
-            snapshot, levels, (*scenario.watch, *self._watched), locking, recorded=conditions.records
-        )
+        engines = (*scenario.watch, *self._watched)
+        try:
+            await database.prepare(snapshot, levels, engines, locking, recorded=conditions.records)
+        except asyncpg.PostgresError as error:
+            if is_connection_loss(error):
+                raise
+            # An actor changed the tables in a way that its statements did not show: make them anew.
+            database.meddling.altered = first_line(error)
+            database = await self._database(scenario.metadata)
+            snapshot = await self._snapshot(database, scenario)
+            await database.prepare(snapshot, levels, engines, locking, recorded=conditions.records)
         mask = Mask(datetime.now(UTC), snapshot.text)
         once = {each.name: partial(body, database.engine, scenario, each) for each in declarations}
         bodies = {name: partial(attempts, conditions.remedy, retries, each) for name, each in once.items()}
@@ -164,10 +173,12 @@ class Explorer:
         finished = await runner.run(plan, scheduler.choose, ports)
         await self._insist_on_a_server(database, finished.errors.values())
         await database.end_open_transactions()
-        history, unseen = await database.history(snapshot, mask) if conditions.records else (None, ())
+        notes = database.meddling
+        recorded = conditions.records and not notes.altered
+        history, unseen = await database.history(snapshot, mask) if recorded else (None, ())
         outcome = await outcome_of(database, finished, mask)
         asks = outcome.ending in (Ending.COMPLETED, Ending.DEADLOCKED) and conditions.actors is None
-        broken = await broken_invariants(database.engine, scenario, outcome) if asks else ()
+        broken = await broken_invariants(database.engine, scenario, outcome, notes.altered) if asks else ()
         steps, sessions = finished.trace.steps, finished.sessions
         return ExecutionRecord(
             scenario,
@@ -179,19 +190,34 @@ class Explorer:
             history=history,
             unseen=unseen,
             anomalies=() if history is None else anomalies_in(history),
-            broken=broken,
+            broken=tuple(broken),
+            notes=notes.notes,
             applied=None if locking is None else locking.applied(retries),
         )
 
     async def _database(self, metadata: MetaData | None) -> Database:
         cluster = await self.open()
+        kept = self._databases.get(id(metadata))
+        if kept is not None and kept[1].meddling.altered:
+            await self._give_up(id(metadata))
         if id(metadata) not in self._databases:
             if len(self._databases) >= DATABASES_KEPT:
-                oldest = next(iter(self._databases))
-                await self._databases.pop(oldest)[1].close()
-                self._snapshots = {key: kept for key, kept in self._snapshots.items() if key[0] != oldest}
+                await self._give_up(next(iter(self._databases)))
             self._databases[id(metadata)] = metadata, await Database.create(cluster, metadata)
         return self._databases[id(metadata)][1]
+
+    async def _give_up(self, metadata: int) -> None:
+        await self._databases.pop(metadata)[1].close()
+        self._snapshots = {key: kept for key, kept in self._snapshots.items() if key[0] != metadata}
+
+    def _failed(self, scenario: Scenario, error: BaseException) -> LabError:
+        """Why the server no longer serves the lab: an actor may have seen to it."""
+        kept = self._databases.get(id(scenario.metadata))
+        if kept is not None and (done := kept[1].meddling.ended):
+            return UncontrolledError(f"{done}; the lab cannot go on without its own: {first_line(error)}")
+        if isinstance(error, ServerError):
+            return error
+        return ServerError(f"the server {self._server.description} failed: {self._server.cleaned(str(error))}")
 
     async def _snapshot(self, database: Database, scenario: Scenario) -> Snapshot:
         key = id(scenario.metadata), type(scenario), repr(parameters_of(scenario))
@@ -201,11 +227,14 @@ class Explorer:
             await database.tables.empty()
             try:
                 async with AsyncSession(database.engine) as session:
-                    await call(scenario.setup, session)
+                    setup = partial(call, scenario.setup, session)
+                    await bounded(setup, f"the setup of {target_of(scenario)}", "setup")
                     await session.commit()
-            except LabError:
+            except (ScenarioError, ServerError):
                 raise
-            except Exception as error:
+            except BaseException as error:
+                if cancelled():
+                    raise asyncio.CancelledError from error
                 await self._insist_on_a_server(database, [error])
                 raise ScenarioError(f"the setup of {target_of(scenario)} failed: {first_line(error)}") from error
             self._snapshots[key] = await database.tables.capture()

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from lab.errors import ScenarioError, ServerError, first_line
+from lab.engine.watchdog import Watchdog, place_of, watchdog
+from lab.errors import ScenarioError, ServerError, first_line, shown
 from lab.model.outcome import Outcome
 from lab.model.record import Finding
 from lab.postgres.recording.results import is_connection_loss
 from lab.scenario.declare import InvariantDeclaration, Scenario, invariants_of, target_of
 
-__all__ = ["broken_invariants", "call"]
+__all__ = ["bounded", "broken_invariants", "call", "cancelled"]
 
 
-async def broken_invariants(engine: AsyncEngine, scenario: Scenario, outcome: Outcome) -> tuple[Finding, ...]:
-    """A finding for each invariant that does not hold. Raises `ScenarioError` for one that fails in another way."""
+async def broken_invariants(
+    engine: AsyncEngine, scenario: Scenario, outcome: Outcome, altered: str = ""
+) -> tuple[Finding, ...]:
+    """A finding for each invariant that does not hold. Raises `ScenarioError` for one that fails in another way.
+
+    Where an actor `altered` the tables, failing in another way is no fault of the invariant's.
+    """
     broken = []
     async with AsyncSession(engine) as session:
         for each in invariants_of(type(scenario)):
             if each.checker != "invariant":
                 continue  # what is judged by other executions has its turn when this one is over
-            if (message := await _objection(session, scenario, each, outcome)) is not None:
+            try:
+                message = await _objection(session, scenario, each, outcome)
+            except ScenarioError as error:
+                if not altered:
+                    raise
+                message = f"{error}; {altered}"
+            if message is not None:
                 broken.append(Finding("invariant", each.name, message, each.location))
     return tuple(broken)
 
@@ -35,19 +49,25 @@ async def _objection(
     """What the invariant objects to, or None. Raises `ScenarioError` when it fails in another way."""
     method = getattr(scenario, declaration.attribute)
     try:
-        await call(method, session, outcome=outcome)
+        await bounded(
+            partial(call, method, session, outcome=outcome), f"the invariant {declaration.name!r}", "invariant"
+        )
+    except ScenarioError:
+        raise  # it took too long
     except AssertionError as error:
-        return str(error).split("\n\n")[0].strip() or "the assertion does not hold"
+        return shown(error).split("\n\n")[0].strip() or "the assertion does not hold"
     except SQLAlchemyError as error:
         if is_connection_loss(error):
             raise ServerError("the server died while an invariant was checked") from error
         raise _crashed(scenario, declaration, error) from error
-    except Exception as error:
+    except BaseException as error:
+        if cancelled():
+            raise asyncio.CancelledError from error
         raise _crashed(scenario, declaration, error) from error
     return None
 
 
-def _crashed(scenario: Scenario, declaration: InvariantDeclaration, error: Exception) -> ScenarioError:
+def _crashed(scenario: Scenario, declaration: InvariantDeclaration, error: BaseException) -> ScenarioError:
     return ScenarioError(
         f"the invariant {declaration.attribute} of {target_of(scenario)} raised {first_line(error)}; "
         "an invariant judges by assert"
@@ -61,3 +81,24 @@ async def call(method: Callable[..., Awaitable[object]], session: AsyncSession, 
     if "connection" in wants:
         given["connection"] = await session.connection()
     await method(**{name: given[name] for name in wants})
+
+
+async def bounded(code: Callable[[], Awaitable[object]], doing: str, bound: str) -> None:
+    """Run a setup or an invariant within its bound. Raises `ScenarioError` that says where it was when time was up."""
+    dog = watchdog.get() or Watchdog()
+    with dog.during(doing, bound):
+        try:
+            async with asyncio.timeout(dog.seconds) as limit:
+                await code()
+        except BaseException as error:
+            if dog.overdue:
+                raise ScenarioError(dog.overdue) from error
+            if limit.expired():
+                raise ScenarioError(dog.sentence(place_of(error.__cause__ or error))) from error
+            raise
+
+
+def cancelled() -> bool:
+    """Whether the lab's own task was cancelled, as Ctrl-C does it, and not only somebody's code raised the error."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

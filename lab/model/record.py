@@ -74,6 +74,8 @@ class ExecutionRecord:
     """The names of the anomalies in the history, strongest first."""
     broken: tuple[Finding, ...] = ()
     """What the scenario's invariants object to, which are asked while the final rows stand."""
+    notes: tuple[str, ...] = ()
+    """What actors did to what the lab relies on, and what the lab made of it."""
     applied: Applied | None = field(default=None, compare=False)
     """What the remedy did under which it was run."""
 

@@ -20,6 +20,7 @@ from lab.errors import ScenarioError, first_line
 from lab.model.history import History
 from lab.postgres.connections.connection import LabConnection
 from lab.postgres.connections.journal import Journal
+from lab.postgres.connections.meddling import Meddling
 from lab.postgres.connections.pool import HOUSE, ActorPool
 from lab.postgres.connections.redirect import Redirected
 from lab.postgres.connections.watch import Address, Route, TableNames, instrumented
@@ -29,6 +30,7 @@ from lab.postgres.locks.waits import PostgresLockWaits
 from lab.postgres.recording.attempts import attempts_of
 from lab.postgres.recording.histories import history_of
 from lab.postgres.recording.matches import Matches
+from lab.postgres.recording.results import is_connection_loss
 from lab.postgres.server.cluster import Cluster
 from lab.postgres.server.monitor import LOST, Monitor
 from lab.postgres.tables.reset import Snapshot, Tables
@@ -47,7 +49,9 @@ class Database:
     def __init__(self, cluster: Cluster, name: str, monitor: Monitor) -> None:
         self.cluster = cluster
         self.name = name
-        self._waits: PostgresLockWaits = cluster.lock_waits(monitor)
+        self.meddling = Meddling()
+        """What actors of the execution that runs, or ran last, did to what the lab relies on."""
+        self._waits: PostgresLockWaits = cluster.lock_waits(monitor, lambda: self.meddling.hushed)
         own_server = cluster.server.folder is not None
         self.tables = Tables(monitor, privileged=cluster.abilities.superuser, own_server=own_server)
         self._row_locks = PostgresRowLocks(cluster.server, name)
@@ -70,6 +74,7 @@ class Database:
             isolation=self._level,
             tables=TableNames(self.tables.names, self.tables.triggered),
             locking=lambda: self._locking,
+            notices=self._notice,
         )
         self.engine = create_async_engine("postgresql+asyncpg://", poolclass=ActorPool)
         self._close.enter_context(instrumented(self.engine, self._route))
@@ -119,13 +124,11 @@ class Database:
         recorded: bool = False,
     ) -> None:
         """Restore the tables, clear the sessions' state and open what the actors (the keys of `levels`) need."""
-        self._levels, self._locking = levels, locking
+        self._levels, self._locking, self.meddling = levels, locking, Meddling()
         self.journal.start(wanted=recorded)
         await self.end_open_transactions()  # of an execution that was broken off
         self._connections[:] = [each for each in self._connections if not each.is_closed()]
-        await asyncio.gather(
-            self.tables.restore(snapshot), *(each.forget_session_state() for each in self._connections)
-        )
+        await asyncio.gather(self.tables.restore(snapshot), *map(_forget, self._connections))
         await self._warm(list(levels))
         for engine in watched:
             await self._lend(engine, len(levels))
@@ -166,6 +169,18 @@ class Database:
         if leaked:
             await self.terminate(leaked)
 
+    def _notice(self, actor: str, pid: int, statement: str) -> None:
+        self.meddling.notices(actor, pid, statement)
+
+    async def rows(self) -> Mapping[str, tuple[str, ...]]:
+        """The final rows of every table; none where an actor changed the tables so that they cannot be read."""
+        try:
+            return await self.tables.rows()
+        except asyncpg.PostgresError as error:
+            if not self.meddling.altered or is_connection_loss(error):
+                raise
+            return {}
+
     async def alive(self) -> bool:
         """Whether the server still answers."""
         try:
@@ -205,6 +220,14 @@ class Database:
         pool = self.engine.pool
         assert isinstance(pool, ActorPool)
         return self._levels.get(name or pool.warming, DEFAULT_LEVEL)
+
+
+async def _forget(connection: LabConnection) -> None:
+    """Clear a session's state; one that cannot be cleared any more, whatever an actor did to it, is given up."""
+    try:
+        await connection.forget_session_state()
+    except LOST:
+        connection.terminate()
 
 
 async def _learned(connections: Iterable[LabConnection]) -> None:

@@ -42,6 +42,8 @@ def hunt_lines(result: HuntResult, scheduler: str) -> Iterator[str]:
             preemption_bound=result.preemption_bound,
         ):
             yield f"searched: {line}"
+    for note in result.notes:
+        yield f"note: {note}"
     if not result.failures and result.executions:
         yield from seen(result.coverage)
         yield from not_compared(result.not_compared)

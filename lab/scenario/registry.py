@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-from lab.errors import UsageError, first_line
+from lab.errors import Interrupted, UsageError, first_line
 from lab.scenario.declare import Scenario, actors_of, target_of
 from lab.scenario.validation import validate
 
@@ -67,7 +67,9 @@ def instance_of(target: str, parameters: Mapping[str, Any] = MappingProxyType({}
     validate(cls)
     try:
         return cls(**parameters)
-    except Exception as error:
+    except Interrupted:
+        raise
+    except BaseException as error:
         hint = "; give every parameter a default" if isinstance(error, TypeError) else ""
         raise UsageError(f"{target_of(cls)} cannot be made without arguments: {first_line(error)}{hint}") from error
 
@@ -118,7 +120,9 @@ def _imported(name: str) -> ModuleType:
             where = "" if name == error.name else f" (there is no {error.name})"
             raise NoModuleError(f"no module named {name!r}{where}; run the lab from the folder that holds it") from None
         raise _does_not_import(name, error) from error
-    except (Exception, SystemExit) as error:
+    except Interrupted:
+        raise
+    except BaseException as error:
         raise _does_not_import(name, error) from error
 
 

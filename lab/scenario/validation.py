@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections import Counter
 
 from lab.errors import ScenarioError
 from lab.scenario.checks import refuse_too_many_orders
@@ -34,6 +35,7 @@ def validate(cls: type[Scenario]) -> None:
         raise ScenarioError(
             f"{target_of(cls)} has {has}: a schedule needs two or more; decorate coroutine methods with @actor"
         )
+    _validate_names(cls, [each.name for each in actors])
     for level in (cls.isolation, *(a.isolation for a in actors if a.isolation)):
         if level not in ISOLATION_LEVELS:
             raise ScenarioError(
@@ -57,6 +59,14 @@ def validate(cls: type[Scenario]) -> None:
         raise ScenarioError(
             f"{target_of(cls)} declares {', '.join(sorted(missing))} but is not a dataclass: "
             "add @dataclass(frozen=True) above the class"
+        )
+
+
+def _validate_names(cls: type[Scenario], names: list[str]) -> None:
+    """A name stands for one actor in schedules, tokens and reports."""
+    if twice := [name for name, number in Counter(names).items() if number > 1]:
+        raise ScenarioError(
+            f"{target_of(cls)} has two actors named {twice[0]!r}; give each a name of its own in @actor(names=…)"
         )
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.analysis.tally import HuntResult
+from lab.engine.watchdog import importing
 from lab.errors import LabError
 from lab.explore import Explorer
 from lab.postgres.server.place import Place
@@ -47,7 +48,9 @@ class JobResult:
 async def perform(explorer: Explorer, job: Job, progress: Progress = silent) -> JobResult:
     """Do one job in this process."""
     try:
-        return JobResult(job, await Hunt(job.scenario(), job, progress).run(explorer))
+        with importing():
+            scenario = job.scenario()
+        return JobResult(job, await Hunt(scenario, job, progress).run(explorer))
     except LabError as error:
         return JobResult(job, HuntResult(job.target, job.seed, trouble=str(error)), str(error), error.exit_status)
 

@@ -45,6 +45,8 @@ PRIVILEGED_SETTINGS = {
 """Settings that make a backend report each lock wait to its own client, right after its one deadlock check.
 All but `client_min_messages` need a superuser or GRANT SET ON PARAMETER."""
 
+_OWN_ROLE = "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE;"
+"""Before all else: another role may not reset what the lab has set, and resetting all does not reset the role."""
 _ISOLATE = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {}"
 
 _ENDS = {"COMMIT;": ActionKind.COMMIT, "ROLLBACK;": ActionKind.ROLLBACK}
@@ -97,7 +99,8 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         self.notices_pauses = False
         self.line = Line()
         again = f"{_ISOLATE.format(self.isolation)};" if self.isolation else ""
-        await self.execute(f"{self.get_reset_query()} DISCARD SEQUENCES; DISCARD TEMP; {again} {self.journal.setting}")
+        forget = f"{_OWN_ROLE} {self.get_reset_query()} DISCARD SEQUENCES; DISCARD TEMP;"
+        await self.execute(f"{forget} {again} {self.journal.setting}")
 
     def _cleanup(self) -> None:
         """asyncpg's, for a connection that was closed in whatever way. Private there, hence a contract test."""

@@ -89,9 +89,9 @@ class ActorPool(Pool):
         self._idle.clear()
 
     def recreate(self) -> ActorPool:
-        """An empty pool of the same kind."""
+        """The same pool, emptied: an actor that disposes of the engine must not take it out of the lab's hands."""
         self.dispose()
-        return ActorPool(self._creator, dialect=self._dialect, pre_ping=self._pre_ping)
+        return self
 
     def status(self) -> str:
         """How many connections each owner has."""

@@ -97,6 +97,8 @@ class Route:
     tables: TableNames = TableNames()
     locking: Callable[[], Locking | None] = lambda: None
     """The locks that are to be added to what actors do now."""
+    notices: Callable[[str, int, str], None] = lambda actor, pid, statement: None
+    """Called with an actor, its backend and the statement that it is about to send."""
     active: Callable[[], bool] = lambda: True
     """Whether the engine goes this way now; an application's engine does only during an execution."""
 
@@ -109,7 +111,7 @@ def instrumented(engine: AsyncEngine, route: Route) -> Iterator[None]:
         (
             engine.sync_engine,
             "before_cursor_execute",
-            _before_statement(route.tables, route.locking, route.active),
+            _before_statement(route),
             {"retval": True},
         ),
         (engine.sync_engine, "checkout", _isolate(route.isolation), {}),
@@ -123,9 +125,9 @@ def instrumented(engine: AsyncEngine, route: Route) -> Iterator[None]:
             event.remove(target, name, handler)
 
 
-def _before_statement(
-    tables: TableNames, locking_now: Callable[[], Locking | None], active: Callable[[], bool]
-) -> Callable[..., tuple[str, Any]]:
+def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
+    tables, locking_now, active, notices = route.tables, route.locking, route.active, route.notices
+
     def before_statement(
         connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
     ) -> tuple[str, Any]:
@@ -144,6 +146,7 @@ def _before_statement(
             action = Action(kind, found[2], touches=touches)
         else:
             if driver is not None:
+                notices(actor.root.name, driver.process.pid, statement)
                 locked = sent != statement
                 touches = _of_statement(tables, driver, level, context, locked=locked)
                 bulk = _bulk(driver, level, context, sent, locked=locked)

@@ -5,7 +5,7 @@ While one actor runs at a time, `pg_blocking_pids` is exact: nothing passes thro
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.postgres.server.monitor import Monitor
@@ -31,8 +31,15 @@ class PostgresLockWaits:
     """The engine's `LockWaits`, on one monitoring connection."""
 
     monitor: Monitor
-    pushed: bool
+    reports: bool
     frozen: bool
+    hushed: Callable[[], Collection[int]] = tuple
+    """The processes that no longer report, since an actor changed their settings."""
+
+    @property
+    def pushed(self) -> bool:
+        """See `LockWaits`."""
+        return self.reports and not self.hushed()
 
     @property
     def poll_seconds(self) -> float:
@@ -49,7 +56,11 @@ class PostgresLockWaits:
 
     async def unreported(self, pids: Sequence[int]) -> Mapping[int, tuple[int, ...]]:
         """See `LockWaits`."""
-        found = await self._holders(_SAFE_SNAPSHOT if self.pushed else _BOTH, pids)
+        silent = set(self.hushed()) if self.reports else set(pids)
+        found: dict[int, tuple[int, ...]] = {}
+        for query, asked in ((_BOTH, silent & set(pids)), (_SAFE_SNAPSHOT, set(pids) - silent)):
+            if asked:
+                found |= await self._holders(query, sorted(asked))
         return {pid: holders for pid, holders in found.items() if holders}
 
     async def _holders(self, query: str, pids: Sequence[int]) -> dict[int, tuple[int, ...]]:

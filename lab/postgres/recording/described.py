@@ -73,7 +73,7 @@ class _Description:
                 return text
             if (attributes := getattr(value, "__dict__", None)) and not callable(value):
                 return self._object(kind, attributes, around)
-        except Exception:  # noqa: BLE001 - user code; that it fails is said
+        except BaseException:  # noqa: BLE001 - user code; that it fails is said
             text = ""
         self._missed(kind.__name__)
         return f"<{kind.__name__}>"

@@ -10,8 +10,10 @@ import asyncio
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+import asyncpg
 from sqlalchemy.orm.exc import StaleDataError
 
+from lab.errors import shown
 from lab.model.outcome import ABORT_STATES, ActorResult, Mask, ResultKind
 from lab.model.record import DeadlockEdge
 from lab.model.trace import Step
@@ -24,12 +26,13 @@ _TRANSACTION = re.compile(r"\b(transaction|pivot) \d+")
 _EDGE = re.compile(
     r"Process (?P<waiter>\d+) waits for (?P<mode>\w+) on (?P<target>.+?); blocked by process (?P<holder>\d+)\."
 )
+_STATE = re.compile("[0-9A-Z]{5}")
 _LOST = ("08", "57P")
 
 
 def returned(value: object, mask: Mask) -> ActorResult:
     """The result of an actor that came to its end."""
-    text = described(value, lambda kind: mask.found.add(f"results of type {kind}"))
+    text = shown(value, lambda value: described(value, lambda kind: mask.found.add(f"results of type {kind}")))
     return ActorResult(ResultKind.RETURNED, mask(text), value)
 
 
@@ -44,29 +47,30 @@ def aborted_or_raised(
         # The words depend on whether the connection had prepared this statement before, which no schedule controls.
         return ActorResult(ResultKind.ABORTED, "connection lost", error=error)
     aborted |= struck and isinstance(error, asyncio.CancelledError)
-    message = getattr(server, "message", None) or str(error).strip().split("\n")[0]
     name = type(server or error).__name__
+    message = _text(server, "message") or shown(error).strip().split("\n")[0]
     return ActorResult(
         ResultKind.ABORTED if aborted else ResultKind.RAISED,
         mask(_named(f"{name}: {message}" if message else name, sessions)),
         error=error,
         sqlstate=state,
-        detail=mask(_named(getattr(server, "detail", None) or "", sessions)),
+        detail=mask(_named(_text(server, "detail"), sessions)),
     )
 
 
 def sqlstate_of(error: BaseException) -> str:
     """The SQLSTATE behind an error of SQLAlchemy or asyncpg, "" if there is none."""
-    for each in (error, getattr(error, "orig", None)):
-        if state := getattr(each, "sqlstate", None):
-            return str(state)
+    for each in (error, _attribute(error, "orig")):
+        state = _attribute(each, "sqlstate")
+        if isinstance(state, str) and _STATE.fullmatch(state):
+            return state
     return ""
 
 
 def is_connection_loss(error: BaseException) -> bool:
     """Whether an error says that the connection or the server is gone."""
     state = sqlstate_of(error)
-    return state.startswith(_LOST) or bool(getattr(error, "connection_invalidated", False))
+    return state.startswith(_LOST) or _attribute(error, "connection_invalidated") is True
 
 
 def _is_loss_to_its_client(error: BaseException) -> bool:
@@ -103,10 +107,23 @@ def deadlock_cycle(detail: str, steps: Sequence[Step], sessions: Mapping[int, st
 
 
 def _server_error(error: BaseException | None) -> BaseException | None:
-    original = getattr(error, "orig", None)
-    if original is None:
-        return error if hasattr(error, "sqlstate") else None
-    return original.__cause__ or original  # type: ignore[no-any-return]
+    original = _attribute(error, "orig")
+    if isinstance(original, BaseException):
+        return original.__cause__ or original
+    return error if isinstance(error, asyncpg.PostgresError) else None
+
+
+def _attribute(error: object, name: str) -> object:
+    """What an error has by that name, None where it has nothing or is one of the user's that fails when it is asked."""
+    try:
+        return getattr(error, name, None)
+    except BaseException:  # noqa: BLE001 - of whatever kind, it is no answer of the server's
+        return None
+
+
+def _text(error: object, name: str) -> str:
+    value = _attribute(error, name)
+    return value if isinstance(value, str) else ""
 
 
 def _named(text: str, sessions: Mapping[int, str]) -> str:

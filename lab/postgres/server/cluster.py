@@ -14,6 +14,7 @@ import itertools
 import math
 import secrets
 import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import asyncpg
@@ -99,9 +100,9 @@ class Cluster:
             return ACTOR_SETTINGS | PRIVILEGED_SETTINGS
         return dict(ACTOR_SETTINGS)
 
-    def lock_waits(self, monitor: Monitor) -> PostgresLockWaits:
-        """The engine's view of lock waits, asked over `monitor`."""
-        return PostgresLockWaits(monitor, pushed=self.abilities.pushed, frozen=self.abilities.frozen)
+    def lock_waits(self, monitor: Monitor, hushed: Callable[[], Collection[int]]) -> PostgresLockWaits:
+        """The engine's view of lock waits, asked over `monitor`; `hushed`: the processes that do not report them."""
+        return PostgresLockWaits(monitor, self.abilities.pushed, self.abilities.frozen, hushed)
 
     async def monitor(self, database: str) -> Monitor:
         """A connection of the lab's own to one of its databases, open until `dismiss`. Raises `ServerError`."""

@@ -1,0 +1,208 @@
+"""Keeps the process that the user started apart from the code that scenarios bring.
+
+Modules, actors, setups and invariants may do anything, ending the interpreter with `os._exit(0)` included, and an exit
+status of 0 means that a hunt passed. So the work is done in a child process, forked before the first module is
+imported, and the parent takes its exit status only from the end mark that the child writes into a pipe. The
+alternative, replacing `os._exit`, would not hold for `execv`, for C code and for signals.
+
+Standard output is for the answer alone. What code in the child prints goes to standard error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import re
+import select
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Coroutine
+from types import FrameType
+from typing import IO, Any
+
+import click
+
+from lab.commands.console import out
+from lab.engine.watchdog import Watchdog, is_library, watched
+from lab.errors import Interrupted
+from lab.model.bounds import Bounds
+
+__all__ = ["BROKEN", "Guard", "guarded"]
+
+BROKEN = 3
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SAME_PRESS_SECONDS = 0.5
+"""A terminal sends Ctrl-C to parent and child, and the parent passes it on: within this time it is the same one."""
+ANSWER_SECONDS = 1.6
+"""How long the child may take to end itself after a signal."""
+LINGER_SECONDS = 1.0
+"""How long the child may take to go once its answer is written: threads and `atexit` functions of the user's."""
+PR_SET_PDEATHSIG = 1
+_FRAME = re.compile(r'File "(.+)", line (\d+) in (\S+)')
+
+
+class Guard:
+    """The child's side: its end mark, where answers go, and what a signal does."""
+
+    def __init__(self, mark: int, answers: IO[str], dog: Watchdog) -> None:
+        self.answers = answers
+        """What standard output was when the lab was started."""
+        self._mark = mark
+        self._dog = dog
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._pressed = 0.0
+        self._runner = asyncio.Runner()
+        self.watched: contextlib.ExitStack | None = None
+        """What watches the process until it ends; held here so that it is not collected."""
+
+    def end(self, status: int) -> int:
+        """The work is done and its answer written; only the first call counts. What is left is ended after that."""
+        with contextlib.suppress(OSError):
+            os.write(self._mark, bytes([status]))
+        with contextlib.suppress(BaseException):  # tasks and threads that were left behind
+            self._runner.close()
+        return status
+
+    def leave(self, sentence: str) -> None:
+        """End the process at once."""
+        with contextlib.suppress(Exception):
+            os.write(2, f"lab: {sentence}\n".encode(errors="backslashreplace"))
+        os.write(self._mark, bytes([BROKEN]))
+        os._exit(BROKEN)
+
+    def press(self, number: int, frame: FrameType | None) -> None:
+        """A signal asks the process to end: cancel what runs, so that what was found is shown."""
+        now = time.monotonic()
+        if now - self._pressed < SAME_PRESS_SECONDS:
+            return
+        again, self._pressed = bool(self._pressed), now
+        self._dog.hurry()
+        if again or self._task is None or self._loop is None:
+            raise Interrupted
+        if not self._task.done():
+            self._task.cancel()
+            self._loop.call_soon_threadsafe(lambda: None)
+
+    def run(self, command: Coroutine[Any, Any, int]) -> int:
+        """Run the work in an event loop; returns its exit status."""
+
+        async def work() -> int:
+            self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+            for number in SIGNALS:
+                signal.signal(number, self.press)
+            status = await command
+            self.answers.flush()
+            return status
+
+        try:
+            return self._runner.run(work())
+        except asyncio.CancelledError:
+            raise Interrupted from None
+
+
+def guarded(bounds: Bounds) -> Guard:
+    """Fork. Only the child returns, with its guard; the parent waits for it and leaves by `click.exceptions.Exit`."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    reader, mark = os.pipe()
+    dump = tempfile.TemporaryFile()  # noqa: SIM115 - for the life of both processes
+    parent = os.getpid()
+    child = os.fork()
+    if child:
+        os.close(mark)
+        raise click.exceptions.Exit(_wait_for(child, reader, dump))
+    os.close(reader)
+    _end_with(parent)
+    answers = _answers()
+    out.file = answers
+
+    def leave(sentence: str) -> None:
+        guard.leave(sentence)
+
+    block = contextlib.ExitStack()
+    dog = block.enter_context(watched(bounds, leave, dump.fileno()))
+    guard = Guard(mark, answers, dog)
+    guard.watched = block
+    for number in SIGNALS:
+        signal.signal(number, guard.press)
+    return guard
+
+
+def _end_with(parent: int) -> None:
+    """On Linux: should the parent be killed, the child goes as well."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(BROKEN)
+
+
+def _answers() -> IO[str]:
+    """Standard output as it was; from now on file descriptor 1 and `sys.stdout` lead to standard error."""
+    sys.stdout = sys.stderr
+    try:
+        answers = os.fdopen(
+            os.dup(1), "w", encoding=getattr(sys.__stdout__, "encoding", None), errors="backslashreplace"
+        )
+        os.dup2(2, 1)
+    except OSError:  # one of the two is closed
+        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - for the life of the process
+    return answers
+
+
+def _wait_for(child: int, reader: int, dump: IO[bytes]) -> int:
+    """The parent's side: pass signals on until the child is gone; returns the exit status."""
+    pressed = 0.0
+
+    def press(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = pressed or time.monotonic()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, number)
+
+    wake, waking = os.pipe()
+    os.set_blocking(waking, False)
+    signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    for number in SIGNALS:
+        signal.signal(number, press)
+    mark, marked, listening = b"", 0.0, [reader, wake]
+    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+        ends = [marked + LINGER_SECONDS] if mark else [pressed + ANSWER_SECONDS] if pressed else []
+        left = max(0.0, min(ends) - time.monotonic()) if ends else None
+        if left == 0.0:
+            os.kill(child, signal.SIGKILL)
+            ended = os.waitpid(child, 0)
+            break
+        ready = select.select(listening, [], [], left)[0]
+        if wake in ready:
+            os.read(wake, 4096)
+        if reader in ready:
+            mark, marked = os.read(reader, 1), time.monotonic()
+            listening.remove(reader)
+    if not mark and reader in listening and select.select([reader], [], [], 0.0)[0]:
+        mark = os.read(reader, 1)
+    if mark:
+        return mark[0]
+    click.echo(f"lab: {_why(os.waitstatus_to_exitcode(ended[1]), dump, interrupted=bool(pressed))}", err=True)
+    return BROKEN
+
+
+def _why(code: int, dump: IO[bytes], *, interrupted: bool) -> str:
+    """Why the child is gone without an answer."""
+    if interrupted:
+        return "interrupted; what ran did not stop, so its process was ended"
+    dump.seek(0)
+    frames = _FRAME.findall(dump.read().decode(errors="replace"))
+    if frames:
+        own = [f"{name}:{line} in {function}" for name, line, function in frames if not is_library(name)]
+        return (
+            f"a single instruction took too long, so the process was ended: {(own or ['in no code of a scenario'])[0]}"
+        )
+    how = f"with exit status {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
+    return f"the process ended {how} before the command was done; code that was imported or run must have ended it"
