@@ -30,6 +30,7 @@ from lab.commands.console import out
 from lab.engine.watchdog import Watchdog, is_library, watched
 from lab.errors import Interrupted
 from lab.model.bounds import Bounds
+from lab.search.streams import answers_aside
 
 __all__ = ["BROKEN", "Guard", "guarded"]
 
@@ -119,7 +120,7 @@ def guarded(bounds: Bounds) -> Guard:
         raise click.exceptions.Exit(_wait_for(child, reader, dump))
     os.close(reader)
     _end_with(parent)
-    answers = _answers()
+    answers = answers_aside()
     out.file = answers
 
     def leave(sentence: str) -> None:
@@ -140,19 +141,6 @@ def _end_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(BROKEN)
-
-
-def _answers() -> IO[str]:
-    """Standard output as it was; from now on file descriptor 1 and `sys.stdout` lead to standard error."""
-    sys.stdout = sys.stderr
-    try:
-        answers = os.fdopen(
-            os.dup(1), "w", encoding=getattr(sys.__stdout__, "encoding", None), errors="backslashreplace"
-        )
-        os.dup2(2, 1)
-    except OSError:  # one of the two is closed
-        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - for the life of the process
-    return answers
 
 
 def _wait_for(child: int, reader: int, dump: IO[bytes]) -> int:

@@ -15,18 +15,20 @@ import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lab.analysis.tally import HuntResult
-from lab.engine.watchdog import importing
+from lab.engine.watchdog import bounds, importing, watched
 from lab.errors import LabError
 from lab.explore import Explorer
+from lab.model.bounds import Bounds
 from lab.postgres.server.place import Place
 from lab.search.hunt import Hunt, Progress, silent
 from lab.search.job import Job
 from lab.search.lifeline import end_with_parent
+from lab.search.streams import answers_aside, orders_aside
 
 __all__ = ["JobResult", "Workers", "perform"]
 
@@ -168,7 +170,7 @@ class Workers:
         )
         self._processes.append(process)
         assert process.stdin is not None
-        process.stdin.write(self._place.dump().encode() + b"\n")
+        process.stdin.write(f"{self._place.dump()}\n{json.dumps(asdict(bounds()))}\n".encode())
         return process
 
 
@@ -186,13 +188,14 @@ def _dumped(done: JobResult) -> str:
     return json.dumps({"result": done.result.dump(), "error": done.error, "exit_status": done.exit_status})
 
 
-async def _work(place: Place) -> None:
+async def _work(place: Place, orders: IO[str], answers: IO[str]) -> None:
     loop = asyncio.get_running_loop()
     with place.server() as server:
         explorer = Explorer(server)
         try:
-            while line := await loop.run_in_executor(None, sys.stdin.readline):
-                print(_dumped(await perform(explorer, Job.load(json.loads(line)))), flush=True)  # noqa: T201
+            while line := await loop.run_in_executor(None, orders.readline):
+                answers.write(f"{_dumped(await perform(explorer, Job.load(json.loads(line))))}\n")
+                answers.flush()
         finally:
             await explorer.aclose()
 
@@ -201,9 +204,17 @@ def main() -> None:
     """Entry point of a worker process."""
     end_with_parent(int(sys.argv[1]))
     sys.path.insert(0, str(Path.cwd()))
+    orders, answers = orders_aside(), answers_aside()
     with contextlib.suppress(KeyboardInterrupt):  # the lab interrupts its workers; it knows
-        if place := sys.stdin.readline():
-            asyncio.run(_work(Place.load(place)))
+        if place := orders.readline():
+            limits = Bounds(**json.loads(orders.readline()))
+            with watched(limits, _leave, sys.__stderr__.fileno() if sys.__stderr__ else 2):
+                asyncio.run(_work(Place.load(place), orders, answers))
+
+
+def _leave(sentence: str) -> None:
+    os.write(2, f"{sentence}\n".encode(errors="backslashreplace"))
+    os._exit(LabError.exit_status)
 
 
 if __name__ == "__main__":
