@@ -21,20 +21,22 @@ class Line:
     result: HuntResult
     error: str = ""
     """Why there was no hunt; "" if there was one."""
+    cannot: str = ""
+    """Why it cannot be hunted on this server; "" if it can."""
 
     @property
     def as_expected(self) -> bool:
-        """A right variant passes, a planted bug is found, a probe may do either."""
+        """A right variant passes, a planted bug is found, a probe may do either; what cannot be run shows nothing."""
         verdict = self.result.verdict
-        if self.error:
-            return False
+        if self.error or self.cannot:
+            return bool(self.cannot)
         if self.kind == "probe":
             return verdict != Verdict.INCONCLUSIVE
         return verdict == (Verdict.FAIL if self.kind == "planted" else Verdict.PASS)
 
     def shown(self) -> dict[str, Any]:
         """For programs, beside what the result shows."""
-        return {"kind": self.kind, "as_expected": self.as_expected, "error": self.error}
+        return {"kind": self.kind, "as_expected": self.as_expected, "error": self.error, "cannot": self.cannot}
 
 
 def verdict_on(lines: Iterable[Line], *, interrupted: bool) -> str:

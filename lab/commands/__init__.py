@@ -4,7 +4,7 @@ A file holds a click command named `command`: its arguments, options and help, a
 which becomes the exit status, or None; it may be asynchronous. What it needs of the lab is imported when it runs, so
 that the help of all commands loads none of it.
 
-May import: errors, scenario, model, analysis, schedulers, postgres, checkers, explore, shrink, report, search.
+May import: errors, scenario, model, analysis, schedulers, engine, postgres, checkers, explore, shrink, report, search.
 """
 
 from __future__ import annotations

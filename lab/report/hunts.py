@@ -68,8 +68,11 @@ def demonstration_lines(lines: Sequence[Line], interrupted: str) -> Iterator[str
         yield ""
     if interrupted:
         yield f"ended early: {interrupted}"
-    planted = [line.as_expected for line in lines if line.kind == "planted"]
-    right = [line.as_expected for line in lines if line.kind == "right"]
+    for line in lines:
+        if line.cannot:
+            yield f"cannot run here: {line.target}: {line.cannot}"
+    planted = [line.as_expected for line in lines if line.kind == "planted" and not line.cannot]
+    right = [line.as_expected for line in lines if line.kind == "right" and not line.cannot]
     yield (f"{sum(planted)} of {len(planted)} planted bugs found, {sum(right)} of {len(right)} right variants pass")
 
 
@@ -86,10 +89,10 @@ def _of_a_scenario(line: Line) -> tuple[str, ...]:
     return (
         escape(line.target),
         line.kind,
-        result.verdict,
+        "not run" if line.cannot else result.verdict,
         str(result.executions),
         str(len(result.traces)),
-        smallest or escape(line.error or result.reason),
+        smallest or escape(line.cannot or line.error or result.reason),
     )
 
 

@@ -10,11 +10,15 @@ from dataclasses import replace
 
 from lab.analysis.overview import Line
 from lab.analysis.tally import HuntResult
+from lab.engine.faults import FAULTS
 from lab.errors import UsageError
 from lab.explore import Explorer
+from lab.model.decision import Pause
+from lab.model.replay_token import decode
 from lab.postgres.server.place import Place
 from lab.postgres.server.server import Server
-from lab.scenario.declare import Scenario, kind_of, target_of
+from lab.scenario.declare import Scenario, kind_of, planted_bug_of, target_of
+from lab.scenario.registry import resolve
 from lab.schedulers import SCHEDULERS
 from lab.search.hunt import INTERRUPTED
 from lab.search.job import Job
@@ -44,7 +48,12 @@ async def hunt_one(
 async def hunt_everything(
     server: Server, place: Place, jobs: Sequence[tuple[str, Job]], workers: int
 ) -> AsyncIterator[Line]:
-    """Hunt every job, given as (kind, job); yields a line as each is done."""
+    """Hunt every job, given as (kind, job); yields a line as each is done, and one for each that cannot be run here."""
+    beyond = {job.target: reason for _, job in jobs if (reason := _beyond(server, resolve(job.target)))}
+    for kind, job in jobs:
+        if job.target in beyond:
+            yield Line(job.target, kind, HuntResult(job.target, job.seed), cannot=beyond[job.target])
+    jobs = [each for each in jobs if each[1].target not in beyond]
     if workers > 1:
         async with contextlib.aclosing(Workers(place.of(server), workers).perform([job for _, job in jobs])) as done:
             async for index, result in done:
@@ -56,6 +65,19 @@ async def hunt_everything(
             yield _line(kind, job, answer)
             if answer.result.trouble == INTERRUPTED:  # a hunt keeps what it found, so the rest is stopped here
                 raise asyncio.CancelledError
+
+
+def _beyond(server: Server, cls: type[Scenario]) -> str:
+    """Why a scenario cannot show what it is for on a server given by URL; "" on the embedded one, and where it can."""
+    if server.version is not None:
+        return ""
+    for fault in cls.faults:
+        if fault in FAULTS and FAULTS[fault].needs_own_server:
+            return f"the fault {fault!r} needs the embedded server"
+    bug = planted_bug_of(cls)
+    if bug is not None and bug.token and any(isinstance(each, Pause) for each in decode(bug.token).schedule):
+        return "its bug needs a pause between two rows, which needs the embedded server"
+    return ""
 
 
 def _line(kind: str, job: Job, done: JobResult) -> Line:

@@ -21,6 +21,8 @@ from lab.shrink.refine import refined
 
 __all__ = ["INTERRUPTED", "Hunt", "Progress", "silent"]
 
+ENDLESS = 3
+"""So many executions at the beginning that all met the step limit end a hunt: each of the others would, too."""
 INTERRUPTED = "interrupted"
 """The trouble of a hunt that was cancelled, by Ctrl-C for example."""
 
@@ -86,6 +88,8 @@ class Hunt:
             if result.failures and not job.keep_going and result.executions >= job.at_least:
                 return
             self.progress(result)
+            if result.endless == result.executions == ENDLESS:
+                return
 
     async def _next(self, explorer: Explorer, scheduler: Scheduler, number: int) -> ExecutionRecord | None:
         """The execution with this number; None if the search is over."""

@@ -6,23 +6,42 @@ Reads a JSON list of argument lists, writes a JSON list of [status, stdout, stde
 from __future__ import annotations
 
 import contextlib
-import io
 import json
+import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from typing import IO
 
 from lab.cli import main
 
 
+@contextlib.contextmanager
+def redirected(descriptor: int, file: IO[bytes]) -> Iterator[None]:
+    """Lead a file descriptor elsewhere: the work is done in a child process, which a replaced `sys.stdout` misses."""
+    kept = os.dup(descriptor)
+    os.dup2(file.fileno(), descriptor)
+    try:
+        yield
+    finally:
+        os.dup2(kept, descriptor)
+        os.close(kept)
+
+
 def run(arguments: list[str]) -> tuple[object, str, str]:
-    out, err = io.StringIO(), io.StringIO()
     status: object = None
     sys.argv = ["lab", *arguments]
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            main()
-        except SystemExit as error:
-            status = error.code
-    return status, out.getvalue(), err.getvalue()
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        with redirected(1, out), redirected(2, err):
+            try:
+                main()
+            except SystemExit as error:
+                status = error.code
+            sys.stdout.flush()
+            sys.stderr.flush()
+        for file in (out, err):
+            file.seek(0)
+        return status, out.read().decode(), err.read().decode()
 
 
 if __name__ == "__main__":

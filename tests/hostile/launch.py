@@ -1,12 +1,13 @@
 """Runs command lines of the lab to their ends, one after the other, each in a forked process of its own.
 
-Forking saves the imports of each. Reads a JSON object a line, {folder, arguments, cwd, gone, environment, press, seconds}, and
-answers with {status, seconds, stdout, stderr}. `press` lists signals as [after so many seconds, number]. A process that does
-not end within its seconds is killed with its whole group; its status is then "late".
+Forking saves the imports of each. Reads a JSON object a line, {folder, arguments, cwd, gone, environment, press,
+seconds}, and answers with {status, seconds, stdout, stderr}. `press` lists signals as [after so many seconds, number].
+A process that does not end within its seconds is killed with its whole group; its status is then "late".
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -18,8 +19,8 @@ from typing import Any
 
 import sqlalchemy.dialects.postgresql.asyncpg  # noqa: F401 - what a hunt needs, imported once for all
 
-import lab.commands.hunt
-import lab.commands.matrix  # noqa: F401 - the same
+import lab.explore
+import lab.search.campaign  # noqa: F401 - the same
 from lab.cli import main
 
 LOOK = 0.02
@@ -61,10 +62,8 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
             os.kill(pid, press.pop(0)[1])
         time.sleep(LOOK)
     seconds = time.monotonic() - started
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     if status == "late":
         os.waitpid(pid, 0)
     said = {name: Path(order["folder"], name).read_bytes().decode(errors="replace") for name in ("stdout", "stderr")}

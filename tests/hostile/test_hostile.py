@@ -1,4 +1,4 @@
-"""Whatever the code inside a scenario does, the lab ends clearly: in time, with the right exit status and a sentence."""
+"""Whatever code of a scenario does, the lab ends clearly: in time, with the right exit status and a sentence."""
 
 from __future__ import annotations
 
@@ -45,7 +45,10 @@ def launch() -> Iterator[Launch]:
         process.stdin.close()
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+TIMED = [pytest.param(case, id=case.name, marks=[pytest.mark.alone] if case.press else []) for case in CASES]
+
+
+@pytest.mark.parametrize("case", TIMED)
 def test_it_ends_clearly(case: Case, launch: Launch) -> None:
     """In time, with its exit status, a sentence and no traceback; with --json, one value on standard output."""
     with temporary_folder() as folder:

@@ -67,7 +67,7 @@ for _name, _statement in STATEMENTS.items():
 
 def prints() -> None:
     for _ in range(30):
-        print("x" * 100_000)  # noqa: T201
+        print("x" * 100_000)
         sys.stderr.write("y" * 1000 + "\n")
     os.write(1, b"written\n")
 

@@ -33,7 +33,7 @@ async def computes_on(self: Quiet, session: AsyncSession) -> None:
     while True:
         try:
             time.sleep(0.01)
-        except BaseException:  # noqa: BLE001 - that is what is hostile
+        except BaseException:
             pass
 
 
@@ -130,7 +130,7 @@ class SwallowsWhileSleeping(Quiet):
         while True:
             try:
                 await asyncio.sleep(1)
-            except BaseException:  # noqa: BLE001 - that is what is hostile
+            except BaseException:
                 pass
 
 
