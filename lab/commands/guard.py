@@ -62,7 +62,7 @@ class Guard:
         """What watches the process until it ends; held here so that it is not collected."""
 
     def end(self, status: int) -> int:
-        """The work is done and its answer written; only the first call counts. What is left is ended after that."""
+        """The work is done and its answer written: set the mark, then let go of what is left, however long it takes."""
         with contextlib.suppress(OSError):
             os.write(self._mark, bytes([status]))
         with contextlib.suppress(BaseException):  # tasks and threads that were left behind

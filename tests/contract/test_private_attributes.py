@@ -227,6 +227,12 @@ async def _scheduled(world: World, value: Any) -> bool:
         timer.cancel()
 
 
+def _failed(world: World) -> Any:
+    future = world.loop.create_future()
+    future.set_exception(ValueError("nobody asks for it"))
+    return future
+
+
 async def _selector(world: World, value: Any) -> bool:
     asked, real = [], value.select
 
@@ -477,6 +483,7 @@ def _select(name: str, of: str, empty: str = "plain") -> tuple[str, Check]:
 CHECKS: Mapping[str, Check] = {
     "BaseEventLoop._ready": Check(lambda world: world.loop, _ready),
     "BaseEventLoop._scheduled": Check(lambda world: world.loop, _scheduled),
+    "Future._log_traceback": Check(_failed, lambda world, value: value is True),
     "BaseSelectorEventLoop._selector": Check(lambda world: world.loop, _selector),
     "TimerHandle._context": Check(_timer, lambda world, value: value.get(NAME) == "alice"),
     "asyncio.tasks.__sleep0": Check(lambda world: asyncio.tasks, _sleep0),

@@ -15,6 +15,8 @@ from typing import IO
 
 from lab.cli import main
 
+PARENT = os.getpid()
+
 
 @contextlib.contextmanager
 def redirected(descriptor: int, file: IO[bytes]) -> Iterator[None]:
@@ -36,6 +38,8 @@ def run(arguments: list[str]) -> tuple[object, str, str]:
             try:
                 main()
             except SystemExit as error:
+                if os.getpid() != PARENT:  # the child in which the work was done
+                    raise
                 status = error.code
             sys.stdout.flush()
             sys.stderr.flush()
