@@ -72,6 +72,8 @@ def controlled(execution: Execution, libraries: Libraries) -> Iterator[None]:
         _replaced(selector, "select", _select(execution, selector.select)),
         _replaced(loop, "call_later", _call_later(loop.call_later)),
         _replaced(loop, "run_in_executor", _run_in_executor(loop.run_in_executor)),
+        _replaced(loop, "subprocess_exec", _subprocess(execution, loop.subprocess_exec)),
+        _replaced(loop, "subprocess_shell", _subprocess(execution, loop.subprocess_shell)),
         _replaced(AsyncIOBackend, _THREAD, _anyio_thread(vars(AsyncIOBackend)[_THREAD])),
         _replaced(asyncio.tasks, _SLEEP0, _sleep0(getattr(asyncio.tasks, _SLEEP0))),
     ):
@@ -220,6 +222,21 @@ def _anyio_thread(real: Any) -> Any:
             return await real.__func__(cls, *args, **named)
 
     return classmethod(run_sync_in_worker_thread)
+
+
+def _subprocess(execution: Execution, real: Callable[..., Any]) -> Callable[..., Any]:
+    """A process that an actor started is outside the lab's control: to wait for it is no stall."""
+
+    async def subprocess(*args: Any, **options: Any) -> Any:
+        actor = current_actor()
+        if actor is None:
+            return await real(*args, **options)
+        with actor.busy():
+            transport, protocol = await real(*args, **options)
+        execution.processes.append(transport)
+        return transport, protocol
+
+    return subprocess
 
 
 def _run_in_executor(real: Callable[..., Any]) -> Callable[..., Any]:

@@ -55,22 +55,20 @@ class Execution:
         self.serving: dict[str, Backend] = {}
         """Name of a root actor -> the session that it used last."""
         self.turn: Turn | None = None
-        """The step that was begun and has not come to rest."""
+        """The step that is under way."""
+        self.processes: list[asyncio.SubprocessTransport] = []
         self.lost: dict[str, BaseException] = {}
-        """Name of a task -> what it raised that no task may raise."""
-        self.look: Callable[[], object] = _leave_it
-        """Called now and then while somebody runs; what it raises ends the execution."""
+        self.look: Callable[[], object] = _leave_it  # called while somebody runs; what it raises ends the execution
         self.deadlocks: list[str] = []
-        """PostgreSQL's detail of each deadlock that it reported in the step under way."""
+        """The server's detail of each deadlock in the step under way."""
         self.decide: Callable[[], bool] = _leave_it
         """The runner's way to make a decision without a pass of the event loop; False leaves it to the runner."""
         self._leaving: list[int] = []
-        """Backends whose connection was closed; until they are gone they may hold locks."""
+        """Backends whose connection was closed; they may still hold locks."""
         self._loop: Any = asyncio.get_running_loop()
         self._sockets = self._open_sockets()
         self._bell: asyncio.Future[None] | None = None
         self.step = 0
-        """Number of the step that is under way, or was last."""
         self.armed = False
         """Whether to look for stalled actors once the loop runs dry; the state is not at rest before that."""
 
@@ -269,20 +267,18 @@ class Execution:
     async def wait_for_the_outside(self) -> bool:
         """When nobody can run: wait for what no decision brings, if there is any such thing.
 
-        That is a timeout of an actor's own which ends soon, a deadlock that PostgreSQL will find although no report
-        of its check comes, or an answer on a socket that is not the lab's. True if somebody moved. Raises
-        `UncontrolledError` when such a socket gives no answer.
+        That is a timeout of an actor's own which ends soon, a deadlock that PostgreSQL will find unreported, or an
+        answer from outside. True if somebody moved. Raises `UncontrolledError` when nothing comes from outside.
         """
         stalled = self.in_state(State.STALLED)
-        elsewhere = bool(stalled) and bool(self._open_sockets() - self._sockets)
+        elsewhere = bool(stalled) and self._is_anything_outside()
         if not (elsewhere or self._a_timeout_is_near() or self._a_deadlock_is_left_to_find()):
             return False
         before = [actor.state for actor in self.actors.values()]
         await self._listen(seconds := min(OUTSIDE_SECONDS, bounds().step))
-        if before != [actor.state for actor in self.actors.values()]:
-            return True
-        if not elsewhere:
-            return False
+        moved = before != [actor.state for actor in self.actors.values()]
+        if moved or not elsewhere:
+            return moved
         raise unanswered(stalled, seconds)
 
     def _a_timeout_is_near(self) -> bool:
@@ -294,6 +290,10 @@ class Execution:
     def _a_deadlock_is_left_to_find(self) -> bool:
         """Whether waiting actors form a cycle; where reports are pushed, the check has been by then."""
         return not self.waits.pushed and wait_in_a_circle(self.in_state(State.WAITING))
+
+    def _is_anything_outside(self) -> bool:
+        runs = (each.get_returncode() is None for each in self.processes)
+        return any(runs) or bool(self._open_sockets() - self._sockets)
 
     def _open_sockets(self) -> frozenset[int]:
         selector = getattr(self._loop, "_selector", None)

@@ -50,11 +50,12 @@ def line_of_task(task: asyncio.Task[object] | None) -> str:
 
 
 def unanswered(actors: Iterable[Actor], seconds: float) -> UncontrolledError:
-    """Actors waited too long for a socket that is not the lab's."""
-    names = ", ".join(f"{actor.name} ({line_of_task(actor.task)})" for actor in actors)
+    """Actors waited too long for a socket that is not the lab's, or a process of their own."""
+    waiting = list(actors)
+    names, places = ", ".join(each.name for each in waiting), "; ".join(line_of_task(each.task) for each in waiting)
     return UncontrolledError(
-        f"{names} waited {seconds:g} s for a socket that is not the lab's; replace what is behind it in the scenario, "
-        "since the lab cannot control it"
+        f"{names} waited {seconds:g} s for a socket that is not the lab's, or a process; replace what is behind it in "
+        f"the scenario, since the lab cannot control it: {places}"
     )
 
 

@@ -39,6 +39,7 @@ __all__ = ["Database"]
 
 DEFAULT_LEVEL = "READ COMMITTED"
 LIBRARIES = Libraries(driver=str(Path(asyncpg.__file__).parent), sessions=str(Path(sqlalchemy.__file__).parent))
+TERMINATE_SECONDS = 6.0
 _TERMINATE = "SELECT pg_terminate_backend(pid, 5000) FROM unnest($1::int[]) AS pid"
 """Waits, up to five seconds, until the processes are gone: only then are their locks."""
 
@@ -143,7 +144,9 @@ class Database:
         struck = [each for each in self._connections if each.process.pid in pids]
         for connection in struck:
             connection.process.end()
-        await self._monitor.fetch(_TERMINATE, list(pids))
+        with contextlib.suppress(TimeoutError):  # the question itself waits for what they hold, until they are gone
+            async with asyncio.timeout(TERMINATE_SECONDS):
+                await self._monitor.fetch(_TERMINATE, list(pids))
         for connection in struck:
             connection.terminate()
 

@@ -229,7 +229,8 @@ async def _scheduled(world: World, value: Any) -> bool:
 
 def _failed(world: World) -> Any:
     future = world.loop.create_future()
-    future.set_exception(ValueError("nobody asks for it"))
+    future.set_exception(ValueError("nobody has asked for it"))
+    world.loop.call_soon(future.exception)  # later, so that nothing complains
     return future
 
 

@@ -5,9 +5,13 @@ While one actor runs at a time, `pg_blocking_pids` is exact: nothing passes thro
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from lab.engine.watchdog import bounds
+from lab.errors import UncontrolledError
 from lab.postgres.server.monitor import Monitor
 
 __all__ = ["PostgresLockWaits"]
@@ -52,7 +56,7 @@ class PostgresLockWaits:
 
     async def gone(self, pids: Sequence[int]) -> None:
         """See `LockWaits`."""
-        await self.monitor.fetch(_END, pids)
+        await self._answer(_END, pids)
 
     async def unreported(self, pids: Sequence[int]) -> Mapping[int, tuple[int, ...]]:
         """See `LockWaits`."""
@@ -64,4 +68,16 @@ class PostgresLockWaits:
         return {pid: holders for pid, holders in found.items() if holders}
 
     async def _holders(self, query: str, pids: Sequence[int]) -> dict[int, tuple[int, ...]]:
-        return {pid: tuple(holders) for pid, holders in await self.monitor.fetch(query, pids)}
+        return {pid: tuple(holders) for pid, holders in await self._answer(query, pids)}
+
+    async def _answer(self, query: str, pids: Sequence[int]) -> Any:
+        """The server's answer. Raises `UncontrolledError` when it does not come, since the question itself waits."""
+        seconds = bounds().step
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.monitor.fetch(query, pids)
+        except TimeoutError:
+            raise UncontrolledError(
+                f"the server did not say within {seconds:g} s (--step-seconds) who waits for whom: an actor holds a "
+                "lock on its catalogs"
+            ) from None
