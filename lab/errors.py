@@ -7,9 +7,6 @@ exists once. Statuses 0 and 1 belong to verdicts (no violation, a violation), ne
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-
 __all__ = [
     "Divergence",
     "Interrupted",
@@ -25,8 +22,8 @@ __all__ = [
     "shown",
 ]
 
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
-"""Control characters, which move a terminal's cursor, and halves of characters, which no file can hold."""
+_UNPRINTABLE = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), 127)}
+"""Control characters, which move a terminal's cursor."""
 LONGEST_MESSAGE = 1000
 """Characters of an error's message that a sentence about it has room for."""
 
@@ -75,13 +72,13 @@ class Violation(AssertionError):
     """A scenario broke one of its invariants on a real server. The text is the whole failure report."""
 
 
-def shown(value: object, show: Callable[[object], str] = str) -> str:
-    """What `str` or `repr` makes of a value of the user's, whose own methods may raise anything or give no text."""
+def shown(value: object) -> str:
+    """A value of the user's as a text, whatever its own `str` raises or gives; halves of characters are escaped."""
     try:
-        text = show(value)
+        text = str(value)
     except BaseException as error:  # noqa: BLE001 - of whatever kind, it is named in the text
         return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
-    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return text.encode("utf-8", "backslashreplace").decode().translate(_UNPRINTABLE)
 
 
 def first_line(error: BaseException) -> str:

@@ -73,8 +73,8 @@ class Guard:
         """End the process at once."""
         with contextlib.suppress(Exception):
             os.write(2, f"lab: {sentence}\n".encode(errors="backslashreplace"))
-        os.write(self._mark, bytes([BROKEN]))
-        os._exit(BROKEN)
+            os.write(self._mark, bytes([BROKEN]))
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def press(self, number: int, frame: FrameType | None) -> None:
         """A signal asks the process to end: cancel what runs, so that what was found is shown."""
@@ -140,7 +140,7 @@ def _end_with(parent: int) -> None:
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
-            os._exit(BROKEN)
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _wait_for(child: int, reader: int, dump: IO[bytes]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -27,6 +27,7 @@ from lab.explore.serial_runs import SerialJudge
 from lab.model.outcome import Ending, Mask
 from lab.model.record import ExecutionRecord
 from lab.postgres.database import Database
+from lab.postgres.locks.remedy_locks import Locking
 from lab.postgres.recording.results import deadlock_cycle, is_connection_loss
 from lab.postgres.server.cluster import Cluster
 from lab.postgres.server.embedded import embedded_server
@@ -147,23 +148,9 @@ class Explorer:
     async def _execute(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> ExecutionRecord:
         declarations = conditions.of(actors_of(type(scenario)))
         level = conditions.level
-        database = await self._database(scenario.metadata)
-        snapshot = await self._snapshot(database, scenario)
         levels = {each.name: level or each.isolation or scenario.isolation for each in declarations}
-        if self._may_crash and not database.cluster.is_fresh:
-            await database.crash()
         locking, retries = conditions.locking(scenario.metadata), Counter[str]()
-        engines = (*scenario.watch, *self._watched)
-        try:
-            await database.prepare(snapshot, levels, engines, locking, recorded=conditions.records)
-        except asyncpg.PostgresError as error:
-            if is_connection_loss(error):
-                raise
-            # An actor changed the tables in a way that its statements did not show: make them anew.
-            database.meddling.altered = first_line(error)
-            database = await self._database(scenario.metadata)
-            snapshot = await self._snapshot(database, scenario)
-            await database.prepare(snapshot, levels, engines, locking, recorded=conditions.records)
+        database, snapshot = await self._ready(scenario, levels, locking, conditions)
         mask = Mask(datetime.now(UTC), snapshot.text)
         once = {each.name: partial(body, database.engine, scenario, each) for each in declarations}
         bodies = {name: partial(attempts, conditions.remedy, retries, each) for name, each in once.items()}
@@ -205,6 +192,31 @@ class Explorer:
                 await self._give_up(next(iter(self._databases)))
             self._databases[id(metadata)] = metadata, await Database.create(cluster, metadata)
         return self._databases[id(metadata)][1]
+
+    async def _ready(
+        self, scenario: Scenario, levels: Mapping[str, str], locking: Locking | None, conditions: Conditions
+    ) -> tuple[Database, Snapshot]:
+        """The database with the tables as the setup left them, and sessions for the actors."""
+        database, snapshot = await self._fresh(scenario)
+        options: dict[str, Any] = {"locking": locking, "recorded": conditions.records}
+        engines = (*scenario.watch, *self._watched)
+        try:
+            await database.prepare(snapshot, levels, engines, **options)
+        except asyncpg.PostgresError as error:
+            if is_connection_loss(error):
+                raise
+            # An actor changed the tables in a way that its statements did not show: they are made anew.
+            database.meddling.altered = first_line(error)
+            database, snapshot = await self._fresh(scenario)
+            await database.prepare(snapshot, levels, engines, **options)
+        return database, snapshot
+
+    async def _fresh(self, scenario: Scenario) -> tuple[Database, Snapshot]:
+        database = await self._database(scenario.metadata)
+        snapshot = await self._snapshot(database, scenario)
+        if self._may_crash and not database.cluster.is_fresh:
+            await database.crash()
+        return database, snapshot
 
     async def _give_up(self, metadata: int) -> None:
         await self._databases.pop(metadata)[1].close()

@@ -512,11 +512,6 @@ CHECKS: Mapping[str, Check] = {
         lambda world: ActorPool.__mro__[1], _method_of_pool("connection", "exception", "_checkin")
     ),
     "Pool._create_connection": Check(lambda world: ActorPool.__mro__[1], _method_of_pool()),
-    "Pool._creator": Check(lambda world: world.database.engine.pool, lambda world, value: callable(value)),
-    "Pool._dialect": Check(
-        lambda world: world.database.engine.pool, lambda world, value: value is world.database.engine.dialect
-    ),
-    "Pool._pre_ping": Check(lambda world: world.database.engine.pool, lambda world, value: value is False),
     "AsyncAdapt_asyncpg_connection._isolation_setting": Check(_adapted, _level_is_the_sessions),
     "AsyncAdapt_asyncpg_connection.isolation_level": Check(_adapted, _level_is_the_sessions),
     "AsyncAdapt_dbapi_cursor.server_side": Check(

@@ -32,8 +32,11 @@ _LOST = ("08", "57P")
 
 def returned(value: object, mask: Mask) -> ActorResult:
     """The result of an actor that came to its end."""
-    text = shown(value, lambda value: described(value, lambda kind: mask.found.add(f"results of type {kind}")))
-    return ActorResult(ResultKind.RETURNED, mask(text), value)
+    try:
+        text = described(value, lambda kind: mask.found.add(f"results of type {kind}"))
+    except BaseException as error:  # noqa: BLE001 - code of the value's own class, of whatever kind its error is
+        text = f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
+    return ActorResult(ResultKind.RETURNED, mask(shown(text)), value)
 
 
 def aborted_or_raised(
