@@ -164,6 +164,7 @@ def finish(lab: Lab, end: End, *, allowed: tuple[int | None, ...], struck: float
     for word in ("Traceback", "never retrieved"):
         if word in lab.said:
             end.objections.append(f"it shows: {word}")
+            end.said = lab.said[-3000:]
     within(LEFT_SECONDS, lambda: not left_over())
     end.left_before = left_over()
     if next_start:
@@ -171,13 +172,20 @@ def finish(lab: Lab, end: End, *, allowed: tuple[int | None, ...], struck: float
         doctor = Lab("doctor")
         status = doctor.ended(END_SECONDS)
         end.start_seconds = round(time.monotonic() - before, 3)
-        if status != 0 or end.start_seconds > START_SECONDS:
+        if status != 0 or (end.start_seconds > START_SECONDS and end.start_seconds > 1.5 * another_start()):
             end.objections.append(f"next start: status {status} after {end.start_seconds} s: {doctor.said[-200:]}")
     within(LEFT_SECONDS, lambda: not left_over())
     end.left = left_over()
     if end.left:
         end.objections.append("left over")
     return end
+
+
+def another_start() -> float:
+    """What a start takes on this machine now, where nothing went before."""
+    before = time.monotonic()
+    Lab("doctor").ended(END_SECONDS)
+    return time.monotonic() - before
 
 
 def kill(hunt: str, after: float, chance: random.Random) -> End:
@@ -227,7 +235,7 @@ def server_killed(hunt: str, after: float, chance: random.Random) -> End:
     if hunt == "crash":  # the lab crashes that server all the time, so the strike may pass unnoticed
         time.sleep(1)
         lab.process.send_signal(signal.SIGINT)
-    return finish(lab, end, allowed=(1, 3), struck=time.monotonic())
+    return finish(lab, end, allowed=(1, 3, -2) if hunt == "crash" else (1, 3), struck=time.monotonic())
 
 
 def server_stopped(hunt: str, after: float, chance: random.Random) -> End:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import io
 import os
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import click
 from lab.commands import COMMANDS
 from lab.commands.console import err
 from lab.errors import LabError
+from lab.model.secret import without_urls
 from lab.model.verdict import Verdict
 
 __all__ = ["main"]
@@ -63,7 +65,9 @@ def main() -> None:
         if sys.stdout:
             sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        text = io.StringIO()
+        error.show(text)
+        click.echo(without_urls(text.getvalue()), err=True, nl=False)
         status = error.exit_code
     except LabError as error:
         _say(str(error))
@@ -83,13 +87,13 @@ def main() -> None:
     except Exception:  # noqa: BLE001 - a defect of the lab: its own exit status, never that of a violation
         import traceback  # noqa: PLC0415 - only then
 
-        traceback.print_exc()
+        err.print(without_urls(traceback.format_exc()), markup=False)
         status = BROKEN
     sys.exit(status)
 
 
 def _say(sentence: str) -> None:
-    err.print(f"lab: {sentence}", markup=False)
+    err.print(f"lab: {without_urls(sentence)}", markup=False)
 
 
 def _unread() -> int:

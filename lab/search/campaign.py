@@ -12,6 +12,7 @@ from lab.analysis.overview import Line
 from lab.analysis.tally import HuntResult
 from lab.errors import UsageError
 from lab.explore import Explorer
+from lab.postgres.server.monitor import connect
 from lab.postgres.server.place import Place
 from lab.postgres.server.server import Server
 from lab.scenario.declare import Scenario, kind_of, target_of
@@ -49,6 +50,7 @@ async def hunt_everything(
         async with contextlib.aclosing(Workers(place.of(server), workers).perform([job for _, job in jobs])) as done:
             async for index, result in done:
                 yield _line(*jobs[index], result)
+                await _insist_on(server, result)
         return
     async with contextlib.aclosing(Explorer(server)) as explorer:
         for kind, job in jobs:
@@ -56,6 +58,13 @@ async def hunt_everything(
             yield _line(kind, job, answer)
             if answer.result.trouble == INTERRUPTED:  # a hunt keeps what it found, so the rest is stopped here
                 raise asyncio.CancelledError
+            await _insist_on(server, answer)
+
+
+async def _insist_on(server: Server, done: JobResult) -> None:
+    """Where a job met trouble, see whether the server is there. Raises `ServerError` if not: so would the rest."""
+    if done.result.trouble not in ("", INTERRUPTED):
+        (await connect(server)).terminate()
 
 
 def _line(kind: str, job: Job, done: JobResult) -> Line:
