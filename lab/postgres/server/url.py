@@ -155,9 +155,12 @@ def _asyncpg_arguments(url: URL) -> dict[str, Any]:
         elif name in _OF_LIBPQ:
             of_libpq[name] = value
         elif name not in _OF_SQLALCHEMY:
-            settings[name] = (
-                Secret(value) if _is_secret(f"{name} {value}") else value
-            )  # as libpq and asyncpg take what they do not know
+            if _is_secret(f"{name} {value}"):
+                raise UsageError(
+                    "not a database URL: behind the question mark it has a parameter that may hold a password and is "
+                    f"not known; {EXPECTED}"
+                )
+            settings[name] = value  # as libpq and asyncpg take what they do not know
     if named["port"] is not None:
         named["port"] = int(str(named["port"]))
         if not 0 < named["port"] < 1 << 16:
