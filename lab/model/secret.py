@@ -25,4 +25,5 @@ class Secret:
 def without_urls(text: str) -> str:
     """A message with whatever follows `//` left out: a URL that was given where none belongs may hold a password."""
     text = re.sub(r"(?<![\w/.])((?:[A-Za-z][\w+.-]*:)?//)[^\s'\"`]+", r"\1…", text)
+    text = re.sub(r"(?<![^\s'\"`])(?!lab\d)([^\s'\"`:/]+:)[^\s'\"`:]+@[^\s'\"`]+", r"\1…", text)
     return re.sub(r"(?i)(pass(?:word|wd)?=)[^\s&'\"`]+", r"\1…", text)

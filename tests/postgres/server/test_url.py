@@ -122,6 +122,8 @@ def test_a_password_too_short_to_be_cut_out_hides_the_whole_message():
     [
         ("no such option postgresql://u:pw@h/d given", "no such option postgresql://… given"),
         ("no scenario '//u:pw@h/d' in x", "no scenario '//…' in x"),
+        ("no such command 'u:pw@h'.", "no such command 'u:…'."),
+        ("lab1:a:B:n=@x is cut, lab1:a@b is none", "lab1:a:B:n=@x is cut, lab1:a@b is none"),
         ("host=h password=pw x", "host=h password=… x"),
         ("/tmp//a and ./b//c", "/tmp//a and ./b//c"),
         ("as module:Class", "as module:Class"),
