@@ -318,6 +318,10 @@ def limited(what: str) -> End:
     options = {}
     if kind == resource.RLIMIT_NPROC:  # root has no such limit
         options = {"user": 54321, "group": 54321, "extra_groups": []}
+        try:
+            subprocess.run([PROGRAM, "--version"], check=True, stdout=subprocess.DEVNULL, cwd="/", **options)
+        except (OSError, subprocess.SubprocessError):
+            return End("limited", detail=f"{what}: not run, since another user than root cannot read {PROGRAM}")
         Path("/tmp/home").mkdir()
         os.chown("/tmp/home", 54321, 54321)
     environment = surroundings(HOME="/tmp/home" if options else "/root")

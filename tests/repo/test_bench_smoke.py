@@ -74,7 +74,7 @@ def test_the_history_bench_judges_clean_and_faulty_histories():
 @pytest.mark.skipif(os.geteuid() != 0, reason="namespaces of its own need root")
 def test_the_endurance_bench_strikes_and_counts_what_is_left():
     """A kill in mid-hunt, and a growth run too short to be judged."""
-    few = ("--kills", "2", "--executions", "300", "--every", "50", "--only", "kill,growth")
+    few = ("--kills", "2", "--executions", "200", "--every", "25", "--only", "kill,growth")
     figures = bench("endurance.py", *few, may_fail=True)
     assert figures["counts"]["kill"]["runs"] == 2
     assert figures["counts"]["kill"]["left"] == 0
