@@ -255,7 +255,8 @@ def server_stopped(hunt: str, after: float, chance: random.Random) -> End:
     return finish(lab, End("server-stopped"), allowed=(0,), struck=time.monotonic())
 
 
-PHASES = ("import", "server", "search", "remedies", "keep-going", "workers")
+SHOWN = "Replay   lab replay lab1:"
+"""In the report of a failure."""
 
 
 def signalled(number: int, times: int, phase: str, chance: random.Random) -> End:
@@ -268,7 +269,7 @@ def signalled(number: int, times: int, phase: str, chance: random.Random) -> End
         within(APPEAR_SECONDS, keepers)
         time.sleep(chance.uniform(0, 0.1))
     elif phase == "remedies":
-        within(APPEAR_SECONDS, lambda: "LOST UPDATE" in lab.said or lab.process.poll() is not None)
+        within(APPEAR_SECONDS, lambda: SHOWN in lab.said or lab.process.poll() is not None)
         time.sleep(chance.uniform(0, 0.5))
     else:
         within(APPEAR_SECONDS, searching)
@@ -281,7 +282,7 @@ def signalled(number: int, times: int, phase: str, chance: random.Random) -> End
     # twice, or while Python itself starts, a signal may end the process as it ends any other
     plain = (-number, 128 + number) if times > 1 or phase == "import" else ()
     end = finish(lab, end, allowed=(1, 3, *plain), struck=struck)
-    if phase in ("remedies", "keep-going") and times == 1 and "LOST UPDATE" not in lab.said:
+    if phase in ("remedies", "keep-going") and times == 1 and SHOWN not in lab.said:
         end.objections.append("what was found is not shown")
     return end
 
@@ -417,7 +418,7 @@ def progress(result):
 async def main():
     with embedded_server() as server:
         explorer = Explorer(server)
-        hunt = Hunt(instance_of("endured:Queue"), "endured:Queue", "random", {executions}, progress=progress)
+        hunt = Hunt.of(instance_of("endured:Pair"), progress, scheduler="random", executions={executions})
         result = await hunt.run(explorer)
         print(result.executions, time.monotonic(), flush=True)
         sys.stdin.readline()
