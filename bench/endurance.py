@@ -121,7 +121,8 @@ def cached() -> str:
 def judged(growth: dict[str, object]) -> dict[str, object]:
     """How much each figure grew between the end of the warm-up and the end, as a ratio."""
     samples = [each for each in growth["samples"] if "per_second" in each]
-    later = [each for each in samples if each["executions"] > WARM_UP] or samples[1:]
+    warm = min(WARM_UP, samples[-1]["executions"] // 4) if samples else 0
+    later = [each for each in samples if each["executions"] > warm]
     if len(later) < 4:
         return {**growth, "ratios": {}, "objections": ["too few samples"]}
     part = max(1, len(later) // 4)
@@ -172,7 +173,8 @@ def main() -> int:
     names = list(dict.fromkeys(each["case"] for each in ends))
     counts = {name: summary([each for each in ends if each["case"] == name]) for name in names}
     wrong = [each for each in ends if each["objections"]]
-    result = {"counts": counts, "wrong": wrong, "growth": growth}
+    not_run = [each["detail"] for each in ends if "not run" in each["detail"]]
+    result = {"counts": counts, "wrong": wrong, "not_run": not_run, "growth": growth}
     rows = [(name, *figures.values()) for name, figures in counts.items()]
     if growth:
         rows.append(("growth", options.executions, len(growth["objections"]), str(growth.get("ratios")), "", ""))

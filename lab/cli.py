@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from lab.commands import COMMANDS
 from lab.commands.console import err
 from lab.commands.options import bounds_of
 from lab.errors import LabError, UsageError
+from lab.model.secret import without_urls
 from lab.model.verdict import Verdict
 
 __all__ = ["main"]
@@ -89,7 +91,9 @@ def ended(action: Callable[[], int]) -> int:
     try:
         return action()
     except click.ClickException as error:
-        error.show()
+        text = io.StringIO()
+        error.show(text)
+        click.echo(without_urls(text.getvalue()), err=True, nl=False)
         return error.exit_code
     except LabError as error:
         _say(str(error))
@@ -106,12 +110,12 @@ def ended(action: Callable[[], int]) -> int:
     except Exception:  # noqa: BLE001 - a defect of the lab: its own exit status, never that of a violation
         import traceback  # noqa: PLC0415 - only then
 
-        traceback.print_exc()
+        err.print(without_urls(traceback.format_exc()), markup=False)
     return BROKEN
 
 
 def _say(sentence: str) -> None:
-    err.print(f"lab: {sentence}", markup=False)
+    err.print(f"lab: {without_urls(sentence)}", markup=False)
 
 
 def _unread() -> None:

@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("lab", "concurrency lab")
     group.addoption(
         "--lab-url",
-        default=os.environ.get("LAB_URL"),
+        default=os.environ.get("LAB_URL") or None,
         help="External PostgreSQL for the lab, which works in databases of its own there (default: LAB_URL, else an "
         "embedded server).",
     )
@@ -43,11 +43,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse a wrong option before any test runs."""
     from lab.errors import LabError  # noqa: PLC0415
+    from lab.model.secret import without_urls  # noqa: PLC0415
 
     try:
         _options(config)
     except LabError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.UsageError(without_urls(str(error))) from None
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -106,7 +107,7 @@ def lab_server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
     config = request.config
     with _in_one_sentence():
-        if url := config.getoption("--lab-url"):
+        if (url := _url(config)) is not None:
             server = external_server(url)
         elif rendezvous := getattr(config, "workerinput", {}).get("lab_rendezvous"):
             server = shared_server(Path(rendezvous))
@@ -161,10 +162,16 @@ def _in_one_sentence() -> Iterator[None]:
         raise pytest.fail.Exception(f"lab: {error}", pytrace=False) from None
 
 
+def _url(config: pytest.Config) -> str | None:
+    """The URL that was given. An empty one is a wrong use; an empty LAB_URL is none."""
+    url: str | None = config.getoption("--lab-url")
+    return url
+
+
 def _options(config: pytest.Config) -> tuple[str | None, Any]:
     """The isolation level and the decoded token. Raises `UsageError`."""
     isolation, text = config.getoption("--lab-isolation"), config.getoption("--lab-replay")
-    if url := config.getoption("--lab-url"):
+    if (url := _url(config)) is not None:
         from lab.postgres.server.server import external_server  # noqa: PLC0415
 
         external_server(url)

@@ -43,6 +43,20 @@ class Queue(Scenario):
 
 
 @dataclass(frozen=True)
+class Pair(Queue):
+    """Two requests, for many quick executions."""
+
+    request = None
+
+    @actor(names=("ann", "ben"))
+    async def locked(self, session: AsyncSession) -> None:
+        """Counts one under a lock."""
+        counter = (await session.scalars(select(Counter).with_for_update())).one()
+        counter.value += 1
+        await session.commit()
+
+
+@dataclass(frozen=True)
 class Lost(Queue):
     """Three requests read before they write: the search fails soon, and minimising and remedies take a while."""
 

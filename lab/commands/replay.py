@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 import click
 
 from lab.commands.console import err, out, show_json
 from lab.commands.options import CheckedCommand, bound_options, json_option, server_options
+from lab.model.verdict import Verdict
+
+if TYPE_CHECKING:
+    from lab.model.replay_token import ReplayToken
+    from lab.scenario.whereabouts import Whereabouts
 
 __all__ = ["command"]
 
@@ -15,22 +21,34 @@ __all__ = ["command"]
 @click.command(cls=CheckedCommand)
 @click.argument("token")
 @click.option("--times", type=click.IntRange(min=1), default=5, show_default=True, help="How often.")
+@click.option("--dry-run", is_flag=True, help="Say what TOKEN holds and what would be imported; run nothing.")
 @server_options
 @bound_options("step", "setup", "invariant", "imports")
 @json_option
 async def command(
-    token: str, *, times: int, checks: tuple[str, ...], url: str | None, version: str, as_json: bool
+    token: str, *, times: int, dry_run: bool, checks: tuple[str, ...], url: str | None, version: str, as_json: bool
 ) -> str:
-    """Repeat exactly the execution that TOKEN names, and say how many of the replays were identical."""
+    """Repeat exactly the execution that TOKEN names, and say how many of the replays were identical.
+
+    The module that TOKEN names is imported, which runs it, if it is of this project or an installed package.
+    """
     from lab.engine.watchdog import importing
     from lab.explore import Conditions, Explorer
     from lab.model.replay_token import decode, scenario_of
     from lab.postgres.server.place import Place
     from lab.report.failure import execution_report
     from lab.scenario.registry import resolve
+    from lab.scenario.whereabouts import whereabouts_of
     from lab.shrink.replays import replay_times
 
     named = decode(token)
+    module = whereabouts_of(named.target.partition(":")[0])
+    if dry_run:
+        _show(named, module, as_json=as_json)
+        return Verdict.PASS
+    module.insist()
+    if module.file and not as_json:
+        err.out(f"lab: imports {module.module} from {module.file}")
     with importing():
         scenario = scenario_of(named, resolve(named.target))
     with Place(url, int(version)).server() as server:
@@ -38,7 +56,7 @@ async def command(
             conditions = Conditions(named.isolation or None, checks=checks)
             replays = await replay_times(explorer, scenario, named.schedule, conditions, times)
     if as_json:
-        show_json({"target": named.target, **replays.shown()})
+        show_json({"target": named.target, "imports": module.shown(), **replays.shown()})
         return replays.verdict
     if replays.record is not None:
         out.out(execution_report(replays.record))
@@ -47,3 +65,22 @@ async def command(
         err.out(f"lab: {replays.divergence}")
     out.out(f"replayed {replays.identical}/{replays.times} identical · verdict {replays.verdict}")
     return replays.verdict
+
+
+def _show(named: ReplayToken, module: Whereabouts, *, as_json: bool) -> None:
+    """What a token holds."""
+    from lab.model.schedule_text import schedule_text
+
+    if as_json:
+        held = {"parameters": dict(named.parameters), "isolation": named.isolation or None}
+        show_json(
+            {"target": named.target, **held, "schedule": schedule_text(named.schedule), "imports": module.shown()}
+        )
+        return
+    would = {"project": "of this project", "installed": "installed"}.get(module.kind, "which `lab replay` refuses")
+    out.out(f"scenario    {named.target}")
+    for name, value in named.parameters.items():
+        out.out(f"parameter   {name} = {value!r}")
+    out.out(f"isolation   {named.isolation or 'of the scenario'}")
+    out.out(f"schedule    {schedule_text(named.schedule)}")
+    out.out(f"imports     {f'{module.file}, {would}' if module.file else 'nothing: there is no such module here'}")

@@ -15,6 +15,7 @@ from lab.errors import UsageError
 from lab.explore import Explorer
 from lab.model.decision import Pause
 from lab.model.replay_token import decode
+from lab.postgres.server.monitor import connect
 from lab.postgres.server.place import Place
 from lab.postgres.server.server import Server
 from lab.scenario.declare import Scenario, kind_of, planted_bug_of, target_of
@@ -58,6 +59,7 @@ async def hunt_everything(
         async with contextlib.aclosing(Workers(place.of(server), workers).perform([job for _, job in jobs])) as done:
             async for index, result in done:
                 yield _line(*jobs[index], result)
+                await _insist_on(server, result)
         return
     async with contextlib.aclosing(Explorer(server)) as explorer:
         for kind, job in jobs:
@@ -65,6 +67,13 @@ async def hunt_everything(
             yield _line(kind, job, answer)
             if answer.result.trouble == INTERRUPTED:  # a hunt keeps what it found, so the rest is stopped here
                 raise asyncio.CancelledError
+            await _insist_on(server, answer)
+
+
+async def _insist_on(server: Server, done: JobResult) -> None:
+    """Where a job met trouble, see whether the server is there. Raises `ServerError` if not: so would the rest."""
+    if done.result.trouble not in ("", INTERRUPTED):
+        (await connect(server)).terminate()
 
 
 def _beyond(server: Server, cls: type[Scenario]) -> str:

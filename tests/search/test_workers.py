@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,7 +15,8 @@ import psutil
 import pytest
 
 from lab.analysis.tally import HuntResult
-from lab.errors import UsageError
+from lab.errors import ServerError, UsageError
+from lab.postgres.server.embedded import embedded_server
 from lab.postgres.server.place import Place
 from lab.postgres.server.server import Server
 from lab.schedulers.portfolio import PROLOGUE
@@ -220,3 +222,20 @@ async def test_the_url_is_neither_in_the_arguments_nor_in_the_environment_of_a_w
     assert [each.result.verdict for each in done] == ["pass", "pass"]
     assert seen
     assert not [text for text in seen if b"hunter2" in text]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_demonstration_ends_when_its_server_is_gone(workers):
+    """What was found until then has been shown; the rest would only say the same, once for each scenario."""
+    jobs = [("right", Job(RIGHT, "random", 5))] * 20
+    lines = []
+
+    async def hunt(own: Server) -> None:
+        async for line in hunt_everything(own, Place(), jobs, workers):
+            lines.append(line)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(own.pid, signal.SIGKILL)
+
+    with embedded_server() as own, pytest.raises(ServerError, match="cannot connect to"):
+        await hunt(own)
+    assert 1 <= len(lines) <= 1 + 2 * workers

@@ -16,8 +16,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from lab.errors import UsageError
+from lab.model.secret import Secret
 
-__all__ = ["Address", "Secret", "parsed", "without_urls"]
+__all__ = ["Address", "parsed"]
 
 EXPECTED = (
     "expected postgresql://user:password@host:port/database, where characters such as @ : / ? # % in a password are "
@@ -59,8 +60,8 @@ _SHORTEST = 4
 """A shorter secret is a part of any text, so a text with it is not shown at all."""
 
 
-class Secret(str):
-    """A text that does not show itself in a traceback with local variables, or in the `repr` of what holds it."""
+class _Unshown(str):
+    """A text that may hold a secret, for a reader that wants a `str`."""
 
     __slots__ = ()
 
@@ -110,12 +111,6 @@ def parsed(url: str) -> Address:
     return Address(_description(found), connect, _secrets(found))
 
 
-def without_urls(text: str) -> str:
-    """A message with whatever follows `//` left out: a URL that was given where none belongs may hold a password."""
-    text = re.sub(r"(?<![\w/.])((?:[A-Za-z][\w+.-]*:)?//)[^\s'\"`]+", r"\1…", text)
-    return re.sub(r"(?i)(pass(?:word|wd)?=)[^\s&'\"`]+", r"\1…", text)
-
-
 def _description(url: URL) -> str:
     """The URL without its password and without what follows the question mark; odd parts are left out."""
     user = url.username
@@ -160,9 +155,12 @@ def _asyncpg_arguments(url: URL) -> dict[str, Any]:
         elif name in _OF_LIBPQ:
             of_libpq[name] = value
         elif name not in _OF_SQLALCHEMY:
-            settings[name] = (
-                Secret(value) if _is_secret(f"{name} {value}") else value
-            )  # as libpq and asyncpg take what they do not know
+            if _is_secret(f"{name} {value}"):
+                raise UsageError(
+                    "not a database URL: behind the question mark it has a parameter that may hold a password and is "
+                    f"not known; {EXPECTED}"
+                )
+            settings[name] = value  # as libpq and asyncpg take what they do not know
     if named["port"] is not None:
         named["port"] = int(str(named["port"]))
         if not 0 < named["port"] < 1 << 16:
@@ -170,7 +168,7 @@ def _asyncpg_arguments(url: URL) -> dict[str, Any]:
     if named["password"] is not None:
         named["password"] = Secret(named["password"])
     if of_libpq:
-        named["dsn"] = Secret(f"postgresql://?{urlencode(of_libpq)}")
+        named["dsn"] = _Unshown(f"postgresql://?{urlencode(of_libpq)}")
     named["host"] = named["host"] or "localhost"
     named["server_settings"] = settings or None
     return {name: value for name, value in named.items() if value is not None}

@@ -18,6 +18,7 @@ from lab.errors import ServerError, UsageError
 from lab.explore import Explorer
 from lab.model.history import Write
 from lab.model.outcome import Ending
+from lab.model.secret import Secret
 from lab.postgres.server.cluster import COMMENT, PREFIX
 from lab.postgres.server.server import external_server
 
@@ -210,13 +211,8 @@ def test_a_url_that_cannot_be_a_server_is_wrong_use(bad, told):
 @pytest.mark.parametrize("driver", ["postgresql", "postgresql+asyncpg", "postgresql+psycopg"])
 def test_the_driver_in_a_url_does_not_matter(driver):
     server = external_server(f"{driver}://me:secret@db.example:5433/app")
-    assert server.connect == {
-        "host": "db.example",
-        "port": 5433,
-        "user": "me",
-        "password": "secret",
-        "database": "app",
-    }
+    expected = {"host": "db.example", "port": 5433, "user": "me", "database": "app"}
+    assert server.connect == {**expected, "password": Secret("secret")}
     assert "secret" not in server.description
 
 

@@ -10,9 +10,10 @@ import pytest
 
 from lab.errors import LabError, ServerError, UsageError
 from lab.explore import Explorer
+from lab.model.secret import without_urls
 from lab.postgres.server.place import Place
 from lab.postgres.server.server import external_server
-from lab.postgres.server.url import parsed, without_urls
+from lab.postgres.server.url import parsed
 
 SECRET = "hunter2hunter2"
 FUZZ = int(os.environ.get("LAB_FUZZ", "500"))
@@ -43,6 +44,8 @@ WRONG = [
     "postgres://u:{}@[h:1/d",
     "host=h password={} dbname=d",
     "postgresql://u:{}\udce9@127.0.0.1:1/d",
+    "postgresql://u@127.0.0.1:1/d?passwd={}",
+    "postgresql://u@127.0.0.1:1/d?x=password={}",
     "postgresql://u:{} @127.0.0.1:1/d",
     "postgresql://u:{}\n@127.0.0.1:1/d",
 ]
@@ -53,7 +56,6 @@ ODD = [
     "postgresql://u@127.0.0.1:1/d?password={}",
     "postgresql://u@127.0.0.1:1/d?sslpassword={}",
     "postgresql://u@127.0.0.1:1/d?sslpassword={}&sslmode=verify-full&sslcert=/nonexistent&sslkey=/nonexistent",
-    "postgresql://u@127.0.0.1:1/d?passwd={}",
     "postgresql://u:{}@127.0.0.1:1/d?passfile=/nonexistent",
     "postgresql://u:{}@127.0.0.1:1/d?sslmode=nonsense",
     "postgresql://u:{}@127.0.0.1:1/d?target_session_attrs=nonsense",
@@ -91,7 +93,7 @@ async def test_what_cannot_be_reached_is_said_in_one_sentence_without_the_passwo
 
 def test_the_short_scheme_is_as_good_as_the_long_one():
     assert parsed("postgres://me:x%40y@h:1/d") == parsed("postgresql://me:x%40y@h:1/d")
-    assert parsed("postgres://me:x%40y@h:1/d").connect["password"] == "x@y"
+    assert parsed("postgres://me:x%40y@h:1/d").connect["password"]() == "x@y"
 
 
 @pytest.mark.parametrize("url", ["", " ", "\n"])
@@ -120,6 +122,8 @@ def test_a_password_too_short_to_be_cut_out_hides_the_whole_message():
     [
         ("no such option postgresql://u:pw@h/d given", "no such option postgresql://… given"),
         ("no scenario '//u:pw@h/d' in x", "no scenario '//…' in x"),
+        ("no such command 'u:pw@h'.", "no such command 'u:…'."),
+        ("lab1:a:B:n=@x is cut, lab1:a@b is none", "lab1:a:B:n=@x is cut, lab1:a@b is none"),
         ("host=h password=pw x", "host=h password=… x"),
         ("/tmp//a and ./b//c", "/tmp//a and ./b//c"),
         ("as module:Class", "as module:Class"),

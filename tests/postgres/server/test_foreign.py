@@ -1,0 +1,106 @@
+"""Servers of somebody else, of three versions and for three roles: equal verdicts, and nothing of theirs touched.
+
+In CI a sample of the catalogue is run; `make test-all` runs all of it (marked `long`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from helpers.lab_program import environment, lab
+from helpers.servers import Foreign, foreign_server, programs_of
+
+from lab.scenario.catalogue import entries
+
+ROOT = Path(__file__).parents[3]
+VERSIONS = (15, 16, 18)
+ROLES = ("owner", "trusted", "maker")
+GRANTED = "deadlock_timeout, log_lock_waits, log_min_messages, lc_messages"
+SAMPLE = {
+    "owner": "scenarios.transfer:LostUpdate",
+    "trusted": "scenarios.deadlock:CoreUpdatesInOppositeOrder",
+    "maker": "scenarios.transfer:Transfer",
+}
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def foreign(request) -> Iterator[Foreign]:
+    """A server with a database of somebody's, and three roles that may do more or less."""
+    programs = programs_of(request.param)
+    if programs is None:
+        pytest.skip(f"PostgreSQL {request.param} is not installed here")
+    with foreign_server(programs) as server:
+        server.sql(
+            "CREATE ROLE trusted LOGIN CREATEDB",
+            f"GRANT SET ON PARAMETER {GRANTED} TO trusted",
+            "CREATE ROLE maker LOGIN CREATEDB",
+            "CREATE DATABASE theirs",
+        )
+        server.sql(
+            "CREATE TABLE kept (id serial PRIMARY KEY, text text DEFAULT 'x')",
+            "INSERT INTO kept (text) SELECT md5(n::text) FROM generate_series(1, 1000) n",
+            "CREATE VIEW seen AS SELECT * FROM kept",
+            "GRANT SELECT ON kept TO maker",
+            database="theirs",
+        )
+        yield server
+
+
+def dump(server: Foreign) -> str:
+    """Everything in the database that is theirs, and all that belongs to the whole server."""
+    text = server.run("pg_dump", "theirs") + server.run("pg_dumpall", "--globals-only")
+    # newer versions protect a dump with a word that they draw anew each time
+    return "\n".join(line for line in text.splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))
+
+
+def verdict(server: Foreign, role: str, target: str) -> str:
+    """The verdict of a short hunt, or why it cannot be made there."""
+    given = environment(LAB_URL=server.url(role, "theirs"))
+    line = ("hunt", target, "--json", "--no-remedies", "--executions", "60", "--workers", "1")
+    done = lab(*line, cwd=ROOT, env=given)
+    if done.returncode == 2:
+        assert "needs the embedded server" in done.stderr, done.stderr
+        return "cannot run there"
+    return json.loads(done.stdout)["verdict"]
+
+
+def expected(target: str) -> str:
+    return json.loads(
+        lab("hunt", target, "--json", "--no-remedies", "--executions", "60", "--workers", "1", cwd=ROOT).stdout
+    )["verdict"]
+
+
+@pytest.fixture(scope="module")
+def at_home() -> dict[str, str]:
+    """Verdicts on the embedded server, each made once."""
+    return {}
+
+
+@pytest.mark.parametrize(("role", "target"), SAMPLE.items())
+def test_verdicts_are_those_of_the_embedded_server_and_a_foreign_database_stays_as_it_was(
+    foreign, role, target, at_home
+):
+    before = dump(foreign)
+    at_home.setdefault(target, expected(target))
+    assert verdict(foreign, role, target) == at_home[target]
+    assert dump(foreign) == before
+    left = foreign.sql("SELECT datname FROM pg_database WHERE datname LIKE 'concurrency_lab_%'")
+    assert left.strip() == ""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("role", ROLES)
+def test_the_whole_catalogue_has_equal_verdicts_in_all_that_can_run(foreign, role, at_home, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    before = dump(foreign)
+    different = {}
+    for target in sorted(each["target"] for each in entries("scenarios")):
+        at_home.setdefault(target, expected(target))
+        found = verdict(foreign, role, target)
+        if found not in (at_home[target], "cannot run there"):
+            different[target] = (found, at_home[target])
+    assert not different
+    assert dump(foreign) == before
