@@ -54,6 +54,8 @@ class End:
     """What was there five seconds after the end and before the next start."""
     start_seconds: float = 0.0
     objections: list[str] = dataclasses.field(default_factory=list)
+    shown: bool = False
+    """Whether a failure that was found was reported."""
     said: str = ""
     detail: str = ""
 
@@ -158,6 +160,7 @@ def finish(lab: Lab, end: End, *, allowed: tuple[int | None, ...], struck: float
     """Judge how a lab ended, what it left, and how the next one starts."""
     end.status = lab.ended(END_SECONDS)
     end.seconds = round(time.monotonic() - struck, 3)
+    end.shown = SHOWN in lab.said
     end.said = " | ".join(lab.said.strip().splitlines()[-2:])[-300:]
     if end.status not in allowed:
         end.objections.append(f"exit status {end.status}, expected one of {allowed}")
@@ -282,7 +285,7 @@ def signalled(number: int, times: int, phase: str, chance: random.Random) -> End
     # twice, or while Python itself starts, a signal may end the process as it ends any other
     plain = (-number, 128 + number) if times > 1 or phase == "import" else ()
     end = finish(lab, end, allowed=(1, 3, *plain), struck=struck)
-    if phase in ("remedies", "keep-going") and times == 1 and SHOWN not in lab.said:
+    if phase in ("remedies", "keep-going") and times == 1 and not end.shown:
         end.objections.append("what was found is not shown")
     return end
 

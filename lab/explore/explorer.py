@@ -13,6 +13,7 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy import MetaData
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from lab.checkers import Need, findings_of, needed, refuse_unknown_checks
@@ -133,7 +134,9 @@ class Explorer:
             raise SearchOver(f"the search is over: the scheduler has no execution {execution + 1}")
         try:
             record = await self._execute(scenario, scheduler, conditions)
-        except (ServerError, *LOST) as error:
+        except (ServerError, DBAPIError, *LOST) as error:
+            if isinstance(error, DBAPIError) and not is_connection_loss(error):
+                raise
             raise self._failed(scenario, error) from error
         finally:
             for _, database in self._databases.values():
@@ -229,7 +232,8 @@ class Explorer:
             return UncontrolledError(f"{done}; the lab cannot go on without its own: {first_line(error)}")
         if isinstance(error, ServerError):
             return error
-        return ServerError(f"the server {self._server.description} failed: {self._server.cleaned(str(error))}")
+        reason = self._server.cleaned(str(getattr(error, "orig", None) or error))
+        return ServerError(f"the server {self._server.description} failed: {reason}")
 
     async def _snapshot(self, database: Database, scenario: Scenario) -> Snapshot:
         key = id(scenario.metadata), type(scenario), repr(parameters_of(scenario))

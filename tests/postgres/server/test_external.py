@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 from helpers.kit import Account, Bank, Order, add, lock, replays, told
 from sqlalchemy import DDL, Column, ForeignKey, Integer, MetaData, Table, event, insert, text
+from sqlalchemy.exc import DBAPIError
 
 from lab import Scenario, actor
 from lab.errors import ServerError, UsageError
@@ -303,3 +304,17 @@ async def test_what_another_role_left_behind_is_no_obstacle(server, admin):
     await explorer.open()
     await explorer.aclose()
     assert await databases(admin) == before
+
+
+async def test_a_connection_of_the_labs_own_that_breaks_off_is_a_failing_server(server, monkeypatch):
+    """SQLAlchemy wraps what asyncpg says of it; a user sees one sentence either way."""
+    explorer = Explorer(server)
+    cause = asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+
+    async def breaks_off(*_: object) -> None:
+        raise DBAPIError("SELECT 1", {}, cause, connection_invalidated=True)
+
+    monkeypatch.setattr(explorer, "_execute", breaks_off)
+    with pytest.raises(ServerError, match="failed: connection was closed in the middle of operation"):
+        await explorer.run(Two(), Order())
+    await explorer.aclose()
