@@ -20,7 +20,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import FrameType
 from typing import IO, Any
 
@@ -38,7 +38,7 @@ BROKEN = 3
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SAME_PRESS_SECONDS = 0.5
 """A terminal sends Ctrl-C to parent and child, and the parent passes it on: within this time it is the same one."""
-ANSWER_SECONDS = 1.6
+ANSWER_SECONDS = 1.4
 """How long the child may take to end itself after a signal."""
 LINGER_SECONDS = 1.0
 """How long the child may take to go once its answer is written: threads and `atexit` functions of the user's."""
@@ -94,8 +94,7 @@ class Guard:
 
         async def work() -> int:
             self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
-            for number in SIGNALS:
-                signal.signal(number, self.press)
+            _listen(self.press)
             status = await command
             self.answers.flush()
             return status
@@ -104,6 +103,13 @@ class Guard:
             return self._runner.run(work())
         except asyncio.CancelledError:
             raise Interrupted from None
+
+
+def _listen(press: Callable[[int, FrameType | None], None]) -> None:
+    """Signals that ask the process to end; those that were ignored when it was started (`nohup`) stay ignored."""
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, press)
 
 
 def guarded(bounds: Bounds) -> Guard:
@@ -130,8 +136,7 @@ def guarded(bounds: Bounds) -> Guard:
     dog = block.enter_context(watched(bounds, leave, dump.fileno()))
     guard = Guard(mark, answers, dog)
     guard.watched = block
-    for number in SIGNALS:
-        signal.signal(number, guard.press)
+    _listen(guard.press)
     return guard
 
 
@@ -157,11 +162,12 @@ def _wait_for(child: int, reader: int, dump: IO[bytes]) -> int:
     os.set_blocking(waking, False)
     signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
-    for number in SIGNALS:
-        signal.signal(number, press)
+    _listen(press)
     mark, marked, listening = b"", 0.0, [reader, wake]
     while not (ended := os.waitpid(child, os.WNOHANG))[0]:
-        ends = [marked + LINGER_SECONDS] if mark else [pressed + ANSWER_SECONDS] if pressed else []
+        ends = (
+            [marked + (0.2 if pressed else LINGER_SECONDS)] if mark else [pressed + ANSWER_SECONDS] if pressed else []
+        )
         left = max(0.0, min(ends) - time.monotonic()) if ends else None
         if left == 0.0:
             os.kill(child, signal.SIGKILL)

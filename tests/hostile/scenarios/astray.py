@@ -110,6 +110,12 @@ def logs() -> None:
     logging.getLogger().debug("written to the log")
 
 
+def closes_one() -> None:
+    if not globals().get("_closed"):  # its number is soon that of a socket
+        globals()["_closed"] = True
+        os.close(1)
+
+
 def memory() -> None:
     globals().setdefault("_kept", []).append(bytearray(20_000_000))
 
@@ -118,7 +124,7 @@ CALLS: dict[str, Callable[[], object]] = {
     "Prints": prints,
     "ReplacesStdout": lambda: setattr(sys, "stdout", StringIO()),
     "ClosesStdout": lambda: sys.stdout.close(),
-    "ClosesOne": lambda: os.close(1),
+    "ClosesOne": closes_one,
     "ClosesAll": lambda: os.closerange(3, 64),
     "IgnoresSignals": ignores_signals,
     "ClearsEnvironment": os.environ.clear,
