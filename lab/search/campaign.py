@@ -50,7 +50,7 @@ async def hunt_everything(
     server: Server, place: Place, jobs: Sequence[tuple[str, Job]], workers: int
 ) -> AsyncIterator[Line]:
     """Hunt every job, given as (kind, job); yields a line as each is done, and one for each that cannot be run here."""
-    beyond = {job.target: reason for _, job in jobs if (reason := _beyond(server, resolve(job.target)))}
+    beyond = {job.target: reason for _, job in jobs if (reason := _beyond(server, job.target))}
     for kind, job in jobs:
         if job.target in beyond:
             yield Line(job.target, kind, HuntResult(job.target, job.seed), cannot=beyond[job.target])
@@ -76,10 +76,11 @@ async def _insist_on(server: Server, done: JobResult) -> None:
         (await connect(server)).terminate()
 
 
-def _beyond(server: Server, cls: type[Scenario]) -> str:
+def _beyond(server: Server, target: str) -> str:
     """Why a scenario cannot show what it is for on a server given by URL; "" on the embedded one, and where it can."""
     if server.version is not None:
         return ""
+    cls = resolve(target)
     for fault in cls.faults:
         if fault in FAULTS and FAULTS[fault].needs_own_server:
             return f"the fault {fault!r} needs the embedded server"
