@@ -13,7 +13,7 @@ from rich.table import Table
 __all__ = ["Spread", "show"]
 
 NARROWEST = 110
-"""Columns below which a table is no longer read with pleasure; a pipe would have 80."""
+"""Columns below which a table is hard to read; a pipe would have 80."""
 
 
 @dataclass(frozen=True)

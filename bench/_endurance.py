@@ -215,7 +215,7 @@ def keeper_first(hunt: str, after: float, chance: random.Random) -> End:
 
 
 def keeper_only(hunt: str, after: float, chance: random.Random) -> End:
-    """SIGKILL of the keeper alone: the server goes, and the lab says so."""
+    """SIGKILL of the keeper alone: the server ends, and the lab reports that."""
     lab = Lab("hunt", *HUNTS[hunt])
     within(APPEAR_SECONDS, searching)
     time.sleep(abs(after))
@@ -242,7 +242,7 @@ def server_killed(hunt: str, after: float, chance: random.Random) -> End:
 
 
 def server_stopped(hunt: str, after: float, chance: random.Random) -> End:
-    """SIGSTOP of all of the server for five seconds; the hunt goes on as if nothing had been."""
+    """SIGSTOP of all of the server for five seconds; the hunt goes on as if nothing had happened."""
     lab = Lab("hunt", "endured:Queue", "--no-remedies", "--executions", "60")
     within(APPEAR_SECONDS, searching)
     time.sleep(min(abs(after), 0.3))

@@ -1,6 +1,6 @@
 """Scenarios that contend as hard as they can, for `replay.py`.
 
-They are no tests of an application and have no invariants: what counts is that every kind of lock that PostgreSQL
+They do not test an application and have no invariants: what counts is that every kind of lock that PostgreSQL
 has takes part, that many actors wait for one another, and that nothing they return depends on anything but the
 schedule. A program is drawn from its seed, so the same seed is the same program in every process.
 """

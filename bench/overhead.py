@@ -5,11 +5,11 @@ the same coroutines run one after the other on a plain engine, on the same serve
 the same but none of the lab's lock control. Both sides restore the tables in the same way before, and read the rows
 and check the invariant after. Both take turns within one run, since nothing else can be compared on a noisy machine.
 
-A third table tells what a history costs: four transactions of ten statements each, recorded and not, taking turns, and
+A third table shows what a history costs: four transactions of ten statements each, recorded and not, taking turns, and
 the check of the recorded history for anomalies (`judge`), as a share of the recorded execution.
 
 The first row has the actors on rows of their own: what scheduling itself costs. In the second both want the same
-rows, so that lock waits and their grants are in the price; without the lab there is nothing to wait for.
+rows, so that lock waits and their grants are part of the price; without the lab there is nothing to wait for.
 
     python bench/overhead.py
     python bench/overhead.py --pairs 1000 --json
@@ -87,7 +87,7 @@ class Bookings(Scenario):
 
     @actor
     async def bob(self, session: AsyncSession) -> int:
-        """Move between accounts of his own, or between hers."""
+        """Move between its own accounts, or between those of the other actor."""
         return await (self._book(session, 1, 2) if self.same_rows else self._book(session, 3, 4))
 
     async def _book(self, session: AsyncSession, source: int, target: int) -> int:

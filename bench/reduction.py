@@ -82,7 +82,7 @@ class InTurn(Scheduler):
         return True
 
     def choose(self, choices: Choices) -> int:
-        """The decision of this step, or the first there is."""
+        """The decision of this step, or the first one."""
         if choices.step >= len(self._decisions) or self._decisions[choices.step] not in choices.decisions:
             return 0
         return choices.decisions.index(self._decisions[choices.step])
@@ -168,7 +168,7 @@ async def swaps(explorer: Explorer, scenario: Scenario, level: str, seed: int, m
         decisions[number : number + 2] = second.chosen, first.chosen
         other = await explorer.run(scenario, InTurn(decisions), isolation=level)
         count["pairs"] += 1
-        if _told(whole) != _told(other):
+        if _seen(whole) != _seen(other):
             count["different"] += 1
             print(f"{scenario} at {level}: #{first.number} {first.action} {second.action}", file=sys.stderr)
     return count
@@ -178,7 +178,7 @@ def _swappable(first: Step, second: Step) -> bool:
     return second.chosen in first.alternatives and not dependent(Move.of_step(first), Move.of_step(second))
 
 
-def _told(record: ExecutionRecord) -> tuple[object, ...]:
+def _seen(record: ExecutionRecord) -> tuple[object, ...]:
     """What must not depend on the order of independent steps: the outcome, and each actor's own steps."""
     own: dict[str, list[object]] = {}
     for step in record.trace:
@@ -208,7 +208,7 @@ async def measure(number: int, pairs: int, most: int, *, catalogue: bool) -> tup
 
 
 def main() -> None:
-    """Parse, measure, tell; exit status 1 if an outcome was missed or a swap made a difference."""
+    """Parse, measure, print; exit status 1 if an outcome was missed or a swap made a difference."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", type=int, default=12)
     parser.add_argument("--pairs", type=int, default=2000)

@@ -38,8 +38,8 @@ from lab.schedulers.replay import Replay
 
 REPLAYS = 4
 """Replays of one schedule."""
-TOLD = 3
-"""Divergences that are told step by step; the others are only counted."""
+DESCRIBED = 3
+"""Divergences that are printed step by step; the others are only counted."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,15 @@ class Order:
 
 @dataclass
 class Count:
-    """What came of it."""
+    """The result."""
 
     executions: int = 0
     replays: int = 0
     diverged: int = 0
     seconds: float = 0.0
     seen: Counter[str] = field(default_factory=Counter)
-    """Executions in which something worth naming happened: a lock wait, a breakpoint, a deadlock, an abort."""
-    told: list[str] = field(default_factory=list)
+    """Executions in which something notable happened: a lock wait, a breakpoint, a deadlock, an abort."""
+    described: list[str] = field(default_factory=list)
 
     def add(self, other: Count) -> None:
         """Take another count into this one."""
@@ -73,7 +73,7 @@ class Count:
         self.diverged += other.diverged
         self.seconds += other.seconds
         self.seen += other.seen
-        self.told += other.told
+        self.described += other.described
 
 
 def work(order: Order) -> Count:
@@ -119,9 +119,9 @@ async def _one_schedule(explorer: Explorer, scenario: Scenario, number: int, ord
                 continue
             difference = _difference(first, again)
         count.diverged += 1
-        if len(count.told) < TOLD:
+        if len(count.described) < DESCRIBED:
             frozen = "" if order.frozen else ", unfrozen"
-            count.told.append(f"{scenario!r} at {level}, schedule {number}{frozen}: {difference}")
+            count.described.append(f"{scenario!r} at {level}, schedule {number}{frozen}: {difference}")
 
 
 def _happened(record: ExecutionRecord) -> Iterator[str]:
@@ -253,8 +253,8 @@ def report(counts: dict[tuple[bool, str], Count], options: argparse.Namespace) -
     ]
     columns = ("workload", "waiters", "executions", "replays", "diverged", "schedules with", "ms each")
     show(f"Replays, seed {options.seed}, {options.busy_loops} busy loops", columns, rows, result, as_json=options.json)
-    for told in (frozen.told or unfrozen.told)[:TOLD]:
-        print(told, file=sys.stderr)
+    for line in (frozen.described or unfrozen.described)[:DESCRIBED]:
+        print(line, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ class Hunts:
 
 
 def finite(figure: float) -> float | None:
-    """JSON knows no infinity."""
+    """JSON has no infinity."""
     return round(figure, 3) if figure < math.inf else None
 
 

@@ -29,7 +29,7 @@ SERIAL_RUNS_KEPT = 200
 class Lab:
     """Checks scenarios in tests. Made by the pytest plugin; `explorer` belongs to the test's event loop.
 
-    No dataclass: Hypothesis shows those with all their fields beside each failing example.
+    Not a dataclass: Hypothesis prints those with all their fields beside each failing example.
     """
 
     def __init__(self, explorer: Explorer, *, isolation: str | None = None, replay: ReplayToken | None = None) -> None:

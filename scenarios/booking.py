@@ -29,7 +29,7 @@ class RoomTakenError(Exception):
 class Bookings(Scenario):
     """Two guests ask for one room, from 9 to 11 and from 10 to 12; one of them is refused.
 
-    Each locks the room's row before looking for overlapping bookings. At REPEATABLE READ that would not do.
+    Each locks the room's row before looking for overlapping bookings. At REPEATABLE READ that would not be enough.
     """
 
     overlap: int = 1
@@ -103,7 +103,7 @@ class BookedWithoutLock(Bookings):
 )
 @dataclass(frozen=True)
 class LooksByAnOlderSnapshot(Bookings):
-    """The same code, lock included, at a higher level: the lock is in order, what is seen under it is not."""
+    """The same code, lock included, at a higher level: the lock works, but what is read under it is out of date."""
 
     isolation = "REPEATABLE READ"
 

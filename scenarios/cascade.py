@@ -93,7 +93,7 @@ class AgentDeletion(Scenario):
 @planted_bug(
     of=AgentDeletion,
     token="lab1:scenarios.cascade:NoCascade::-:deleter2.starter2:az4yy:j5i5lh",
-    cause="a plain DELETE on a table that nothing refers to by a foreign key leaves the executions where they are",
+    cause="no foreign key refers to the table, so a plain DELETE leaves the executions where they are",
     fix="declare the foreign key with ON DELETE CASCADE",
 )
 @dataclass(frozen=True)

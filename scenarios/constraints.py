@@ -127,7 +127,7 @@ class NameTakenError(Exception):
 )
 @dataclass(frozen=True)
 class Registration(Scenario):
-    """Two people register under one name; one gets it, the other is told that it is taken."""
+    """Two people register under one name; one gets it, the other gets the error that it is taken."""
 
     metadata = House.metadata
     allows = (NameTakenError,)
@@ -155,7 +155,7 @@ class Registration(Scenario):
     of=Registration,
     token="lab1:scenarios.constraints:NameCheckedByTheApplication::-:one.other3.one2:v5jom:4wljsc",
     cause="both requests find the name free before either of them has committed its INSERT",
-    fix="declare the column unique, and tell the user when the constraint objects",
+    fix="declare the column unique, and show the user an error when the constraint objects",
 )
 @dataclass(frozen=True)
 class NameCheckedByTheApplication(Registration):
@@ -193,8 +193,8 @@ class FirstLogin(Scenario):
     @invariant
     async def both_tabs_get_the_same_member(self, outcome: Outcome) -> None:
         """Nobody is turned away, and there is one member."""
-        told = {result.text for result in outcome.results.values() if result.returned}
-        assert len(told) == 1, f"the tabs got {' and '.join(sorted(told)) or 'nothing'}"
+        ids = {result.text for result in outcome.results.values() if result.returned}
+        assert len(ids) == 1, f"the tabs got {' and '.join(sorted(ids)) or 'nothing'}"
 
 
 @planted_bug(
@@ -287,7 +287,7 @@ class WithdrawalCheckedByTheApplication(WithdrawalUnderACheck):
 @claim(
     title="A status is one of the known words",
     acid="Consistency",
-    critical="a word that no code knows leaves the task in no state at all",
+    critical="a word that no code knows leaves the task without a valid state",
     test="tests/database/test_database_invariants.py::test_enum_constraint",
 )
 @dataclass(frozen=True)
@@ -350,7 +350,7 @@ class StatusIsAnyText(StatusIsKnown):
 @claim(
     title="A ticket always has an owner",
     acid="Consistency",
-    critical="a ticket without an owner is worked on by nobody",
+    critical="nobody works on a ticket without an owner",
     test="tests/database/test_database_invariants.py::test_not_null_constraint",
 )
 @dataclass(frozen=True)
@@ -370,7 +370,7 @@ class TicketHandover(Scenario):
 
     @actor
     async def ann(self, session: AsyncSession) -> None:
-        """Hands her ticket over, if somebody is on duty."""
+        """Hands the ticket over, if somebody is on duty."""
         on_duty = select(Member.name).where(Member.on_duty).order_by(Member.id).limit(1)
         async with session.begin():
             if await session.scalar(on_duty) is not None:
@@ -384,9 +384,9 @@ class TicketHandover(Scenario):
 
     @invariant
     async def every_ticket_has_an_owner(self, session: AsyncSession) -> None:
-        """No ticket is nobody's."""
+        """Every ticket has an owner."""
         nobodys = (await session.scalars(select(self.tickets.id).where(self.tickets.owner.is_(None)))).all()
-        assert not nobodys, f"ticket {nobodys[0]} is nobody's"
+        assert not nobodys, f"ticket {nobodys[0]} has no owner"
 
 
 @planted_bug(

@@ -62,7 +62,7 @@ class CouponLimit(Scenario):
 @planted_bug(
     of=CouponLimit,
     token="lab1:scenarios.coupon:CountsThenRedeems::-:ann3.ben4.cleo4.ann:m5qwf:r4wcym",
-    cause="each request counts the redemptions that are committed, and none counts those that are on their way",
+    cause="each request counts the committed redemptions only, so it misses those of transactions still open",
     fix="count in the coupon's row by a conditional UPDATE, or lock that row before counting",
 )
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Deadlocks: requests that lock rows in clashing order, one of which PostgreSQL has to refuse.
 
-A deadlock is no bug by itself: the victim is told and may try again. The bugs are to report success all the same,
-and to have deadlocks at all where one order of locking would do.
+A deadlock is not a bug by itself: the victim gets an error and may try again. It is a bug to report success all the
+same, and to have deadlocks at all where one order of locking would avoid them.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def victims(outcome: Outcome) -> list[str]:
 
 
 @claim(
-    title="A deadlock has one victim, which is told, and nothing is lost",
+    title="A deadlock has one victim, which gets an error, and nothing is lost",
     acid="Atomicity",
     critical="a victim that reports success loses an update without a trace",
     test="tests/database/test_database_invariants.py::test_deadlock_detection",
@@ -197,7 +197,7 @@ class SwallowedDeadlock(RingOfTwo):
     """Swallows the error of the deadlock's victim and reports success."""
 
     async def follow(self, session: AsyncSession, name: str) -> str:
-        """Count a follow, and call it done whatever comes."""
+        """Count a follow, and report success whatever happens."""
         try:
             return await super().follow(session, name)
         except DBAPIError:
@@ -323,7 +323,7 @@ class LineForOneRow(Scenario):
         session.add(Counter(id=1, value=0))
 
     async def locked(self, session: AsyncSession) -> Counter:
-        """The counter, under a lock that nobody shares."""
+        """The counter, under an exclusive lock."""
         return await session.get_one(Counter, 1, with_for_update=True)
 
     @actor(names=("first", "second", "third"))
@@ -336,11 +336,11 @@ class LineForOneRow(Scenario):
 
     @invariant
     async def nobody_is_refused(self, outcome: Outcome) -> None:
-        """Whoever has the lock already has the one that he needs for writing."""
+        """The lock that a request holds is already the one that it needs for writing."""
         assert not victims(outcome), f"{' and '.join(victims(outcome))} fell victim to a deadlock"
 
     @invariant
-    async def every_visitor_gets_a_number_of_his_own(self, outcome: Outcome) -> None:
+    async def every_visitor_gets_its_own_number(self, outcome: Outcome) -> None:
         """The numbers are given out one after the other, each once."""
         numbers = sorted(result.value for result in outcome.results.values() if isinstance(result.value, int))
         assert numbers == list(range(1, len(numbers) + 1)), f"the numbers are {numbers}"
@@ -354,7 +354,7 @@ class LineForOneRow(Scenario):
 )
 @dataclass(frozen=True)
 class ShareToExclusive(LineForOneRow):
-    """Locks the row FOR SHARE, which others may too, and then writes it, which needs the lock alone."""
+    """Locks the row FOR SHARE, as others may too, and then writes it, which needs an exclusive lock."""
 
     async def locked(self, session: AsyncSession) -> Counter:
         """The counter, under a shared lock."""

@@ -32,7 +32,7 @@ class Order(Shop):
 @claim(
     title="What was acknowledged survives a crash of the server",
     acid="Durability",
-    critical="the customer has been told that it is done",
+    critical="the customer has been shown that it is done",
     test="tests/database/test_database_transaction_invariants.py::test_transaction_durability",
     max_examples=200,
 )

@@ -2,8 +2,8 @@
 
 A sequence is an order of steps: a statement, a COMMIT or a ROLLBACK each. `schedule` gives it by the names of those who
 take the steps; a statement that waits for a lock is one step when it begins to wait and another one when it goes on. It
-is the order for all three levels, to be followed by `lab.schedulers.guided.Wished`: where somebody is refused instead,
-his ROLLBACK comes in the place of his next step, and the names that are then left over are passed by.
+is the order for all three levels, to be followed by `lab.schedulers.guided.Wished`: where a transaction is refused
+instead, its ROLLBACK takes the place of its next step, and names that are left over then are skipped.
 
 All transactions begin first, which needs no step: a BEGIN takes no snapshot in PostgreSQL, the first statement does.
 """
@@ -199,7 +199,7 @@ class OTV(TextbookSequence):
 @probe
 @dataclass(frozen=True)
 class PMP(TextbookSequence):
-    """PMP, predicate-many-preceders: a row appears that meets a predicate which no row had met."""
+    """PMP, predicate-many-preceders: a row appears that meets a predicate which no row met before."""
 
     anomaly = "PMP"
     allowed_at = NOT_ABOVE_READ_COMMITTED
@@ -221,7 +221,7 @@ class PMP(TextbookSequence):
 @probe
 @dataclass(frozen=True)
 class PMPWrite(TextbookSequence):
-    """PMP by a write: what a DELETE found before it waited is not what stands there afterwards."""
+    """PMP by a write: what a DELETE found before it waited is not what is there afterwards."""
 
     anomaly = "PMP"
     allowed_at = NOT_ABOVE_READ_COMMITTED
@@ -244,7 +244,7 @@ class PMPWrite(TextbookSequence):
 @probe
 @dataclass(frozen=True)
 class P4(TextbookSequence):
-    """P4, lost update: two transactions read the same row, and the second write knows nothing of the first."""
+    """P4, lost update: two transactions read the same row, and the second write ignores the first."""
 
     anomaly = "P4"
     allowed_at = NOT_ABOVE_READ_COMMITTED

@@ -26,7 +26,7 @@ KEY = "order-1"
 class PaymentSentTwice(Scenario):
     """An impatient client sends a payment again while the first request is under way.
 
-    Each request first claims the key by INSERT … ON CONFLICT DO NOTHING; the second waits, and learns that it is one.
+    Each request first claims the key by INSERT … ON CONFLICT DO NOTHING; the second one waits, and then does nothing.
     """
 
     amount: int = 25

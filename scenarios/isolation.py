@@ -30,7 +30,7 @@ __all__ = [
 
 
 class MindChangedError(Exception):
-    """The request thinks better of it and rolls back."""
+    """The request changes its mind and rolls back."""
 
 
 async def balance_of(session: AsyncSession, account: int) -> int:
@@ -60,13 +60,13 @@ class TwoAccounts(Scenario):
 @claim(
     title="Nobody sees what is not committed",
     acid="Isolation",
-    critical="a decision made on a value that is rolled back later cannot be explained to anybody",
+    critical="a decision made on a value that is rolled back later cannot be explained",
     test="tests/database/test_database_transaction_invariants.py::test_no_dirty_read",
     max_examples=200,
 )
 @dataclass(frozen=True)
 class NoDirtyRead(TwoAccounts):
-    """A balance that was written but not committed is seen by nobody, at any level."""
+    """Nobody sees a balance that was written but not committed, at any level."""
 
     @actor(allows=(MindChangedError,))
     async def writer(self, session: AsyncSession) -> None:
@@ -82,7 +82,7 @@ class NoDirtyRead(TwoAccounts):
         return [await self.look_up(session, 1), await self.look_up(session, 2)]
 
     async def look_up(self, session: AsyncSession, account: int) -> int:
-        """A balance, as the database tells it."""
+        """A balance, as the database returns it."""
         return await balance_of(session, account)
 
     @invariant
@@ -155,8 +155,8 @@ class ConsistentReport(TwoAccounts):
     @invariant
     async def the_report_sees_all_the_money(self, outcome: Outcome) -> None:
         """No money is missing or counted twice."""
-        told = outcome.results["report"]
-        assert not told.returned or told.value == 2 * self.balance, f"saw {told.value}, expected {2 * self.balance}"
+        seen = outcome.results["report"]
+        assert not seen.returned or seen.value == 2 * self.balance, f"saw {seen.value}, expected {2 * self.balance}"
 
 
 @planted_bug(

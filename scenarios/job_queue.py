@@ -15,7 +15,7 @@ __all__ = ["JobQueue", "LockEndsBeforeTheWork", "MarkedDoneBeforeTheWork", "Take
 
 
 class WorkerCrashError(Exception):
-    """A worker died of its job."""
+    """A worker crashed in its job."""
 
 
 @claim(

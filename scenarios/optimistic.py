@@ -75,7 +75,7 @@ class DocumentEdits(Scenario):
 
     @invariant
     async def no_edit_is_lost(self, session: AsyncSession, outcome: Outcome) -> None:
-        """The text holds the letter of every editor who was told that he had saved."""
+        """The text holds the letter of every editor whose save succeeded."""
         text = await self.stored_text(session)
         lost = [name for name in outcome.committed if name not in text]
         assert not lost, f"the text is {text!r}: the edit of {' and '.join(lost)} is lost"
@@ -102,8 +102,8 @@ class OnlyOlderVersionsConflict(DocumentEdits):
 @planted_bug(
     of=DocumentEdits,
     token="lab1:scenarios.optimistic:NoVersionCheck::-:a5.b3.c5.b2:vvo4t:5ibdip",
-    cause="nothing compares versions, so the last one to save overwrites whatever came in since he loaded",
-    fix="give the table a version column, send it to the editor and compare it when he saves",
+    cause="nothing compares versions, so the last editor to save overwrites whatever came in since it loaded",
+    fix="give the table a version column, send it to the editor and compare it on saving",
 )
 @dataclass(frozen=True)
 class NoVersionCheck(DocumentEdits):

@@ -51,7 +51,7 @@ class Withdrawals(Scenario):
         """Take the amount from the shared account, if it is there."""
         async with session.begin():
             shown = await session.get_one(Account, SHARED)
-            refuse_overdraft(shown, self.amount)  # tells most people without a lock
+            refuse_overdraft(shown, self.amount)  # answers most people without a lock
             locked = select(Account).where(Account.id == SHARED).with_for_update()
             account = (await session.scalars(locked.execution_options(populate_existing=True))).one()
             refuse_overdraft(account, self.amount)
@@ -59,7 +59,7 @@ class Withdrawals(Scenario):
 
     @actor(names=tuple(CARDS))
     async def holder(self, session: AsyncSession, name: str) -> None:
-        """Draws the amount with his card."""
+        """Draws the amount with a card."""
         await self.withdraw(session, CARDS[name])
 
     @invariant
@@ -149,7 +149,7 @@ class StaleInstanceFromTheIdentityMap(Withdrawals):
         """Take the amount from the account as the session first saw it."""
         async with session.begin():
             shown = await session.get_one(Account, SHARED)
-            refuse_overdraft(shown, self.amount)  # tells most people without a lock
+            refuse_overdraft(shown, self.amount)  # answers most people without a lock
             account = (await session.scalars(select(Account).where(Account.id == SHARED).with_for_update())).one()
             refuse_overdraft(account, self.amount)
             account.balance -= self.amount

@@ -60,9 +60,9 @@ class Import(Scenario):
     @invariant
     async def every_article_is_counted_once(self, session: AsyncSession, outcome: Outcome) -> None:
         """The imports report as many articles as there are."""
-        told = sum(result.value for result in outcome.results.values() if isinstance(result.value, int))
+        reported = sum(result.value for result in outcome.results.values() if isinstance(result.value, int))
         stored = await session.scalar(select(func.count(Article.id)))
-        assert told == stored, f"the imports report {told} articles, {stored} are stored"
+        assert reported == stored, f"the imports report {reported} articles, {stored} are stored"
 
 
 @planted_bug(

@@ -198,7 +198,7 @@ class LegacySegment(Episodes):
 
 
 class Work(DeclarativeBase):
-    """Documents, tasks, jobs and the events that tell of them."""
+    """Documents, tasks, jobs and the events that report them."""
 
     metadata = MetaData()
 

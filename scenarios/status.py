@@ -1,4 +1,4 @@
-"""A state machine in a status column: of two clashing transitions one wins, and the other is told."""
+"""A state machine in a status column: of two clashing transitions one wins, and the other gets an error."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class Transfer(Scenario):
 
     @invariant
     async def the_auditor_sees_all_the_money(self, outcome: Outcome) -> None:
-        """Nobody ever sees money on its way."""
+        """Nobody ever sees money in transit."""
         seen = outcome.results["auditor"]
         assert not seen.returned or seen.value == 2 * self.balance, f"saw {seen.value}, expected {2 * self.balance}"
 
@@ -118,7 +118,7 @@ class LostUpdate(Transfer):
             payer.balance -= self.amount
             payee.balance += self.amount
 
-    # The auditor plays no part in this: without him the story is two requests long.
+    # The auditor plays no part in this: without it the story is two requests long.
     auditor = None  # type: ignore[assignment]
     the_auditor_sees_all_the_money = None  # type: ignore[assignment]
 

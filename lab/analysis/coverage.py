@@ -1,12 +1,12 @@
-"""What a search has seen, and what that says of what it has not seen. Pure: from executions to numbers.
+"""What a search has seen, and what that says about what it has not seen. Pure: from executions to numbers.
 
 Two executions are the same trace when they differ only in the order of independent steps; see `normal_form`.
 
 How much is unseen is estimated from how often the traces were met: by Good and Turing (Good 1953) the next execution
 shows a new one with a chance of about f₁/n, where f₁ traces were met once in n executions; by Chao (1984, the
 bias-corrected form of Chao1) there are at least about S + f₁(f₁ - 1) / (2(f₂ + 1)) traces. Both hold for independent
-samples only, so executions of other schedulers are not counted for them. What counts as a trace depends on what the
-footprints tell; where they are unsure, more traces are told apart than there are.
+samples only, so executions of other schedulers are not counted for them. What counts as a trace depends on the
+footprints; where they are unsure, more traces are counted than there are.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ BEFORE, AFTER = 1, 2
 """The two orders in which a pair may be seen, as bits."""
 BOTH = BEFORE | AFTER
 _SQLSTATE = re.compile(r"[0-9A-Z]{5}")
-"""What a driver raises of its own has none, for example on a lost connection."""
+"""The driver's own errors have no SQLSTATE, for example the one for a lost connection."""
 _ENDS = frozenset({ActionKind.COMMIT, ActionKind.ROLLBACK})
 _TOUCHING = frozenset({ActionKind.STATEMENT, ActionKind.FETCH, ActionKind.POINT})
-"""What may touch data of which nothing is known; a point stands for a look at something in the process."""
+"""Actions that may touch unknown data; a point stands for an access to something in the process."""
 
 
 @dataclass(slots=True)
@@ -205,7 +205,7 @@ def _overlaps(trace: Trace) -> bool:
 def _held_back(trace: Trace) -> bool:
     """Whether somebody had to wait in the process for another: could not be chosen, though no lock of a row held it.
 
-    A lock of the process around whole transactions keeps them from overlapping; that is how such code is to be.
+    A lock in the process around whole transactions keeps them from overlapping, as such code intends.
     """
     last = {_root(step.actor): step.number for step in trace if not step.is_fault}
     waiting: set[str] = set()

@@ -1,4 +1,4 @@
-"""Which steps depend on each other: those whose order somebody can tell from what happens after them.
+"""Which steps depend on each other: those whose order shows in what happens after them.
 
 The rules are PostgreSQL's, as its documentation of isolation and locking states them (chapters 13.2 and 13.3). Two
 steps that no rule makes dependent may be swapped when they stand side by side: results, waits, deadlock victims and
@@ -20,13 +20,13 @@ ANY_TABLE = "*"
 _SERIALIZABLE = "SERIALIZABLE"
 _READ_COMMITTED = "READ COMMITTED"
 _HARMLESS = frozenset({ActionKind.SAVEPOINT, ActionKind.RELEASE, ActionKind.SLEEP})
-"""They touch nothing: neither takes a snapshot, a row's lock or a look."""
+"""They touch nothing: they take no snapshot, lock no row and read no data."""
 _ENDS = frozenset({ActionKind.COMMIT, ActionKind.ROLLBACK, ActionKind.ROLLBACK_TO})
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A step as the relation sees it: whose it is, what it touches, how it ended if it was taken.
+    """A step as the relation sees it: its actor, what it touches, how it ended if it was taken.
 
     `waited`: it ended in a lock wait. `failed`: it ended with an error, so that the transaction's locks are free.
     """
@@ -53,7 +53,7 @@ class Move:
 
     @property
     def root(self) -> str:
-        """The actor to which the task belongs that moves."""
+        """The root actor of the task that moves."""
         return self.actor.partition("/")[0]
 
     @property
@@ -68,12 +68,12 @@ class Move:
 
     @property
     def requests(self) -> tuple[Access, ...]:
-        """The locks that it asks for."""
+        """The locks that it requests."""
         return tuple(access for access in self.footprint.accesses if access.lock)
 
     @property
     def releases(self) -> tuple[Access, ...]:
-        """The locks that it gives back."""
+        """The locks that it releases."""
         if not (self.ends or self.failed):
             return ()
         held = self.footprint.held if self.ends else (*self.footprint.held, *self.footprint.accesses)

@@ -47,7 +47,7 @@ class Touch:
 
 @dataclass
 class Facts:
-    """What a failing execution tells. `isolation` is the level that it was run at, None for the actors' own.
+    """What a failing execution shows. `isolation` is the level that it was run at, None for the actors' own.
 
     `anomaly` is the name of what was found in its history, None where that is not known.
     """
@@ -59,7 +59,7 @@ class Facts:
     """The statements, as the code sent them, in order."""
     touches: list[Touch] = field(default_factory=list, init=False)
     obscure: list[str] = field(default_factory=list, init=False)
-    """Texts of which nothing is known but themselves."""
+    """Statements of which only the text is known."""
 
     def __post_init__(self) -> None:
         for step in self.record.trace:

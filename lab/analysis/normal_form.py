@@ -20,7 +20,7 @@ __all__ = ["LONGEST", "digest", "normal_form"]
 
 LONGEST = 400
 """Steps of an execution whose order is looked at pair by pair; an endless one would take seconds. Behind them steps
-count in the order in which they were taken, so that long executions are told apart rather than mixed up."""
+count in the order in which they were taken, so that long executions count as different rather than as the same."""
 DIGITS = 16
 
 

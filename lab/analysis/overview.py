@@ -40,9 +40,9 @@ class Line:
 
 
 def verdict_on(lines: Iterable[Line], *, interrupted: bool) -> str:
-    """Of a hunt over everything. A violation in a right variant is a finding; so is a planted bug that was missed.
+    """The verdict on a hunt over everything: a violation in a right variant fails it, and so does a missed planted bug.
 
-    Anything else that was not expected left the search incomplete.
+    After anything else that was not expected, the search is incomplete.
     """
     unexpected = [line for line in lines if not line.as_expected]
     found = any(line.kind == "right" and line.result.failures for line in unexpected)

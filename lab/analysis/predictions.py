@@ -2,7 +2,7 @@
 
 A cycle of two transactions needs two places at which they meet, with the other one in between: one that `first`
 reaches before `other` gets there, one that `other` reaches before `first` does. So it is enough to stop `first` between
-two such steps and to let `other` run. What is predicted is only tried; whether it comes true, the execution tells.
+two such steps and to let `other` run. A prediction is only tried; the execution shows whether it comes true.
 
 The shapes are those of Berenson et al., "A critique of ANSI SQL isolation levels" (1995): lost update (P4), write skew
 (A5B), read skew (A5A), and rings of locks; with a third transaction between, the read-only anomaly of Fekete, O'Neil
@@ -73,7 +73,7 @@ def programs_of(trace: Trace) -> dict[str, tuple[Move, ...]]:
 
 
 def predictions(programs: Mapping[str, Sequence[Move]]) -> tuple[Prediction, ...]:
-    """What the programs let expect: the first of each shape, the most dangerous first, then the second of each.
+    """The predictions for these programs: the first of each shape, the most dangerous first, then the second of each.
 
     Each plan occurs once. No more is worked out than is taken.
     """

@@ -84,7 +84,7 @@ class _Program:
         return tuple(self._trace.steps[next(left[mover])].chosen for mover in order)
 
     def can_go_on(self, mover: Mover | None, progress: Progress) -> bool:
-        """Whether an actor that stopped here was stopped: it has neither ended nor begun to wait."""
+        """Whether an actor that stopped here was preempted: it has neither ended nor begun to wait."""
         if mover is None:
             return False
         index = self._movers.index(mover)

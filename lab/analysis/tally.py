@@ -106,7 +106,7 @@ NAMES = _counter(lambda mine, theirs: sorted({*mine, *theirs}))
 LAST = _counter(lambda mine, theirs: theirs)
 """What the last part of a hunt says holds for the whole."""
 REASON = _counter(lambda mine, theirs: mine or theirs, shown=None)
-"""The first that there was; programs read it as the verdict's reason."""
+"""The first one met; programs read it as the verdict's reason."""
 TIME = _counter(lambda mine, theirs: mine, show=lambda seconds: round(seconds, 3))
 """Parts run at the same time, so their times are not added."""
 
@@ -120,7 +120,7 @@ class HuntResult:
     executions: int = field(default=0, metadata=SUM)
     exhausted: bool = field(default=False, metadata=LAST)
     complete: bool = field(default=False, metadata=LAST)
-    """Every trace there is was run: the search was exhausted, and left nothing out but what is equivalent."""
+    """Every trace was run: the search was exhausted, and left out only equivalent executions."""
     preemption_bound: int | None = field(default=None, metadata=LAST)
     """Every schedule with at most so many preemptions and faults was run; None: the scheduler does not say."""
     outcomes: Counter[str] = field(default_factory=Counter, metadata=TALLY)
@@ -147,7 +147,7 @@ class HuntResult:
     obstacle: str = field(default="", metadata=REASON)
     """Why not: of the first of them."""
     not_compared: list[str] = field(default_factory=list, metadata=NAMES)
-    """What serial runs were not compared in, since it differs by nature."""
+    """What was not compared with serial runs, since it differs in every execution."""
     notes: list[str] = field(default_factory=list, metadata=NAMES)
     """What actors did to what the lab relies on."""
     trouble: str = field(default="", metadata=REASON)
@@ -172,15 +172,15 @@ class HuntResult:
         reasons = (
             (self.trouble, self.trouble),
             (self.endless, f"{self.endless} executions met the step limit"),
-            (not self.executions, "no execution fitted into the time that was given"),
+            (not self.executions, "the given time was too short for a single execution"),
             (self.unjudged == self.executions, f"nothing could be judged: {self.obstacle}"),
             (
                 not self.coverage.overlapped,
-                "nothing overlapped: in no execution did an actor go on within another's transaction",
+                "nothing overlapped: no actor took a step while another one was within a transaction",
             ),
             (
                 not self.coverage.conflicted,
-                "nothing conflicted: in no execution did two actors meet on the same rows, wait or refuse each other",
+                "nothing conflicted: no two actors touched the same rows, waited for each other or were refused",
             ),
         )
         return next((words for holds, words in reasons if holds), "")

@@ -26,7 +26,7 @@ CHECKERS = Table(
     "lab.checkers.stated",
     "lab.checkers.serial.objection",
 )
-"""The gravest first: the first finding of an execution is what it is known by."""
+"""The gravest first: an execution is reported under its first finding."""
 
 
 def askable() -> dict[str, str]:
@@ -35,7 +35,7 @@ def askable() -> dict[str, str]:
 
 
 def refuse_unknown_checks(asked: Iterable[str]) -> None:
-    """Raise `UsageError` for a check that nobody can ask for."""
+    """Raise `UsageError` for a check that does not exist or cannot be asked for."""
     known = askable()
     for name in asked:
         if name not in known:

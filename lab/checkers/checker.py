@@ -36,7 +36,7 @@ EVERY_REMEDY: Container[str] = _Everything()
 
 @dataclass(frozen=True, slots=True)
 class Checker:
-    """Judges executions. It judges every one that has what it needs, unless it waits to be asked."""
+    """Judges executions: every one that has what it needs, unless the check has to be asked for."""
 
     name: str
     headline: str
@@ -51,12 +51,12 @@ class Checker:
     cured_by: Container[str] = frozenset()
     """The kinds of remedies, by name, that may cure what it objects to."""
     explained: bool = False
-    """An anomaly in the history is the reason of what it objects to, and then a better headline."""
+    """An anomaly in the history explains its finding, and is then the better headline."""
     summary: str = ""
-    """Said in the headline instead of a finding's message where a section below says more than that."""
+    """Stands in the headline instead of a finding's message where a section below shows more than the message."""
 
     def judges(self, record: ExecutionRecord, asked: Container[str]) -> bool:
-        """Whether it has a say on this execution."""
+        """Whether it judges this execution."""
         wanted = self.name in asked or not self.waits_to_be_asked
         return wanted and all(need.met_by(record) for need in self.needs)
 

@@ -1,7 +1,7 @@
 """Objects to an execution in which nobody could go on.
 
-PostgreSQL breaks a deadlock of its own locks. One that passes through the process, two asyncio locks in opposite
-order or a lock held across a statement, it cannot see: every actor waits for ever.
+PostgreSQL breaks a deadlock of its own locks. One that passes through the process (two asyncio locks in opposite order,
+or a lock held across a statement) is invisible to it: every actor waits for ever.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Objects to an execution after which an invariant that its scenario states does not hold.
 
-Invariants ask the database, so they are asked while the final rows stand, by `lab.explore`.
+Invariants query the database, so `lab.explore` checks them while the final rows are still there.
 """
 
 from __future__ import annotations

@@ -43,13 +43,15 @@ def _decoded(file: str) -> object:
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise UsageError(f"{file} is no text in UTF-8: {error.reason} at byte {error.start}") from None
+        raise UsageError(f"{file} is not text in UTF-8: {error.reason} at byte {error.start}") from None
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}") from None
     try:
         return json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
-        raise UsageError(f"{file} is no JSON: {error.msg} in line {error.lineno}, column {error.colno}") from None
+        raise UsageError(
+            f"{file} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+        ) from None
     except RecursionError:
         raise UsageError(f"{file} is nested too deeply to be a history") from None
 

@@ -1,4 +1,4 @@
-"""`lab doctor`: the server, privileges, and what of the lock control works there."""
+"""`lab doctor`: the server, privileges, and which parts of the lock control work there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["command"]
 @server_options
 @json_option
 async def command(*, url: str | None, version: str, as_json: bool) -> None:
-    """Server, privileges, and what of the lock control works here."""
+    """Show the server, its privileges, and which parts of the lock control work there."""
     from lab.explore import Explorer
     from lab.postgres.server.place import Place
     from lab.report.tables import plain_table

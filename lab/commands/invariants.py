@@ -17,12 +17,12 @@ DIFFERENCES_SHOWN = 20
 
 
 @click.command()
-@click.option("--check", "task", flag_value="check", help="Fail if INVARIANTS.md is not what the scenarios say.")
+@click.option("--check", "task", flag_value="check", help="Fail if INVARIANTS.md does not match the scenarios.")
 @click.option("--write", "task", flag_value="write", help="Write INVARIANTS.md.")
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Processes to run with.")
 @server_options
 async def command(*, task: str | None, workers: int, url: str | None, version: str) -> str:
-    """Hold INVARIANTS.md against the scenarios: run every claim and every token, and compare or write."""
+    """Compare INVARIANTS.md with the scenarios, or write it: run every claim and every token."""
     from lab.postgres.server.place import Place
     from lab.report.chronicle import document
     from lab.scenario.registry import discover
@@ -50,7 +50,7 @@ def _compared(text: str, size: str) -> str:
     if before == text:
         out.out(f"{FILE} is current: {size}")
         return Verdict.PASS
-    out.out(f"{FILE} is not what the scenarios say; `lab invariants --write` renews it")
+    out.out(f"{FILE} does not match the scenarios; `lab invariants --write` updates it")
     difference = difflib.unified_diff(before.splitlines(), text.splitlines(), "written", "run", lineterm="", n=0)
     for line, _ in zip(difference, range(DIFFERENCES_SHOWN), strict=False):
         out.out(line)

@@ -1,7 +1,7 @@
 """Breakpoints as decisions: where statements can pause now, and pausing one.
 
 The lab locks the row, lets the actor begin its statement, and lets the lock go as soon as the actor has come to rest:
-it waits for that row then, or got there never. So the lock lives for one step, in which nobody else runs.
+it then waits for that row, or never reached it. So the lock lives for one step, in which nobody else runs.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Breakpoints:
         await self._locks.hold(actor.bulk, self._rows[pause.actor][pause.place - 1])
 
     async def settle(self) -> LockWait | None:
-        """At rest: let the row go. Says where the actor has paused, or None where nobody has."""
+        """At rest: let the row go. Returns where the actor has paused, or None if it has not."""
         if self._set is None:
             return None
         (actor, statement, pause), self._set = self._set, None

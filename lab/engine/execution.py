@@ -3,8 +3,8 @@
 A decision is made only at rest: each actor is parked, waits with proof, is stalled or done. So what a
 scheduler sees is a function of its own choices and not of timing.
 
-That an actor is *parked* or *waits for a lock* is told (it arrives, its backend reports). That it is *stalled*,
-waiting in the process for something that only another actor can give, nobody tells. It is inferred from the
+That an actor is *parked* or *waits for a lock* is reported (it arrives, its backend reports). That it is *stalled*,
+waiting in the process for something that only another actor can give, is reported by nobody; it is inferred from the
 event loop: when the loop is about to sleep because nothing is ready to run (`runs_dry`), an actor that is neither
 parked nor has an operation under way cannot move by itself. That reads asyncio's private queue of ready callbacks and
 stands before its selector; the alternative, calling an actor stalled after some milliseconds, would make schedules
@@ -141,7 +141,7 @@ class Execution:
         )
 
     def arm(self) -> None:
-        """Look, as soon as the loop runs dry, who cannot move by himself."""
+        """Look, as soon as the loop runs dry, which actors cannot move by themselves."""
         self.armed = True
 
     def needs_a_look(self) -> bool:
@@ -175,7 +175,7 @@ class Execution:
             self._bell.set_result(None)
 
     def _something_is_ready(self) -> bool:
-        return bool(self._loop._ready)  # noqa: SLF001 - see above: nothing public tells
+        return bool(self._loop._ready)  # noqa: SLF001 - see above: no public way
 
     @property
     def has_stalled(self) -> bool:
@@ -284,7 +284,7 @@ class Execution:
     def _a_timeout_is_near(self) -> bool:
         """Whether a timer that an actor's code set (`asyncio.timeout`, `wait_for`) will move somebody soon."""
         soon = self._loop.time() + OUTSIDE_SECONDS
-        timers = self._loop._scheduled  # noqa: SLF001 - nothing public tells
+        timers = self._loop._scheduled  # noqa: SLF001 - no public way
         return any(not timer.cancelled() and timer.when() <= soon and set_by_an_actor(timer) for timer in timers)
 
     def _a_deadlock_is_left_to_find(self) -> bool:

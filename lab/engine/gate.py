@@ -261,7 +261,7 @@ def become(actor: Actor) -> None:
 
 @contextlib.contextmanager
 def running_as(actor: Actor | None) -> Iterator[None]:
-    """Run a block as an actor, or as nobody: what it does is then no part of the schedule."""
+    """Run a block as an actor, or as nobody: what it does is then not part of the schedule."""
     token = _current.set(actor)
     try:
         yield

@@ -93,7 +93,7 @@ class Striker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Libraries:
-    """The folders of the libraries through which actors reach the database. Their own tasks are no actors."""
+    """The folders of the libraries through which actors reach the database. Their own tasks are not actors."""
 
     driver: str
     """It starts tasks for an operation, such as cancelling it: they act for an actor but are none."""

@@ -36,7 +36,7 @@ class Conditions:
     step_limit: int = STEP_LIMIT
     breakpoints: bool = True
     actors: Collection[str] | None = None
-    """Those that take part, None for all. Invariants are for all of them, so without some none is asked."""
+    """Those that take part, None for all. Invariants are skipped when only some actors run."""
     checks: tuple[str, ...] = ()
     """Asked for beside the scenario's own invariants; see `lab.checkers`."""
     recorded: bool = False
@@ -100,7 +100,8 @@ async def body(engine: AsyncEngine, scenario: Scenario, actor: ActorDeclaration)
 async def attempts(remedy: Remedy | None, retries: Counter[str], once: Callable[[], Awaitable[object]]) -> object:
     """What an actor's task runs under a remedy: all of it again, with a new session, when the server refused it.
 
-    What the application itself raises is its answer and is never run again. `retries` counts by SQLSTATE.
+    An error of the application itself is its answer: the actor does not run again after it. `retries` counts by
+    SQLSTATE.
     """
     for _ in range(1, remedy.attempts if remedy else 1):
         try:

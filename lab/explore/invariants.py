@@ -1,4 +1,4 @@
-"""Asks a scenario for its own judgement: the rows of its setup, and its invariants on the final state."""
+"""Runs a scenario's setup, and checks its invariants on the final state."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def broken_invariants(
     async with AsyncSession(engine) as session:
         for each in invariants_of(type(scenario)):
             if each.checker != "invariant":
-                continue  # what is judged by other executions has its turn when this one is over
+                continue  # invariants that are judged by other executions are checked after this one
             try:
                 message = await _objection(session, scenario, each, outcome)
             except ScenarioError as error:

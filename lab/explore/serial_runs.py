@@ -1,4 +1,4 @@
-"""Judges executions by serial runs: runs those that are needed, and keeps what they gave.
+"""Judges executions by serial runs: runs those that are needed, and keeps their results.
 
 The yardstick is made lazily. Most executions equal the serial run in whose order their actors ended, so it is tried
 first; only a violation pays for every order. A serial run is made once for what `setup` made, at an isolation level.
@@ -34,7 +34,7 @@ TOO_MANY_WAYS = "its generated ids can be exchanged in too many ways to compare 
 Order = tuple[str, ...]
 Run = Callable[[Scenario, Scheduler, Conditions], Awaitable[ExecutionRecord]]
 Yardstick = dict[Order, Effects | None]
-"""Order -> what the serial run gave; None: it is no yardstick."""
+"""Order -> what the serial run gave; None: it cannot be compared with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class _Trial:
     yardstick: Yardstick
 
     async def judgement(self) -> SerialJudgement:
-        """Equal to a serial run or not. What it says does not depend on which runs were known before."""
+        """Equal to a serial run or not. The judgement does not depend on which runs were known before."""
         trace, outcome = self.seen.record.trace, self.seen.record.outcome
         first = serial.order_of_ends(trace, outcome)
         own = sorted({*outcome.uncontrolled, *self.seen.effects(first).normalised})

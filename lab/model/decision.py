@@ -1,4 +1,4 @@
-"""A decision: who takes the next step, who pauses inside it, or which fault strikes. Three types, told apart by type.
+"""A decision: who takes the next step, who pauses inside it, or which fault strikes. Each is a type.
 
 A decision says whom it means, not which place among the alternatives it had: a replay can then say at which step it
 left the recorded path and why, where an index would silently pick somebody else. Its text is made in `decision_text`.
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 __all__ = ["BREAKPOINT", "FOR_AN_EXECUTION", "FOR_A_STATEMENT", "SERVER", "Decision", "Go", "Pause", "Strike"]
 
 SERVER = "server"
-"""Whom a fault strikes that strikes no single actor."""
+"""The target of a fault that strikes no single actor."""
 
 FOR_A_STATEMENT = 3
-"""Breakpoints that one statement is offered: more rows make more orders, but hardly other ones."""
+"""Breakpoints offered for one statement at most: more rows make more orders, but hardly any of a new kind."""
 FOR_AN_EXECUTION = 2
 """Breakpoints that one execution may hold. A cycle of two needs one, a ring of three, two."""
 
@@ -24,7 +24,7 @@ BREAKPOINT = "a breakpoint"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Go:
-    """An actor takes its next step; `actor` is its name, `alice/1` for a task of alice's."""
+    """An actor takes its next step; `actor` is its name, `alice/1` for a task that alice started."""
 
     actor: str
 
@@ -47,8 +47,8 @@ class Pause:
 class Strike:
     """A fault strikes an actor, or the server (`SERVER`); nobody takes a step. `fault` is its name.
 
-    Which faults there are is the engine's business (`lab.engine.faults`). A scenario says which it is to withstand;
-    none strikes otherwise.
+    The engine knows which faults exist (`lab.engine.faults`). A scenario says which of them it must withstand; no other
+    fault strikes.
     """
 
     fault: str

@@ -1,8 +1,8 @@
 """How a decision reads: `alice`, `pause2@alice`, `kill@alice`, `crash@server`. In tokens, digests and messages.
 
-A word before an `@` is a fault, or a pause with the number of a row. Which faults there are is not asked, so this needs
-no table, and a token of a fault that is gone is refused by name. An actor may have any name: one that would be taken
-for something else is quoted by an `@` in front, so `@kill@alice` is the actor `kill@alice`.
+A word before an `@` is a fault, or a pause with the number of a row. The known faults are not looked up here, so this
+needs no table, and a token with a fault that no longer exists is refused by name. An actor may have any name: one that
+could be mistaken for something else is quoted by an `@` in front, so `@kill@alice` is the actor `kill@alice`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _STRIKE = re.compile(r"([a-z_]+)@(.*)", re.DOTALL)
 
 
 def decision_text(decision: Decision) -> str:
-    """The decision as text; `decision_of` reads it again."""
+    """The decision as text; `decision_of` parses it."""
     match decision:
         case Go(actor):
             return actor if _QUOTE not in actor or decision_of(actor) == decision else _QUOTE + actor
@@ -33,7 +33,7 @@ def decision_text(decision: Decision) -> str:
 
 
 def decision_of(text: str) -> Decision:
-    """The decision that a text says. Every text says one."""
+    """The decision that a text stands for. Every text stands for one."""
     if found := _PAUSE.fullmatch(text):
         return Pause(found[2], int(found[1]))
     if found := _STRIKE.fullmatch(text):
@@ -46,8 +46,8 @@ def decision_of(text: str) -> Decision:
 def choices_digest(alternatives: Iterable[tuple[Decision, ...]]) -> str:
     """Five characters that change when the runnable actors of any step change (about 1 in 10⁷ by chance).
 
-    Breakpoints that could have been set do not count: which rows they stand at is a guess of the lab's about a plan,
-    and a replay that sets none is the same wherever they are offered.
+    Breakpoints that could have been set do not count: the lab only guesses from the query plan at which rows they
+    stand, and a replay that sets none is the same wherever they are offered.
     """
     text = "\n".join(
         " ".join(decision_text(each) for each in decisions if not isinstance(each, Pause)) for decisions in alternatives

@@ -1,7 +1,7 @@
 """What a step reads, locks and writes, as far as it can be known before the step is taken.
 
 A footprint may say too much, never too little: reduction leaves out an order of two steps only when their footprints
-show that nobody can tell the difference. What is not understood is `everything`.
+show that the order makes no visible difference. What is not understood is `everything`.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def _differ(one: frozenset[str], other: frozenset[str]) -> bool:
 class Access:
     """One thing that a statement does to rows: `reads` what is committed, takes a `lock`, `writes` a new version.
 
-    `scans`: it meets several rows in the order in which they lie in the table, and somebody can tell from its result or
-    its locks. Then even writes to different rows do not commute, since each takes the next free place.
+    `scans`: it meets several rows in the order in which they lie in the table, and its result or its locks show that
+    order. Then even writes to different rows do not commute, since each takes the next free place.
     """
 
     rows: Rows
@@ -88,12 +88,12 @@ class Footprint:
 
 
 class Deferred:
-    """The footprint of a step, told when it is asked for: most executions are judged without it.
+    """The footprint of a step, computed when it is first needed: most executions are judged without it.
 
     `before` is that of the same transaction's step before, None for its first.
     """
 
-    __slots__ = ("_accesses", "_before", "_level", "_own", "_told")
+    __slots__ = ("_accesses", "_before", "_level", "_own", "_resolved")
 
     def __init__(
         self, accesses: Callable[[], tuple[Access, ...] | None], level: str, before: Deferred | None = None
@@ -102,7 +102,7 @@ class Deferred:
         self._before = before
         self._level = level
         self._own: tuple[Access, ...] | None = None
-        self._told: Footprint | None = None
+        self._resolved: Footprint | None = None
 
     @property
     def level(self) -> str:
@@ -111,27 +111,27 @@ class Deferred:
 
     @classmethod
     def known(cls, footprint: Footprint) -> Deferred:
-        """One that was told already."""
+        """One that is resolved already."""
         made = cls(lambda: None, footprint.level)
-        made._accesses, made._own, made._told = None, footprint.accesses, footprint
+        made._accesses, made._own, made._resolved = None, footprint.accesses, footprint
         return made
 
     @property
     def own(self) -> tuple[Access, ...] | None:
         """What the step itself touches, None where that is not understood, whatever came before it."""
-        self.told()
+        self.resolved()
         return self._own
 
-    def told(self) -> Footprint | None:
+    def resolved(self) -> Footprint | None:
         """The footprint, None where it is not known: of what was not understood, and of all that follows it."""
         if self._accesses is not None:
             self._own = accesses = self._accesses()
             before, first = None, self._before is None
             held: tuple[Access, ...] | None = ()
             if self._before is not None:
-                before = self._before.told()
+                before = self._before.resolved()
                 held = None if before is None else tuple(dict.fromkeys((*before.held, *before.accesses)))
             if accesses is not None and held is not None:
-                self._told = Footprint(accesses, held, self._level, snapshot=first)
+                self._resolved = Footprint(accesses, held, self._level, snapshot=first)
             self._accesses = self._before = None
-        return self._told
+        return self._resolved

@@ -1,15 +1,15 @@
 """What the clients saw: transactions that read and wrote versions of items. The checkers' input.
 
 The terms are Adya's ("Weak Consistency: A Generalized Theory and Optimistic Implementations for Distributed
-Transactions", MIT 1999, chapter 3). An item is a row, told by a name such as "account 1". Each write makes a version of
-it; before all writes there is the initial one, which for a row that is yet to be inserted means "absent". A delete
-makes a dead version. Only the last version that a committed transaction made of an item is installed, and the installed
-versions of an item stand in an order.
+Transactions", MIT 1999, chapter 3). An item is a row, identified by a name such as "account 1". Each write makes a
+version of it; before all writes there is the initial one, which means "absent" for a row that is inserted later. A
+delete makes a dead version. Only the last version that a committed transaction made of an item is installed, and the
+installed versions of an item stand in an order.
 
 A history is a value and knows nothing of where it came from: an execution of the lab, or a file of somebody else's run.
 Deviations from Adya: the order of an item's versions may be known in part only (several chains), since a file need not
-tell all of it; and a savepoint that was rolled back leaves versions behind that nobody may see, as an aborted
-transaction does.
+state all of it; and like an aborted transaction, a savepoint that was rolled back leaves versions behind that nobody
+may see.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class Read:
     """An item was read, by its key or as a row that a predicate matched.
 
     `step` is the number of the statement; numbers grow along a transaction. `text` is the value for people, and
-    `absent` says that there was no row: the version is a dead one, or the initial one of a row yet to come.
+    `absent` says that there was no row: the version is a deleted one, or the initial one of a row that is inserted
+    later.
     """
 
     item: str
@@ -87,7 +88,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class PredicateRead:
-    """A condition was looked at, which rows may satisfy.
+    """A condition was evaluated that rows may satisfy.
 
     `seen` is the version of each item that the read looked at, as far as it is known: the matching ones at least. Of
     an item that is not named, the read saw some version that does not match. The values of matching rows that reached

@@ -1,7 +1,8 @@
-"""What the catalog tells of tables: their columns, their keys, and which values the database draws from sequences.
+"""What the catalog says about tables: their columns, their keys, and which values the database draws from sequences.
 
 A drawn value differs between two runs that did the same: a request that was rolled back has used one up. So it is
-compared by what it names, not by its number, and for that it has to be told from a number that the application chose.
+compared by what it names, not by its number, and for that it has to be distinguished from a number that the application
+chose.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import NamedTuple
 __all__ = ["Column", "Drawn", "Layout", "Position"]
 
 MOST_VALUES = 10_000
-"""Of one origin in one execution; a sequence that was set far ahead has not drawn all in between."""
+"""Most values of one origin in one execution; a sequence that was set far ahead has not drawn all values in between."""
 
 
 class Position(NamedTuple):

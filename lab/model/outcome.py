@@ -56,7 +56,7 @@ class ActorResult:
 
     @property
     def returned(self) -> bool:
-        """Whether the actor came to its end without an error: to its user, it succeeded."""
+        """Whether the actor ended without an error: for its user, it succeeded."""
         return self.kind is ResultKind.RETURNED
 
     @property

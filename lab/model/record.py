@@ -73,7 +73,7 @@ class ExecutionRecord:
     anomalies: tuple[str, ...] = ()
     """The names of the anomalies in the history, strongest first."""
     broken: tuple[Finding, ...] = ()
-    """What the scenario's invariants object to, which are asked while the final rows stand."""
+    """The objections of the scenario's invariants, which are checked while the final rows are still there."""
     notes: tuple[str, ...] = ()
     """What actors did to what the lab relies on, and what the lab made of it."""
     applied: Applied | None = field(default=None, compare=False)
@@ -111,7 +111,7 @@ class ExecutionRecord:
 
 @dataclass(frozen=True, slots=True)
 class Relevance:
-    """What a failing schedule needs and what it does not. Each claim was run; steps are given by their numbers."""
+    """What a failing schedule needs and what it does not. Each claim comes from a run; steps are numbers."""
 
     preemptions: tuple[int, ...] = ()
     """Needed: without the preemption after this step, nothing is broken."""
@@ -137,7 +137,7 @@ class AtLevel:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A violation in its smallest form, its token, and what it was when it was found."""
+    """A violation in its smallest form, its token, and its form when it was found."""
 
     record: ExecutionRecord
     token: str
@@ -150,7 +150,7 @@ class Failure:
     identical: int = 0
     replays: int = 0
     divergence: str = ""
-    """What a replay that was not identical said, "" if there was none."""
+    """The message of a replay that was not identical, "" if all were."""
     least: bool = False
     """Every schedule with fewer preemptions was run, and none of them breaks it."""
     relevance: Relevance = field(default=Relevance())

@@ -15,7 +15,7 @@ from lab.model.footprint import Rows
 __all__ = ["NOT_RUN", "STALE", "Applied", "Price", "Remedies", "Remedy", "Tried"]
 
 NOT_RUN = "not run"
-"""Beside the three verdicts: nothing is known of it."""
+"""Beside the three verdicts: it was not run, so nothing is known."""
 STALE = "StaleDataError"
 """How refusals of SQLAlchemy's version check are counted, which have no SQLSTATE."""
 
@@ -101,10 +101,10 @@ class Tried:
 
     def dump(self) -> dict[str, Any]:
         """As values that JSON can hold."""
-        told: dict[str, Any] = {"name": self.name, "verdict": self.verdict, "reason": self.reason, "note": self.note}
-        told["remedy"] = self.remedy and self.remedy.dump()
-        told["price"] = self.price and self.price.dump()
-        return told
+        dumped: dict[str, Any] = {"name": self.name, "verdict": self.verdict, "reason": self.reason, "note": self.note}
+        dumped["remedy"] = self.remedy and self.remedy.dump()
+        dumped["price"] = self.price and self.price.dump()
+        return dumped
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,14 +76,14 @@ def token_for(scenario: Scenario, schedule: Schedule, isolation: str) -> ReplayT
 
 
 def scenario_of(token: ReplayToken, cls: type[Scenario]) -> Scenario:
-    """The scenario that a token is about, built from its class.
+    """The scenario that a token names, built from its class.
 
     Raises `TokenError` when the class no longer has the token's parameters or the actors of its schedule.
     """
     fields = {each.name: each for each in dataclasses.fields(cls) if each.init}
     for name in token.parameters:
         if name not in fields:
-            raise _changed(cls, f"has no parameter {shown(name)} as the token sets it, only {_listed(fields)}")
+            raise _changed(cls, f"has no parameter {shown(name)}, which the token sets, only {_listed(fields)}")
     for name, each in fields.items():
         optional = each.default is not dataclasses.MISSING or each.default_factory is not dataclasses.MISSING
         if not optional and name not in token.parameters:
@@ -93,9 +93,9 @@ def scenario_of(token: ReplayToken, cls: type[Scenario]) -> Scenario:
         text = shown(decision_text(decision))
         if isinstance(decision, Strike):
             if decision.fault not in cls.faults or decision.actor not in (SERVER, *actors):
-                raise _changed(cls, f"does not meet the fault {text} of the token's schedule")
+                raise _changed(cls, f"does not list the fault {text}, which the token's schedule holds")
         elif not _is_actor(decision.actor, actors):
-            raise _changed(cls, f"has no actor {text} as the token's schedule names it, only {_listed(actors)}")
+            raise _changed(cls, f"has no actor {text}, which the token's schedule names, only {_listed(actors)}")
     try:
         return cls(**token.parameters)
     except Exception as error:
@@ -183,7 +183,7 @@ def _checksum(body: str) -> str:
 
 
 def decode(text: str) -> ReplayToken:
-    """What a token's text says. White space around it is ignored; lists come back as tuples.
+    """The token that a text holds. White space around it is ignored; lists come back as tuples.
 
     Raises `TokenError`, and nothing else for any text, with one sentence that names the cause.
     """
@@ -202,7 +202,7 @@ def _fields(text: str) -> list[str]:
     """The fields of a token that is of this version, whole and intact."""
     version = re.match(r"lab[0-9]+(?=:|$)", text)
     if version is None:
-        raise TokenError(f"{shown(text)} is no replay token: expected text that begins with {VERSION}:; {_COPY}")
+        raise TokenError(f"{shown(text)} is not a replay token: expected text that begins with {VERSION}:; {_COPY}")
     if version[0] != VERSION:
         raise TokenError(
             f"the replay token is of version {clipped(version[0])}, but this lab reads {VERSION}; "

@@ -55,7 +55,7 @@ def schedule_text(schedule: Schedule) -> str:
 
 
 def decisions_of(text: str) -> tuple[Decision, ...]:
-    """The decisions that a text of `schedule_text` says. Raises `TokenError`."""
+    """The decisions in a text that `schedule_text` made. Raises `TokenError`."""
     texts = _unpacked(text) if text.startswith("+") else _unrolled(text)
     known = {each: decision_of(each) for each in set(texts)}
     return tuple(known[each] for each in texts)
@@ -122,7 +122,7 @@ def quoted(text: str, safe: frozenset[int]) -> str:
 
 
 def unquoted(text: str, what: str) -> str:
-    """What a text of `quoted` says. Raises `TokenError` that names `what`."""
+    """The text that `quoted` was given. Raises `TokenError` that names `what`."""
     if re.search(r"%(?![0-9A-Fa-f]{2})", text):
         refuse(what, text, "two hexadecimal digits after each %")
     try:

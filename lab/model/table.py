@@ -39,7 +39,7 @@ class Table(Mapping[str, T], Generic[T]):
         for module in self._modules:
             value = getattr(importlib.import_module(module), self._attribute, None)
             if not isinstance(value, self._kind):
-                raise TypeError(f"{module}.{self._attribute} is to be a {self._kind.__name__}, but is {value!r}")
+                raise TypeError(f"{module}.{self._attribute} must be a {self._kind.__name__}, but is {value!r}")
             if value.name in values:
                 raise ValueError(f"{module} is the second {self._kind.__name__} named {value.name!r}")
             values[value.name] = value

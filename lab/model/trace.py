@@ -1,8 +1,8 @@
 """What happened in one execution, step by step: the decision, the alternatives, the SQL, the result.
 
-A trace is a value. Everything that tells two executions apart is in it and nothing that cannot be
-controlled is: no process id, no transaction id, no clock. So equality of traces is the lab's test for
-"the same execution", and the reason why the fields below hold names and texts instead of live objects.
+A trace is a value. It holds everything in which two executions can differ, and nothing that cannot be controlled: no
+process id, no transaction id, no clock. So equality of traces is the lab's test for "the same execution", and the
+reason why the fields below hold names and texts instead of live objects.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ class Action:
     text: str = ""
     parameters: tuple[object, ...] = ()
     touches: Deferred | None = field(default=None, compare=False, repr=False)
-    """What it may touch, where that can be told."""
+    """What it may touch, where that is known."""
 
     @property
     def footprint(self) -> Footprint | None:
         """What it may touch, None where that is not known."""
-        return None if self.touches is None else self.touches.told()
+        return None if self.touches is None else self.touches.resolved()
 
 
 @dataclass(frozen=True, slots=True)

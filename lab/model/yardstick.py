@@ -43,7 +43,7 @@ class SerialJudgement:
     tried: int = 0
     """Serial runs that came to their end and were compared."""
     unusable: int = 0
-    """Those that stalled, met the step limit or were not serial: they are no yardstick."""
+    """Those that stalled, met the step limit or were not serial: they cannot be compared with."""
     normalised: tuple[str, ...] = ()
-    """What was not compared, since it differs by nature: `ids of event`."""
+    """What was not compared, since it differs in every execution: `ids of event`."""
     obstacle: str = ""

@@ -219,7 +219,7 @@ class Database:
             each.off()
 
     def _level(self, name: str | None) -> str:
-        """The isolation level of an actor; of nobody: that of the actor whose connection is being opened."""
+        """The isolation level of an actor; for None: that of the actor whose connection is being opened."""
         pool = self.engine.pool
         assert isinstance(pool, ActorPool)
         return self._levels.get(name or pool.warming, DEFAULT_LEVEL)

@@ -18,25 +18,25 @@ WIDTH = 116
 
 def anomaly_lines(explanation: Explanation) -> list[str]:
     """One line for each edge with its statements in a column of their own, then the name, then what the level says."""
-    told = [_told(link) for link in explanation.links]
+    sentences = [_sentence(link) for link in explanation.links]
     where = [f"({_where(link)})" for link in explanation.links]
     room = WIDTH - 3 - max(map(len, where))
-    width = max((len(line) for line in told if len(line) <= room), default=0)
-    edges = [line for pair in zip(told, where, strict=True) for line in _edge(*pair, width, room)]
+    width = max((len(line) for line in sentences if len(line) <= room), default=0)
+    edges = [line for pair in zip(sentences, where, strict=True) for line in _edge(*pair, width, room)]
     return [*edges, explanation.summary, explanation.verdict]
 
 
-def _edge(told: str, where: str, width: int, room: int) -> Iterator[str]:
+def _edge(text: str, where: str, width: int, room: int) -> Iterator[str]:
     """The sentence and the statements beside it; a long sentence is broken, and its last line has the statements."""
-    if len(told) <= room:
-        yield f"{told:<{width}}   {where}"
+    if len(text) <= room:
+        yield f"{text:<{width}}   {where}"
         return
-    *lines, last = textwrap.wrap(told, room, subsequent_indent="  ")
+    *lines, last = textwrap.wrap(text, room, subsequent_indent="  ")
     yield from lines
     yield f"{last:<{width}}   {where}"
 
 
-def _told(link: Link) -> str:
+def _sentence(link: Link) -> str:
     return f"{link.before} < {link.after}: {link.sentence}" if link.after else link.sentence
 
 
@@ -46,7 +46,7 @@ def _where(link: Link) -> str:
 
 
 def _anomaly(message: Message) -> Iterator[str]:
-    """The anomaly that explains the failure, and what the same order gave at the levels above."""
+    """The anomaly that explains the failure, and what happened in the same order at the levels above."""
     if message.explanation is None:
         return
     levels = message.failure.levels if message.failure is not None else ()
@@ -55,11 +55,11 @@ def _anomaly(message: Message) -> Iterator[str]:
     yield "; ".join([verdict, *map(_at, levels[:1])])
     yield from map(_at, levels[1:])
     if unseen := message.record.unseen:
-        yield f"not all is known of what these read: {'; '.join(map(statement_text, unseen))}"
+        yield f"the reads of these statements are not known in full: {'; '.join(map(statement_text, unseen))}"
 
 
 def _at(level: AtLevel) -> str:
-    """What the same order gave at another level. It was run once."""
+    """What happened in the same order at another level. It was run once."""
     names = " and ".join(name for name, _ in level.refused)
     states = ", ".join(dict.fromkeys(state or "stale data" for _, state in level.refused))
     if not level.refused:

@@ -36,8 +36,8 @@ def checked_lines(checked: Checked) -> Iterator[str]:
     """Each anomaly explained, the verdict, and whether the history is serializable."""
     for anomaly in checked.judgement.anomalies:
         explanation = explain(anomaly, checked.history)
-        whose = "was to be prevented" if explanation.promised else "is allowed"
-        yield f"{explanation.meaning.upper()}  {explanation.name}, {whose} at {explanation.level}"
+        allowed = "promises to prevent" if explanation.promised else "allows"
+        yield f"{explanation.meaning.upper()}  {explanation.name}, which {explanation.level} {allowed}"
         yield from (f"  {line}" for line in anomaly_lines(explanation))
         yield ""
     verdict, reason = verdict_on(checked)
@@ -50,7 +50,7 @@ def checked_lines(checked: Checked) -> Iterator[str]:
         yield "serializable: some serial order has the same reads and writes"
     elif verdict == Verdict.PASS:
         unsure = checked.serializable is None
-        yield f"{'perhaps not' if unsure else 'not'} serializable, but what its levels promise is kept"
+        yield f"{'perhaps not' if unsure else 'not'} serializable, but every level keeps its promises"
 
 
 def checked_json(checked: Checked) -> dict[str, Any]:

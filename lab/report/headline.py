@@ -25,7 +25,7 @@ def _what_broke(message: Message) -> Iterator[str]:
 
 def _of(finding: Finding, message: Message) -> Iterator[str]:
     checker = CHECKERS.get(finding.checker)
-    if checker is None:  # one that the lab does not ship: the finding says what there is to say
+    if checker is None:  # the lab does not ship this checker, so the finding's own words are the headline
         headline = finding.checker.replace("_", " ").upper() or "VIOLATION"
     elif checker.summary:
         yield f"{checker.headline}  {checker.summary}"

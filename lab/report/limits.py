@@ -15,7 +15,7 @@ def limits(
 ) -> Iterator[str]:
     """How much a pass says: everything was run, or everything up to a bound, or so many samples."""
     if complete:
-        every = f"all {traces} traces" if traces > 1 else "the one trace there is"
+        every = f"all {traces} traces" if traces > 1 else "the only trace"
         paused = f", with at most {FOR_AN_EXECUTION} breakpoints in each, {FOR_A_STATEMENT} in a statement"
         yield every + paused if coverage.paused else every
         return
@@ -26,9 +26,9 @@ def limits(
 
 
 def not_compared(values: Sequence[str]) -> Iterator[str]:
-    """What differs by nature, so that serial runs were not compared in it."""
+    """What was not compared with serial runs, since it differs in every execution."""
     if values:
-        yield f"not compared, since it differs by nature: {', '.join(values)}"
+        yield f"not compared, since it differs in every execution: {', '.join(values)}"
 
 
 def seen(coverage: Coverage) -> Iterator[str]:

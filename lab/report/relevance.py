@@ -1,4 +1,4 @@
-"""What a failure needed and what not, in a line each. Only what was run is said."""
+"""What a failure needed and what it did not, in a line each. Only what was run is claimed."""
 
 from __future__ import annotations
 

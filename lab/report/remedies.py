@@ -22,7 +22,7 @@ def remedy_lines(remedies: Remedies) -> Iterator[str]:
         return
     unfixed, run = remedies.unfixed, [each for each in remedies.tried if each.price is not None]
     each_of = f"up to {remedies.executions} executions of {remedies.scheduler} each"
-    yield f"Remedies  {each_of}; prices for one; loops of {remedies.attempts} attempts, without a pause"
+    yield f"Remedies  {each_of}; prices per execution; retry loops of {remedies.attempts} attempts, no pause"
     second = min(LONGEST_NAME, max((len(each.name) for each in run), default=0))
     broken = f"{remedies.broken} of {unfixed.executions} break"
     yield f"  {'as it is':{FIRST}}  {broken:{second}}  {_price(unfixed)}"
@@ -49,7 +49,7 @@ def _price(price: Price) -> str:
 
 
 def _aborts(aborts: Mapping[str, int], number: int) -> str:
-    told = f"aborts {sum(aborts.values()) / number:.2f}"
+    counted = f"aborts {sum(aborts.values()) / number:.2f}"
     if len(aborts) > 1:
-        return f"{told} ({', '.join(f'{state} {count / number:.2f}' for state, count in sorted(aborts.items()))})"
-    return f"{told} ({next(iter(aborts))})" if aborts else told
+        return f"{counted} ({', '.join(f'{state} {count / number:.2f}' for state, count in sorted(aborts.items()))})"
+    return f"{counted} ({next(iter(aborts))})" if aborts else counted

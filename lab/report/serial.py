@@ -1,4 +1,4 @@
-"""What no serial order gives, as lines of the failure message."""
+"""How an execution differs from every serial order of its actors, as lines of the failure message."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ DIFFERENCES_SHOWN = 6
 
 
 def _serial(message: Message) -> Iterator[str]:
-    """The nearest serial order with every difference, and what was not compared. Nothing where one gives the same."""
+    """The nearest serial order with every difference, and what was not compared; empty where an order agrees."""
     judgement = message.record.serial
     if judgement is None or not judgement.differences:
         return
-    none = f"none of {judgement.tried} serial orders gives" if judgement.tried > 1 else "the one serial order gives not"
-    yield f"{none} the same; the nearest, {after(judgement.order)}, differs so:"
+    tried, order = judgement.tried, after(judgement.order)
+    yield f"does not give the same result as any serial order ({tried} tried); the nearest, {order}, differs in:"
     for difference in judgement.differences[:DIFFERENCES_SHOWN]:
         yield f"  {sentence(difference, judgement.order)}"
     if (more := len(judgement.differences) - DIFFERENCES_SHOWN) > 0:

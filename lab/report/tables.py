@@ -12,7 +12,7 @@ Row = Sequence[str]
 
 
 def plain_table(columns: Sequence[str], rows: Iterable[Row]) -> Table:
-    """A table without frills, which reads well where there is no colour."""
+    """A plain table, which is readable without colour."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")

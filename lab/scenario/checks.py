@@ -11,20 +11,20 @@ SERIAL = "serial"
 MOST_ACTORS = 6
 """For the serial check: they have 720 orders, of some milliseconds each. Seven would have 5,040."""
 
-SERIAL_BY_DEFAULT = InvariantDeclaration("some serial order gives the same", "", (), "", SERIAL)
-"""What is checked where the scenario does not say it in words of its own."""
+SERIAL_BY_DEFAULT = InvariantDeclaration("some serial order gives the same results and rows", "", (), "", SERIAL)
+"""What is checked where the scenario does not state it itself."""
 
 
 def serial_invariants_of(cls: type[Scenario], *, asked: bool = False) -> tuple[InvariantDeclaration, ...]:
     """The invariants that are judged by serial runs: those stated, or the default where it is asked for or on.
 
     It is on where a scenario states nothing else and has few enough actors; without it, nothing would be judged but
-    errors and stalls. A class that takes an inherited `serializable()` out has had its say.
+    errors and stalls. A class that takes an inherited `serializable()` out has opted out.
     """
     stated = invariants_of(cls)
     if serial := tuple(each for each in stated if each.checker == SERIAL):
         return serial
-    on = not stated and not _has_had_its_say(cls) and len(actors_of(cls)) <= MOST_ACTORS
+    on = not stated and not _opted_out(cls) and len(actors_of(cls)) <= MOST_ACTORS
     return (SERIAL_BY_DEFAULT,) if on or asked else ()
 
 
@@ -33,10 +33,10 @@ def refuse_too_many_orders(cls: type[Scenario], *, asked: bool = False) -> None:
     actors = len(actors_of(cls))
     if actors > MOST_ACTORS and serial_invariants_of(cls, asked=asked):
         raise ScenarioError(
-            f"{target_of(cls)} has {actors} actors: serial orders are tried of at most {MOST_ACTORS}; "
+            f"{target_of(cls)} has {actors} actors: the serial check takes at most {MOST_ACTORS}; "
             "leave the check out, or make the scenario smaller"
         )
 
 
-def _has_had_its_say(cls: type[Scenario]) -> bool:
+def _opted_out(cls: type[Scenario]) -> bool:
     return any(isinstance(value, Serializable) for base in cls.__mro__ for value in vars(base).values())

@@ -3,8 +3,8 @@
 A scenario is a frozen dataclass whose fields are its parameters. That is all Hypothesis needs to draw
 the data beside the schedule, and all a replay token needs to build the same scenario again.
 
-What an actor, an invariant or a setup wants is told by the names of its parameters, as with pytest's
-fixtures, so nobody has to take what he does not use: see `ACTOR_PARAMETERS` in `lab.scenario.validation`.
+An actor, an invariant or a setup asks for what it needs by the names of its parameters, as with pytest's fixtures, and
+takes no more than it uses: see `ACTOR_PARAMETERS` in `lab.scenario.validation`.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def actor(
 ) -> Body | Callable[[Body], Body]:
     """Declare a coroutine method as an actor; it stands for one request.
 
-    `names` makes several actors of one body, each told its name by a parameter `name`. `isolation`
+    `names` makes several actors of one body, each of which gets its name by a parameter `name`. `isolation`
     and `allows` override and extend the scenario's own.
     """
 
@@ -164,7 +164,7 @@ def invariant(body: Body) -> Body:
 
 @dataclass(frozen=True, slots=True)
 class Serializable:
-    """The invariant that some serial order of the actors gives the same; `serializable` makes one."""
+    """The invariant that some serial order of the actors gives the same result; `serializable` makes one."""
 
     location: str
     _lab_invariant: ClassVar[str] = "serial"
@@ -205,7 +205,7 @@ def target_of(scenario: Scenario | type[Scenario]) -> str:
 
 
 def planted_bug_of(cls: type[Scenario]) -> PlantedBug | None:
-    """The planted bug that a class declares itself; a subclass of a wrong variant is not one by birth."""
+    """The planted bug that a class declares itself; a subclass of a wrong variant does not inherit it."""
     bug = vars(cls).get(_PLANTED)
     assert bug is None or isinstance(bug, PlantedBug)
     return bug

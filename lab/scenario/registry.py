@@ -95,7 +95,7 @@ def _near(name: str, known: Iterable[type[Scenario]], package: str = "") -> str:
     near = difflib.get_close_matches(name.lower(), targets, n=3, cutoff=0.5)
     if near:
         return f"; did you mean {' or '.join(targets[each] for each in near)}?"
-    return f"; `{f'lab list {package}'.strip()}` shows what there is"
+    return f"; `{f'lab list {package}'.strip()}` lists the scenarios"
 
 
 def _scenarios_in(module: ModuleType) -> list[type[Scenario]]:

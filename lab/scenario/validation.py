@@ -76,4 +76,4 @@ def _validate_method(cls: type[Scenario], attribute: str, allowed: tuple[str, ..
         raise ScenarioError(f"{target_of(cls)}.{attribute} must be `async def`")
     for name in parameter_names(method):
         if name not in allowed:
-            raise ScenarioError(f"{target_of(cls)}.{attribute} asks for {name!r}; it can have {', '.join(allowed)}")
+            raise ScenarioError(f"{target_of(cls)}.{attribute} asks for {name!r}; it can ask for {', '.join(allowed)}")

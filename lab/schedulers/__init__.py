@@ -22,7 +22,7 @@ def _table(*places: str) -> dict[str, type[Scheduler]]:
     table: dict[str, type[Scheduler]] = {}
     for place in places:
         cls = resolve_name(f"lab.schedulers.{place}")
-        assert issubclass(cls, Scheduler), f"{place} is no scheduler"
+        assert issubclass(cls, Scheduler), f"{place} is not a scheduler"
         assert cls.name, f"{place} has no name"
         assert cls.name not in table, f"two schedulers are called {cls.name}"
         table[cls.name] = cls

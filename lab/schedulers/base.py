@@ -2,7 +2,7 @@
 
 Search state lives in the scheduler, which outlives executions. A scheduler sees what the engine sees at
 rest and nothing else, so equal choices give equal decisions. What a scheduler is stands on its class, and what
-changes while it runs is a property with a default; so whoever asks needs no table and no second look.
+changes while it runs is a property with a default; so callers need no table and no `getattr`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Scheduler(ABC):
 
     @property
     def sampled(self) -> bool:
-        """Whether the execution begun last is an independent sample.
+        """Whether the last execution that was begun is an independent sample.
 
         Only such executions count for the bound 3/n. Those of a portfolio are drawn from several distributions in
         turn; the bound then holds for the mean of their chances, since the product of (1 - p) is at most
@@ -78,7 +78,7 @@ class Scheduler(ABC):
 
     @property
     def bound(self) -> int | None:
-        """Schedules with fewer preemptions and faults than this were all run; None where nothing is known of that."""
+        """Schedules with fewer preemptions and faults than this were all run; None where that is not known."""
         return None
 
     @property
@@ -88,7 +88,7 @@ class Scheduler(ABC):
 
     @property
     def exhausted(self) -> bool:
-        """Whether what this execution shows is to be left out, since it did not come to make its own decisions."""
+        """Whether to ignore this execution, since it could not make its own decisions."""
         return False
 
     @property
@@ -109,7 +109,7 @@ class Scheduler(ABC):
 
 
 def fault_by_chance(chance: random.Random, choices: Choices) -> int | None:
-    """Index of a fault, now and then, where one can strike; None: an actor goes on. What every sampler begins with."""
+    """Index of a fault, now and then, where one can strike; None: an actor goes on. Every sampler draws this first."""
     actors, all_of_them = choices.actors, len(choices.alternatives)
     if not actors:
         return 0

@@ -10,8 +10,8 @@ than it does itself; they wait in the stack of their number of preemptions. Noth
 where each bound begins again.
 
 Deviations: a fault or a breakpoint counts as a preemption, since it too is something that happens to a program that
-runs on; a fault that must strike is no choice. A search that meets other choices under the same decisions ends loudly:
-it could not claim to have run everything.
+runs on; a fault that must strike is not a choice. A search that meets other choices under the same decisions ends
+loudly: it could not claim to have run everything.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class DepthFirst(Scheduler):
         return True
 
     def choose(self, choices: Choices) -> int:
-        """What the schedule says. Raises `Divergence` if it does not fit any more."""
+        """The schedule's decision. Raises `Divergence` if it does not fit any more."""
         current = self._current
         assert current is not None, "an execution was begun"
         step, number = len(self._taken), len(choices.alternatives)

@@ -1,4 +1,4 @@
-"""Directed: runs the actors serially once, predicts from what they touched which cycles they could form, tries those.
+"""Directed: runs the actors serially once, predicts from what they touched the cycles they could form, and tries those.
 
 In the spirit of predictive analysis (Smaragdakis et al., "Sound predictive race detection", POPL 2012) and of the
 dangerous structures that IsoDiff (Gan et al., VLDB 2020) looks for in an application's transactions. Here a prediction
@@ -44,7 +44,7 @@ class Directed(Scheduler):
         return self._predictions
 
     def begin(self, execution: int) -> bool:
-        """The next prediction, or else the next actor to learn of; over when there is neither."""
+        """The next prediction, or else a serial run in which the next actor goes first; over when there is neither."""
         self._taken, self._current, self._learning, self._plan = {}, None, "", []
         if self._programs is None:
             return True
@@ -59,7 +59,7 @@ class Directed(Scheduler):
         return True
 
     def choose(self, choices: Choices) -> int:
-        """Whose turn it is in the plan, if it can run; else whoever is next in it; serial beyond its end."""
+        """The actor whose turn it is in the plan, if it can run, else the next one there; serial beyond its end."""
         if not choices.actors:
             return 0
         names = choices.names[: choices.actors]

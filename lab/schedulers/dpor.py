@@ -1,11 +1,11 @@
 """Source-DPOR with sleep sets: one execution for each order of dependent steps, as far as that can be known beforehand.
 
 Abdulla, Aronsson, Jonsson, Sagonas: "Optimal Dynamic Partial Order Reduction" (POPL 2014), algorithm 1; sleep sets are
-Godefroid's (1996). Deviations: races are looked for when an execution has ended; where none of those who could start
-the reversed order was runnable, all who were are tried; an execution that meets only sleeping actors is run to its
-end, since the actors are real, and is not looked at. A wake-up is a step like any other, and comes after the release
-that enabled it. A fault or a breakpoint is tried wherever it can be; the step that it pauses is its actor's. A fault
-depends on everything, as does a step of which nothing is known, and as all do once an actor waited in the process: what
+Godefroid's (1996). Deviations: races are looked for when an execution has ended; where no actor that could start the
+reversed order was runnable, all runnable ones are tried; an execution that meets only sleeping actors is run to its
+end, since the actors are real, and is ignored. A wake-up is a step like any other, and comes after the release that
+enabled it. A fault or a breakpoint is tried wherever it can be; the step that it pauses is its actor's. A fault depends
+on everything, as does a step of which nothing is known, and as all steps do once an actor waited in the process: what
 actors share there is not seen.
 """
 
@@ -32,7 +32,7 @@ class _Node:
     choices: tuple[Decision, ...]
     chosen: Decision
     sleep: dict[Decision, Move]
-    """Those whose next step leads only to orders that were explored already -> that step."""
+    """Actors whose next step leads only to orders that were explored already -> that step."""
     todo: list[Decision]
     done: dict[Decision, Move] = field(default_factory=dict)
 
@@ -48,9 +48,9 @@ class Dpor(Scheduler):
         self._path: list[_Node] = []
         self._step = 0
         self._given = 0
-        """How much of the path this execution was given; what is behind that is new."""
+        """How many decisions of the path this execution was given; those after them are new."""
         self._asleep: int | None = None
-        """The step at which everybody who was runnable slept."""
+        """The step at which every runnable actor was asleep."""
         self._state = "new"
         self._stalls = False
         """Actors wait for each other in the process, so what is not seen may matter: all steps count as dependent."""
@@ -65,14 +65,14 @@ class Dpor(Scheduler):
         return self._state == "over"
 
     def begin(self, execution: int) -> bool:
-        """Go back to the last decision at which something is left to try; over when there is none.
+        """Go back to the last decision with an alternative left to try; over when there is no such decision.
 
         An execution that was broken off comes again.
         """
         if self._state == "begun":
             del self._path[self._given :]
         if self._believed != (self._stalls, self._scanned):
-            # More depends on each other than was thought, so orders may have been left out: begin anew.
+            # More steps depend on each other than was assumed, so orders may have been left out: begin again.
             self._believed = self._stalls, self._scanned
             self._path.clear()
         elif self._state == "ended" and not self._go_back():
@@ -84,7 +84,7 @@ class Dpor(Scheduler):
         return True
 
     def choose(self, choices: Choices) -> int:
-        """The decision of the path as far as it goes, then the first that is awake. Raises `Divergence`."""
+        """The decision of the path as far as it goes, then the first actor that is awake. Raises `Divergence`."""
         step, self._step = self._step, self._step + 1
         self._stalls |= choices.stalled
         if self._asleep is not None:
@@ -122,7 +122,7 @@ class Dpor(Scheduler):
         return stalls or dependent(one, other, scanned)
 
     def _still_asleep(self, choices: Choices) -> dict[Decision, Move]:
-        """Of those who slept before the last step, or were tried there before, the ones it does not concern."""
+        """Of the actors that slept or were tried before the last step, those whose steps do not depend on it."""
         if not self._path or choices.before is None:
             return {}
         parent, step = self._path[-1], Move.of_step(choices.before)

@@ -4,7 +4,7 @@ A decision is one drawn integer, 0 meaning "the actor that ran last goes on". Hy
 zeros, hence towards a serial run: what remains are the switches that the failure needs. Decisions are drawn
 while the execution runs, since only then is it known how many alternatives there are; a decision without
 an alternative draws nothing. Of two equally long lists Hypothesis takes the one with the later switch, even if it has
-more of them; so whoever reports the last example (`final`) still minimises its schedule.
+more of them; so the report of the last example (`final`) still minimises its schedule.
 
 With `schedules(scheduler="pct", depth=3)` the decisions follow the distribution of that scheduler. It proposes, from a
 seed that is drawn once, and the decision is still drawn, with nearly all weight on the proposal. Hypothesis ignores
@@ -17,8 +17,8 @@ Nothing is reported to `hypothesis.target`. Hypothesis climbs only when half of 
 towards the largest number: the schedules with most lock waits or switches are not those with the bug, which mostly
 needs one preemption and no wait.
 
-Hypothesis ends an example that draws too much by raising `StopTest`. That is no ordinary exception, and anyio's test
-runner takes it for the end of everything. So it is kept here: the actors go on serially to their end, the example
+Hypothesis ends an example that draws too much by raising `StopTest`. That is not an ordinary exception, and anyio's
+test runner stops everything when it sees it. So it is kept here: the actors go on serially to their end, the example
 then returns as if nothing had happened, and Hypothesis, which knows the state of its test case, discards it.
 """
 
@@ -48,7 +48,7 @@ SEEDS = 2**32
 
 WEIGHT_OF_A_FAULT = 32
 """Of two failing examples Hypothesis takes the one with fewer choices for the simpler. A fault that ends an actor saves
-the choices of its further steps, so a fault that nobody needs would stay; it costs this many choices instead."""
+the choices of its further steps, so an unnecessary fault would stay; it costs this many choices instead."""
 
 
 class DrawnSchedule(Wrapper):
@@ -58,7 +58,7 @@ class DrawnSchedule(Wrapper):
         super().__init__(policy or Guided(()))
         self._data = data
         self._alike = policy is None
-        """Nobody proposes the decisions: all actors are alike."""
+        """No scheduler proposes the decisions: all actors are equally likely."""
         self._measuring = False
         self._final = final
         self._exhausted = False
@@ -75,7 +75,7 @@ class DrawnSchedule(Wrapper):
 
     @property
     def exhausted(self) -> bool:
-        """Hypothesis gives no more choices: what this execution shows is not asked for."""
+        """Hypothesis allows no more choices, so it ignores what this execution shows."""
         return self._exhausted
 
     def begin(self, execution: int) -> bool:
@@ -104,7 +104,7 @@ class DrawnSchedule(Wrapper):
         return decision
 
     def end(self, trace: Trace) -> None:
-        """Nothing to learn, but for one who measures."""
+        """Nothing to learn, except for a scheduler that measures."""
         if self._measuring:
             self.inner.end(trace)
 
@@ -113,7 +113,7 @@ class DrawnSchedule(Wrapper):
 
 
 def _weights(choices: Choices) -> dict[int, float] | None:
-    """Actors alike, faults seldom; None, Hypothesis's own choice, where no fault can strike."""
+    """Equal weights for actors, small ones for faults; None, Hypothesis's own choice, where no fault can strike."""
     actors, all_of_them = choices.actors, len(choices.alternatives)
     faults = all_of_them - actors
     if not faults or not actors:
@@ -144,13 +144,13 @@ def schedules(*, scheduler: str | None = None, **options: int) -> SearchStrategy
     """A Hypothesis strategy for schedules: pass the drawn value to `lab.check(scenario, schedule)`.
 
     With the name of a sampling scheduler and its options, as in `schedules(scheduler="pct", depth=3)`, decisions are
-    drawn as that scheduler would make them. Without, all actors are alike, and Hypothesis varies what it found.
-    Raises `UsageError` for a scheduler that does not sample.
+    drawn as that scheduler would make them. Without one, all actors are equally likely, and Hypothesis varies what it
+    found. Raises `UsageError` for a scheduler that does not sample.
     """
     if scheduler is None and options:
         raise UsageError(f"say which scheduler has the option {next(iter(options))!r}: schedules(scheduler=…)")
     if scheduler is not None:
         make_scheduler(scheduler, 0, **options)
         if not SCHEDULERS[scheduler].independent:
-            raise UsageError(f"schedules() draws independent samples, and {scheduler!r} does not make any")
+            raise UsageError(f"schedules() draws independent samples, and {scheduler!r} does not draw any")
     return _Schedules(scheduler, options)

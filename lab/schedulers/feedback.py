@@ -1,13 +1,13 @@
 """Feedback: mutates schedules that showed a new trace, as a greybox fuzzer mutates inputs that reached new code.
 
-Kept are the schedules whose trace was new, up to the order of independent steps (see `novelty`). One that was seldom
-taken is taken more often; a stretch of it is moved, an actor's step is put off, or its end is drawn anew. What is left
-of it is followed by the names of the actors, as far as they are runnable. AFL (Zalewski 2013) is the model; for
-schedules Wolff, Shi, Duck, Mathur, Roychoudhury: Greybox Fuzzing for Concurrency Testing, ASPLOS 2024.
+A schedule is kept if its trace was new, up to the order of independent steps (see `novelty`). One that was seldom taken
+is taken more often; a stretch of it is moved, an actor's step is put off, or its end is drawn anew. What is left of it
+is followed by the names of the actors, as far as they are runnable. AFL (Zalewski 2013) is the model; for schedules
+Wolff, Shi, Duck, Mathur, Roychoudhury: Greybox Fuzzing for Concurrency Testing, ASPLOS 2024.
 
 Deviations: novelty is that of whole traces, not of pairs of a write and a read; energy falls with the number of times
 that a schedule was taken, nothing else; a share of executions is plain random walk throughout, so that what cannot be
-reached by small changes is not lost. An execution depends on those before it, so none is an independent sample.
+reached by small changes is not lost. An execution depends on those before it, so no execution is an independent sample.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Feedback"]
 FRESH = 0.2
 """Share of executions that follow no earlier one."""
 KEPT = 500
-"""Schedules kept at most; beyond it the one that was taken most often goes."""
+"""Schedules kept at most; beyond that, the one that was taken most often is dropped."""
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class Feedback(Scheduler):
         return True
 
     def choose(self, choices: Choices) -> int:
-        """Who is wished for, if it is runnable; beyond the wishes a random walk."""
+        """The actor that is wished for, if it is runnable; beyond the wishes a random walk."""
         if self._step < len(self._wished):
             wished = self._wished[self._step]
             self._step += 1

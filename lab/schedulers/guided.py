@@ -1,7 +1,7 @@
 """Guided: takes given decisions as far as they reach, then goes on serially. What minimisation runs.
 
 Unlike a replay it never objects: a decision that is too large takes the last alternative, a wish that cannot be
-fulfilled now waits. What it really did is in the trace, and only that is believed.
+fulfilled now waits. What it really did is in the trace, and only the trace counts.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Guided(Scheduler):
 class Wished(Scheduler):
     """Follows a list of decisions: always the earliest one left that can be taken; 0 when none can.
 
-    An order of steps that was rearranged meets other lock waits than the one it was made from. Then whoever cannot go
-    on is passed over and comes as soon as it can, so the order stays as near to the wish as the locks allow.
+    An order of steps that was rearranged meets other lock waits than the one it was made from. Then an actor that
+    cannot go on is passed over and comes as soon as it can, so the order stays as near to the wish as the locks allow.
     """
 
     def __init__(self, decisions: Sequence[Decision]) -> None:

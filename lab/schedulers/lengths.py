@@ -1,9 +1,9 @@
-"""How many steps each actor takes, as far as one serial run tells: what URW and PCT need to know beforehand.
+"""How many steps each actor takes, estimated by one serial run: what URW and PCT need to know beforehand.
 
 Both papers estimate the number of events by running the program. Here execution 0 of such a scheduler is that run: the
 actors one after the other, in the order of declaration. Learning from every execution would estimate better, but then
-an execution would depend on those before it, and parts of a hunt could not run anywhere. So whoever begins at a later
-execution runs execution 0 first, uncounted.
+an execution would depend on those before it, and parts of a hunt could not run anywhere. So a part of a hunt that
+begins at a later execution runs execution 0 first, uncounted.
 
 The estimate may be short: a step that waits for a lock is taken twice, a retry takes steps of its own.
 """

@@ -54,7 +54,7 @@ class PCT(Scheduler):
         """Step -> the priority that its actor falls to. Which is lowest does not depend on which comes first."""
         self._lower = count()
         self._run = ("", 0)
-        """Who goes on, and for how many steps in a row."""
+        """The actor that goes on, and for how many steps in a row."""
         self._measuring = True
 
     @property
@@ -72,7 +72,7 @@ class PCT(Scheduler):
         return max(1, self._lengths.total) if self._lengths.known else UNMEASURED
 
     def begin(self, execution: int) -> bool:
-        """Never over. Execution 0 is the serial run that tells the number of steps."""
+        """Never over. Execution 0 is the serial run that measures the number of steps."""
         self._measuring = not execution
         self._random.seed(f"{self._seed}:{execution}")
         self._priorities.clear()

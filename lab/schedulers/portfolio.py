@@ -14,7 +14,7 @@
 
 The idea is that of algorithm portfolios: Gomes, Selman, Artificial Intelligence 126, 2001.
 
-Who goes when is a matter of the execution's number, and each sampler draws from (seed, number). So the samples are the
+The execution's number decides whose turn it is, and each sampler draws from (seed, number). So the samples are the
 same wherever they run, and a part of a hunt may begin anywhere behind the prologue, once execution 0 was run there for
 the lengths. Reduction is for a search that began at 0 and left nothing out: a part sees too little of the whole.
 """
@@ -74,7 +74,7 @@ class Portfolio(Scheduler):
         """The first execution of each that is a sample."""
         self._directed, self._reduction = directed or Directed(), reduction or Dpor()
         self._learners: tuple[Scheduler, ...] = (*self._samplers.values(), self._directed)
-        """To whom the serial run belongs: each takes it for its own execution 0."""
+        """The schedulers that learn from the serial run: each takes it for its own execution 0."""
         self._turn: Scheduler = SERIALLY
         self._execution = -1
         self._whole = True
@@ -108,7 +108,7 @@ class Portfolio(Scheduler):
         return self._over
 
     def begin(self, execution: int) -> bool:
-        """Choose whose turn it is. Over when the reduction is."""
+        """Choose the scheduler of this execution. Over when the reduction is over."""
         self._whole = self._whole and execution <= self._execution + 1
         self._execution = execution
         if not execution:
@@ -118,18 +118,18 @@ class Portfolio(Scheduler):
         return not self._over
 
     def choose(self, choices: Choices) -> int:
-        """What the one whose turn it is says."""
+        """The choice of the scheduler whose turn it is."""
         if not self._execution:
             self._faults |= any(each.is_fault for each in choices.alternatives)
         try:
             return self._turn.choose(choices)
         except Divergence:
-            # Reduction insists on a scenario that its schedule determines; samples are worth having without that.
+            # Reduction needs a scenario that its schedule determines; samples are useful without that.
             self._whole, self._turn = False, SERIALLY
             return 0
 
     def end(self, trace: Trace) -> None:
-        """Tell the one whose turn it was, and see how rare new traces are."""
+        """Report the execution to the scheduler whose turn it was, and note how rare new traces are."""
         new = self._seen.add(trace)
         if self.sampled:
             self._new.append(new)
@@ -164,8 +164,8 @@ class Portfolio(Scheduler):
             return self._begins_reduction()
         name = TURNS[execution % len(TURNS)]
         self._turn = self._samplers[name]
-        # In the prologue each sampler makes the executions that it would make alone; behind it, numbers that may be
-        # told anywhere.
+        # In the prologue each sampler makes the executions that it would make alone; behind it, numbers that can be
+        # computed anywhere.
         self._samples[name] += 1
         return self._turn.begin(self._samples[name] - 1 + self._firsts[name] if execution < PROLOGUE else execution)
 

@@ -31,12 +31,12 @@ class Replay(Scheduler):
         self._step = 0
 
     def begin(self, execution: int) -> bool:
-        """From the first step again. Never over: the caller says how often."""
+        """From the first step again. Never over: the caller decides how often."""
         self._step = 0
         return True
 
     def choose(self, choices: Choices) -> int:
-        """The recorded actor. Raises `Divergence` if it cannot run now, or if nothing is recorded any more."""
+        """The recorded actor. Raises `Divergence` if it cannot run now, or if the recording is at its end."""
         decisions = choices.decisions
         if self._step >= len(self._schedule):
             raise Divergence(

@@ -27,7 +27,7 @@ class UniformRandomWalk(Scheduler):
     """Chooses an actor by the steps that it and its tasks have before them."""
 
     name = "urw"
-    summary = "every interleaving equally likely, as far as one serial run tells"
+    summary = "every interleaving equally likely, by the lengths of one serial run"
     independent = True
     prologue = 0
 
@@ -49,7 +49,7 @@ class UniformRandomWalk(Scheduler):
         return self._lengths.known
 
     def begin(self, execution: int) -> bool:
-        """Never over. Execution 0 is the serial run that tells the lengths."""
+        """Never over. Execution 0 is the serial run that measures the lengths."""
         self._measuring = not execution
         self._taken.clear()
         self._random.seed(f"{self._seed}:{execution}")
@@ -63,7 +63,7 @@ class UniformRandomWalk(Scheduler):
         if index is None:
             actors = choices.names[: choices.actors]
             for name in actors:
-                self._taken[name] += 0  # who can be chosen was started
+                self._taken[name] += 0  # an actor that can be chosen was started
             weights = [self._lengths.left(name, self._taken) for name in actors]
             index = self._random.choices(range(len(actors)), weights)[0]
             self._taken[actors[index]] += 1

@@ -1,7 +1,7 @@
 """A scheduler around another: the base of what cuts across schedulers, such as a count or a check.
 
-By itself it changes nothing. All that it is asked goes to the one inside, so what wraps overrides only what it is
-about, and nobody who runs it can tell the two apart.
+By itself it changes nothing. Every call goes to the scheduler inside, so a wrapper overrides only what it is about, and
+the caller sees no difference between the two.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["Wrapper"]
 
 
 class Wrapper(Scheduler):
-    """Passes everything on to the scheduler `inner`. What stands on a class is asked of the class of `inner`."""
+    """Passes everything on to the scheduler `inner`. Declarations of the class come from the class of `inner`."""
 
     def __init__(self, inner: Scheduler) -> None:
         super().__init__()
@@ -22,37 +22,37 @@ class Wrapper(Scheduler):
 
     @property
     def sampled(self) -> bool:
-        """As the one inside says."""
+        """As declared by the one inside."""
         return self.inner.sampled
 
     @property
     def complete(self) -> bool:
-        """As the one inside says."""
+        """As declared by the one inside."""
         return self.inner.complete
 
     @property
     def calibrated(self) -> bool:
-        """As the one inside says."""
+        """As declared by the one inside."""
         return self.inner.calibrated
 
     @property
     def bound(self) -> int | None:
-        """As the one inside says."""
+        """As declared by the one inside."""
         return self.inner.bound
 
     @property
     def predictions(self) -> tuple[int, int]:
-        """As the one inside says."""
+        """As declared by the one inside."""
         return self.inner.predictions
 
     @property
     def exhausted(self) -> bool:
-        """As the one inside says."""
+        """As declared by the one inside."""
         return self.inner.exhausted
 
     @property
     def final(self) -> bool:
-        """As the one inside says."""
+        """As declared by the one inside."""
         return self.inner.final
 
     def begin(self, execution: int) -> bool:

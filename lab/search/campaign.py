@@ -38,7 +38,7 @@ async def hunt_one(
 ) -> HuntResult:
     """Hunt one scenario. Raises `LabError`.
 
-    The result does not depend on the number of workers, but for the portfolio's reduction: parts do without.
+    The result does not depend on the number of workers, except for the portfolio's reduction, which parts leave out.
     """
     if workers > 1:
         return await _hunt_in_parts(server, place, job, workers, progress)
@@ -109,7 +109,7 @@ async def _hunt_in_parts(
     server: Server, place: Place, job: Job, workers: int, progress: Callable[[HuntResult], None]
 ) -> HuntResult:
     if SCHEDULERS[job.scheduler].prologue is None:
-        raise UsageError(f"the scheduler {job.scheduler!r} searches in one order and cannot be shared among workers")
+        raise UsageError(f"the scheduler {job.scheduler!r} searches in one order, which workers cannot share")
     started = time.monotonic()
     total = HuntResult(job.target, job.seed)
     waiting: dict[int, HuntResult] = {}
@@ -136,7 +136,7 @@ async def _hunt_in_parts(
 
 
 def _parts(job: Job, workers: int, total: HuntResult) -> Iterator[Job]:
-    """The parts of a hunt, made as the workers ask for them: each is told what is known and how much time is left."""
+    """The parts of a hunt, made as workers ask for them: each gets the known violations and the time that is left."""
     size = max(1, min(LONGEST_PART, job.executions // (4 * workers)))
     last = job.first + job.executions
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""What INVARIANTS.md says, found out by running it: where each claim holds, and how each planted bug breaks it."""
+"""The content of INVARIANTS.md, found out by running it: where each claim holds, and how each planted bug breaks it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from lab.shrink.replays import replay_times
 __all__ = ["collect"]
 
 EXECUTIONS = 60
-"""Executions at each isolation level. The claim at its own level is held by its test; this tells the levels apart."""
+"""Executions at each isolation level. The claim at its own level is held by its test; this shows how the levels
+differ."""
 REPLAYS = 2
 SEED = 0
 

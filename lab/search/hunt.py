@@ -31,12 +31,12 @@ Progress = Callable[[HuntResult], None]
 
 
 def silent(result: HuntResult) -> None:
-    """Nobody wants to know how far a hunt is."""
+    """The default for `progress`: nothing is reported."""
 
 
 @dataclass(slots=True)
 class Hunt:
-    """The search of one scenario, as its job says. Stops at the first violation unless it is to keep going."""
+    """The search of one scenario, as its job says. Stops at the first violation unless the job says to keep going."""
 
     scenario: Scenario
     job: Job

@@ -1,4 +1,4 @@
-"""What is to be hunted and how: one value for a hunt, or for a part of one, that another process can be given."""
+"""What to hunt and how: one value for a hunt, or for a part of one, that can be passed to another process."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ __all__ = ["at_each_level", "levels_of"]
 
 
 def levels_of(scenario: Scenario) -> list[str | None]:
-    """The levels to run it at; None: as it stands, where its actors state levels of their own."""
+    """The levels to run it at; None: without an override, where its actors state levels of their own."""
     return [*([None] if len(_own(scenario)) > 1 else []), *ISOLATION_LEVELS]
 
 
@@ -31,7 +31,7 @@ async def at_each_level(
 ) -> list[Row]:
     """Hunt at each level. `progress` is called with the level and the number of all executions until now.
 
-    When the server is gone or the user has had enough, the levels that are left have no row.
+    When the server is gone or the user interrupts, the levels that are left have no row.
     """
     rows: list[Row] = []
 

@@ -1,6 +1,6 @@
 """A process ends when the one that started it is gone, whatever ended that one and whatever this one is busy with.
 
-On Linux the kernel sees to it. Elsewhere, and for a parent that died before the kernel was asked, a thread reads from a
+On Linux the kernel does this. Elsewhere, and for a parent that died before the kernel was asked, a thread reads from a
 pipe of which only the parent holds the other end: the read returns when the parent is gone. That works also while the
 main thread computes without pause, and there is nothing in it that could be mistaken for a parent's death.
 """

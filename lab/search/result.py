@@ -15,7 +15,7 @@ __all__ = ["reported"]
 
 
 def reported(failure: Failure) -> ReportedFailure:
-    """The plain values of a failure. The report is made here, where the whole failure is: it cannot leave a worker."""
+    """The plain values of a failure. The report is made here, since only this process has the whole failure."""
     record = failure.record
     finding = record.findings[0]
     explanation = explanation_of(record)

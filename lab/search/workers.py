@@ -67,7 +67,7 @@ class Workers:
         self._busy: set[asyncio.subprocess.Process] = set()
         self._interrupted = False
         self._lifeline: tuple[int, int] | None = None
-        """A pipe of which we alone hold the writing end, so that its end is our death."""
+        """A pipe of which we alone hold the writing end, so that it ends when we die."""
 
     async def perform(self, jobs: Iterable[Job]) -> AsyncGenerator[tuple[int, JobResult], None]:
         """Perform the jobs; yields (index, result) as they are done. Ends the workers when it is left.

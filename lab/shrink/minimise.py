@@ -9,8 +9,8 @@ Only by running: a smaller schedule counts when it really broke the same thing, 
 - Searching. Shrinking ends where every way to a smaller schedule leads over a larger one. So afterwards every schedule
   with fewer preemptions is tried, those with none first, in the manner of iterative context bounding (Musuvathi and
   Qadeer 2007): a switch at an end or a wait is free. Deviation: of equally many preemptions, those schedules come first
-  whose switches the failing one made too. When the search comes to its end within the budget, the number of
-  preemptions is the least there is, and `Minimised.least` says so.
+  whose switches the failing one made too. When the search comes to its end within the budget, no schedule needs fewer
+  preemptions, and `Minimised.least` says so.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from lab.schedulers.guided import Guided, Wished
 __all__ = ["BUDGET", "Minimised", "Run", "minimise"]
 
 BUDGET = 400
-"""Executions that a minimisation may spend; the shipped failures need 10 to 80."""
+"""Executions that one minimisation may spend; the shipped failures need 10 to 80."""
 FOR_THE_END = 80
 """How many of them the search leaves for the shrinking of what it may find."""
 FARTHEST = 200
-"""The search deviates in the first steps only; a schedule that runs on and on is no smaller one."""
+"""The search deviates in the first steps only; a schedule that runs on and on is not smaller."""
 ELSEWHERE = 10
 """A preemption where the failing execution has no switch is as unlikely as so many free switches."""
 
@@ -163,7 +163,7 @@ class _Minimisation:
 
 
 class _Likely:
-    """What the switches of the failing execution say of another schedule's."""
+    """The switches of the failing execution, as a measure for those of another schedule."""
 
     def __init__(self, trace: Trace) -> None:
         self._switches = set(_switches(trace))
@@ -172,8 +172,8 @@ class _Likely:
     def misses(self, trace: Trace, index: int, decision: int, *, preempts: bool) -> int:
         """0 for a switch of the failing execution, 1 for one at the same place or a free one, many for any other.
 
-        A failure needs a preemption at few places, and the failing execution knows them. Who runs next where nobody
-        has to be stopped, it does not know as well.
+        A failure needs a preemption at few places, and the failing execution shows them. It is a weaker guide to who
+        runs next where nobody has to be stopped.
         """
         if not index:
             return 0
@@ -221,7 +221,7 @@ def _wish(trace: Trace) -> Wish:
 
 
 def _size(trace: Trace) -> tuple[int, int, int, int, int, Indexes]:
-    """What is smaller comes first: a preemption weighs more than any number of steps."""
+    """The sort key, smaller first: a preemption weighs more than any number of steps."""
     together = len(trace.overlapping)
     return trace.extras, trace.preemptions, together, trace.context_switches, len(trace), _decisions(trace)
 

@@ -1,4 +1,4 @@
-"""From the failing execution that a search met to the failure that is told: minimised, tried, replayed.
+"""From the failing execution that a search met to the failure that is reported: minimised, tried, replayed.
 
 One path for hunts and for failures that Hypothesis found.
 """
@@ -29,7 +29,7 @@ async def refined(
     failure: Failure,
     conditions: Conditions,
 ) -> AsyncIterator[Failure]:
-    """The failure after each stage; the last one is complete. Whoever is interrupted keeps what came before."""
+    """The failure after each stage; the last one is complete. A caller that is interrupted keeps the stages before."""
     scenario = failure.record.scenario
     run = partial(explorer.run, scenario, conditions=conditions)
     smallest = await minimise(failure.record, run)

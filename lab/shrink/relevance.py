@@ -1,7 +1,7 @@
-"""What a minimised failure needed and what not: take one thing away, run again, see whether the same still breaks.
+"""What a minimised failure needed and what it did not: take one thing away, run again, see if the same still breaks.
 
 This is how an experiment finds a cause: the preemption without which nothing breaks is one; two steps whose order can
-be turned without a difference tell the reader where not to look. What was not run is not claimed.
+be turned without a difference show the reader where not to look. What was not run is not claimed.
 """
 
 from __future__ import annotations

@@ -220,7 +220,7 @@ def test_a_verdict_tells_its_limits_in_words():
     """All traces, a preemption bound, or a bound by samples; and what was seen."""
     coverage = Coverage(sampled=Counter(a=150, b=1), pairs={"x": BOTH, "y": BEFORE}, sqlstates=Counter({"40001": 2}))
     assert list(limits(7, coverage, complete=True, bound=None, preemption_bound=None)) == ["all 7 traces"]
-    assert list(limits(1, coverage, complete=True, bound=None, preemption_bound=None)) == ["the one trace there is"]
+    assert list(limits(1, coverage, complete=True, bound=None, preemption_bound=None)) == ["the only trace"]
     assert list(limits(7, coverage, complete=False, bound=0.02, preemption_bound=2)) == [
         "every schedule with at most 2 preemptions and faults",
         "95 % sure: at most 0.02 of the schedules it samples break anything (3/151)",

@@ -81,7 +81,7 @@ def test_checks_can_be_asked_for_and_one_is_on_where_nothing_else_is_stated():
     assert replayed.returncode == 1
     assert replayed.stdout.startswith("LOST UPDATE  counter 1 holds (1,1); after ")
     assert lab("hunt", "Counted", "--check", "sereal").returncode == 2
-    assert "some serial order gives the same (default)" in lab("list").stdout
+    assert "some serial order gives the same results and rows (default)" in lab("list").stdout
 
 
 def test_every_kind_of_hunt_has_its_exit_status():
@@ -236,7 +236,7 @@ def test_list_and_doctor_speak_json():
 WRONG = {
     "unknown short name": (["hunt", "Conted"], 2, "did you mean scenarios.counter:Counted"),
     "unknown class": (["hunt", "scenarios.counter:LostCout"], 2, f"did you mean {LOST}"),
-    "nothing near": (["hunt", "hostile:Xyzzy"], 2, "`lab list hostile` shows what there is"),
+    "nothing near": (["hunt", "hostile:Xyzzy"], 2, "`lab list hostile` lists the scenarios"),
     "empty target": (["hunt", ""], 2, "no scenario named ''"),
     "empty class": (["hunt", "hostile:"], 2, "no scenario ''"),
     "empty module": (["hunt", ":X"], 2, "is not a module name"),
@@ -262,8 +262,8 @@ WRONG = {
     "in a worker": (["hunt", "hostile:BadSetup", "--workers", "2"], 2, "KeyError: 'the file of accounts'"),
     "shared order": (["hunt", "Counted", "--workers", "2", "--scheduler", "serial"], 2, "cannot be shared"),
     "foreign option": (["hunt", "Counted", "--depth", "2"], 2, "'portfolio' has no option 'depth'; it has none"),
-    "foreign token": (["replay", "hello"], 2, "'hello' is no replay token"),
-    "empty token": (["replay", ""], 2, "is no replay token"),
+    "foreign token": (["replay", "hello"], 2, "'hello' is not a replay token"),
+    "empty token": (["replay", ""], 2, "is not a replay token"),
     "truncated token": (["replay", token("ann ben ben ann")[:-1]], 2, "was cut short"),
     "mistyped token": (["replay", token("ann ben").replace("ann", "ben")], 2, "was mistyped or cut"),
     "other version": (["replay", token("ann").replace("lab1", "lab2")], 2, "is of version lab2"),

@@ -169,7 +169,7 @@ def test_a_finding_of_a_checker_that_the_lab_does_not_ship_is_reported_in_its_ow
 
 
 def test_a_table_refuses_what_is_no_checker_and_a_name_that_is_taken():
-    with pytest.raises(TypeError, match=r"lab\.checkers\.checker\.CHECKER is to be a Checker, but is None"):
+    with pytest.raises(TypeError, match=r"lab\.checkers\.checker\.CHECKER must be a Checker, but is None"):
         len(Table(Checker, "CHECKER", "lab.checkers.checker"))
     with pytest.raises(ValueError, match=r"lab\.checkers\.stalls is the second Checker named 'stall'"):
         len(Table(Checker, "CHECKER", "lab.checkers.stalls", "lab.checkers.stalls"))

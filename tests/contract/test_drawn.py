@@ -88,7 +88,7 @@ def test_faults_strike_now_and_then(name):
 
 
 def test_what_cannot_be_drawn_is_wrong_use():
-    with pytest.raises(UsageError, match="'dfs' does not make any"):
+    with pytest.raises(UsageError, match="'dfs' does not draw any"):
         schedules(scheduler="dfs")
     with pytest.raises(UsageError, match="unknown scheduler 'nobody'"):
         schedules(scheduler="nobody")

@@ -85,12 +85,12 @@ async def test_foreign_key_constraint(lab, scenario, schedule):
 async def test_unique_constraint(lab, scenario, schedule):
     """A name belongs to one account.
 
-    INVARIANT: Two people register under one name; one gets it, the other is told that it is taken. That is: a name
-        belongs to one member.
+    INVARIANT: Two people register under one name; one gets it, the other gets the error that it is taken. That is: a
+        name belongs to one member.
 
     VALIDATED_BUG: NameCheckedByTheApplication: 2 members have the name.
         Root cause: both requests find the name free before either of them has committed its INSERT.
-        Fix: declare the column unique, and tell the user when the constraint objects.
+        Fix: declare the column unique, and show the user an error when the constraint objects.
         Replay: lab1:scenarios.constraints:NameCheckedByTheApplication::-:one.other3.one2:v5jom:4wljsc
     """
     await lab.check(scenario, schedule)
@@ -166,7 +166,7 @@ async def test_not_null_constraint(lab, scenario, schedule):
     INVARIANT: A ticket goes to whoever is on duty, just as the last one goes off duty: it keeps an owner. That is:
         every ticket has an owner.
 
-    VALIDATED_BUG: OwnerMayBeNull: ticket 1 is nobody's.
+    VALIDATED_BUG: OwnerMayBeNull: ticket 1 has no owner.
         Root cause: the last member goes off duty between the check and the UPDATE, whose subquery then finds
             nobody.
         Fix: declare the column NOT NULL.
@@ -190,8 +190,8 @@ async def test_optimistic_locking(lab, scenario, schedule):
         Replay: lab1:scenarios.optimistic:OnlyOlderVersionsConflict::-:a.b5.c5.a4:olkrd:wsh22c
 
     VALIDATED_BUG: NoVersionCheck: the text is 'ab': the edit of c is lost.
-        Root cause: nothing compares versions, so the last one to save overwrites whatever came in since he loaded.
-        Fix: give the table a version column, send it to the editor and compare it when he saves.
+        Root cause: nothing compares versions, so the last editor to save overwrites whatever came in since it loaded.
+        Fix: give the table a version column, send it to the editor and compare it on saving.
         Replay: lab1:scenarios.optimistic:NoVersionCheck::-:a5.b3.c5.b2:vvo4t:5ibdip
 
     VALIDATED_BUG: BlindUpdateAfterTheComparison: the text is 'a': the edit of b and c is lost.
@@ -269,7 +269,7 @@ async def test_job_queue(lab, scenario, schedule):
 @settings(max_examples=100)
 @given(scenario=st.sampled_from([RingOfTwo(), RingOfThree(), RingOfFour()]), schedule=schedules())
 async def test_deadlock_detection(lab, scenario, schedule):
-    """A deadlock has one victim, which is told, and nothing is lost.
+    """A deadlock has one victim, which gets an error, and nothing is lost.
 
     INVARIANT: Two members follow each other at the same time: each counts on its own row, then on the other's. That
         is: at most one is refused; every success is counted twice.
@@ -336,7 +336,7 @@ async def test_line_for_one_row(lab, scenario, schedule):
     """Requests for one row stand in line.
 
     INVARIANT: Three requests lock one row FOR UPDATE, read it and write it back; they stand in line and none is
-        lost. That is: nobody is refused; every visitor gets a number of his own.
+        lost. That is: nobody is refused; every visitor gets its own number.
 
     VALIDATED_BUG: ShareToExclusive: second fell victim to a deadlock.
         Root cause: several requests share the lock, and each waits for the others to let go before it can write.
@@ -411,8 +411,7 @@ async def test_agent_deletion_cascades_to_executions(lab, scenario, schedule):
         no execution outlives its agent; other agents keep theirs.
 
     VALIDATED_BUG: NoCascade: the agent is deleted, 5 of its executions are left.
-        Root cause: a plain DELETE on a table that nothing refers to by a foreign key leaves the executions where
-            they are.
+        Root cause: no foreign key refers to the table, so a plain DELETE leaves the executions where they are.
         Fix: declare the foreign key with ON DELETE CASCADE.
         Replay: lab1:scenarios.cascade:NoCascade::-:deleter2.starter2:az4yy:j5i5lh
 
@@ -533,8 +532,7 @@ async def test_coupon_limit(lab, scenario, schedule):
     INVARIANT: Three customers redeem a coupon that is good for two. That is: the coupon is not overused.
 
     VALIDATED_BUG: CountsThenRedeems: redeemed 3 times, allowed 2.
-        Root cause: each request counts the redemptions that are committed, and none counts those that are on their
-            way.
+        Root cause: each request counts the committed redemptions only, so it misses those of transactions still open.
         Fix: count in the coupon's row by a conditional UPDATE, or lock that row before counting.
         Replay: lab1:scenarios.coupon:CountsThenRedeems::-:ann3.ben4.cleo4.ann:m5qwf:r4wcym
     """

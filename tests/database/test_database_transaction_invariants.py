@@ -88,7 +88,7 @@ async def test_transaction_isolation(lab, scenario, schedule):
 async def test_no_dirty_read(lab, scenario, schedule):
     """Nobody sees what is not committed.
 
-    INVARIANT: A balance that was written but not committed is seen by nobody, at any level. That is: nobody sees
+    INVARIANT: Nobody sees a balance that was written but not committed, at any level. That is: nobody sees
         what was never committed.
 
     VALIDATED_BUG: CacheFilledBeforeTheCommit: reader saw [100, 150].

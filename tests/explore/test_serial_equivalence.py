@@ -82,9 +82,9 @@ async def test_a_lost_update_is_found_though_nobody_stated_an_invariant(explorer
     """With the nearest serial order and the difference, as a sentence and as data."""
     record = await explorer.run(Deposits(), Order(LOST))
     (finding,) = record.findings
-    assert (finding.checker, finding.name) == ("serial", "some serial order gives the same")
+    assert (finding.checker, finding.name) == ("serial", "some serial order gives the same results and rows")
     assert finding.message == (
-        "account 1 holds (1,110); after ben, then ann it holds (1,120); 2 serial orders were tried"
+        "account 1 holds (1,110); after ben, then ann, it holds (1,120); 2 serial orders were tried"
     )
     (difference,) = record.serial.differences
     assert (difference.what, difference.here, difference.there) == ("account 1", "(1,110)", "(1,120)")
@@ -159,7 +159,7 @@ async def test_who_was_refused_took_no_part_and_may_leave_nothing_behind(explore
     order = "ann ann ann ben ben ben ben ben ann ann"
     half = await explorer.run(InTwoParts(), Order(order), isolation="REPEATABLE READ")
     assert half.outcome.results["ann"].aborted
-    assert "account 2 holds (2,102); after ben it holds (2,101)" in half.findings[0].message
+    assert "account 2 holds (2,102); after ben, it holds (2,101)" in half.findings[0].message
 
 
 async def test_an_error_of_the_application_may_be_part_of_the_order_or_not(explorer):
@@ -193,7 +193,7 @@ async def test_more_than_six_actors_are_not_judged_unless_asked_and_then_refused
             return await self.deposit(session)
 
     assert (await explorer.run(Seven(), Order())).serial is None
-    with pytest.raises(ScenarioError, match="7 actors: serial orders are tried of at most 6"):
+    with pytest.raises(ScenarioError, match="7 actors: the serial check takes at most 6"):
         await explorer.run(Seven(), Order(), checks=("serial",))
     with pytest.raises(UsageError, match="unknown check 'sereal'; known are isolation, serial"):
         await explorer.run(Deposits(), Order(), checks=("sereal",))
@@ -244,7 +244,7 @@ async def test_where_no_serial_order_can_run_nothing_is_claimed(explorer):
     finally:
         SerialJudge.effects = original
     assert not record.failed
-    assert record.serial.obstacle == "no serial order of its actors runs to its end"
+    assert record.serial.obstacle == "its actors cannot run one after the other in any order"
 
 
 async def test_serial_runs_are_made_when_they_are_needed_and_once(explorer, monkeypatch):
@@ -277,7 +277,7 @@ async def test_a_hunt_finds_minimises_and_replays_it(explorer):
     assert (failure.checker, failure.anomaly, failure.preemptions) == ("serial", "P4", 1)
     assert (failure.identical, failure.replays) == (5, 5)
     assert failure.report.startswith("LOST UPDATE  account 1 holds (1,110); after ")
-    assert "none of 2 serial orders gives the same" in failure.report
+    assert "does not give the same result as any serial order (2 tried)" in failure.report
     assert await replays(explorer, await explorer.run(Deposits(), Order(LOST)))
     asked = await Hunt.of(TakenOut(), executions=50, conditions=Conditions(checks=("serial",))).run(explorer)
     assert asked.verdict == "fail"

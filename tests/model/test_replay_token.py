@@ -189,7 +189,7 @@ class TestRefusedText:
         "text", ["", "hello", "lab", "labour", "pytest --lab-replay", "1:m:C", "\n", "láb1:", "☃" * 999]
     )
     def test_other_text_is_no_token(self, text):
-        assert "is no replay token: expected text that begins with lab1:" in refusal(text)
+        assert "is not a replay token: expected text that begins with lab1:" in refusal(text)
 
     @pytest.mark.parametrize("text", ["lab2:x", WHOLE.replace("lab1", "lab2"), "lab" + "9" * 5000 + ":a"])
     def test_another_version_is_named_before_anything_else(self, text):
@@ -406,12 +406,12 @@ class TestScenarios:
     @pytest.mark.parametrize(
         ("cls", "parameters", "decisions", "told"),
         [
-            (Withdrawal, {"fee": 1}, (), "has no parameter 'fee' as the token sets it, only amount, owner, limits"),
+            (Withdrawal, {"fee": 1}, (), "has no parameter 'fee', which the token sets, only amount, owner, limits"),
             (
                 Withdrawal,
                 {},
                 ("alice", "carol"),
-                "has no actor 'carol' as the token's schedule names it, only alice, bob1",
+                "has no actor 'carol', which the token's schedule names, only alice, bob1",
             ),
             (Withdrawal, {}, ("carol/1",), "has no actor 'carol/1'"),
             (Withdrawal, {}, ("alice/x",), "has no actor 'alice/x'"),

@@ -101,7 +101,7 @@ class LevelCount(Counted):
     ("option", "says"),
     [
         ("--lab-isolation=chaos", "--lab-isolation=chaos: known levels are READ COMMITTED, REPEATABLE READ"),
-        ("--lab-replay=hello", "'hello' is no replay token: expected text that begins with lab1:"),
+        ("--lab-replay=hello", "'hello' is not a replay token: expected text that begins with lab1:"),
         ("--lab-url=garbage", "not a database URL"),
         ("--lab-url=mysql://h/d", "the lab needs PostgreSQL, and this URL names mysql"),
         ("--lab-url=postgresql://127.0.0.1:1/d", "cannot connect to postgresql://127.0.0.1:1/d"),

@@ -141,7 +141,7 @@ def _with_a_strange_setup():
     [
         (_without_actors, "Lonely has no actor: a schedule needs two or more"),
         (_with_one_actor, r"Lonely has one actor \(alice\)"),
-        (_with_a_strange_wish, "Wishes.alice asks for 'moon'; it can have session"),
+        (_with_a_strange_wish, "Wishes.alice asks for 'moon'; it can ask for session"),
         (_with_an_actor_that_is_no_coroutine, "Plain.alice must be `async def`"),
         (_at_a_strange_level, "Level asks for isolation 'READ UNCOMMITTED'; known are READ COMMITTED"),
         (_without_the_decorator, "Bare declares extra but is not a dataclass"),

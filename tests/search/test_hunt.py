@@ -211,7 +211,7 @@ async def test_no_time_is_no_verdict(explorer):
     """A hunt without an execution is inconclusive and says why."""
     result = await hunt(Transfer(), seconds=0).run(explorer)
     assert (result.verdict, result.executions) == ("inconclusive", 0)
-    assert result.reason == "no execution fitted into the time that was given"
+    assert result.reason == "the given time was too short for a single execution"
 
 
 @dataclass(frozen=True)

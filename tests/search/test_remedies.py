@@ -391,7 +391,7 @@ async def test_an_application_with_an_engine_of_its_own_is_cured_as_well(explore
 # ------------------------------------------------------------------------------------------------ what is shown
 
 SHOWN = """\
-Remedies  up to 100 executions of portfolio(seed=0) each; prices for one; loops of 10 attempts, without a pause
+Remedies  up to 100 executions of portfolio(seed=0) each; prices per execution; retry loops of 10 attempts, no pause
   as it is       58 of 73 break                     aborts 0.00, waits 0.27
   helps          REPEATABLE READ with a retry loop  aborts 0.80 (40001 0.50, 40P01 0.30), waits 0.29, time 1.4x
                    some statements keep the level that the code sets: AUTOCOMMIT

@@ -1,6 +1,6 @@
-"""Reads the JSON form of an external history. The format is told in docs/history.md.
+"""Reads the JSON form of an external history. The format is described in docs/history.md.
 
-Whatever is wrong is told in one sentence that names the place and shows the value, before anything is judged.
+Whatever is wrong is reported in one sentence that names the place and shows the value, before anything is judged.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Micro:
 
 @dataclass(frozen=True, slots=True)
 class RecordedTransaction:
-    """A transaction as the file tells it."""
+    """A transaction as the file states it."""
 
     id: str
     actor: str
@@ -60,7 +60,7 @@ class Recorded:
 
 
 def read_history(data: object, level: str | None = None) -> Recorded:
-    """The history that decoded JSON tells. `level` overrides every level in it. Raises `UsageError`."""
+    """The history in decoded JSON. `level` overrides every level in it. Raises `UsageError`."""
     whole = _object(data, "a history", KEYS)
     model = whole.get("model")
     if model not in MODELS:

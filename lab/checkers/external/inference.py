@@ -1,17 +1,18 @@
 """From an external history's values to versions and their order, and the judgement on it.
 
 Kingsbury and Alvaro, "Elle: Inferring Isolation Anomalies from Experimental Observations", VLDB 2020. Each value is
-written once for each key, so a value that was read tells who wrote it.
+written once for each key, so a value that was read shows who wrote it.
 
 - list-append: the longest list that was read is the order; every other read must be a beginning of it. What was
   appended and never read comes after it, in an order that nobody knows.
 - rw-register: a transaction that read a value and then wrote, wrote after it; the initial value comes first; and the
-  file may tell an order.
+  file may state an order.
 
 Where an order stays open, what is found holds for every order. "No violation" needs more: one full order, made from a
-topological order of what is known, under which there is none. If that one has some, the result is inconclusive.
+topological order of what is known, under which nothing is violated. If that order has a violation, the result is
+inconclusive.
 
-Deviations: Elle can also infer orders from real time or from each session; a file that knows such an order tells it.
+Deviations: Elle can also infer orders from real time or from each session; a file that knows such an order states it.
 A transaction of unknown end counts as committed if a committed one read what it wrote, otherwise as aborted.
 """
 
@@ -51,7 +52,7 @@ class Checked:
 
 
 def check_recorded(recorded: Recorded) -> Checked:
-    """Judge what a file tells."""
+    """Judge the history of a file."""
     history, known = infer(recorded)
     versions = Versions(history)
     graph = graph_of(history, versions)
@@ -59,7 +60,7 @@ def check_recorded(recorded: Recorded) -> Checked:
     open_keys = tuple(item for item in versions.installed if not versions.ordered(item))
     unread = recorded.model == LIST_APPEND and not versions.cut
     if judgement.broken_promises or not open_keys or (unread and judgement.serializable):
-        # What is open in a list is what nobody read; so it may stand in any serial order.
+        # In a list, only the order of elements that nobody read is open; so they fit any serial order.
         return Checked(history, judgement, judgement.serializable)
     under_one_order = judge(_completed(history, versions, graph))
     serializable = None if judgement.serializable and not under_one_order.serializable else judgement.serializable
@@ -102,7 +103,7 @@ def _writers(recorded: Recorded) -> Writers:
 
 
 def _values(micro: Micro) -> list[object]:
-    """The values of which a read tells, the newest last."""
+    """The values that a read shows, the newest last."""
     return micro.value if isinstance(micro.value, list) else [micro.value]
 
 
@@ -148,7 +149,7 @@ def _transaction(each: RecordedTransaction, recorded: Recorded, writers: Writers
 
 
 def _text(values: list[object]) -> str:
-    """A list as its last elements; what came before is seldom of interest."""
+    """A list as its last elements; the earlier ones are seldom of interest."""
     shown = ", ".join(map(str, values[-3:]))
     return f"[{'…, ' if len(values) > 3 else ''}{shown}]"  # noqa: PLR2004
 

@@ -5,8 +5,8 @@ G2), of Berenson et al. ("A Critique of ANSI SQL Isolation Levels", SIGMOD 1995:
 Available Transactions", VLDB 2014: OTV, PMP). "Internal" and the search for one cycle of each name follow Elle
 (Kingsbury and Alvaro, VLDB 2020).
 
-Deviations. OTV is told by the order of statements: a transaction read what somebody wrote, and a later statement of
-it did not see what that one, or one before it, had written; a chain of several transactions counts. PMP is a cycle
+Deviations. OTV is recognised by the order of statements: a transaction read what somebody wrote, and a later statement
+of it did not see what that one, or one before it, had written; a chain of several transactions counts. PMP is a cycle
 whose one rw edge only a predicate gives; if an item gives it too, it is G-single or P4. A cycle is named by the most
 specific name that fits its transactions.
 """
@@ -160,7 +160,7 @@ class Anomaly:
 
     @classmethod
     def of_read(cls, name: AnomalyName, observation: Observation, reader: Transaction) -> Anomaly:
-        """The anomaly that a single read is; every level at which it is told promises to prevent it."""
+        """The anomaly that a single read is; every level at which it is reported promises to prevent it."""
         writer = observation.version.writer
         names = (reader.id,) if writer in {"", reader.id} else (reader.id, writer)
         return cls(name, True, names, (reader.level,), observation=observation)  # noqa: FBT003 - named by the field

@@ -13,8 +13,8 @@ Direct cycles, of two transactions, are all looked at. Of longer ones a bounded 
 a shorter example, never the last finding of a component. The same graph gives the same cycles: nothing here depends on
 the order of a set.
 
-Deviation: two rw edges that do not follow each other are no separate finding. Snapshot isolation prevents such cycles
-(Fekete et al. 2005), so at REPEATABLE READ a database that shows one is said to be within its rights.
+Deviation: two rw edges that do not follow each other are not a separate finding. Snapshot isolation prevents such
+cycles (Fekete et al. 2005), so at REPEATABLE READ a database that shows one is reported as allowed to.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _SEEN = frozenset({EdgeKind.WW, EdgeKind.WR})
 def cycles_of(graph: nx.MultiDiGraph, bucket: Callable[[Edge, Edge], object]) -> Iterator[Cycle]:
     """Cycles of every class, not only the shortest. One with rw edges begins with one of them.
 
-    `bucket` tells cycles with one rw edge apart that must each be found, given that edge and the one that closes it.
+    `bucket` separates cycles with one rw edge that must each be found, given that edge and the one that closes it.
     """
     position = {node: number for number, node in enumerate(graph)}
     for component in nx.strongly_connected_components(graph):
@@ -126,7 +126,7 @@ def _one_early_read(neighbours: Neighbours, bucket: Callable[[Edge, Edge], objec
 
 
 def _opened_and_closed(neighbours: Neighbours, seen: Neighbours) -> Iterator[tuple[Edge, Edge]]:
-    """Each rw edge with each edge that may close its cycle. What an item gives is not told of a predicate too."""
+    """Each rw edge with each edge that may close its cycle. An edge given by an item is left out for a predicate."""
     into: dict[str, list[Edge]] = defaultdict(list)
     for others in seen.values():
         for edge in _all(others):

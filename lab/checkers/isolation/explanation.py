@@ -1,4 +1,4 @@
-"""Why an anomaly is one, as data: who comes before whom and why, the name, and what the level says to it.
+"""Why an anomaly is one, as data: who comes before whom and why, the name, and whether the level allows it.
 
 Text and HTML are made from it elsewhere. The sentences are part of the data, so that every form of a report says the
 same. As in Elle, an explanation holds the cycle itself and not only its name.
@@ -74,7 +74,7 @@ def explain(anomaly: Anomaly, history: History) -> Explanation:
 
 
 def _labels(history: History) -> Mapping[str, str]:
-    """What a reader calls each transaction: its actor if that one had no other, else its id with the actor."""
+    """What a report calls each transaction: its actor if that ran no other one, else its id with the actor."""
     of_actor = Counter(each.actor for each in history.transactions)
     return {
         each.id: (each.actor if of_actor[each.actor] == 1 else f"{each.actor} ({each.id})") if each.actor else each.id
@@ -83,7 +83,7 @@ def _labels(history: History) -> Mapping[str, str]:
 
 
 def _deciding(anomaly: Anomaly) -> str:
-    """The level that decides: that of the one who read too early where there is one, else the weakest."""
+    """The level that decides: that of the transaction that read too early where there is one, else the weakest."""
     early = (
         [
             level

@@ -40,8 +40,8 @@ class Edge(NamedTuple):
     """`source` comes before `target`, and why. A tuple, since it is made in a fifth of a dataclass's time.
 
     `source_step` and `target_step` are the statements that did it. `value` is the text of the older of the two
-    versions, or of the one version of a wr edge; `absent` says that it was no row. `dead` says that the write which the
-    edge is about was a delete. For an edge by a predicate, `matches` says whether that write made the item match.
+    versions, or of the one version of a wr edge; `absent` says that there was no row. `dead` says that the write which
+    the edge is about was a delete. For an edge by a predicate, `matches` says whether that write made the item match.
     """
 
     kind: EdgeKind
@@ -175,7 +175,7 @@ def _of_predicate_read(
     own = _written_before(reader, read) if ranges else set()
     for each in ranges:
         if each.item in own:
-            continue  # it looked at its own version, which tells nothing about others
+            continue  # it looked at its own version, which shows nothing about others
         places = each.looked_at(seen.get(each.item))
         if places is None:
             continue

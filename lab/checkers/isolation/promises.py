@@ -1,7 +1,7 @@
 """Objects to an execution in which something happened that the isolation level promised to prevent.
 
-That is a finding about the database, whatever the scenario's invariants say. What the level allows is no finding: it
-explains one, where an invariant breaks by it.
+That is a finding about the database, whatever the scenario's invariants say. What the level allows is not a finding; it
+explains one when an invariant breaks because of it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def anomalies_in(history: History) -> tuple[str, ...]:
 
 
 def _broken_promises(record: ExecutionRecord) -> Iterator[Finding]:
-    """A finding for each anomaly that was to be prevented."""
+    """A finding for each anomaly that the level promised to prevent."""
     # The command line reads the table of checkers at its start; the graphs are loaded when there is a history.
     from lab.checkers.isolation.explanation import explain  # noqa: PLC0415
     from lab.checkers.isolation.judge import judge  # noqa: PLC0415
@@ -33,9 +33,9 @@ def _broken_promises(record: ExecutionRecord) -> Iterator[Finding]:
     if record.history is None or not record.anomalies:
         return
     for anomaly in judge(record.history).broken_promises:
-        told = explain(anomaly, record.history)
-        because = "; ".join(link.sentence for link in told.links)
-        yield Finding(ISOLATION, f"{told.level} prevents {told.meaning}", because)
+        explanation = explain(anomaly, record.history)
+        because = "; ".join(link.sentence for link in explanation.links)
+        yield Finding(ISOLATION, f"{explanation.level} prevents {explanation.meaning}", because)
 
 
 CHECKER = Checker(

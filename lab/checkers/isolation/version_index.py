@@ -14,7 +14,7 @@ from lab.model.history import INITIAL, History, Transaction, Version, Write
 __all__ = ["Versions"]
 
 MOST_NEXT = 20
-"""Successors of one version that are told of."""
+"""Successors of one version that are reported."""
 
 
 class Versions:
@@ -31,7 +31,7 @@ class Versions:
             item: [self._chain(item, chain) for chain in self._order(history, item)] for item in self.installed
         }
         self.cut = False
-        """Whether some version had more successors than are told of."""
+        """Whether some version had more successors than are reported."""
         self._next: dict[str, dict[Version, list[Version]]] = {}
 
     def _add(self, transaction: Transaction) -> None:
@@ -52,7 +52,7 @@ class Versions:
         return given or ()
 
     def _chain(self, item: str, given: Iterable[Version]) -> list[Version]:
-        """A chain without what nobody was to see, and with one version for each run of a transaction's own."""
+        """A chain without versions that nobody may see, and with one version for each run of a transaction's own."""
         chain: list[Version] = []
         for version in given:
             if not self.transactions[version.writer].committed or self.writes[item, version].undone is not None:
@@ -65,8 +65,8 @@ class Versions:
     def next(self, item: str, version: Version) -> list[Version]:
         """The versions that are known to have replaced this one; several where the order is known in part only.
 
-        Of many only the first are told, or a key that all read at first and then wrote would have an edge for each pair
-        of transactions. Nothing is claimed by leaving edges out: such a key has no full order, and without that a
+        Only the first few are returned; otherwise a key that all transactions read first and then wrote would have an
+        edge for each pair of them. Leaving edges out claims nothing: such a key has no full order, and without one a
         history does not pass.
         """
         if item not in self._next:

@@ -11,7 +11,7 @@ def fields_of(text: str) -> list[str | None]:
     A composite without any field reads as one with a NULL, since both are `()`. Raises `ValueError` for another text.
     """
     if not (text.startswith("(") and text.endswith(")")):
-        raise ValueError(f"{text!r} is no composite text")
+        raise ValueError(f"{text!r} is not a composite text")
     fields: list[str | None] = []
     end, at = len(text) - 1, 1
     while True:

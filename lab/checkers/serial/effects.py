@@ -1,9 +1,9 @@
-"""What an execution gave, in a form in which two executions can be compared: results and final rows.
+"""The results and final rows of an execution, in a form in which two executions can be compared.
 
 Some values differ between two executions that did the same: ids that a sequence gave, random UUIDs. Such a value is a
 name for something; `renaming` compares two executions up to an exchange of names. Here it is only said which values are
 names: those in a column that a sequence fills, or that leads to one, as far as this execution drew them; and those that
-an actor was shown in such a column. A number elsewhere is never one by itself.
+an actor was shown in such a column. A number elsewhere is never taken for a name by itself.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Effects:
     normalised: frozenset[str]
     """What is compared up to a renaming: `ids of event`."""
 
-    def told(self, actor: str) -> str:
+    def ending(self, actor: str) -> str:
         """How an actor ended, as in `returned 3`."""
         result = self.results[actor]
         state = f" ({result.sqlstate})" if result.sqlstate and result.kind is not ResultKind.RETURNED else ""

@@ -1,13 +1,13 @@
-"""Serial equivalence: an execution is right when its actors, one after the other in some order, give the same.
+"""Serial equivalence: an execution is right if its actors, run one after the other in some order, give the same result.
 
 Papadimitriou (1979) calls a history serializable when a serial one has the same effect. What is compared here is what
 can be seen from outside: what each actor returned or raised, and the final rows. This is weaker than view equivalence,
 which also compares what every transaction read, and asks more than its transactions promise of a request that has
 several: the whole request is to be one.
 
-Who returned took part. Who was refused by the server (a serialization failure, a deadlock, a lock not available) did
-not, and may have left nothing behind. Who ended with an error of the application may have taken part, and then must end
-the same way in the serial run, or not.
+An actor that returned took part. One that the server refused (a serialization failure, a deadlock, a lock not
+available) did not, and may have left nothing behind. One that ended with an error of the application may have taken
+part, and then must end the same way in the serial run, or it did not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lab.model.text import cut
 from lab.model.trace import Trace
 from lab.model.yardstick import Difference, DifferenceKind, SerialJudgement
 
-__all__ = ["after", "differences", "is_serial", "nearest", "obstacle", "order_of_ends", "orders", "sentence", "told"]
+__all__ = ["after", "differences", "is_serial", "nearest", "obstacle", "order_of_ends", "orders", "sentence", "summary"]
 
 Order = tuple[str, ...]
 
@@ -66,7 +66,7 @@ def orders(first: Order, outcome: Outcome) -> list[Order]:
 
 
 def is_serial(trace: Trace, outcome: Outcome, order: Order) -> bool:
-    """Whether a run is a yardstick: it came to its end, and each actor ran from its first step to its last by itself.
+    """Whether a run can be compared with: it was completed, and its actors ran one after the other.
 
     One that waits in the process for another cannot run before it: then there is no such serial order.
     """
@@ -80,7 +80,7 @@ def differences(here: Effects, there: Effects) -> tuple[Difference, ...]:
     if compare(here, there) is not Answer.DIFFERENT:
         return ()
     found = [
-        Difference(DifferenceKind.RESULT, name, here.told(name), there.told(name))
+        Difference(DifferenceKind.RESULT, name, here.ending(name), there.ending(name))
         for name in here.results
         if not _result_is_the_same(here, there, name)
     ]
@@ -89,26 +89,26 @@ def differences(here: Effects, there: Effects) -> tuple[Difference, ...]:
 
 
 def _result_is_the_same(here: Effects, there: Effects, actor: str) -> bool:
-    """Under a renaming that the rows establish, where they establish one; else as it is written."""
+    """Compares under the renaming that the rows establish, where they establish one; else as text."""
     if rows_renamed(here, there):
         return result_fits(here, there, actor)
-    return here.told(actor) == there.told(actor)
+    return here.ending(actor) == there.ending(actor)
 
 
 def nearest(
     compared: Mapping[Order, tuple[Difference, ...]], unusable: int, normalised: Iterable[str]
 ) -> SerialJudgement:
-    """The judgement on an execution that equals no serial run, by the nearest one: of equally near ones the first.
+    """The judgement on an execution that equals no serial run, by the nearest one; the first of equally near ones.
 
-    Without any serial run to compare with, it is no violation: nothing was shown.
+    Without any serial run to compare with, it is not a violation: nothing was shown.
     """
     if not compared:
-        return SerialJudgement(unusable=unusable, obstacle="no serial order of its actors runs to its end")
+        return SerialJudgement(unusable=unusable, obstacle="its actors cannot run one after the other in any order")
     order = min(compared, key=lambda each: len(compared[each]))
     return SerialJudgement(order, compared[order], len(compared), unusable, tuple(sorted(normalised)))
 
 
-def told(judgement: SerialJudgement) -> str:
+def summary(judgement: SerialJudgement) -> str:
     """The judgement in one line: the first difference, and how many orders were tried."""
     first, *others = judgement.differences
     more = f" and {len(others)} more difference{'s' if len(others) > 1 else ''}" if others else ""
@@ -121,14 +121,14 @@ def sentence(difference: Difference, order: Sequence[str]) -> str:
     what, when = difference.what, after(order)
     here, there = cut(difference.here, SHOWN), cut(difference.there, SHOWN)
     if difference.kind is DifferenceKind.RESULT:
-        return f"{what} {here}; {when} it {there}"
+        return f"{what} {here}; {when}, it {there}"
     if difference.kind is DifferenceKind.LINKS:
         return f"the rows are those {when}, but {what} {here}"
     if not there:
-        return f"{what} holds {here}; {when} it does not"
+        return f"{what} holds {here}; {when}, it does not"
     if not here:
-        return f"{what} does not hold {there}; {when} it does"
-    return f"{what} holds {here}; {when} it holds {there}"
+        return f"{what} does not hold {there}; {when}, it does"
+    return f"{what} holds {here}; {when}, it holds {there}"
 
 
 def after(order: Sequence[str]) -> str:
@@ -137,7 +137,7 @@ def after(order: Sequence[str]) -> str:
 
 
 def _root(actor: str) -> str:
-    """An actor's tasks are part of it."""
+    """The root actor: an actor's tasks are part of it."""
     return actor.partition("/")[0]
 
 

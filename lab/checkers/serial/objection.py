@@ -1,11 +1,11 @@
-"""Objects to an execution whose results and rows are those of no serial order of its actors."""
+"""Objects to an execution whose results and rows no serial order of its actors gives."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from lab.checkers.checker import EVERY_REMEDY, Checker, Need
-from lab.checkers.serial.equivalence import told
+from lab.checkers.serial.equivalence import summary
 from lab.model.record import ExecutionRecord, Finding
 from lab.scenario.checks import SERIAL, serial_invariants_of
 
@@ -17,7 +17,7 @@ def _objections(record: ExecutionRecord) -> Iterator[Finding]:
     if record.serial is None or not record.serial.differences:
         return
     for stated in serial_invariants_of(type(record.scenario), asked=True):
-        yield Finding(SERIAL, stated.name, told(record.serial), stated.location)
+        yield Finding(SERIAL, stated.name, summary(record.serial), stated.location)
 
 
 CHECKER = Checker(
@@ -25,7 +25,7 @@ CHECKER = Checker(
     headline="NOT SERIALIZABLE",
     check=_objections,
     needs=frozenset({Need.SERIAL_RUNS}),
-    help="some serial order gives the same",
+    help="some serial order gives the same results and rows",
     cured_by=EVERY_REMEDY,
     explained=True,
 )

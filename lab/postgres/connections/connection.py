@@ -73,7 +73,7 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         """The isolation level of the transaction that is open, or was last."""
         self.transaction_footprint = TransactionFootprint()
         self.journal = Journal()
-        """Where is written down what is sent and told here; replaced by that of the database."""
+        """Records what is sent and answered here; replaced by that of the database."""
         self.line = Line()
         self.in_use = False
         """It is set up for whoever has it now; what it answers before that is no part of a step."""
@@ -258,7 +258,7 @@ def _result(rows: Any, tag: str) -> Result:
 def _heard(connection: Any, message: Any) -> None:
     """A log message from a backend; one of them says that its statement waits for a lock."""
     if message.message == WRITTEN:
-        connection.line.told.append(message.detail)
+        connection.line.written.append(message.detail)
         return
     actor = connection.busy_for
     if actor is None or "still waiting" not in message.message:

@@ -1,9 +1,9 @@
-"""Keeps what the sessions of one execution sent and were told, so that a history can be made of it.
+"""Records what the sessions of one execution sent and received, so that a history can be made of it.
 
-Nothing is asked of the server for it. What a session reads comes with its answers; what it writes a trigger on every
-table tells the session's own client, row by row, in the messages that come before an answer anyway. So cascades,
-defaults and what a bulk statement touched are seen as well, and user code stays as it is. The trigger does nothing in
-sessions in which it is not told to (`Journal.setting`), and writing down costs no statement.
+Nothing is asked of the server for it. What a session reads comes with its answers; what it writes is reported by a
+trigger on every table to the session's own client, row by row, in the messages that come before an answer anyway. So
+cascades, defaults and what a bulk statement touched are seen as well, and user code stays as it is. The trigger does
+nothing in sessions that do not ask for it (`Journal.setting`), and recording costs no statement.
 
 Times are counted in events of the journal. Only one actor runs at a time, so between the moment at which a statement is
 sent and its answer nobody else commits unless the statement waits for a lock.
@@ -20,12 +20,12 @@ from lab.model.trace import ActionKind
 __all__ = ["TRIGGER", "WRITTEN", "Journal", "Line", "Mark", "Sent", "Session", "install"]
 
 WRITTEN = "lab: written"
-"""The message in which the trigger tells of a row; its detail is [operation, table's object id, old row, new row]."""
+"""The message in which the trigger reports a row; its detail is [operation, table's object id, old row, new row]."""
 SCHEMA = "concurrency_lab"
 TRIGGER = "zz_concurrency_lab"
 _FUNCTION = f"""
 CREATE SCHEMA {SCHEMA};
-CREATE FUNCTION {SCHEMA}.tell() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION {SCHEMA}.report() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   RAISE INFO USING MESSAGE = '{WRITTEN}',
     DETAIL = pg_catalog.json_build_array(TG_OP, TG_RELID::bigint, pg_catalog.to_jsonb(OLD), pg_catalog.to_jsonb(NEW));
@@ -34,12 +34,12 @@ END $$;
 """
 _TRIGGER = f"""
 CREATE TRIGGER {TRIGGER} AFTER INSERT OR UPDATE OR DELETE ON {{}} FOR EACH ROW
-WHEN (current_setting('lab.recording', true) = 'on') EXECUTE FUNCTION {SCHEMA}.tell();
+WHEN (current_setting('lab.recording', true) = 'on') EXECUTE FUNCTION {SCHEMA}.report();
 """
 
 
 def install(tables: Collection[str]) -> str:
-    """The script that makes tables, by their quoted names, tell of their writes."""
+    """The script that makes tables, by their quoted names, report their writes."""
     return _FUNCTION + "".join(map(_TRIGGER.format, tables))
 
 
@@ -48,7 +48,7 @@ class Sent:
     """A statement, from the moment at which its actor was let go with it.
 
     `sent` and `answered` are times; `step` is the number of the step in which the answer came. `written` holds the
-    details that the trigger told, `rows` the answer. A statement that the driver sent by itself has no `context`.
+    details that the trigger reported, `rows` the answer. A statement that the driver sent by itself has no `context`.
     """
 
     sent: int
@@ -87,14 +87,14 @@ class Session:
 class Line:
     """What the journal knows of one connection."""
 
-    __slots__ = ("pending", "session", "told")
+    __slots__ = ("pending", "session", "written")
 
     def __init__(self) -> None:
         self.session: Session | None = None
         self.pending: Sent | Mark | None = None
         """The statement that is about to be executed, or was last."""
-        self.told: list[str] = []
-        """What the trigger told since the last answer."""
+        self.written: list[str] = []
+        """What the trigger reported since the last answer."""
 
 
 class Journal:
@@ -107,7 +107,7 @@ class Journal:
 
     @property
     def setting(self) -> str:
-        """The statement that makes a session tell what it writes, or not."""
+        """The statement that makes a session report what it writes, or not."""
         return f"SET lab.recording = '{'on' if self.open else 'off'}';"
 
     def start(self, *, wanted: bool) -> None:
@@ -148,15 +148,15 @@ class Journal:
             session.events.append(sent)
         sent.answered, sent.step = self.time, step
         sent.rows += rows
-        sent.written += line.told
-        line.told = []
+        sent.written += line.written
+        line.written = []
         if alone:
             session.committed, session.ended = True, self.time
 
     def refused(self, line: Line) -> None:
         """A statement ended with an error: what it had written is no more."""
         self.time += 1
-        line.told = []
+        line.written = []
         line.pending = None
         if line.session is not None:
             line.session.broken = True
@@ -167,7 +167,7 @@ class Journal:
         session, line.session, line.pending = line.session, None, None
         if session is None:
             return
-        if line.told:
-            session.events.append(Sent(self.time, answered=self.time, step=step, written=line.told))
-            line.told = []
+        if line.written:
+            session.events.append(Sent(self.time, answered=self.time, step=step, written=line.written))
+            line.written = []
         session.committed, session.ended = committed, self.time

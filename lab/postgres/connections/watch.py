@@ -27,7 +27,7 @@ from lab.postgres.connections.journal import Journal
 from lab.postgres.locks.freeze import ServerProcess
 from lab.postgres.locks.remedy_locks import Locking, with_lock
 from lab.postgres.statements.bulk import Bulk, bulk_of
-from lab.postgres.statements.footprints import told_of
+from lab.postgres.statements.footprints import footprint_of
 
 __all__ = ["Route", "instrumented"]
 
@@ -191,10 +191,10 @@ def _of_statement(tables: TableNames, driver: LabConnection, level: str, context
     """What a statement that is about to be executed may touch."""
     if not driver.is_in_transaction():
         driver.transaction_footprint.begins()
-    told = told_of(None if level == "AUTOCOMMIT" else context, tables.ordinary, tables.triggered)
+    touched = footprint_of(None if level == "AUTOCOMMIT" else context, tables.ordinary, tables.triggered)
     if locked:
-        told = with_lock(told)
-    return driver.transaction_footprint.statement(told, level)
+        touched = with_lock(touched)
+    return driver.transaction_footprint.statement(touched, level)
 
 
 def _driver(fairy: Any) -> LabConnection | None:

@@ -1,7 +1,7 @@
 """Says what a lock is on: PostgreSQL's messages name tables, databases and advisory locks by number.
 
-A number of a table differs from server to server, so it would make two traces of one schedule differ; and it tells a
-reader nothing.
+A number of a table differs from server to server, so it would make two traces of one schedule differ; and it means
+nothing to a reader.
 """
 
 from __future__ import annotations

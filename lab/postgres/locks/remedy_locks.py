@@ -101,18 +101,18 @@ class Locking:
         return statement
 
     def _wanted(self, tables: frozenset[str], statement: str, context: Any) -> bool:
-        """Whether a statement reads a table whose rows are to be locked; of a text its words tell."""
+        """Whether a statement reads a table whose rows are to be locked; a text is judged by its words."""
         if getattr(context, "compiled", None) is None or not tables:
             words = set(re.findall(r"\w+", statement.lower()))
             tables = frozenset(name for name in self._remedy.lock_reads if name.rpartition(".")[2].lower() in words)
         return not tables.isdisjoint(self._remedy.lock_reads)
 
 
-def with_lock(told: Callable[[], tuple[Access, ...] | None]) -> Callable[[], tuple[Access, ...] | None]:
-    """What tells the footprint of a SELECT with FOR UPDATE at its end, from what tells that of the plain one."""
+def with_lock(footprint: Callable[[], tuple[Access, ...] | None]) -> Callable[[], tuple[Access, ...] | None]:
+    """A function that computes the footprint of a SELECT with FOR UPDATE, given the one for the plain SELECT."""
 
     def accesses() -> tuple[Access, ...] | None:
-        plain = told()
+        plain = footprint()
         return None if plain is None else tuple(replace(each, lock=Lock.UPDATE) for each in plain)
 
     return accesses
@@ -136,7 +136,7 @@ def _rows_of(name: str, tables: dict[str, Table], context: Any) -> tuple[Select[
     """The query that locks the rows which a statement of one table reads, and its parameters."""
     statement = statement_of(context.compiled)
     assert statement is not None
-    table = tables.get(name, statement.table)  # the latter of an application that keeps its metadata to itself
+    table = tables.get(name, statement.table)  # the latter where an application keeps its metadata to itself
     assert table is not None
     keys = list(table.primary_key.columns)
     question = select(*keys).where(*where(context.invoked_statement)).order_by(*keys).with_for_update()

@@ -52,7 +52,7 @@ class PostgresRowLocks:
         return int(self._driver._transport.get_extra_info("socket").fileno())  # noqa: SLF001 - as in LabConnection
 
     async def rows(self, statement: object) -> Sequence[LockableRow]:
-        """See `RowLocks`. A statement that cannot be asked about has none."""
+        """See `RowLocks`. A statement for which no such query exists has none."""
         assert isinstance(statement, Bulk)
         await self._open()  # whoever asked for rows may then ask for this session's process
         if statement.question is None:
@@ -63,7 +63,7 @@ class PostgresRowLocks:
             key = tuple(values)
             if not lockable or len(found) > ROWS_AT_MOST:
                 break  # the statement waits there by itself, and never gets further in this step
-            found.setdefault(key, LockableRow(statement.table.name, key, _told(statement, key)))
+            found.setdefault(key, LockableRow(statement.table.name, key, _readable(statement, key)))
         return tuple(found.values())
 
     async def hold(self, statement: object, row: LockableRow) -> bool:
@@ -113,6 +113,6 @@ class PostgresRowLocks:
         return self._connection
 
 
-def _told(statement: Bulk, key: tuple[object, ...]) -> str:
+def _readable(statement: Bulk, key: tuple[object, ...]) -> str:
     columns = statement.table.primary_key.columns
     return ", ".join(f"{column.name}={value!r}" for column, value in zip(columns, key, strict=True))

@@ -1,6 +1,6 @@
 """From the journal of an execution to its transactions: who read and who wrote which version of which row.
 
-Which versions satisfy the condition of a predicate read is still open here: `histories` beside this file asks for that.
+Which versions satisfy the condition of a predicate read is still open here: `histories` beside this file finds out.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Wrote:
 
 @dataclass(slots=True, eq=False)
 class Condition:
-    """A condition was looked at.
+    """A condition was evaluated.
 
     `looked_at` is what the statement saw of every row of the table. `found` are the rows that it returned or changed,
     None if that is not known; `computes` says that values of all rows that match are read, too.
@@ -70,7 +70,7 @@ class Attempt:
     snapshot: int = 0
     committed: bool = False
     writes: bool = False
-    """It tried to write, whether or not there was anything to be written."""
+    """It tried to write, whether or not any row was there to be written."""
     operations: list[Seen | Wrote | Condition] = field(default_factory=list)
     points: list[tuple[str, int]] = field(default_factory=list)
     """Savepoints: name and number of operations before it."""
@@ -248,7 +248,7 @@ class _Reader:
         computes = reading.computes and not reading.writes
         sets = len(sent.context.compiled_parameters)
         if sets > 1:
-            found = None  # which row was found by which set is not known
+            found = None  # it is not known which set found which row
         attempt.operations += [
             Condition(sent, reading, sent.step, looked_at, found, computes, number) for number in range(sets)
         ]

@@ -2,7 +2,8 @@
 
 `repr` alone would not do: that of an ORM object is its address, or whatever its class makes of it, perhaps with a load
 in mid-air. A mapped object is described by what it had loaded; other objects by their own `repr` where they have one,
-or else by their attributes. What can be described in none of these ways is named, so that it is not passed over.
+or else by their attributes. A value that none of these ways can describe is named in the report, so that it is not
+silently ignored.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class _Description:
                 return text
             if (attributes := getattr(value, "__dict__", None)) and not callable(value):
                 return self._object(kind, attributes, around)
-        except BaseException:  # noqa: BLE001 - user code; that it fails is said
+        except BaseException:  # noqa: BLE001 - user code; its failure is reported
             text = ""
         self._missed(kind.__name__)
         return f"<{kind.__name__}>"

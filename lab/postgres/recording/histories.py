@@ -1,8 +1,8 @@
 """From the transactions of an execution to its history: the checkers' input.
 
-The conditions of predicate reads are put to every version of the rows that they are about, then all is said in the
-terms of `lab.model.history`. What an answer showed is believed before what the snapshot would show: a row that was
-not among those that matched was seen in some version that does not match, whichever that was.
+The conditions of predicate reads are evaluated on every version of the rows that they are about; the result is a
+`lab.model.history`. What an answer showed counts before what the snapshot would show: a row that was not among those
+that matched was seen in some version that does not match, whichever that was.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ async def history_of(
 ) -> tuple[History, tuple[str, ...]]:
     """The history, and the statements of which it does not know all reads. `mask` takes out what no schedule controls.
 
-    Raises what the database raises when it is gone.
+    Raises the driver's error when the database is gone.
     """
     rows = {
         table: list(attempts.versions_of(table)) for table in {each.reading.table for each in attempts.conditions()}
@@ -36,11 +36,11 @@ async def history_of(
     names = {each: described(each) for each in attempts.conditions() if len(rows[each.reading.table]) <= MOST_ROWS}
     documents = {table: [row.document for _, row in found] for table, found in rows.items()}
     await matches.ask({name: (each, documents[each.reading.table]) for each, name in names.items()})
-    told = _Told(attempts, keys, rows, names, matches, mask)
-    return told.history(), tuple(map(mask, (*attempts.unseen, *told.unseen)))
+    builder = _Builder(attempts, keys, rows, names, matches, mask)
+    return builder.history(), tuple(map(mask, (*attempts.unseen, *builder.unseen)))
 
 
-class _Told:
+class _Builder:
     """A history in the making."""
 
     def __init__(

@@ -1,7 +1,7 @@
-"""Which versions of rows satisfy a condition: asked of PostgreSQL, also of rows that exist no more.
+"""Which versions of rows satisfy a condition: PostgreSQL answers that, also for rows that no longer exist.
 
-The condition of a statement is put to a set of rows given as JSON, in a query of the lab's own after the execution.
-What was asked once is remembered, since executions of one scenario meet the same conditions and rows again and again.
+The condition of a statement is evaluated on a set of rows given as JSON, in a query of the lab's own after the
+execution. Answers are remembered, since executions of one scenario meet the same conditions and rows again and again.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ class Matches:
                     self._known.update({(name, row): answer for row, answer in zip(rows, answers, strict=True)})
 
     def satisfied(self, name: str, row: str) -> bool | None:
-        """Whether a row satisfies a condition that was asked; None where PostgreSQL could not tell."""
+        """Whether a row satisfies a condition that was asked; None where PostgreSQL could not evaluate it."""
         return self._known[name, row]
 
 
 async def _matching(connection: AsyncConnection, condition: Condition, rows: Sequence[str]) -> set[int] | None:
-    """The numbers of the rows that match, from 1; None for a condition that cannot be put to rows alone."""
+    """The numbers of the rows that match, from 1; None for a condition that cannot be evaluated on rows alone."""
     table = condition.reading.construct
     columns = (column(each.name, each.type) for each in table.columns)
     documents = cast(bindparam("rows", f"[{','.join(rows)}]", Text), JSONB)
@@ -99,7 +99,7 @@ async def _matching(connection: AsyncConnection, condition: Condition, rows: Seq
 
     try:
         criteria = replacement_traverse(and_(True, *condition.reading.criteria), {}, put)  # noqa: FBT003 - SQL's TRUE
-    except KeyError:  # a parameter that the statement did not have: it is not the condition that was looked at
+    except KeyError:  # a parameter that the statement did not have: it is not the condition of that statement
         return None
     try:
         async with connection.begin_nested():

@@ -1,7 +1,7 @@
 """Turns what actors returned and raised into comparable results, and a deadlock's detail into its cycle.
 
 PostgreSQL names processes and transactions by number. Here they become the names of actors, because a number differs
-between two runs of the same schedule and tells a reader nothing.
+between two runs of the same schedule and means nothing to a reader.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _is_loss_to_its_client(error: BaseException) -> bool:
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors in a group, as a task group raises it; of any other error itself."""
+    """The errors in a group, as a task group raises it; of any other error, the error itself."""
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions:
             yield from _leaves(each)

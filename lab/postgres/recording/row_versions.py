@@ -1,8 +1,9 @@
 """The versions of rows that an execution made, and which of them a read saw.
 
-A read that told values is matched with the version that holds them. Where several do, or where the values never reached
-the client (an aggregate), the version is the one that the statement's snapshot shows: what was committed when it was
-sent, or at a level with one snapshot when the transaction's first statement was, and the transaction's own writes.
+A read that returned values is matched with the version that holds them. Where several do, or where the values never
+reached the client (an aggregate), the version is the one that the statement's snapshot shows: what was committed when
+it was sent, or at a level with one snapshot when the transaction's first statement was, and the transaction's own
+writes.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ class RowVersion:
 class Item:
     """A row in all its versions, from its insert to its delete.
 
-    A row that is inserted under the key of a deleted one is another item (Adya, "Weak Consistency", section 2.1.3): who
-    saw the first has not seen the second.
+    A row that is inserted under the key of a deleted one is another item (Adya, "Weak Consistency", section 2.1.3): a
+    reader of the first has not seen the second.
     """
 
     def __init__(self, table: str, key: tuple[str, ...], number: int) -> None:
@@ -81,7 +82,7 @@ class Item:
 
     @property
     def is_only_looked_for(self) -> bool:
-        """Whether it is the row after a deleted one, which nobody inserted."""
+        """Whether it stands for the time after a deleted row, and nobody inserted it."""
         return self._number > 1 and not self.versions
 
 
@@ -104,7 +105,7 @@ class Row:
         """The version that holds the values which a client saw: the one that the snapshot shows, else the latest.
 
         A snapshot can show two rows of one key: one that somebody has deleted since, and what the transaction itself
-        inserted in its place. Of equal ones the first that is not `taken` is told.
+        inserted in its place. Of equal ones, the first that is not `taken` is returned.
         """
         shown = [(item, item.visible(time, reader)) for item in reversed(self.items)]
         there = [each for each in shown if each[1].values is not None]
@@ -116,7 +117,7 @@ class Row:
         return held[-1] if held else (there or shown)[0]
 
     def missed(self, time: int, reader: object) -> list[tuple[Item, RowVersion]]:
-        """The versions that say to a client who found nothing that there is no row: a dead one, and one yet unborn."""
+        """The versions that fit a read that found no row: the deleted version and the one not inserted yet."""
         found: list[tuple[Item, RowVersion]] = []
         for item in self.items:
             row = item.visible(time, reader)
@@ -152,7 +153,7 @@ def _agree(seen: Values, held: Values) -> bool:
 
 
 def _same(value: object, held: object) -> bool:
-    """Whether a value that asyncpg gave is what JSON says. What cannot be compared says nothing against it."""
+    """Whether a value that asyncpg gave is what JSON says. Values that cannot be compared count as equal."""
     if value is None or held is None:
         return value is held
     if isinstance(value, (bool, int, Decimal)) or (isinstance(value, str) and isinstance(held, str)):

@@ -51,7 +51,7 @@ WHERE starts_with(d.datname, $1) AND shobj_description(d.oid, 'pg_database') = $
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What of the lab's lock control works on a server, for this role."""
+    """Which parts of the lab's lock control work on a server, for this role."""
 
     version: int
     """As PostgreSQL numbers itself: 180004 is 18.4."""

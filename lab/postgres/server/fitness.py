@@ -51,8 +51,8 @@ async def insist_on_fitness(server: Server, admin: Monitor) -> None:
 
 
 _POOLER = (
-    "{} is a connection pooler, or lies behind one: sessions there are not the lab's own, and it cannot know who waits "
-    "for whom; give the URL of the server itself"
+    "{} is a connection pooler, or lies behind one: sessions there are not the lab's own, and it cannot find out who "
+    "waits for whom; give the URL of the server itself"
 )
 
 

@@ -51,7 +51,7 @@ def main(order: dict[str, Any]) -> None:
 
 def abandoned(pipe: int, path: str) -> bool:
     """Whether nobody came in the moment between the end of the pipe and now, when its name is taken away."""
-    pathlib.Path(path).unlink(missing_ok=True)  # who comes from now on starts a server of his own
+    pathlib.Path(path).unlink(missing_ok=True)  # a process that comes from now on starts its own server
     os.set_blocking(pipe, False)
     try:
         return not os.read(pipe, 4096)

@@ -12,7 +12,8 @@ from lab.postgres.server.server import Server
 __all__ = ["LOST", "Monitor", "connect"]
 
 LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-"""What a server that dies raises here. The last: its farewell came before the next question."""
+"""The errors that a dying server causes here. The last one: the server's FATAL message arrived before our next
+query."""
 CONNECT_SECONDS = 10.0
 """How long a server given by URL may take to answer at all."""
 

@@ -1,4 +1,4 @@
-"""Which server a run uses: the embedded one, or one given by URL. A plain value that other processes can be told."""
+"""Which server a run uses: the embedded one, or one given by URL. A plain value that other processes can use."""
 
 from __future__ import annotations
 

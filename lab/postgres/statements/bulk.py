@@ -1,9 +1,9 @@
 """Which statements touch several rows, and the query that finds those rows: what breakpoints need to know.
 
-Read from SQLAlchemy's constructs, before the statement is sent. Only what is understood is offered for breakpoints:
-one table, a predicate that does not pin the whole primary key, nothing that would notice a pause (NOWAIT, SKIP LOCKED)
-and nothing in the predicate that would do something when the lab asks it, too. Everything else stays one step, which
-it is without the lab as well, most of the time.
+Read from SQLAlchemy's constructs, before the statement is sent. Only what is understood is offered for breakpoints: one
+table, a predicate that does not pin the whole primary key, nothing that would notice a pause (NOWAIT, SKIP LOCKED) and
+nothing in the predicate that would have an effect when the lab evaluates it too. Everything else stays one step, as it
+mostly is without the lab.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Bulk:
 
 
 def bulk_of(context: Any, text: str, *, locked: bool = False) -> Bulk | None:
-    """What a statement about to be executed locks, if that may be several rows and can be told.
+    """The locks of a statement about to be executed, if they may be on several rows and are understood.
 
     `locked`: it is a plain SELECT to which the lab adds a lock.
     """

@@ -2,10 +2,10 @@
 
 No public way leads to FOR UPDATE, LIMIT, ON CONFLICT, the values of an UPDATE or the columns of a result. A construct
 is read once for each compiled form, which SQLAlchemy's cache keeps for the next time. The value is kept with it, and so
-is what readers make of it.
+are the results of readers.
 
 Any statement that SQLAlchemy can send may come: light tables, functions alone, DDL, constructs of an application's own.
-What is not foreseen here makes a statement that is not understood, for every reader, and never an error of the actor.
+A construct that is not foreseen here counts as not understood, for every reader, and is never an error of the actor.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _known: WeakKeyDictionary[Any, dict[Hashable, Any]] = WeakKeyDictionary()
 
 
 def statement_of(compiled: Any) -> Statement | None:
-    """The statement of this compiled form; None for None, which is what a text of the driver's has."""
+    """The statement of this compiled form; None for None, which a statement of the driver's own has."""
     if compiled is None:
         return None
     return _remembered(compiled, statement_of, lambda: _statement(compiled), NOT_UNDERSTOOD)
@@ -73,14 +73,14 @@ def _remembered(compiled: Any, key: Hashable, make: Callable[[], Made], otherwis
     if key not in known:
         try:
             known[key] = make()
-        except Exception:  # noqa: BLE001 - a construct may be anything, and this is no error of the actor
+        except Exception:  # noqa: BLE001 - a construct may be anything, and this is not an error of the actor
             _log.warning("this statement counts as not understood, since it could not be read: %s", compiled)
             _log.debug("why it could not be read", exc_info=True)
             known[key] = otherwise
     return known[key]  # type: ignore[no-any-return]
 
 
-# ------------------------------------------------------------------ parts that others send again
+# ------------------------------------------------------------------ parts that other modules send again
 
 
 def where(statement: Any) -> tuple[Any, ...]:
@@ -240,7 +240,7 @@ def _lock(construct: Any) -> RowLock | None:
 
 
 def _own(table: Any) -> Table | None:
-    """The table as its metadata has it, without what the ORM notes on its copy; None for whatever is no Table."""
+    """The table as its metadata has it, without what the ORM notes on its copy; None if it is not a Table."""
     return table.metadata.tables.get(table.key, table) if isinstance(table, Table) else None
 
 
@@ -285,7 +285,7 @@ def _is_aggregate(column: Any) -> bool:
 
 
 def _is_harmless(element: Any) -> bool:
-    """Whether this part of a query may be asked by the lab as well."""
+    """Whether the lab may run this part of a query as well."""
     if isinstance(element, FunctionElement):
         return _name(element) in PURE
     if isinstance(element, TextClause) or (isinstance(element, ColumnClause) and element.is_literal):

@@ -32,7 +32,7 @@ from lab.postgres.statements.pieces import (
 )
 from lab.postgres.statements.statement import Kind, RowLock, Statement
 
-__all__ = ["TransactionFootprint", "told_of"]
+__all__ = ["TransactionFootprint", "footprint_of"]
 
 
 class TransactionFootprint:
@@ -44,7 +44,7 @@ class TransactionFootprint:
         self._last: Deferred | None = None
 
     def begins(self) -> None:
-        """Forget the transaction before."""
+        """Forget the last transaction."""
         self._last = None
 
     def statement(self, accesses: Callable[[], tuple[Access, ...] | None], level: str) -> Deferred:
@@ -65,10 +65,10 @@ def _unknown() -> None:
     return None
 
 
-def told_of(
+def footprint_of(
     context: Any, tables: Collection[str], triggered: Collection[str]
 ) -> Callable[[], tuple[Access, ...] | None]:
-    """What tells later what a statement about to be executed touches, or None if that cannot be told.
+    """A function that computes later what a statement will touch; it returns None if that is not understood.
 
     `tables` are the ordinary tables of the database, `triggered` those with triggers of the user's own.
     """
@@ -170,7 +170,7 @@ def _insert(statement: Statement, table: Table) -> Iterator[Piece]:
         yield from _others(statement, table)
         return
     bound = bound_columns(table, statement.given)
-    # A row that is new meets only those who would see it, so its lock is nobody's until it is published.
+    # A row that is new meets only those who would see it, so its lock matters to nobody until the row is published.
     yield Piece(name_of(table), Lock.UPDATE, reads=False, writes=True, key=tuple(sorted(bound.items())))
     for unique in unique_keys(table):
         key = tuple((column.name, column.key) for column in unique if column.name in bound)

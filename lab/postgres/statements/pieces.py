@@ -33,7 +33,7 @@ __all__ = [
 MANY = 50
 """Rows of one statement beyond which it counts as one of the whole table."""
 _COMPARABLE = frozenset({int, str, uuid.UUID, dt.date})
-"""Types of values whose texts differ exactly when PostgreSQL tells the values apart. No `datetime`: one moment has many
+"""Types of values whose texts differ exactly when PostgreSQL sees different values. No `datetime`: one moment has many
 time zones."""
 _COLUMNS = (types.Integer, types.String, types.Uuid, types.Date)
 _NOT_AS_THEY_ARE = (types.Enum, types.CHAR, types.TypeDecorator)
@@ -97,7 +97,7 @@ def _keeps_apart(column: Column[Any]) -> bool:
 
 
 def bound_columns(table: Table, given: Collection[str]) -> dict[str, str]:
-    """The columns of a new row that are given a value which says what row it is: column -> name of the parameter."""
+    """The columns of a new row whose given value identifies it: column -> name of the parameter."""
     return {column.name: column.key for column in table.columns if column.key in given and _keeps_apart(column)}
 
 

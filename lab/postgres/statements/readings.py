@@ -1,7 +1,7 @@
 """What a statement reads, from the construct that SQLAlchemy compiled it from: for histories of row versions.
 
-Understood are statements whose condition is about one table with a primary key. Of others (text, joins, subqueries)
-only the rows are known that the answer holds with their keys, and that something is missing is said.
+A statement is understood if its condition is about one table with a primary key. Of others (text, joins, subqueries)
+only the rows are known that the answer holds with their keys, and the report says that something is missing.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _change(statement: Statement, keys: Mapping[str, Collection[str]]) -> Readin
 
 
 def _condition(statement: Statement, table: Table, keys: Mapping[str, Collection[str]]) -> Reading | None:
-    """What the WHERE clause says of a table, None for a table without a primary key."""
+    """The condition that the WHERE clause states for a table, None for a table without a primary key."""
     name = name_of(table)
     if not keys.get(name):
         return None

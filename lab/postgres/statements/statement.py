@@ -68,7 +68,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Statement:
-    """What is known of a statement before its values are."""
+    """What is known of a statement before its values are known."""
 
     kind: Kind = Kind.OTHER
     table: Table | None = None
@@ -83,7 +83,7 @@ class Statement:
     renamed: bool = False
     """A table stands there under another name: maybe two roles of one table, whose keys must not be mixed up."""
     criteria: tuple[Any, ...] = ()
-    """The WHERE clause as SQLAlchemy has it, for those who put it to PostgreSQL again; empty if there is none."""
+    """The WHERE clause as SQLAlchemy has it, for readers that send it to PostgreSQL again; empty if it has none."""
     parts: int = 0
     """How many parts of the WHERE clause must all hold."""
     bindings: tuple[Binding, ...] = ()
@@ -113,14 +113,14 @@ class Statement:
     texts: bool = False
     """Something in it is a text of SQL."""
     opaque: bool = False
-    """Something in it may hold or do what does not show."""
+    """Something in it may hold or do more than the construct shows."""
     selects: int = 0
     """How many SELECTs there are in it, itself included."""
     nested: bool = False
     """There is a query in it."""
     ctes: bool = False
     harmless: bool = False
-    """The lab may ask its condition (of a SELECT: all of it) as well, and that does nothing."""
+    """The lab may run its condition (of a SELECT: all of it) as well, without any effect."""
     words: frozenset[str] = field(default=frozenset(), repr=False)
     """The words of its SQL, in lower case."""
 

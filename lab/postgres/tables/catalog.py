@@ -53,7 +53,7 @@ Place = tuple[int, int]
 
 
 async def layout_of(monitor: Monitor, metadata: MetaData | None) -> Layout:
-    """The layout of the tables there are. `metadata` tells of sequences that SQLAlchemy asks for by itself."""
+    """The layout of the existing tables. `metadata` adds the sequences that SQLAlchemy itself draws from."""
     rows = await monitor.fetch(_COLUMNS)
     parents: dict[Place, list[Place]] = {}
     for child, number, parent, parent_number in map(tuple, await monitor.fetch(_REFERENCES)):
@@ -85,7 +85,7 @@ def _sequence(row: asyncpg.Record, asked_for: str | None) -> str | None:
 
 
 def _asked_for(metadata: MetaData | None) -> Mapping[str, str]:
-    """Column -> its sequence, for those that SQLAlchemy fills: the catalog knows no default of them."""
+    """Column -> its sequence, for those that SQLAlchemy fills: the catalog has no default for them."""
     found = {}
     for table in metadata.tables.values() if metadata is not None else ():
         short = table.name if table.schema in (None, "public") else f"{table.schema}.{table.name}"

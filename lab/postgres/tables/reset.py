@@ -101,7 +101,7 @@ class Tables:
         self._empty = ""
         self._restart = ""
         self._triggers_off = self._triggers_on = ""
-        """For a role that may not turn all triggers off: statements for those that are no foreign keys'."""
+        """For a role that may not turn all triggers off: statements for those that do not belong to foreign keys."""
         self._resets = 0
         self.names: set[str] = set()
         """Names of the tables, as people say them."""
@@ -117,7 +117,7 @@ class Tables:
     async def learn(self, metadata: MetaData | None = None) -> None:
         """Read from the catalog which tables and sequences there are. Call it after the schema was made.
 
-        `metadata` tells what the catalog does not know: of which sequences SQLAlchemy itself asks for values.
+        `metadata` adds what the catalog does not know: the sequences that SQLAlchemy itself draws from.
         """
         self.layout = await layout_of(self._monitor, metadata)
         rows = await self._monitor.fetch(_TABLES)

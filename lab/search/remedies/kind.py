@@ -1,4 +1,4 @@
-"""What a kind of remedy is: when it fits a failing execution, what is run of it, and its words."""
+"""What a kind of remedy is: when it fits a failing execution, what to run, and its words."""
 
 from __future__ import annotations
 

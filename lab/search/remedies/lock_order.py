@@ -24,7 +24,7 @@ def _order(facts: Facts) -> Iterator[Remedy]:
 
 
 def _merged(rows: list[Rows]) -> Rows:
-    """Rows of one table that hold all of these, and no others where one column tells them."""
+    """Rows of one table that hold all of these, and no others where one column identifies them."""
     columns = {tuple(column for column, _ in each.key) for each in rows}
     if len(columns) > 1 or len(next(iter(columns))) != 1:
         rows = list(dict.fromkeys(rows))

@@ -21,7 +21,7 @@ def _idle(remedy: Remedy, record: ExecutionRecord) -> str:
     applied = record.applied
     if applied is None or applied.locked:
         return ""
-    return f"the lab cannot add a lock to {shortened(applied.left)}" if applied.left else "nothing was there to lock"
+    return f"the lab cannot add a lock to {shortened(applied.left)}" if applied.left else "there were no rows to lock"
 
 
 def _left(remedy: Remedy, record: ExecutionRecord) -> str:

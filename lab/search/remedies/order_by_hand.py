@@ -18,7 +18,7 @@ def _advice(facts: Facts) -> Iterator[Tried]:
     if any(map(_ADVISORY.search, facts.texts)):
         yield Tried("advisory locks taken in the order of their keys", reason=CODE)
     elif facts.deadlocked and facts.rows_to_lock is None:
-        yield Tried("all rows locked in one order", reason="the lab cannot tell which rows the statements lock")
+        yield Tried("all rows locked in one order", reason="the lab does not know which rows the statements lock")
 
 
 KIND = Kind("order by hand", advises=_advice)

@@ -1,4 +1,4 @@
-"""A retry loop around each actor: whoever was refused by the server begins again."""
+"""A retry loop around each actor: an actor that the server refused begins again."""
 
 from __future__ import annotations
 

@@ -5,9 +5,9 @@ keeps as near as it can to the schedule that failed. The scenario as it is goes 
 prices can be compared, and so that it is known how much a hunt without a violation says: where the scenario as it is
 breaks seldom, no violation means little, and the verdict is `inconclusive`.
 
-A remedy that makes others wait leaves fewer orders. That is its purpose and no reason for doubt: who waits was within
-another's reach, so the executions count as overlapping and conflicting as ever; a hunt in which nobody met is
-`inconclusive` here as it is everywhere.
+A remedy that makes others wait leaves fewer orders. That is its purpose and no reason for doubt: an actor that waits
+has met another one, so the executions count as overlapping and conflicting as always; a hunt in which no two actors met
+is `inconclusive` here as everywhere.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ __all__ = ["curable", "try_remedies"]
 MOST = 100
 """Executions for each remedy: a second or so."""
 FOR_A_PRICE = 30
-"""Executions for one that does not help: enough to tell what it costs."""
+"""Executions for one that does not help: enough to measure what it costs."""
 CERTAIN = 0.05
 """How likely a hunt without a violation may be, if the remedy changed nothing, to say that it helps."""
 ORDER = (Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE, NOT_RUN)
 
 Progress = Callable[[str, int], None]
-"""Told the name of what is tried, and after each execution how many there have been in all."""
+"""Called with the name of what is tried, and after each execution with the number of executions in all."""
 
 
 def curable(job: Job, result: HuntResult) -> ReportedFailure | None:
@@ -169,7 +169,7 @@ class _Trials:
         return (result.seconds / result.executions) / ((self._clock[number] - self._clock[0]) / number)
 
     def _judged(self, first: ExecutionRecord, result: HuntResult) -> tuple[str, str]:
-        """The verdict on a remedy, and what speaks for it where it is not a pass."""
+        """The verdict on a remedy, and the reason where it is not a pass."""
         if result.failures:
             said = first.findings[0].message if first.failed else result.failures[0].broken
             return Verdict.FAIL, f"{result.violated} of {result.executions} break: {said}"

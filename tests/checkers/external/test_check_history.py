@@ -62,7 +62,7 @@ def test_every_verdict_has_its_exit_status_and_wrong_files_are_told_in_a_sentenc
     for name in ("missing", "folder", "broken", "twice", "deep", "scalar", "bytes"):
         assert done[name][1] == ""
         assert re.fullmatch(r"lab: .+\n", done[name][2]), done[name][2]
-    assert "no JSON: Expecting value in line 1, column 11" in done["broken"][2]
+    assert "not valid JSON: Expecting value in line 1, column 11" in done["broken"][2]
     assert 'see "orders"' in done["open"][1]
     violation = json.loads(done["violation"][1])
     assert (violation["verdict"], violation["serializable"]) == ("fail", False)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lab.checkers.serial.composite import fields_of
 from lab.checkers.serial.effects import effects_of
-from lab.checkers.serial.equivalence import differences, is_serial, nearest, order_of_ends, orders, told
+from lab.checkers.serial.equivalence import differences, is_serial, nearest, order_of_ends, orders, summary
 from lab.model.layout import Column, Drawn, Layout, Position
 from lab.model.outcome import ActorResult, Ending, Outcome, ResultKind
 from lab.model.trace import Action, ActionKind, Result, Trace
@@ -144,5 +144,8 @@ def test_the_nearest_order_is_the_one_with_the_fewest_differences_and_is_told_in
     result = Difference(DifferenceKind.RESULT, "ann", "returned 1", "returned 2")
     judgement = nearest({("ann", "ben"): (row, result), ("ben", "ann"): (row,)}, 1, ["ids of event"])
     assert (judgement.order, judgement.tried, judgement.unusable) == (("ben", "ann"), 2, 1)
-    assert told(judgement) == "account 1 holds (1,70); after ben, then ann it holds (1,100); 2 serial orders were tried"
-    assert nearest({}, 2, []).obstacle == "no serial order of its actors runs to its end"
+    assert (
+        summary(judgement)
+        == "account 1 holds (1,70); after ben, then ann, it holds (1,100); 2 serial orders were tried"
+    )
+    assert nearest({}, 2, []).obstacle == "its actors cannot run one after the other in any order"

@@ -37,7 +37,7 @@ from lab import Scenario, actor
 from lab.model.footprint import Access, Footprint, Lock
 from lab.model.trace import ActionKind
 from lab.postgres.statements.construct import bindings_of
-from lab.postgres.statements.footprints import told_of
+from lab.postgres.statements.footprints import footprint_of
 from lab.postgres.statements.pieces import Piece, checks_more_than_values, key_of
 from lab.schedulers.guided import Guided
 
@@ -253,4 +253,4 @@ def test_a_write_where_rows_clash_by_more_is_not_understood(table, understood):
     """In what way it may clash cannot be told from its values, so it counts as touching everything."""
     compiled = insert(table).values(id=1).compile()
     context = SimpleNamespace(compiled=compiled, compiled_parameters=[compiled.params])
-    assert (told_of(context, {"kept", "owner"}, ())() is not None) is understood
+    assert (footprint_of(context, {"kept", "owner"}, ())() is not None) is understood
