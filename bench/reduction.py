@@ -188,7 +188,7 @@ def _seen(record: ExecutionRecord) -> tuple[object, ...]:
 
 async def measure(number: int, pairs: int, most: int, *, catalogue: bool) -> tuple[list[Program], Counter[str]]:
     """Both tests over the programs, each at every level."""
-    sys.path.insert(0, str(Path(__file__).parent.parent))  # the shipped scenarios are no part of the package
+    sys.path.insert(0, str(Path(__file__).parent.parent))  # the shipped scenarios are not part of the package
     found: list[Program] = []
     swapped: Counter[str] = Counter()
     with embedded_server() as server:

@@ -91,7 +91,7 @@ def _whole() -> int:
 
 
 def ended(action: Callable[[], int]) -> int:
-    """The exit status of an action, also of one that fails; what it fails with is said."""
+    """The exit status of an action, also of one that fails; its error is printed."""
     try:
         return action()
     except click.ClickException as error:

@@ -61,7 +61,7 @@ class Divergence(LabError):
 
 
 class SearchOver(LabError):
-    """A scheduler was asked for one more execution, and there is none. A hunt ends with it."""
+    """A scheduler was asked for one more execution and has no more. A hunt ends with it."""
 
 
 class Interrupted(KeyboardInterrupt):

@@ -98,7 +98,7 @@ class AgentDeletion(Scenario):
 )
 @dataclass(frozen=True)
 class NoCascade(AgentDeletion):
-    """Deletes the agent's row and nothing else; the column of the executions is no foreign key."""
+    """Deletes the agent's row and nothing else; the column of the executions has no foreign key."""
 
     agents = LegacyAgent
     runs = LegacyExecution

@@ -138,7 +138,7 @@ class LegacyAgent(Agents):
 
 
 class LegacyExecution(Agents):
-    """One execution of an agent, named by a column that is no foreign key."""
+    """One execution of an agent, named by a column without a foreign key."""
 
     __tablename__ = "legacy_execution"
 
@@ -171,7 +171,7 @@ class Segment(Episodes):
 
 
 class LooseSegment(Episodes):
-    """A part of an episode, named by a column that is no foreign key."""
+    """A part of an episode, named by a column without a foreign key."""
 
     __tablename__ = "loose_segment"
 

@@ -143,7 +143,7 @@ class HuntResult:
     endless: int = field(default=0, metadata=SUM)
     """Executions that met the step limit; they prove nothing."""
     unjudged: int = field(default=0, metadata=SUM)
-    """Executions that could not be compared with serial runs, where nothing else is asked."""
+    """Executions that could not be compared with serial runs, where nothing else is checked."""
     obstacle: str = field(default="", metadata=REASON)
     """Why not: of the first of them."""
     not_compared: list[str] = field(default_factory=list, metadata=NAMES)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["err", "out", "progress_bar", "show_json"]
 
 WIDTH = 120
-"""Columns where the output is no terminal."""
+"""Columns where the output is not a terminal."""
 
 out = Console(highlight=False, width=None if sys.stdout and sys.stdout.isatty() else WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -26,7 +26,7 @@ def show_json(value: Any) -> None:
 
 
 def progress_bar(*, quiet: bool) -> Progress:
-    """How far a command is, on standard error; nothing where that is no terminal or a program listens."""
+    """How far a command is, on standard error; nothing where that is not a terminal, or with --json."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     return Progress(

@@ -195,8 +195,6 @@ def _why(code: int, dump: IO[bytes], *, interrupted: bool) -> str:
     frames = _FRAME.findall(dump.read().decode(errors="replace"))
     if frames:
         own = [f"{name}:{line} in {function}" for name, line, function in frames if not is_library(name)]
-        return (
-            f"a single instruction took too long, so the process was ended: {(own or ['in no code of a scenario'])[0]}"
-        )
+        return f"a single instruction took too long, so the process was ended: {(own or ['outside scenario code'])[0]}"
     how = f"with exit status {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
     return f"the process ended {how} before the command was done; code that was imported or run must have ended it"

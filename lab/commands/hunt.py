@@ -29,9 +29,9 @@ DEMONSTRATION_WORKERS = 2
 
 @click.command(cls=HuntCommand)
 @click.argument("target", required=False)
-@click.option("--executions", type=click.IntRange(min=1), help="How many at most. [default: 200]")
+@click.option("--executions", type=click.IntRange(min=1), help="Executions at most. [default: 200]")
 @click.option(
-    "--seconds", type=click.FloatRange(min=0), help="Stop after this time; without TARGET it is for each scenario."
+    "--seconds", type=click.FloatRange(min=0), help="Stop after this many seconds; without TARGET, for each scenario."
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @level_option("Run every transaction at this isolation level instead of the scenario's own.")
@@ -48,7 +48,7 @@ DEMONSTRATION_WORKERS = 2
     "--remedies/--no-remedies",
     default=True,
     show_default=True,
-    help="Try what may help against a violation of TARGET, and say what it costs; never with --seconds.",
+    help="Try remedies against a violation of TARGET and show what they cost; never with --seconds.",
 )
 @server_options
 @bound_options("step", "setup", "invariant", "imports")

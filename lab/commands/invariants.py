@@ -29,7 +29,7 @@ async def command(*, task: str | None, workers: int, url: str | None, version: s
     from lab.search.chronicle import collect
 
     if task is None:
-        raise click.UsageError("say --check or --write")
+        raise click.UsageError("give --check or --write")
     place = Place(url, int(version))
     with place.server() as server, err.status("running the claims") as status:
         entries = await collect(server, place, discover(), workers, status.update)

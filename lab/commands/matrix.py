@@ -16,7 +16,9 @@ __all__ = ["command"]
 
 @click.command(cls=SchedulerCommand)
 @click.argument("target")
-@click.option("--executions", type=click.IntRange(min=1), default=100, show_default=True, help="At each level.")
+@click.option(
+    "--executions", type=click.IntRange(min=1), default=100, show_default=True, help="Executions at each level."
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @server_options
 @bound_options("step", "setup", "invariant", "imports")

@@ -34,7 +34,7 @@ _BOUNDED = {
     "invariant": "an invariant",
     "imports": "the import of a module",
 }
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON value on standard output.")
 
 
 def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -149,7 +149,7 @@ def _scheduler_option() -> click.Option:
         default=DEFAULT,
         show_default=True,
         metavar="NAME",
-        help=f"Who decides. {each}.",
+        help=f"The scheduler that decides. {each}.",
     )
 
 
@@ -174,4 +174,4 @@ def _options_of_schedulers() -> tuple[click.Option, ...]:
 
 def _help(scheduler: str, option: Option) -> str:
     default = "." if option.default is None else f". [default: {option.default}]"
-    return f"Of the scheduler {scheduler}: {option.help}{default}"
+    return f"For the scheduler {scheduler}: {option.help}{default}"

@@ -20,8 +20,8 @@ __all__ = ["command"]
 
 @click.command(cls=CheckedCommand)
 @click.argument("token")
-@click.option("--times", type=click.IntRange(min=1), default=5, show_default=True, help="How often.")
-@click.option("--dry-run", is_flag=True, help="Say what TOKEN holds and what would be imported; run nothing.")
+@click.option("--times", type=click.IntRange(min=1), default=5, show_default=True, help="Number of replays.")
+@click.option("--dry-run", is_flag=True, help="Show what TOKEN holds and what would be imported; run nothing.")
 @server_options
 @bound_options("step", "setup", "invariant", "imports")
 @json_option

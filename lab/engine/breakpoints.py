@@ -32,7 +32,7 @@ class Breakpoints:
 
     @property
     def needs_a_question(self) -> bool:
-        """Whether the server must be asked before the next decision."""
+        """Whether the server must be queried before the next decision."""
         return self._set is not None or bool(self._left and any(map(_is_bulk, self._execution.actors.values())))
 
     async def alternatives(self) -> tuple[Alternative, ...]:

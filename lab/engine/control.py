@@ -203,7 +203,7 @@ def _call_later(real: Callable[..., Any]) -> Callable[..., Any]:
 def _sleep0(real: Callable[[], Any]) -> Callable[[], Any]:
     async def sleep0() -> None:
         actor = current_actor()
-        if actor is None or actor.flights:  # anyio makes one on the way to a thread, which is no point of the user's
+        if actor is None or actor.flights:  # anyio makes one on the way to a thread, which is not a point of the user's
             await real()
         else:
             await arrive(Action(ActionKind.SLEEP, "0"))
@@ -225,7 +225,7 @@ def _anyio_thread(real: Any) -> Any:
 
 
 def _subprocess(execution: Execution, real: Callable[..., Any]) -> Callable[..., Any]:
-    """A process that an actor started is outside the lab's control: to wait for it is no stall."""
+    """A process that an actor started is outside the lab's control: waiting for it is not a stall."""
 
     async def subprocess(*args: Any, **options: Any) -> Any:
         actor = current_actor()

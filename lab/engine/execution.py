@@ -127,7 +127,7 @@ class Execution:
             self._ring()
 
     def _needs_no_question(self, actor: Actor) -> bool:
-        """Whether all that a decision rests on is known here: the runner listens, and nobody's lock is in doubt.
+        """Whether all that a decision rests on is known here: the runner listens, and no lock is in doubt.
 
         Only before an operation on a connection. An actor that passes from point to point, or sleeps, must go through
         the event loop each time, or nothing else would ever run.

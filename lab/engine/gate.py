@@ -202,7 +202,7 @@ class Actor:
 
     @contextlib.contextmanager
     def busy(self) -> Iterator[None]:
-        """Work under way that is no scheduling point: a connection being opened, a thread."""
+        """Work under way that is not a scheduling point: a connection being opened, a thread."""
         self.running_again()
         self.flights += 1
         try:

@@ -158,7 +158,7 @@ class _Runner:
         return True
 
     def _insist_on_time(self) -> None:
-        """Raise `UncontrolledError` if an actor computed, or awaited something that is no lock, for too long."""
+        """Raise `UncontrolledError` if an actor computed, or awaited something other than a lock, for too long."""
         if self._dog.overdue:
             raise UncontrolledError(self._dog.overdue)
         if self._dog.late > 0:

@@ -257,6 +257,6 @@ class Explorer:
         return self._snapshots[key]
 
     async def _insist_on_a_server(self, database: Database, errors: Iterable[BaseException]) -> None:
-        """An actor that lost its connection is no finding when the reason is that the server is gone."""
+        """An actor that lost its connection is not a finding when the reason is that the server is gone."""
         if any(is_connection_loss(error) for error in errors) and not await database.alive():
             raise ServerError(f"the server {self._server.description} died during an execution")

@@ -25,7 +25,7 @@ async def broken_invariants(
 ) -> tuple[Finding, ...]:
     """A finding for each invariant that does not hold. Raises `ScenarioError` for one that fails in another way.
 
-    Where an actor `altered` the tables, failing in another way is no fault of the invariant's.
+    Where an actor `altered` the tables, failing in another way is not the invariant's fault.
     """
     broken = []
     async with AsyncSession(engine) as session:

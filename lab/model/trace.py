@@ -113,7 +113,7 @@ class Step:
 
     @property
     def is_fault(self) -> bool:
-        """Whether it is a fault, and nobody's step."""
+        """Whether it is a fault, which no actor takes."""
         return isinstance(self.chosen, Strike)
 
     @property

@@ -25,7 +25,7 @@ _MARKS = ("pyproject.toml", "setup.cfg", "setup.py", ".git")
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
-    """A module that was found and not imported."""
+    """A module that was found, but not imported."""
 
     module: str
     file: str

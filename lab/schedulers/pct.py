@@ -6,9 +6,9 @@ with a chance of at least 1 / (n * k ** (depth - 1)) in each execution: few pree
 prefers. Burckhardt, Kothari, Musuvathi, Nagarakatte: A Randomized Scheduler with Probabilistic Guarantees of Finding
 Bugs, ASPLOS 2010.
 
-Deviations: k is measured in one serial run (see `lengths`), which is execution 0 and no sample, and is exceeded where
-actors wait or retry; the first step is no point of change, since priorities were drawn just before it; points differ
-from one another; a task that is started later draws its priority when it is first seen.
+Deviations: k is measured in one serial run (see `lengths`), which is execution 0 and not a sample, and is exceeded
+where actors wait or retry; the first step is not a point of change, since priorities were drawn just before it; points
+differ from one another; a task that is started later draws its priority when it is first seen.
 
 Fair: PCT starves, so two actors that wait for each other in loops would never end. Our reading of its fair variant: an
 actor that takes more steps in a row than `PATIENCE` times all actors took in the serial run makes no progress, and

@@ -5,7 +5,7 @@ done after four decisions. With weights by remaining steps all interleavings are
 of steps is known and no actor waits. Zhao, Wolff, Mathur, Roychoudhury: Selectively Uniform Concurrency Testing,
 ASPLOS 2025.
 
-Deviations: the lengths come from one serial run (see `lengths`), which is execution 0 and no sample; an actor with
+Deviations: the lengths come from one serial run (see `lengths`), which is execution 0 and not a sample; an actor with
 more steps than estimated keeps weight 1; a step is any scheduling point, not a selected event; faults strike with the
 chance that they have everywhere, before an actor is drawn.
 """

@@ -38,7 +38,7 @@ class Job:
     refine: bool = True
     """Minimise failures, find out what they needed and replay them; without, they are counted and reported as met."""
     options: Mapping[str, int] = field(default_factory=dict)
-    """Of the scheduler."""
+    """Options of the scheduler."""
     conditions: Conditions = AS_IT_STANDS
 
     @classmethod

@@ -10,7 +10,8 @@ ids.
 
 The search for a renaming is a search for an isomorphism of small labelled structures, by backtracking: results first,
 since they bind names, then rows, those with most names bound first. Rows whose plain parts differ cannot be partners,
-and that alone decides nearly every case. The search is bounded; what it could not decide is said and is no violation.
+and that alone decides nearly every case. The search is bounded; what it could not decide is reported, and is not a
+violation.
 """
 
 from __future__ import annotations
@@ -166,7 +167,7 @@ class _Search:
                 yield from self._row(ours[1:], theirs[1:])
 
     def _cells(self, one: Cell, other: Cell, *, in_result: bool = False) -> Iterator[None]:
-        """Each way to make two values equal; what it binds is loosed when the next way is asked for."""
+        """Each way to make two values equal; its bindings are undone when the next way is requested."""
         ours, theirs = parts_of(one), parts_of(other)
         if ours[::2] == theirs[::2] and one.origin == other.origin:
             yield from self._parts(list(zip(ours[1::2], theirs[1::2], strict=True)), one.origin, in_result=in_result)

@@ -3,7 +3,7 @@
 To add one, write its file with a `FAULT` and add the file's name to `_FILES`. What a scenario may ask for, what is
 offered, how it reads in reports comes from the table. It stands here, where a fault knows
 how to strike, and not below: a token says a fault by its grammar (`lab.model.decision_text`), a trace holds its words,
-and whether a scenario's faults exist is asked where an execution is put together (`refuse_wrong_faults`), since
+and a scenario's faults are checked where an execution is put together (`refuse_wrong_faults`), since
 `scenario/` may not know the engine.
 """
 

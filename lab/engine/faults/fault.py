@@ -25,7 +25,7 @@ class Fault(ABC):
     of_server: bool = False
     """It strikes the server, and with it every actor, instead of one."""
     needs_own_server: bool = False
-    """The server is no use to anybody else meanwhile, so it has to be the embedded one, and the scenario's alone."""
+    """Nobody else can use the server meanwhile, so it has to be the embedded one, and the scenario's alone."""
     may_come_last: bool = False
     """It means something still when all actors are done."""
 

@@ -76,7 +76,7 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         """Records what is sent and answered here; replaced by that of the database."""
         self.line = Line()
         self.in_use = False
-        """It is set up for whoever has it now; what it answers before that is no part of a step."""
+        """It is set up for whoever has it now; what it answers before that is not part of a step."""
         self._protocol = Wire(protocol, self)
         self._waiting_for: Actor | None = None
         self.add_log_listener(_heard)

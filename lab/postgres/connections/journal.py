@@ -1,6 +1,6 @@
 """Records what the sessions of one execution sent and received, so that a history can be made of it.
 
-Nothing is asked of the server for it. What a session reads comes with its answers; what it writes is reported by a
+No query is sent to the server for it. What a session reads comes with its answers; what it writes is reported by a
 trigger on every table to the session's own client, row by row, in the messages that come before an answer anyway. So
 cascades, defaults and what a bulk statement touched are seen as well, and user code stays as it is. The trigger does
 nothing in sessions that do not ask for it (`Journal.setting`), and recording costs no statement.

@@ -1,6 +1,6 @@
 """What an actor's statement does to what the lab relies on: its settings, the schema, its own sessions.
 
-It is told by the statement's text. A change that hides in a function shows later, when the tables cannot be restored.
+Recognised by the statement's text. A change that hides in a function shows later, when the tables cannot be restored.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Meddling:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a report says of it."""
+        """The notes for a report."""
         return (*dict.fromkeys(self.hushed.values()), *filter(None, (self.altered,)))
 
     def notices(self, actor: str, pid: int, statement: str) -> None:

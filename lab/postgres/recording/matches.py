@@ -76,7 +76,7 @@ class Matches:
                     self._known.update({(name, row): answer for row, answer in zip(rows, answers, strict=True)})
 
     def satisfied(self, name: str, row: str) -> bool | None:
-        """Whether a row satisfies a condition that was asked; None where PostgreSQL could not evaluate it."""
+        """Whether a row satisfies a condition that was evaluated; None where PostgreSQL could not evaluate it."""
         return self._known[name, row]
 
 

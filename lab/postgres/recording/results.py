@@ -117,10 +117,10 @@ def _server_error(error: BaseException | None) -> BaseException | None:
 
 
 def _attribute(error: object, name: str) -> object:
-    """What an error has by that name, None where it has nothing or is one of the user's that fails when it is asked."""
+    """The attribute of an error, None where it has none or, as an error of the user's may, fails to give it."""
     try:
         return getattr(error, name, None)
-    except BaseException:  # noqa: BLE001 - of whatever kind, it is no answer of the server's
+    except BaseException:  # noqa: BLE001 - of whatever kind, it is not an answer of the server
         return None
 
 

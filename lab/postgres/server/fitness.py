@@ -45,7 +45,7 @@ async def insist_on_fitness(server: Server, admin: Monitor) -> None:
     except asyncpg.InvalidSQLStatementNameError as error:
         raise ServerError(_POOLER.format(server.description)) from error
     except LOST as error:
-        raise ServerError(f"{server.description} cannot be asked what it is: {server.cleaned(str(error))}") from error
+        raise ServerError(f"{server.description} did not say what it is: {server.cleaned(str(error))}") from error
     if objection := _objection(facts, admin.get_server_pid()):
         raise ServerError(objection.format(server.description))
 

@@ -97,7 +97,7 @@ def parsed(url: str) -> Address:
         found = make_url(url)
         backend = found.get_backend_name()
         ambiguous = url.count("@") > 1 or not re.fullmatch(r"[\w.:%-]*", found.host or "")
-    except (ArgumentError, ValueError):  # the latter from a port that is no number
+    except (ArgumentError, ValueError):  # the latter from a port that is not a number
         raise UsageError(f"not a database URL; {EXPECTED}") from None
     if backend not in _POSTGRESQL:
         named = f"this URL names {backend}" if backend in _OTHERS else "this URL names something else"

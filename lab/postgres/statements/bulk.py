@@ -69,7 +69,7 @@ def bulk_of(context: Any, text: str, *, locked: bool = False) -> Bulk | None:
 
 
 def _table(statement: Statement) -> Table | None:
-    """The table of which a statement may meet several rows, if it is one, has a primary key and may be asked about."""
+    """The table of which a statement may meet several rows, if it is one, has a primary key and may be queried."""
     if statement.kind not in (Kind.SELECT, Kind.UPDATE, Kind.DELETE) or not statement.harmless:
         return None
     if statement.limited or statement.grouped or statement.table is None:

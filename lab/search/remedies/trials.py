@@ -2,7 +2,7 @@
 
 Each remedy is a hunt of its own over the unchanged code, by the same scheduler from the same seed, behind a run that
 keeps as near as it can to the schedule that failed. The scenario as it is goes through the same executions, so that the
-prices can be compared, and so that it is known how much a hunt without a violation says: where the scenario as it is
+prices can be compared, and so that it is known how much a hunt without a violation proves: where the scenario as it is
 breaks seldom, no violation means little, and the verdict is `inconclusive`.
 
 A remedy that makes others wait leaves fewer orders. That is its purpose and no reason for doubt: an actor that waits
@@ -174,7 +174,7 @@ class _Trials:
             said = first.findings[0].message if first.failed else result.failures[0].broken
             return Verdict.FAIL, f"{result.violated} of {result.executions} break: {said}"
         if first.failed:
-            return Verdict.FAIL, f"the schedule that failed still does: {first.findings[0].message}"
+            return Verdict.FAIL, f"the schedule that failed still fails: {first.findings[0].message}"
         doubt = self._doubt(result)
         return (Verdict.INCONCLUSIVE, doubt) if doubt else (Verdict.PASS, "")
 
