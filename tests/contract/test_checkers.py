@@ -73,8 +73,9 @@ async def records(explorer: Explorer) -> list[ExecutionRecord]:
     for scenario in SCENARIOS:
         for scheduler in (make_scheduler("serial", 0), make_scheduler("random", 1)):
             for number in range(2):
-                assert scheduler.begin(number)
-                found.append(await explorer.run(scenario, scheduler, recorded=True, checks=tuple(askable())))
+                found.append(
+                    await explorer.run(scenario, scheduler, execution=number, recorded=True, checks=tuple(askable()))
+                )
     lost = await explorer.run(Lost(), Order("alice bob bob bob alice alice"), recorded=True)
     assert isinstance(lost.history, History)
     promised = tuple(replace(each, level="SERIALIZABLE") for each in lost.history.transactions)

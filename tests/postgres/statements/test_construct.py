@@ -262,7 +262,7 @@ class Definitions(Scenario):
 @pytest.mark.parametrize("scenario", [TwoNewRows, Raises, Light, SortedByALabel, Definitions])
 async def test_legal_statements_raise_nothing_inside_the_lab(explorer, scenario, scheduler):
     """An error in an actor would be a violation, and one in the lab would end the hunt."""
-    result = await Hunt(scenario(), "", scheduler, executions=6).run(explorer)
+    result = await Hunt.of(scenario(), scheduler=scheduler, executions=6).run(explorer)
     assert result.verdict in ("pass", "inconclusive")
 
 
