@@ -22,8 +22,21 @@ class Secret:
         return self.text
 
 
+_SHOWN = re.compile(
+    r"postgres(?:ql)?://(?:[\w.%-]+@)?(?:[\w.-]+|\[[0-9A-Fa-f:]+\])?(?::\d{1,5})?(?:/[\w.%-]*)?[.,;:)]?"
+)
+"""What of a server's URL may be shown: scheme, role, host, port and database, and nothing that could be a password."""
+
+
 def without_urls(text: str) -> str:
-    """A message with whatever follows `//` left out: a URL that was given where none belongs may hold a password."""
-    text = re.sub(r"(?<![\w/.])((?:[A-Za-z][\w+.-]*:)?//)[^\s'\"`]+", r"\1…", text)
-    text = re.sub(r"(?<![^\s'\"`])(?!lab\d)([^\s'\"`:/]+:)[^\s'\"`:]+@[^\s'\"`]+", r"\1…", text)
+    """A message in which whatever follows `//` is left out, unless it is what of a server's URL may be shown.
+
+    A URL that was given where none belongs may hold a password.
+    """
+    text = re.sub(r"(?<![\w/.])((?:[A-Za-z][\w+.-]*:)?//)[^\s'\"`]+", _hidden, text)
+    text = re.sub(r"(?<![^\s'\"`])(?!lab\d)([^\s'\"`:/]+:)(?!//)[^\s'\"`:]+@[^\s'\"`]+", r"\1…", text)
     return re.sub(r"(?i)(pass(?:word|wd)?=)[^\s&'\"`]+", r"\1…", text)
+
+
+def _hidden(match: re.Match[str]) -> str:
+    return match[0] if _SHOWN.fullmatch(match[0]) else f"{match[1]}…"

@@ -66,16 +66,18 @@ SCENARIOS = (
 )
 
 
+async def executed(explorer: Explorer, scenario, scheduler, number: int) -> ExecutionRecord:
+    asked = tuple(askable())
+    return await explorer.run(scenario, scheduler, execution=number, recorded=True, checks=asked)
+
+
 @pytest.fixture(scope="module")
 async def records(explorer: Explorer) -> list[ExecutionRecord]:
     """Serial and random executions, with history and serial runs; then some that were changed by hand."""
     found = []
     for scenario in SCENARIOS:
         for scheduler in (make_scheduler("serial", 0), make_scheduler("random", 1)):
-            for number in range(2):
-                found.append(
-                    await explorer.run(scenario, scheduler, execution=number, recorded=True, checks=tuple(askable()))
-                )
+            found += [await executed(explorer, scenario, scheduler, number) for number in range(2)]
     lost = await explorer.run(Lost(), Order("alice bob bob bob alice alice"), recorded=True)
     assert isinstance(lost.history, History)
     promised = tuple(replace(each, level="SERIALIZABLE") for each in lost.history.transactions)

@@ -13,6 +13,9 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO
 
+import lab.search.campaign
+import lab.search.levels
+import lab.search.remedies.trials  # noqa: F401 - each command line is done in a child process, which inherits these
 from lab.cli import main
 
 PARENT = os.getpid()
