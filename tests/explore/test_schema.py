@@ -250,7 +250,7 @@ class AsksForMore(Idle):
         (Sets, "changes the settings of a role or of the database"),
         (ActorMakesRole, "an actor of .*:ActorMakesRole ran CREATE ROLE"),
         (NotACoroutine, "schema must be `async def`"),
-        (AsksForMore, "schema asks for 'session'; it can have connection"),
+        (AsksForMore, "schema asks for 'session'; it can ask for connection"),
     ],
 )
 async def test_what_cannot_be_restored_is_refused_with_one_sentence(explorer, scenario, said):
