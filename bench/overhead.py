@@ -8,6 +8,9 @@ and check the invariant after. Both take turns within one run, since nothing els
 A third table shows what a history costs: four transactions of ten statements each, recorded and not, taking turns, and
 the check of the recorded history for anomalies (`judge`), as a share of the recorded execution.
 
+And what a changed catalog costs: two actors that each make a table, or only ask for one, taking turns. After the first
+the database is made again before the next execution.
+
 The first row has the actors on rows of their own: what scheduling itself costs. In the second both want the same
 rows, so that lock waits and their grants are part of the price; without the lab there is nothing to wait for.
 
@@ -27,7 +30,7 @@ from time import perf_counter
 
 import asyncpg
 from _common import Spread, show
-from sqlalchemy import ForeignKey, func, select
+from sqlalchemy import ForeignKey, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -46,6 +49,8 @@ from lab.schedulers import make_scheduler
 
 WARM_UP = 20
 """Pairs that are run before the first one counts: caches of SQLAlchemy and PostgreSQL fill."""
+CHANGES = 50
+"""Executions that change the catalog: enough for a median, since each costs as much as many others."""
 
 
 class Base(DeclarativeBase):
@@ -220,7 +225,40 @@ async def record(server: Server, pairs: int, seed: int) -> tuple[list[float], li
     return without, recorded, judged
 
 
-async def _milliseconds(work: Callable[[], Awaitable[None]]) -> float:
+@dataclass(frozen=True)
+class Starts(Scenario):
+    """Each actor makes a table of its own, or only looks whether it is there."""
+
+    makes: bool = True
+    metadata = Base.metadata
+
+    @actor(names=("ann", "ben"))
+    async def start(self, session: AsyncSession, name: str) -> None:
+        """One statement and a COMMIT."""
+        made = f"CREATE TABLE by_{name} (id int)" if self.makes else f"SELECT to_regclass('by_{name}')"
+        await session.execute(text(made))
+        await session.commit()
+
+
+async def change(server: Server, pairs: int, seed: int) -> tuple[list[float], list[float]]:
+    """Milliseconds of each execution, from the restoring before it, after one that left and one that changed tables.
+
+    Two explorers, so that neither meets what the other's executions did.
+    """
+    explorers, scheduler = (Explorer(server), Explorer(server)), make_scheduler("random", seed)
+    unchanged, changed = [], []
+    for number in range(-2, pairs):
+        for makes, taken in ((False, unchanged), (True, changed)):
+            run = partial(explorers[makes].run, Starts(makes), scheduler, execution=max(number, 0))
+            milliseconds = await _milliseconds(run)
+            if number >= 0:
+                taken.append(milliseconds)
+    for explorer in explorers:
+        await explorer.aclose()
+    return unchanged, changed
+
+
+async def _milliseconds(work: Callable[[], Awaitable[object]]) -> float:
     started = perf_counter()
     await work()
     return 1000 * (perf_counter() - started)
@@ -249,7 +287,11 @@ def main() -> int:
             }
             rows.append((name, with_lab, without, f"{ratio:.2f}"))
         without, recorded, judged = map(Spread.of, asyncio.run(record(server, options.pairs, options.seed)))
+        unchanged, changed = map(Spread.of, asyncio.run(change(server, min(options.pairs, CHANGES), options.seed)))
     result |= {
+        "changed_ms": round(changed.median, 3),
+        "unchanged_ms": round(unchanged.median, 3),
+        "changed_extra_ms": round(changed.median - unchanged.median, 3),
         "recorded_ratio": round(recorded.median / without.median, 3),
         "recorded_ms": round(recorded.median, 3),
         "unrecorded_ms": round(without.median, 3),

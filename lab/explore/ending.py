@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 
+from sqlalchemy.exc import DBAPIError
+
 from lab.engine import runner
+from lab.model.history import History
 from lab.model.outcome import ActorResult, Ending, Mask, Outcome, ResultKind
 from lab.model.trace import Step, Trace
 from lab.postgres.database import Database
-from lab.postgres.recording.results import aborted_or_raised, returned
+from lab.postgres.recording.results import aborted_or_raised, is_connection_loss, returned
+from lab.postgres.tables.reset import Snapshot
 
-__all__ = ["masked", "outcome_of"]
+__all__ = ["masked", "outcome_of", "recorded"]
+
+
+async def recorded(database: Database, snapshot: Snapshot, mask: Mask) -> tuple[History | None, tuple[str, ...]]:
+    """The history, and the statements of which not all reads are known; None where its tables were dropped."""
+    try:
+        return await database.history(snapshot, mask)
+    except DBAPIError as error:
+        if not database.journal.altered or is_connection_loss(error):
+            raise
+        return None, ()
 
 
 async def outcome_of(database: Database, finished: runner.Finished, mask: Mask) -> Outcome:

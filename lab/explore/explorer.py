@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,18 +11,18 @@ from functools import partial
 from typing import Any
 
 import asyncpg
-from sqlalchemy import MetaData
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lab.checkers import Need, findings_of, needed, refuse_unknown_checks
 from lab.checkers.isolation.promises import anomalies_in
 from lab.engine import runner
 from lab.engine.faults import FAULTS, refuse_wrong_faults
-from lab.errors import LabError, ScenarioError, SearchOver, ServerError, UncontrolledError, UsageError, first_line
+from lab.errors import LabError, SearchOver, ServerError, UncontrolledError, UsageError, first_line
 from lab.explore.conditions import AS_IT_STANDS, Conditions, attempts, body
-from lab.explore.ending import masked, outcome_of
-from lab.explore.invariants import bounded, broken_invariants, call, cancelled
+from lab.explore.databases import Databases
+from lab.explore.ending import masked, outcome_of, recorded
+from lab.explore.invariants import broken_invariants
 from lab.explore.serial_runs import SerialJudge
 from lab.model.outcome import Ending, Mask
 from lab.model.record import ExecutionRecord
@@ -36,14 +35,15 @@ from lab.postgres.server.monitor import LOST
 from lab.postgres.server.server import Server
 from lab.postgres.tables.reset import Snapshot
 from lab.scenario.checks import refuse_too_many_orders, serial_invariants_of
-from lab.scenario.declare import Scenario, actors_of, parameters_of, target_of
+from lab.scenario.declare import Scenario, actors_of
 from lab.scenario.validation import validate
 from lab.schedulers.base import Scheduler
 
 __all__ = ["Explorer"]
 
-DATABASES_KEPT = 4
-SNAPSHOTS_KEPT = 200
+
+_Ran = tuple[ExecutionRecord, Database, Snapshot]
+"""An execution, where it was run, and with what it began there."""
 
 
 class Explorer:
@@ -55,8 +55,7 @@ class Explorer:
         self._own: tuple[Server, Explorer] | None = None
         """A server for scenarios that crash it: others may be at work on `server`."""
         self._cluster: Cluster | None = None
-        self._databases: dict[int, tuple[MetaData | None, Database]] = {}
-        self._snapshots: dict[tuple[int, type[Scenario], str], Snapshot] = {}
+        self._databases = Databases(self.open, server.description)
         self._watched: list[AsyncEngine] = []
         self._serial = SerialJudge(self._under)
 
@@ -69,11 +68,10 @@ class Explorer:
     async def aclose(self) -> None:
         """Give everything back: watched engines, connections, databases."""
         with contextlib.suppress(*LOST):  # the server may be gone
-            for _, database in self._databases.values():
-                await database.close()
+            await self._databases.close()
             if self._cluster is not None:
                 await self._cluster.close()
-        self._databases.clear()
+        self._databases.forget()
         self._cluster = None
         if self._own is not None:
             own_server, own_explorer = self._own
@@ -133,22 +131,20 @@ class Explorer:
         if not scheduler.begin(execution):
             raise SearchOver(f"the search is over: the scheduler has no execution {execution + 1}")
         try:
-            record = await self._execute(scenario, scheduler, conditions)
+            record, database, snapshot = await self._execute(scenario, scheduler, conditions)
         except (ServerError, DBAPIError, *LOST) as error:
             if isinstance(error, DBAPIError) and not is_connection_loss(error):
                 raise
             raise self._failed(scenario, error) from error
         finally:
-            for _, database in self._databases.values():
-                database.give_back()
+            for each in self._databases:
+                each.give_back()
         scheduler.end(record.trace)
         if serial_invariants_of(type(scenario), asked=by_serial_runs) and conditions.actors is None:
-            database = await self._database(scenario.metadata)
-            snapshot = await self._snapshot(database, scenario)
             record = replace(record, serial=await self._serial.judge(record, database, snapshot, conditions.isolation))
         return replace(record, findings=findings_of(record, conditions.checks))
 
-    async def _execute(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> ExecutionRecord:
+    async def _execute(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> _Ran:
         declarations = conditions.of(actors_of(type(scenario)))
         level = conditions.level
         levels = {each.name: level or each.isolation or scenario.isolation for each in declarations}
@@ -163,14 +159,14 @@ class Explorer:
         finished = await runner.run(plan, scheduler.choose, ports)
         await self._insist_on_a_server(database, finished.errors.values())
         await database.end_open_transactions()
+        await self._databases.look(database, scenario)
         notes = database.meddling
-        recorded = conditions.records and not notes.altered
-        history, unseen = await database.history(snapshot, mask) if recorded else (None, ())
+        history, unseen = await recorded(database, snapshot, mask) if conditions.records else (None, ())
         outcome = await outcome_of(database, finished, mask)
         asks = outcome.ending in (Ending.COMPLETED, Ending.DEADLOCKED) and conditions.actors is None
         broken = await broken_invariants(database.engine, scenario, outcome, notes.altered) if asks else ()
         steps, sessions = finished.trace.steps, finished.sessions
-        return ExecutionRecord(
+        record = ExecutionRecord(
             scenario,
             level or scenario.isolation,
             masked(finished.trace, mask),
@@ -184,17 +180,7 @@ class Explorer:
             notes=notes.notes,
             applied=None if locking is None else locking.applied(retries),
         )
-
-    async def _database(self, metadata: MetaData | None) -> Database:
-        cluster = await self.open()
-        kept = self._databases.get(id(metadata))
-        if kept is not None and kept[1].meddling.altered:
-            await self._give_up(id(metadata))
-        if id(metadata) not in self._databases:
-            if len(self._databases) >= DATABASES_KEPT:
-                await self._give_up(next(iter(self._databases)))
-            self._databases[id(metadata)] = metadata, await Database.create(cluster, metadata)
-        return self._databases[id(metadata)][1]
+        return record, database, snapshot
 
     async def _ready(
         self, scenario: Scenario, levels: Mapping[str, str], locking: Locking | None, conditions: Conditions
@@ -209,52 +195,25 @@ class Explorer:
             if is_connection_loss(error):
                 raise
             # An actor changed the tables in a way that its statements did not show: they are made anew.
-            database.meddling.altered = first_line(error)
+            database.journal.altered = True
             database, snapshot = await self._fresh(scenario)
             await database.prepare(snapshot, levels, engines, **options)
         return database, snapshot
 
     async def _fresh(self, scenario: Scenario) -> tuple[Database, Snapshot]:
-        database = await self._database(scenario.metadata)
-        snapshot = await self._snapshot(database, scenario)
+        database, snapshot = await self._databases.ready(scenario)
         if self._may_crash and not database.cluster.is_fresh:
             await database.crash()
         return database, snapshot
 
-    async def _give_up(self, metadata: int) -> None:
-        await self._databases.pop(metadata)[1].close()
-        self._snapshots = {key: kept for key, kept in self._snapshots.items() if key[0] != metadata}
-
     def _failed(self, scenario: Scenario, error: BaseException) -> LabError:
         """Why the server no longer serves the lab: an actor may have seen to it."""
-        kept = self._databases.get(id(scenario.metadata))
-        if kept is not None and (done := kept[1].meddling.ended):
+        if done := self._databases.ended_by(scenario):
             return UncontrolledError(f"{done}; the lab cannot go on without its own: {first_line(error)}")
         if isinstance(error, ServerError):
             return error
         reason = self._server.cleaned(str(getattr(error, "orig", None) or error))
         return ServerError(f"the server {self._server.description} failed: {reason}")
-
-    async def _snapshot(self, database: Database, scenario: Scenario) -> Snapshot:
-        key = id(scenario.metadata), type(scenario), repr(parameters_of(scenario))
-        if key not in self._snapshots:
-            if len(self._snapshots) >= SNAPSHOTS_KEPT:
-                self._snapshots.pop(next(iter(self._snapshots)))
-            await database.tables.empty()
-            try:
-                async with AsyncSession(database.engine) as session:
-                    setup = partial(call, scenario.setup, session)
-                    await bounded(setup, f"the setup of {target_of(scenario)}", "setup")
-                    await session.commit()
-            except (ScenarioError, ServerError):
-                raise
-            except BaseException as error:
-                if cancelled():
-                    raise asyncio.CancelledError from error
-                await self._insist_on_a_server(database, [error])
-                raise ScenarioError(f"the setup of {target_of(scenario)} failed: {first_line(error)}") from error
-            self._snapshots[key] = await database.tables.capture()
-        return self._snapshots[key]
 
     async def _insist_on_a_server(self, database: Database, errors: Iterable[BaseException]) -> None:
         """An actor that lost its connection is not a finding when the reason is that the server is gone."""

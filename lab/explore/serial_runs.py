@@ -14,7 +14,7 @@ from lab.checkers.serial.effects import Effects, effects_of
 from lab.checkers.serial.renaming import Answer, compare
 from lab.errors import ServerError
 from lab.explore.conditions import Conditions
-from lab.model.layout import Drawn
+from lab.model.layout import Drawn, Layout
 from lab.model.record import ExecutionRecord
 from lab.model.yardstick import SerialJudgement
 from lab.postgres.database import Database
@@ -44,13 +44,15 @@ class _Seen:
     record: ExecutionRecord
     database: Database
     drawn: Drawn
+    layout: Layout
+    """Of the tables that the execution left."""
     _effects: dict[frozenset[str], Effects] = field(default_factory=dict)
 
     def effects(self, actors: Sequence[str]) -> Effects:
         part = frozenset(actors)
         if part not in self._effects:
-            record, layout = self.record, self.database.tables.layout
-            self._effects[part] = effects_of(record.trace, record.outcome, layout, self.drawn, part)
+            record = self.record
+            self._effects[part] = effects_of(record.trace, record.outcome, self.layout, self.drawn, part)
         return self._effects[part]
 
 
@@ -74,7 +76,7 @@ class SerialJudge:
         """
         if obstacle := serial.obstacle(record.trace, record.outcome):
             return SerialJudgement(obstacle=obstacle)
-        seen = _Seen(record, database, await _drawn(database, snapshot))
+        seen = await _seen(record, database, snapshot)
         trial = _Trial(self, seen, snapshot, isolation, self._yardstick(record.scenario, snapshot, isolation))
         return await trial.judgement()
 
@@ -86,7 +88,7 @@ class SerialJudge:
         record = await self._run(scenario, InOrder(order), conditions)
         if not serial.is_serial(record.trace, record.outcome, order):
             return None
-        return _Seen(record, database, await _drawn(database, snapshot)).effects(order)
+        return (await _seen(record, database, snapshot)).effects(order)
 
     def _yardstick(self, scenario: Scenario, snapshot: Snapshot, isolation: str | None) -> Yardstick:
         """The serial runs that are known. They belong to the rows of one setup, which may hold a clock's values."""
@@ -137,6 +139,10 @@ class _Trial:
     async def _serial_run(self, order: Order) -> Effects | None:
         scenario, database = self.seen.record.scenario, self.seen.database
         return await self.judge.effects(scenario, database, self.snapshot, self.isolation, order)
+
+
+async def _seen(record: ExecutionRecord, database: Database, snapshot: Snapshot) -> _Seen:
+    return _Seen(record, database, await _drawn(database, snapshot), database.tables.layout)
 
 
 async def _drawn(database: Database, snapshot: Snapshot) -> Drawn:

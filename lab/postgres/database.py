@@ -1,24 +1,27 @@
 """One database of the lab with everything that belongs to it: schema, engine, monitor, watched engines.
 
-A database serves every scenario that shares its metadata. It belongs to the event loop that opened it.
+A database serves every scenario that shares its schema. It belongs to the event loop that opened it. When somebody
+changed its catalog it is made again under its name, as a copy of one that was put aside, so that whoever holds it may
+keep it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import asyncpg
 import sqlalchemy
 from sqlalchemy import MetaData
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from lab.engine.ports import Libraries, Ports
-from lab.errors import ScenarioError, first_line
+from lab.errors import LabError, ScenarioError, first_line
 from lab.model.history import History
 from lab.postgres.connections.connection import LabConnection
+from lab.postgres.connections.endings import forget, learned
 from lab.postgres.connections.journal import Journal
 from lab.postgres.connections.meddling import Meddling
 from lab.postgres.connections.pool import HOUSE, ActorPool
@@ -30,12 +33,12 @@ from lab.postgres.locks.waits import PostgresLockWaits
 from lab.postgres.recording.attempts import attempts_of
 from lab.postgres.recording.histories import history_of
 from lab.postgres.recording.matches import Matches
-from lab.postgres.recording.results import is_connection_loss
 from lab.postgres.server.cluster import Cluster
 from lab.postgres.server.monitor import LOST, Monitor
+from lab.postgres.tables.changes import Beside, beside_of
 from lab.postgres.tables.reset import Snapshot, Tables
 
-__all__ = ["Database"]
+__all__ = ["Database", "Hook"]
 
 DEFAULT_LEVEL = "READ COMMITTED"
 LIBRARIES = Libraries(driver=str(Path(asyncpg.__file__).parent), sessions=str(Path(sqlalchemy.__file__).parent))
@@ -43,13 +46,21 @@ TERMINATE_SECONDS = 6.0
 _TERMINATE = "SELECT pg_terminate_backend(pid, 5000) FROM unnest($1::int[]) AS pid"
 """Waits, up to five seconds, until the processes are gone: only then are their locks."""
 
+Hook = Callable[[AsyncConnection], Awaitable[object]]
+"""Makes what metadata cannot, on a connection of its own; what it raises is a `LabError`."""
+
 
 class Database:
     """A database that can run executions of scenarios over one set of tables."""
 
-    def __init__(self, cluster: Cluster, name: str, monitor: Monitor) -> None:
+    def __init__(
+        self, cluster: Cluster, name: str, monitor: Monitor, metadata: MetaData | None = None, hook: Hook | None = None
+    ) -> None:
         self.cluster = cluster
         self.name = name
+        self._metadata, self._hook = metadata, hook
+        self._template: str | None = None
+        """A database that is this one as it was before anybody changed the catalog; nobody is connected to it."""
         self.meddling = Meddling()
         """What actors of the execution that runs, or ran last, did to what the lab relies on."""
         self._waits: PostgresLockWaits = cluster.lock_waits(monitor, lambda: self.meddling.hushed)
@@ -82,36 +93,99 @@ class Database:
         self._matches = Matches(self.engine)
 
     @classmethod
-    async def create(cls, cluster: Cluster, metadata: MetaData | None) -> Database:
+    async def create(cls, cluster: Cluster, metadata: MetaData | None, hook: Hook | None = None) -> Database:
         """Make a database and its tables. Raises `ScenarioError` if the metadata cannot be created."""
         name = await cluster.create_database()
         monitor = await cluster.monitor(name)
-        database = cls(cluster, name, monitor)
+        database = cls(cluster, name, monitor, metadata, hook)
         try:
-            if metadata is not None:
-                async with database.engine.begin() as connection:
-                    await connection.run_sync(metadata.create_all)
-        except Exception as error:
+            await database._build()
+        except BaseException:
             await database.close()
-            raise ScenarioError(f"the tables cannot be created: {first_line(error)}") from error
-        await database.tables.learn(metadata)
+            raise
         return database
+
+    async def _build(self) -> None:
+        """Make the tables in an empty database. Raises `ScenarioError`, and what the hook raises."""
+        try:
+            if self._metadata is not None:
+                async with self.engine.begin() as connection:
+                    await connection.run_sync(self._metadata.create_all)
+            if self._hook is not None:
+                async with self.engine.connect() as connection:
+                    await self._hook(connection)
+        except LabError:
+            raise
+        except Exception as error:
+            raise ScenarioError(f"the tables cannot be created: {first_line(error)}") from error
+        await self.tables.learn(self._metadata)
+        if self._hook is not None:
+            await self.tables.keep_ground()
 
     async def close(self) -> None:
         """Disconnect and drop the database."""
-        for redirected in self._redirected.values():
-            redirected.close()
-        for connection in self._connections:
-            connection.terminate()
-        await self._row_locks.close()
+        await self._disconnect()
         self.cluster.dismiss(self._monitor)
         self._close.close()
         await self.cluster.drop_database(self.name)
+        if self._template is not None:
+            await self.cluster.drop_database(self._template)
 
     def ports(self, *, breakpoints: bool) -> Ports:
         """What the engine needs for an execution here. No breakpoints where a paused backend could not be frozen."""
         row_locks = self._row_locks if breakpoints and self.cluster.abilities.frozen else None
         return Ports(self._waits, self, LIBRARIES, row_locks)
+
+    # ------------------------------------------------------------------ the catalog
+
+    async def beside(self) -> Beside:
+        """What is not in the catalog of this database, so that it cannot be made again."""
+        return await beside_of(self._monitor)
+
+    async def look(self) -> bool:
+        """Whether the catalog may have changed since the database was made; if so it is read again."""
+        if not self.journal.altered and await self.tables.differs():
+            self.journal.altered = True
+        if self.journal.altered:
+            await self.tables.learn(self._metadata, installs=False)
+        self.meddling.confirm(altered=self.journal.altered)
+        return self.journal.altered
+
+    async def adopt(self, *, altered: bool = True) -> None:
+        """Take the catalog as it is now, or still is, for what every execution begins with."""
+        if self._template is not None and not altered:
+            return
+        await self.tables.learn(self._metadata)
+        template, self._template = self._template, None
+        if template is not None:
+            await self.cluster.drop_database(template)
+        await self._disconnect()
+        self._template = await self.cluster.copy_database(self.name)
+        await self._monitor.reopen()
+        self.journal.altered = False
+
+    async def undo(self) -> None:
+        """Make the database again if somebody changed its catalog."""
+        if not self.journal.altered:
+            return
+        await self._disconnect()
+        await self.cluster.replace_database(self.name, self._template)
+        await self._monitor.reopen()
+        if self._template is None:
+            await self._build()
+            await self.adopt()
+        else:
+            await self.tables.learn(self._metadata, installs=False)
+        self.journal.altered = False
+
+    async def _disconnect(self) -> None:
+        """End sessions here; the monitor's is to be opened again."""
+        for redirected in self._redirected.values():
+            redirected.close()
+        self._redirected.clear()
+        for connection in self._connections:
+            connection.terminate()
+        await self._row_locks.close()
 
     # ------------------------------------------------------------------ before and after an execution
 
@@ -129,7 +203,7 @@ class Database:
         self.journal.start(wanted=recorded)
         await self.end_open_transactions()  # of an execution that was broken off
         self._connections[:] = [each for each in self._connections if not each.is_closed()]
-        await asyncio.gather(self.tables.restore(snapshot), *map(_forget, self._connections))
+        await asyncio.gather(self.tables.restore(snapshot), *map(forget, self._connections))
         await self._warm(list(levels))
         for engine in watched:
             await self._lend(engine, len(levels))
@@ -156,7 +230,7 @@ class Database:
         for connection in struck:
             connection.process.end()
         await self._monitor.fetch(_TERMINATE, [pid])
-        await _learned(struck)
+        await learned(struck)
 
     async def crash(self) -> None:
         """Crash the server, and return when it is up again."""
@@ -164,7 +238,7 @@ class Database:
             connection.process.died()
         await self._row_locks.close()
         await self.cluster.crash()
-        await _learned(self._connections)
+        await learned(self._connections)
 
     async def end_open_transactions(self) -> None:
         """End sessions whose actor is done but left a transaction open; its locks would outlive the execution."""
@@ -176,13 +250,8 @@ class Database:
         self.meddling.notices(actor, pid, statement)
 
     async def rows(self) -> Mapping[str, tuple[str, ...]]:
-        """The final rows of every table; none where an actor changed the tables so that they cannot be read."""
-        try:
-            return await self.tables.rows()
-        except asyncpg.PostgresError as error:
-            if not self.meddling.altered or is_connection_loss(error):
-                raise
-            return {}
+        """The final rows of every table, also of those that actors made."""
+        return await self.tables.rows()
 
     async def alive(self) -> bool:
         """Whether the server still answers."""
@@ -223,23 +292,6 @@ class Database:
         pool = self.engine.pool
         assert isinstance(pool, ActorPool)
         return self._levels.get(name or pool.warming, DEFAULT_LEVEL)
-
-
-async def _forget(connection: LabConnection) -> None:
-    """Clear a session's state; one that cannot be cleared any more, whatever an actor did to it, is given up."""
-    try:
-        await connection.forget_session_state()
-    except LOST:
-        connection.terminate()
-
-
-async def _learned(connections: Iterable[LabConnection]) -> None:
-    """Return when the clients of ended backends know: what an actor meets next must not depend on how fast that is."""
-    for connection in connections:
-        if not connection.is_closed():
-            known = asyncio.Event()
-            connection.add_termination_listener(lambda _, known=known: known.set())
-            await known.wait()
 
 
 def _never(pid: int) -> bool:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
-    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 __all__ = [
     "ISOLATION_LEVELS",
@@ -81,6 +81,9 @@ class Scenario:
     faults_at_most: ClassVar[int] = 1
     breakpoints: ClassVar[bool] = True
     session_options: ClassVar[Mapping[str, Any]] = {}
+
+    async def schema(self, connection: AsyncConnection) -> None:
+        """Make what `metadata` cannot: migrations, raw SQL, extensions. Runs once for a database; the lab commits."""
 
     async def setup(self, session: AsyncSession) -> None:
         """Fill the empty tables. Runs once for each set of parameters; the lab commits."""
@@ -286,7 +289,7 @@ def _marked(cls: type[Scenario], mark: str) -> dict[str, Any]:
 
 def parameter_names(body: Callable[..., object]) -> tuple[str, ...]:
     """What a method asks for, without `self`."""
-    return tuple(inspect.signature(body).parameters)[1:]
+    return tuple(inspect.signature(body).parameters)[0 if inspect.ismethod(body) else 1 :]
 
 
 def _location(body: Callable[..., object]) -> str:

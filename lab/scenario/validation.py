@@ -24,6 +24,7 @@ FEWEST_ACTORS = 2
 ACTOR_PARAMETERS = ("session", "sessions", "connection", "engine", "name")
 INVARIANT_PARAMETERS = ("session", "connection", "outcome")
 SETUP_PARAMETERS = ("session", "connection")
+SCHEMA_PARAMETERS = ("connection",)
 
 
 @once_for_each_class
@@ -44,6 +45,7 @@ def validate(cls: type[Scenario]) -> None:
     for attribute, allowed in (
         *((a.attribute, ACTOR_PARAMETERS) for a in actors),
         *((i.attribute, INVARIANT_PARAMETERS) for i in invariants_of(cls) if i.checker == "invariant"),
+        ("schema", SCHEMA_PARAMETERS),
         ("setup", SETUP_PARAMETERS),
     ):
         _validate_method(cls, attribute, allowed)

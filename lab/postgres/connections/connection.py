@@ -11,14 +11,16 @@ private to asyncpg; a contract test fails if that ever changes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import asyncpg
 
 from lab.engine.gate import Actor, arrive, current_actor
 from lab.model.trace import Action, ActionKind, Result
-from lab.postgres.connections.journal import WRITTEN, Journal, Line
+from lab.postgres.connections.journal import Journal, Line
+from lab.postgres.connections.triggers import ALTERED, WRITTEN
 from lab.postgres.locks.freeze import ServerProcess
 from lab.postgres.locks.names import readable, wait_of
 from lab.postgres.statements.footprints import TransactionFootprint
@@ -67,7 +69,7 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         """The default isolation level that was last set on this session, "" for that of its first moment."""
         self.notices_pauses = False
         """Its settings make it notice when a statement pauses, so none is paused."""
-        self.relations: Mapping[int, str] = {}
+        self.relations: MutableMapping[int, str] = {}
         """Names of the tables and indexes of this database, by object id."""
         self.level = ""
         """The isolation level of the transaction that is open, or was last."""
@@ -119,6 +121,7 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
     def answers(self, actor: Actor, result: Result) -> None:
         """Hand an answer on to the step of an actor."""
         if self.in_use:
+            self.journal.commanded(result.tag)
             actor.execution.answered(actor, result)
 
     async def during(self, actor: Actor, operation: Callable[..., Awaitable[Any]], *args: Any, **named: Any) -> Any:
@@ -259,6 +262,11 @@ def _heard(connection: Any, message: Any) -> None:
     """A log message from a backend; one of them says that its statement waits for a lock."""
     if message.message == WRITTEN:
         connection.line.written.append(message.detail)
+        return
+    if message.message == ALTERED:
+        connection.journal.altered = True
+        made = {int(number): name.removeprefix("public.") for number, name in json.loads(message.detail).items()}
+        connection.relations.update(made)
         return
     actor = connection.busy_for
     if actor is None or "still waiting" not in message.message:

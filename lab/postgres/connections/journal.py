@@ -11,36 +11,23 @@ sent and its answer nobody else commits unless the statement waits for a lock.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lab.model.trace import ActionKind
 
-__all__ = ["TRIGGER", "WRITTEN", "Journal", "Line", "Mark", "Sent", "Session", "install"]
+__all__ = ["Journal", "Line", "Mark", "Sent", "Session"]
 
-WRITTEN = "lab: written"
-"""The message in which the trigger reports a row; its detail is [operation, table's object id, old row, new row]."""
-SCHEMA = "concurrency_lab"
-TRIGGER = "zz_concurrency_lab"
-_FUNCTION = f"""
-CREATE SCHEMA {SCHEMA};
-CREATE FUNCTION {SCHEMA}.report() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  RAISE INFO USING MESSAGE = '{WRITTEN}',
-    DETAIL = pg_catalog.json_build_array(TG_OP, TG_RELID::bigint, pg_catalog.to_jsonb(OLD), pg_catalog.to_jsonb(NEW));
-  RETURN NULL;
-END $$;
-"""
-_TRIGGER = f"""
-CREATE TRIGGER {TRIGGER} AFTER INSERT OR UPDATE OR DELETE ON {{}} FOR EACH ROW
-WHEN (current_setting('lab.recording', true) = 'on') EXECUTE FUNCTION {SCHEMA}.report();
-"""
-
-
-def install(tables: Collection[str]) -> str:
-    """The script that makes tables, by their quoted names, report their writes."""
-    return _FUNCTION + "".join(map(_TRIGGER.format, tables))
+BESIDE = frozenset(
+    {
+        *("CREATE ROLE", "ALTER ROLE", "DROP ROLE", "GRANT ROLE", "REVOKE ROLE"),
+        *("CREATE DATABASE", "DROP DATABASE", "CREATE TABLESPACE", "DROP TABLESPACE", "ALTER SYSTEM"),
+    }
+)
+"""Commands whose effects belong to the whole server: making a database again does not undo them."""
+UNREPORTED = frozenset({"ALTER DATABASE", "ANALYZE", "VACUUM"})
+"""Commands whose effects on one database no event trigger reports: settings, and statistics that make other plans."""
 
 
 @dataclass(slots=True, eq=False)
@@ -104,6 +91,10 @@ class Journal:
         self.open = False
         self.sessions: list[Session] = []
         self.time = 0
+        self.altered = False
+        """Somebody may have changed the catalog. It stays true, over executions, until the database is made again."""
+        self.beside = ""
+        """A command that an actor sent, which changed something that does not belong to the database."""
 
     @property
     def setting(self) -> str:
@@ -112,7 +103,14 @@ class Journal:
 
     def start(self, *, wanted: bool) -> None:
         """Begin with nothing, for the next execution."""
-        self.open, self.sessions, self.time = wanted, [], 0
+        self.open, self.sessions, self.time, self.beside = wanted, [], 0, ""
+
+    def commanded(self, tag: str) -> None:
+        """A command was done, which its tag names. Event triggers hear of none of these."""
+        if tag in BESIDE:
+            self.beside = tag
+        elif tag in UNREPORTED:
+            self.altered = True
 
     def sends(self, line: Line, context: Any, text: str, parameters: Any) -> None:
         """An actor was let go with a statement."""

@@ -1,6 +1,6 @@
 """What an actor's statement does to what the lab relies on: its settings, the schema, its own sessions.
 
-Recognised by the statement's text. A change that hides in a function shows later, when the tables cannot be restored.
+Recognised by the statement's text. Whether the schema really changed is learnt from the database itself.
 """
 
 from __future__ import annotations
@@ -36,6 +36,10 @@ class Meddling:
     def notes(self) -> tuple[str, ...]:
         """The notes for a report."""
         return (*dict.fromkeys(self.hushed.values()), *filter(None, (self.altered,)))
+
+    def confirm(self, *, altered: bool) -> None:
+        """The database says whether its schema changed, which a statement's text only lets one guess."""
+        self.altered = (self.altered or "an actor changed the schema, so it was made anew after it") if altered else ""
 
     def notices(self, actor: str, pid: int, statement: str) -> None:
         """An actor is about to send a statement."""

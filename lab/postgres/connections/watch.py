@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -56,8 +56,8 @@ class Address:
     """Whether the backend with this process id may be frozen."""
     journal: Journal
     """Where the connection writes down what is sent and answered."""
-    relations: Mapping[int, str]
-    """Names of the database's tables and indexes, by object id."""
+    relations: MutableMapping[int, str]
+    """Names of the database's tables and indexes, by object id; what actors make is added."""
 
     def open(self, dialect: Any, options: Mapping[str, Any]) -> Any:
         """A new connection, as SQLAlchemy's dialect wraps it; of the engine's own `options` the harmless ones count."""
@@ -191,7 +191,8 @@ def _of_statement(tables: TableNames, driver: LabConnection, level: str, context
     """What a statement that is about to be executed may touch."""
     if not driver.is_in_transaction():
         driver.transaction_footprint.begins()
-    touched = footprint_of(None if level == "AUTOCOMMIT" else context, tables.ordinary, tables.triggered)
+    unknown = level == "AUTOCOMMIT" or driver.journal.altered  # what is known of tables may no longer be true
+    touched = footprint_of(None if unknown else context, tables.ordinary, tables.triggered)
     if locked:
         touched = with_lock(touched)
     return driver.transaction_footprint.statement(touched, level)

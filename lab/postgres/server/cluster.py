@@ -47,6 +47,8 @@ WHERE starts_with(d.datname, $1) AND shobj_description(d.oid, 'pg_database') = $
   AND NOT EXISTS (SELECT FROM pg_stat_activity s
                   WHERE starts_with(s.application_name, $1) AND starts_with(d.datname, s.application_name || '_'))
 """
+_END_SESSIONS = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1"
+"""Waits, up to five seconds, until the processes are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +120,34 @@ class Cluster:
     async def create_database(self) -> str:
         """Make a new, empty database and return its name."""
         name = f"{self.name}_{next(self._numbers)}"
-        await self._command(
-            f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'",
-            f"COMMENT ON DATABASE {name} IS '{COMMENT}'",
-        )
+        await self._command(*self._creation(name))
         self._databases.append(name)
         return name
+
+    async def copy_database(self, name: str) -> str:
+        """Make a copy of a database, after ending every session there, and return its name."""
+        copy = f"{self.name}_{next(self._numbers)}"
+        await self._vacate(name)
+        await self._command(*self._creation(copy, name))
+        self._databases.append(copy)
+        return copy
+
+    async def replace_database(self, name: str, template: str | None = None) -> None:
+        """Make a database again, as a copy of `template` or empty, whoever is still connected to it."""
+        await self._vacate(name)
+        await self._command(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", *self._creation(name, template))
+
+    def _creation(self, name: str, template: str | None = None) -> tuple[str, str]:
+        """Files are copied in half the time, but that makes two checkpoints, so not on a server that others use."""
+        source = f"TEMPLATE {template}" if template else "TEMPLATE template0 ENCODING 'UTF8'"
+        if self.server.folder is not None:
+            source += " STRATEGY FILE_COPY"
+        return f"CREATE DATABASE {name} {source}", f"COMMENT ON DATABASE {name} IS '{COMMENT}'"
+
+    async def _vacate(self, name: str) -> None:
+        """CREATE DATABASE looks only every 100 ms whether the last session is gone; so be sure that it is."""
+        await self._command()
+        await self._admin.fetch(_END_SESSIONS, name)
 
     async def drop_database(self, name: str) -> None:
         """Drop a database that this lab made, whoever is still connected to it."""

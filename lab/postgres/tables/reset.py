@@ -17,9 +17,10 @@ import asyncpg
 from sqlalchemy import MetaData
 
 from lab.model.layout import Layout, Position
-from lab.postgres.connections.journal import TRIGGER, install
+from lab.postgres.connections.triggers import TRIGGER, install, install_on_catalog
 from lab.postgres.server.monitor import Monitor
 from lab.postgres.tables.catalog import layout_of, positions_of
+from lab.postgres.tables.changes import CATALOG
 
 __all__ = ["Snapshot", "Tables"]
 
@@ -48,8 +49,13 @@ GROUP BY c.oid, n.nspname, c.relname
 ORDER BY n.nspname, c.relname
 """
 _RELATIONS = f"""
-SELECT c.oid, {_SHORT} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+SELECT c.oid, CASE WHEN n.nspname = 'pg_catalog' THEN c.relname ELSE {_SHORT} END
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname NOT IN ('information_schema', 'pg_toast')
+"""
+_MATERIALIZED = """
+SELECT c.oid::regclass::text, c.relispopulated FROM pg_class c
+WHERE c.relkind = 'm' ORDER BY c.oid
 """
 _WITH_TRIGGERS = f"""
 SELECT DISTINCT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
@@ -100,6 +106,11 @@ class Tables:
         self._read_back = self._read_rows = ""
         self._empty = ""
         self._restart = ""
+        self._refresh = ""
+        """For materialized views, those that others are made of first."""
+        self._ground: Snapshot | None = None
+        """What a schema hook left in the tables, where it is not nothing."""
+        self._catalog: str | None = None
         self._triggers_off = self._triggers_on = ""
         """For a role that may not turn all triggers off: statements for those that do not belong to foreign keys."""
         self._resets = 0
@@ -114,10 +125,11 @@ class Tables:
         self.layout = Layout()
         """Columns, keys, and which of them a sequence fills."""
 
-    async def learn(self, metadata: MetaData | None = None) -> None:
-        """Read from the catalog which tables and sequences there are. Call it after the schema was made.
+    async def learn(self, metadata: MetaData | None = None, *, installs: bool = True) -> None:
+        """Read from the catalog which tables and sequences there are. Call it whenever the schema was made or changed.
 
-        `metadata` adds what the catalog does not know: the sequences that SQLAlchemy itself draws from.
+        `metadata` adds what the catalog does not know: the sequences that SQLAlchemy itself draws from. Without
+        `installs` the database is only looked at.
         """
         self.layout = await layout_of(self._monitor, metadata)
         rows = await self._monitor.fetch(_TABLES)
@@ -125,6 +137,8 @@ class Tables:
         order = _parents_first([row["oid"] for row in rows], parents)
         by_oid = {row["oid"]: _Table(row["name"], row["short"], row["columns"] or ()) for row in rows}
         self._tables = [by_oid[oid] for oid in order]
+        for known in (self.names, self.relations, self.keys, self.triggered):
+            known.clear()  # others hold these very sets
         self.names.update(table.short for table in self._tables)
         self.relations.update(map(tuple, await self._monitor.fetch(_RELATIONS)))
         self.keys.update({name: tuple(columns) for name, columns in await self._monitor.fetch(_KEYS)})
@@ -145,12 +159,32 @@ class Tables:
         self._read_rows = " UNION ALL ".join(
             f"(SELECT {_literal(table.short)}, to_jsonb(t)::text FROM ONLY {table.name} t)" for table in self._tables
         )
-        if self._tables:
-            await self._monitor.execute(install([table.name for table in self._tables]))
+        self._refresh = "".join(
+            f"REFRESH MATERIALIZED VIEW {name}{'' if populated else ' WITH NO DATA'};"
+            for name, populated in await self._monitor.fetch(_MATERIALIZED)
+        )
+        if installs:
+            script = install([table.name for table in self._tables])
+            await self._monitor.execute(script + (install_on_catalog() if self._privileged else ""))
+            self._catalog = await self._fingerprint()
+
+    async def differs(self) -> bool:
+        """Whether the catalog changed since the lab installed its own; for a superuser event triggers say so."""
+        return not self._privileged and await self._fingerprint() != self._catalog
+
+    async def _fingerprint(self) -> str | None:
+        return None if self._privileged else await self._monitor.fetchval(CATALOG)
+
+    async def keep_ground(self) -> None:
+        """From now on the tables are empty when they hold what they hold now."""
+        self._ground = await self.capture()
 
     async def empty(self) -> None:
-        """Truncate every table and restart every sequence."""
-        await self._monitor.execute(self._prelude() + self._empty + self._restart + self._postlude())
+        """Truncate every table and restart every sequence; what a schema hook inserted stays."""
+        if self._ground is not None:
+            await self._run(self._ground.script)
+            return
+        await self._run(self._prelude() + self._empty + self._restart + self._postlude())
 
     async def capture(self) -> Snapshot:
         """Read what is in the tables now, as a script that restores it."""
@@ -168,7 +202,7 @@ class Tables:
         positions = await self.positions()
         for name, (last, called) in positions.items():
             script.append(f"SELECT setval({_literal(name)}, {last}, {str(called).lower()});")
-        script.append(self._postlude())
+        script += [self._refresh, self._postlude()]
         rows = await self._monitor.fetch(self._read_rows) if self._read_rows else ()
         return Snapshot("\n".join(script), "\n".join(texts), positions, tuple(map(tuple, rows)))
 
@@ -178,7 +212,7 @@ class Tables:
 
     async def restore(self, snapshot: Snapshot) -> None:
         """Bring the tables back to a snapshot."""
-        await self._monitor.execute(snapshot.script)
+        await self._run(snapshot.script)
         self._resets += 1
         if self._resets % VACUUM_EVERY == 0:
             await self._monitor.execute("VACUUM pg_catalog.pg_class")
@@ -192,6 +226,11 @@ class Tables:
             for name, text in await self._monitor.fetch(self._read_back):
                 found[name].append(text)
         return {name: tuple(rows) for name, rows in found.items()}
+
+    async def _run(self, script: str) -> None:
+        """Run a script, which asyncpg must not be given empty."""
+        if script.strip():
+            await self._monitor.execute(script)
 
     def _prelude(self) -> str:
         return "SET session_replication_role = replica;" if self._privileged else self._triggers_off

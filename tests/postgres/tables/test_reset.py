@@ -334,8 +334,7 @@ async def test_the_data_folder_is_bounded(server, explorer, monkeypatch):
     def files() -> int:
         return sum(len(names) for _, _, names in os.walk(server.folder))
 
-    database = await explorer._database(Full().metadata)
-    snapshot = await explorer._snapshot(database, Full())
+    database, snapshot = await explorer._databases.ready(Full())
     most = []
     for _ in range(6):
         seen = []

@@ -1,0 +1,178 @@
+"""Which database a scenario runs in, and what its setup made there.
+
+Scenarios that share metadata share a database: making one takes a tenth of a second. A scenario whose `schema` hook or
+setup changes the catalog has one of its own, since no other scenario may see its tables.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+
+from sqlalchemy import MetaData
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from lab.errors import ScenarioError, ServerError, first_line
+from lab.explore.invariants import bounded, call, cancelled
+from lab.postgres.database import Database, Hook
+from lab.postgres.recording.results import is_connection_loss
+from lab.postgres.server.cluster import Cluster
+from lab.postgres.tables.changes import beside_of, objection
+from lab.postgres.tables.reset import Snapshot
+from lab.scenario.declare import Scenario, parameters_of, target_of
+
+__all__ = ["Databases"]
+
+DATABASES_KEPT = 4
+SNAPSHOTS_KEPT = 200
+
+Parameters = str | None
+"""The parameters of a scenario as a text; None where a database serves all."""
+Key = tuple[int, type[Scenario] | None, Parameters]
+"""The metadata, and the scenario whose own the database is."""
+
+
+class Databases:
+    """The databases of one explorer, and the snapshots of what setups made in them."""
+
+    def __init__(self, open_cluster: Callable[[], Awaitable[Cluster]], description: str) -> None:
+        self._open_cluster = open_cluster
+        self._description = description
+        self._kept: dict[Key, tuple[MetaData | None, Database]] = {}
+        self._snapshots: dict[tuple[Key, type[Scenario], str], Snapshot] = {}
+        self._own_by_setup: set[Key] = set()
+
+    def __iter__(self) -> Iterator[Database]:
+        return (database for _, database in self._kept.values())
+
+    async def close(self) -> None:
+        """Drop them all."""
+        for database in self:
+            await database.close()
+
+    def forget(self) -> None:
+        """Know of none; whoever calls this closed them, or cannot."""
+        self._kept.clear()
+        self._snapshots.clear()
+
+    async def ready(self, scenario: Scenario) -> tuple[Database, Snapshot]:
+        """The database of a scenario with the catalog that an execution begins with, and what its setup made.
+
+        Raises `ScenarioError` where schema hook or setup fail, do not end, or leave what cannot be restored.
+        """
+        key = self._key(scenario)
+        database = await self._database(key, scenario)
+        await database.undo()
+        snapshot = self._snapshots.get((key, type(scenario), repr(parameters_of(scenario))))
+        if snapshot is not None:
+            return database, snapshot
+        if key in self._own_by_setup:  # what setup made is there, and would be in its way
+            await self._drop(key)
+            database = await self._database(key, scenario)
+        return await self._set_up(key, database, scenario)
+
+    def ended_by(self, scenario: Scenario) -> str:
+        """Which actor of the scenario ended sessions, as a sentence; "" for none."""
+        kept = self._kept.get(self._key(scenario))
+        return kept[1].meddling.ended if kept is not None else ""
+
+    async def look(self, database: Database, scenario: Scenario) -> None:
+        """See whether an execution changed the catalog. Raises `ScenarioError` if it changed what lies beside it."""
+        await database.look()
+        if command := database.journal.beside:
+            raise ScenarioError(
+                f"an actor of {target_of(scenario)} ran {command}, whose effects belong to the whole server, so "
+                "the lab cannot undo them; leave it out of actors"
+            )
+
+    def _key(self, scenario: Scenario) -> Key:
+        metadata, cls, parameters = id(scenario.metadata), type(scenario), repr(parameters_of(scenario))
+        if (metadata, cls, parameters) in self._own_by_setup:
+            return metadata, cls, parameters
+        if not _has_hook(cls):
+            return metadata, None, None
+        return metadata, cls, None if inspect.ismethod(cls.schema) else parameters
+
+    async def _database(self, key: Key, scenario: Scenario) -> Database:
+        if key not in self._kept:
+            cluster = await self._open_cluster()
+            if len(self._kept) >= DATABASES_KEPT:
+                await self._drop(next(iter(self._kept)))
+            hook = self._hook(scenario) if _has_hook(type(scenario)) else None
+            self._kept[key] = scenario.metadata, await Database.create(cluster, scenario.metadata, hook)
+        return self._kept[key][1]
+
+    async def _drop(self, key: Key) -> None:
+        _, database = self._kept.pop(key)
+        self._snapshots = {each: kept for each, kept in self._snapshots.items() if each[0] != key}
+        await database.close()
+
+    async def _set_up(self, key: Key, database: Database, scenario: Scenario) -> tuple[Database, Snapshot]:
+        await database.tables.empty()
+        what = f"the setup of {target_of(scenario)}"
+        before = await database.beside()
+        try:
+            await self._run(partial(_setup, scenario, database), what, database)
+        finally:
+            altered = await database.look()
+        if refused := objection(before, await database.beside(), may_add_roles=False):
+            database.journal.altered = True
+            raise ScenarioError(f"{what} {refused}")
+        if altered:
+            key = self._give_to(scenario, key)
+        if altered or key[1] is not None:
+            await database.adopt(altered=altered)
+        if len(self._snapshots) >= SNAPSHOTS_KEPT:
+            self._snapshots.pop(next(iter(self._snapshots)))
+        snapshot = await database.tables.capture()
+        self._snapshots[key, type(scenario), repr(parameters_of(scenario))] = snapshot
+        return database, snapshot
+
+    def _give_to(self, scenario: Scenario, key: Key) -> Key:
+        """Make a database the scenario's own, because its setup changed the catalog there."""
+        own = id(scenario.metadata), type(scenario), repr(parameters_of(scenario))
+        self._own_by_setup.add(own)
+        if own != key:
+            self._snapshots = {each: kept for each, kept in self._snapshots.items() if each[0] != key}
+        self._kept[own] = self._kept.pop(key)
+        return own
+
+    def _hook(self, scenario: Scenario) -> Hook:
+        """What makes a scenario's schema. It may run again, where a database has to be made anew."""
+
+        async def hook(connection: AsyncConnection) -> None:
+            what = f"the schema hook of {target_of(scenario)}"
+            driver = (await connection.get_raw_connection()).driver_connection
+            before = await beside_of(driver)
+            await self._run(partial(scenario.schema, connection), what)
+            if connection.in_transaction():
+                await connection.commit()
+            if refused := objection(before, await beside_of(driver), may_add_roles=True):
+                raise ScenarioError(f"{what} {refused}")
+
+        return hook
+
+    async def _run(self, code: Callable[[], Awaitable[object]], what: str, database: Database | None = None) -> None:
+        """Run what people wrote, and raise `ScenarioError` if it fails or takes too long."""
+        try:
+            await bounded(code, what, "setup")
+        except (ScenarioError, ServerError):
+            raise
+        except BaseException as error:
+            if cancelled():
+                raise asyncio.CancelledError from error
+            if is_connection_loss(error) and (database is None or not await database.alive()):
+                raise ServerError(f"the server {self._description} died during an execution") from error
+            raise ScenarioError(f"{what} failed: {first_line(error)}") from error
+
+
+async def _setup(scenario: Scenario, database: Database) -> None:
+    async with AsyncSession(database.engine) as session:
+        await call(scenario.setup, session)
+        await session.commit()
+
+
+def _has_hook(cls: type[Scenario]) -> bool:
+    return getattr(cls.schema, "__func__", cls.schema) is not Scenario.schema

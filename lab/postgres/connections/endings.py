@@ -1,0 +1,28 @@
+"""Ends what an execution left in sessions, and lets clients learn that theirs was ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from lab.postgres.connections.connection import LabConnection
+from lab.postgres.server.monitor import LOST
+
+__all__ = ["forget", "learned"]
+
+
+async def forget(connection: LabConnection) -> None:
+    """Clear a session's state; one that cannot be cleared any more, whatever an actor did to it, is given up."""
+    try:
+        await connection.forget_session_state()
+    except LOST:
+        connection.terminate()
+
+
+async def learned(connections: Iterable[LabConnection]) -> None:
+    """Return when the clients of ended backends know: what an actor meets next must not depend on how fast that is."""
+    for connection in connections:
+        if not connection.is_closed():
+            known = asyncio.Event()
+            connection.add_termination_listener(lambda _, known=known: known.set())
+            await known.wait()
