@@ -53,6 +53,8 @@ class Finished:
     sessions: Mapping[int, str] = field(default_factory=dict)
     struck: frozenset[str] = frozenset()
     """The actors that a fault hit."""
+    late: frozenset[str] = frozenset()
+    """The actors of which a timeout of their own fired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ class _Runner:
             tuple(self._deadlocks),
             self.execution.sessions,
             frozenset(self._strikes.struck),
+            late=frozenset(self._strikes.late),
         )
 
     def _start(self, actor: Actor, body: Body) -> None:

@@ -26,6 +26,8 @@ class Strikes:
         self._owed = at_least
         self._left = at_most
         self.struck: set[str] = set()
+        self.late: set[str] = set()
+        """The actors of which a timeout of their own fired."""
 
     @property
     def has_any(self) -> bool:
@@ -57,7 +59,8 @@ class Strikes:
         if not fault.unasked:
             self._left -= 1
             self._owed -= 1
-        self.struck.update(await fault.strike(decision.actor, self._execution, self._striker))
+        hit = await fault.strike(decision.actor, self._execution, self._striker)
+        (self.late if fault.unasked else self.struck).update(hit)
 
     def _alternative(self, fault: Fault, victim: str) -> Alternative:
         action = Action(ActionKind.FAULT, fault.told(victim, self._execution))

@@ -43,7 +43,7 @@ def returned(value: object, mask: Mask) -> ActorResult:
 
 
 def aborted_or_raised(
-    error: BaseException, sessions: Mapping[int, str], mask: Mask, *, struck: bool = False
+    error: BaseException, sessions: Mapping[int, str], mask: Mask, *, struck: bool = False, late: bool = False
 ) -> ActorResult:
     """The result of an actor that ended with an error. One that a fault struck is excused for what the fault does."""
     server = _server_error(error)
@@ -52,7 +52,8 @@ def aborted_or_raised(
     if struck and all(map(_is_loss_to_its_client, _leaves(error))):
         # The words depend on whether the connection had prepared this statement before, which no schedule controls.
         return ActorResult(ResultKind.ABORTED, "connection lost", error=error)
-    aborted |= struck and any(isinstance(each, _ENDED_FROM_OUTSIDE) for each in _causes(error))
+    aborted |= struck and isinstance(error, asyncio.CancelledError)
+    aborted |= late and any(isinstance(each, _ENDED_FROM_OUTSIDE) for each in _causes(error))
     name = type(server or error).__name__
     message = _text(server, "message") or shown(error).strip().split("\n")[0]
     return ActorResult(
