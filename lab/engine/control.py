@@ -8,7 +8,8 @@ back at the end.
 
 - Tasks: the loop's task factory.
 - `sleep(0)`: asyncio's private `__sleep0`. `sleep(seconds)`: `loop.call_later` with asyncio's private
-  callback for it; all other timers stay real.
+  callback for it.
+- Timeouts: `loop.call_at`, to which `call_later` leads too. They are set on the actors' clock.
 - Threads: `loop.run_in_executor`, and the one method behind anyio's, count as an operation under way, so the
   engine waits for them.
 
@@ -31,7 +32,7 @@ from typing import Any
 from anyio._backends._asyncio import AsyncIOBackend
 
 from lab.engine.execution import Execution
-from lab.engine.gate import Actor, State, arrive, become, current_actor
+from lab.engine.gate import Actor, State, arrive, become, current_actor, running_as
 from lab.engine.ports import Libraries
 from lab.errors import UsageError
 from lab.model.trace import Action, ActionKind
@@ -52,7 +53,7 @@ class _Asleep:
 
     def cancel(self) -> None:
         if self._actor.gate is self._gate:
-            self._actor.gate = None
+            self._actor.gate = self._actor.wakes = None
             self._actor.running_again()
 
 
@@ -70,7 +71,8 @@ def controlled(execution: Execution, libraries: Libraries) -> Iterator[None]:
     loop.set_task_factory(_task_factory(execution, libraries, before))
     with (
         _replaced(selector, "select", _select(execution, selector.select)),
-        _replaced(loop, "call_later", _call_later(loop.call_later)),
+        _replaced(loop, "call_later", _call_later(execution, loop.call_later)),
+        _replaced(loop, "call_at", _call_at(execution, libraries, loop)),
         _replaced(loop, "run_in_executor", _run_in_executor(loop.run_in_executor)),
         _replaced(loop, "subprocess_exec", _subprocess(execution, loop.subprocess_exec)),
         _replaced(loop, "subprocess_shell", _subprocess(execution, loop.subprocess_shell)),
@@ -183,7 +185,7 @@ def _called_from(folder: str) -> bool:
     return frame.f_code.co_filename.startswith(folder)
 
 
-def _call_later(real: Callable[..., Any]) -> Callable[..., Any]:
+def _call_later(execution: Execution, real: Callable[..., Any]) -> Callable[..., Any]:
     def call_later(
         delay: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
     ) -> Any:
@@ -191,6 +193,7 @@ def _call_later(real: Callable[..., Any]) -> Callable[..., Any]:
         if callback is not _WAKE_SLEEPER or actor is None or actor.execution.closing:
             return real(delay, callback, *args, context=context)
         gate, actor.gate_value = args
+        actor.wakes = execution.clock.time.after(delay)
         actor.action = Action(ActionKind.SLEEP, f"{delay:g}")
         actor.gate = gate
         actor.state = State.PARKED
@@ -198,6 +201,28 @@ def _call_later(real: Callable[..., Any]) -> Callable[..., Any]:
         return _Asleep(actor, gate)
 
     return call_later
+
+
+def _call_at(execution: Execution, libraries: Libraries, loop: asyncio.AbstractEventLoop) -> Callable[..., Any]:
+    """Timers that are no sleeps: those of actors are set on their clock. `call_later` comes here as well.
+
+    The driver sets some for itself, such as those that forget a prepared statement: they are no actor's and stay real.
+    """
+    real: Callable[..., Any] = loop.call_at
+
+    def call_at(
+        when: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+    ) -> Any:
+        actor = current_actor()
+        if actor is None or actor.execution.closing:
+            return real(when, callback, *args, context=context)
+        if not _called_from(libraries.driver):
+            return execution.clock.call_at(actor, when, callback, *args, context=context)
+        ahead = when - execution.clock.monotonic()
+        with running_as(None):
+            return real(loop.time() + ahead, callback, *args, context=context)
+
+    return call_at
 
 
 def _sleep0(real: Callable[[], Any]) -> Callable[[], Any]:

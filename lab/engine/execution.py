@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from lab.engine.gate import Actor, State, set_by_an_actor
+from lab.engine.clock import Clock
+from lab.engine.gate import Actor, State
 from lab.engine.ports import Backend, LockWaits
 from lab.engine.stalls import unanswered, wait_in_a_circle
 from lab.engine.turn import Turn
@@ -41,8 +42,8 @@ def _leave_it() -> bool:
 class Execution:
     """Bookkeeping of one execution. The runner drives it; actors report to it."""
 
-    def __init__(self, waits: LockWaits) -> None:
-        self.waits = waits
+    def __init__(self, waits: LockWaits, clock: Clock) -> None:
+        self.waits, self.clock = waits, clock
         self.actors: dict[str, Actor] = {}
         self._order: list[Actor] = []
         """The actors in the order of their ranks."""
@@ -179,7 +180,7 @@ class Execution:
 
     @property
     def has_stalled(self) -> bool:
-        """Whether somebody waits for something in the process."""
+        """Somebody waits for something in the process."""
         return self._any(State.STALLED)
 
     def _any(self, state: State) -> bool:
@@ -193,11 +194,13 @@ class Execution:
 
     async def rest(self) -> None:
         """Return when nobody runs and it is known which waiting statements have been granted."""
+        began = self._loop.time()
         while True:
             while self.armed or self._any(State.RUNNING):
                 await self._listen(self.waits.poll_seconds)
                 self.look()
                 await self._look_for_unreported_waits()
+                self.clock.fire_overdue(self._in_flight(), self._loop.time() - began)
             if self._leaving:
                 leaving, self._leaving = self._leaving, []
                 await self.waits.gone(leaving)
@@ -219,15 +222,14 @@ class Execution:
 
     async def _look_for_unreported_waits(self) -> None:
         """Ask about operations that take long: some waits are never reported."""
-        busy = {
-            actor.backend.pid: actor
-            for actor in self.in_state(State.RUNNING)
-            if actor.flights and actor.backend is not None
-        }
+        busy = {actor.backend.pid: actor for actor in self._in_flight() if actor.backend is not None}
         if not busy:
             return
         for pid, holders in (await self.waits.unreported(list(busy))).items():
             busy[pid].waits(LockWait(self._names(holders)))
+
+    def _in_flight(self) -> list[Actor]:
+        return [actor for actor in self.in_state(State.RUNNING) if actor.flights]
 
     async def _learn_grants(self, waiting: list[Actor]) -> None:
         pids = {actor: actor.backend.pid for actor in waiting if actor.backend is not None}
@@ -251,7 +253,11 @@ class Execution:
     # ------------------------------------------------------------------ choices
 
     def alternatives(self, last: str | None) -> tuple[Alternative, ...]:
-        """Who can take the next step; first the actor that ran last, then the others in cyclic order."""
+        """Who can take the next step; first the actor that ran last, then the others in cyclic order.
+
+        Nobody whose sleep ends after a timeout is due: the timeout comes before.
+        """
+        timer = self.clock.timers.first()
         if len(self._order) != len(self.actors):
             self._order = sorted(self.actors.values(), key=lambda actor: actor.rank)
         order = self._order
@@ -262,30 +268,24 @@ class Execution:
             Alternative(actor.go, actor.action, actor.state is State.GRANTED)
             for actor in order
             if actor.state in (State.PARKED, State.GRANTED)
+            and (timer is None or actor.wakes is None or actor.wakes <= timer.due)
         )
 
     async def wait_for_the_outside(self) -> bool:
         """When nobody can run: wait for what no decision brings, if there is any such thing.
 
-        That is a timeout of an actor's own which ends soon, a deadlock that PostgreSQL will find unreported, or an
-        answer from outside. True if somebody moved. Raises `UncontrolledError` when nothing comes from outside.
+        That is a deadlock that PostgreSQL will find unreported, or an answer from outside. True if somebody moved. When
+        nothing comes from outside, raises `UncontrolledError`, unless an actor has set a timeout for that.
         """
         stalled = self.in_state(State.STALLED)
         elsewhere = bool(stalled) and self._is_anything_outside()
-        if not (elsewhere or self._a_timeout_is_near() or self._a_deadlock_is_left_to_find()):
+        if not (elsewhere or self._a_deadlock_is_left_to_find()):
             return False
         before = [actor.state for actor in self.actors.values()]
         await self._listen(seconds := min(OUTSIDE_SECONDS, bounds().step))
-        moved = before != [actor.state for actor in self.actors.values()]
-        if moved or not elsewhere:
+        if (moved := before != [a.state for a in self.actors.values()]) or not elsewhere or self.clock.timers.first():
             return moved
         raise unanswered(stalled, seconds)
-
-    def _a_timeout_is_near(self) -> bool:
-        """Whether a timer that an actor's code set (`asyncio.timeout`, `wait_for`) will move somebody soon."""
-        soon = self._loop.time() + OUTSIDE_SECONDS
-        timers = self._loop._scheduled  # noqa: SLF001 - no public way
-        return any(not timer.cancelled() and timer.when() <= soon and set_by_an_actor(timer) for timer in timers)
 
     def _a_deadlock_is_left_to_find(self) -> bool:
         """Whether waiting actors form a cycle; where reports are pushed, the check has been by then."""
@@ -297,4 +297,4 @@ class Execution:
 
     def _open_sockets(self) -> frozenset[int]:
         selector = getattr(self._loop, "_selector", None)
-        return frozenset(selector.get_map()) if selector is not None else frozenset()
+        return frozenset(() if selector is None else selector.get_map())

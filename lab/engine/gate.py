@@ -18,7 +18,7 @@ from lab.engine.ports import Backend
 from lab.model.decision import Go
 from lab.model.trace import Action, ActionKind, LockWait, Result
 
-__all__ = ["Actor", "Host", "State", "arrive", "become", "current_actor", "point", "running_as", "set_by_an_actor"]
+__all__ = ["Actor", "Host", "State", "arrive", "become", "current_actor", "point", "running_as"]
 
 _current: ContextVar[Actor | None] = ContextVar("lab_current_actor", default=None)
 
@@ -91,6 +91,7 @@ class Actor:
         "task",
         "tasks",
         "wait",
+        "wakes",
     )
 
     def __init__(self, name: str, execution: Host, rank: tuple[int, int], root: Actor | None = None) -> None:
@@ -114,6 +115,8 @@ class Actor:
         """What it awaits while it is parked; set by the decision that lets it go on."""
         self.gate_value: object = None
         """What a sleep gives back to its sleeper."""
+        self.wakes: int | None = None
+        """How much time has passed when its sleep ends; None if it does not sleep."""
         self.flights = 0
         """How many operations of its own are under way on connections; 0 or 1 in ordinary code."""
         self.backend: Backend | None = None
@@ -247,11 +250,6 @@ class Actor:
 def current_actor() -> Actor | None:
     """The actor whose code is running, or None outside an execution."""
     return _current.get()
-
-
-def set_by_an_actor(timer: asyncio.TimerHandle) -> bool:
-    """Whether code of an actor set this timer."""
-    return timer._context.get(_current) is not None  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def become(actor: Actor) -> None:

@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from lab.engine.breakpoints import Breakpoints
+from lab.engine.chance import Chance
+from lab.engine.clock import Clock
 from lab.engine.control import controlled
 from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State, running_as
@@ -51,6 +53,8 @@ class Finished:
     sessions: Mapping[int, str] = field(default_factory=dict)
     struck: frozenset[str] = frozenset()
     """The actors that a fault hit."""
+    late: frozenset[str] = frozenset()
+    """The actors of which a timeout of their own fired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +68,13 @@ class Plan:
     faults_at_most: int = 0
 
 
-async def run(plan: Plan, choose: Callable[[Choices], int], ports: Ports) -> Finished:
+async def run(plan: Plan, choose: Callable[[Choices], int], ports: Ports, clock: Clock) -> Finished:
     """Run the actors to their end under the decisions of `choose`.
 
     Raises whatever `choose` raised, after the actors were led to their end.
     """
-    runner = _Runner(Execution(ports.waits), plan, choose, ports)
-    with controlled(runner.execution, ports.libraries):
+    runner = _Runner(Execution(ports.waits, clock), plan, choose, ports)
+    with controlled(runner.execution, ports.libraries), clock.read_by_actors(), runner.chance.given_to_actors():
         return await runner.run(plan.bodies)
 
 
@@ -78,9 +82,12 @@ class _Runner:
     def __init__(self, execution: Execution, plan: Plan, choose: Callable[[Choices], int], ports: Ports) -> None:
         self.execution = execution
         self._choose = choose
+        self.chance = Chance()
         self._step_limit = plan.step_limit
         self._ports = ports
         self._strikes = Strikes(execution, ports.striker, plan.faults, plan.faults_at_least, plan.faults_at_most)
+        self._striking = False
+        """A fault strikes: what it moves comes to rest before the next decision."""
         self._breakpoints = Breakpoints(execution, ports.row_locks)
         self._steps: list[Step] = []
         self._last: str | None = None
@@ -118,6 +125,7 @@ class _Runner:
             tuple(self._deadlocks),
             self.execution.sessions,
             frozenset(self._strikes.struck),
+            late=frozenset(self._strikes.late),
         )
 
     def _start(self, actor: Actor, body: Body) -> None:
@@ -149,7 +157,7 @@ class _Runner:
         It raises nothing and awaits nothing: mostly it runs in the code of the actor that came to rest last, which
         spares a decision three passes of the event loop.
         """
-        if self._strikes.has_any or self._breakpoints.needs_a_question or self._dog.overdue:
+        if self._striking or self._strikes.has_any or self._breakpoints.needs_a_question or self._dog.overdue:
             return False
         alternatives = self._end_step(None)
         if not alternatives or self._is_at_its_limit:
@@ -187,14 +195,13 @@ class _Runner:
         return None
 
     async def _without_an_actor(self) -> Ending | None:
-        """Nobody is runnable: something from outside may still move somebody, or a fault has to strike."""
+        """Nobody is runnable: something from outside may move somebody, a timeout fires, or a fault has to."""
         if await self.execution.wait_for_the_outside():
             return None
-        if any(actor.state is not State.DONE for actor in self.execution.actors.values()):
-            return Ending.STALLED
-        alternatives = tuple(self._strikes.owed())
+        done = all(actor.state is State.DONE for actor in self.execution.actors.values())
+        alternatives = tuple(self._strikes.owed() if done else self._strikes.unasked())
         if not alternatives:
-            return Ending.COMPLETED
+            return Ending.COMPLETED if done else Ending.STALLED
         chosen = self._choice(alternatives)
         assert isinstance(chosen.decision, Strike), chosen
         await self._strike(chosen, chosen.decision, alternatives)
@@ -205,14 +212,18 @@ class _Runner:
         return len(self._steps) >= self._step_limit
 
     async def _strike(self, chosen: Alternative, fault: Strike, alternatives: tuple[Alternative, ...]) -> None:
+        self._striking = True
         await self._strikes.strike(fault)
         self.execution.arm()
         await self.execution.rest()
+        self._striking = False
         self._steps.append(Step(len(self._steps) + 1, fault, _decisions(alternatives), chosen.action))
 
     def _begin_step(self, chosen: Alternative, alternatives: tuple[Alternative, ...]) -> None:
         actor = self.execution.actors[chosen.actor]
         actor.wait = None
+        self.execution.clock.step_of(actor)
+        self.chance.begin_step(actor.name)
         self.execution.turn = Turn(actor, chosen, alternatives)
         self.execution.step = len(self._steps) + 1
         self._dog.begin(actor.name, "step")

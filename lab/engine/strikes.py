@@ -26,30 +26,45 @@ class Strikes:
         self._owed = at_least
         self._left = at_most
         self.struck: set[str] = set()
+        self.late: set[str] = set()
+        """The actors of which a timeout of their own fired."""
 
     @property
     def has_any(self) -> bool:
-        """Whether the scenario is to withstand any fault at all."""
-        return bool(self._faults)
+        """Whether any fault may strike: the scenario is to withstand one, or an actor has set a timeout."""
+        return bool(self._faults) or self._execution.clock.timers.first() is not None
 
     def alternatives(self) -> Iterator[Alternative]:
         """The faults that can strike now, in the scenario's order."""
         if self._left:
             for fault in self._faults:
                 for victim in fault.victims(self._execution):
-                    yield _alternative(fault, victim)
+                    yield self._alternative(fault, victim)
+        yield from self.unasked()
+
+    def unasked(self) -> Iterator[Alternative]:
+        """The faults that come of the actors' own code: the timeout that is due first."""
+        for fault in _UNASKED:
+            for victim in fault.victims(self._execution):
+                yield self._alternative(fault, victim)
 
     def owed(self) -> Iterator[Alternative]:
         """When all actors are done: the fault that the scenario wants in every execution, if none has struck yet."""
         if self._owed > 0:
-            yield from (_alternative(fault, SERVER) for fault in self._faults if fault.may_come_last)
+            yield from (self._alternative(fault, SERVER) for fault in self._faults if fault.may_come_last)
 
     async def strike(self, decision: Strike) -> None:
         """Let a fault strike; the actors that it moves run when this returns."""
-        self._left -= 1
-        self._owed -= 1
-        self.struck.update(await FAULTS[decision.fault].strike(decision.actor, self._execution, self._striker))
+        fault = FAULTS[decision.fault]
+        if not fault.unasked:
+            self._left -= 1
+            self._owed -= 1
+        hit = await fault.strike(decision.actor, self._execution, self._striker)
+        (self.late if fault.unasked else self.struck).update(hit)
+
+    def _alternative(self, fault: Fault, victim: str) -> Alternative:
+        action = Action(ActionKind.FAULT, fault.told(victim, self._execution))
+        return Alternative(Strike(fault.name, victim), action)
 
 
-def _alternative(fault: Fault, victim: str) -> Alternative:
-    return Alternative(Strike(fault.name, victim), Action(ActionKind.FAULT, fault.story.format(victim)))
+_UNASKED = tuple(fault for fault in FAULTS.values() if fault.unasked)

@@ -17,10 +17,10 @@ import math
 import signal
 import sys
 import sysconfig
-import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
+from time import monotonic  # the name, so that it is the real time also in the code of actors
 from types import FrameType, TracebackType
 
 from lab.errors import Interrupted
@@ -59,7 +59,7 @@ class Watchdog:
     def begin(self, doing: str, bound: str) -> None:
         """Code of the user's begins to run; `bound` is a field of `Bounds`."""
         self.doing, self._bound = doing, bound
-        self.until = time.monotonic() + self.seconds
+        self.until = monotonic() + self.seconds
 
     def end(self) -> None:
         """It ran to its end."""
@@ -83,18 +83,18 @@ class Watchdog:
 
     def hurry(self) -> None:
         """The hunt is to end: from soon on, code that does not await is broken off whatever its bound is."""
-        self._hurry = time.monotonic() + HURRY_SECONDS
+        self._hurry = monotonic() + HURRY_SECONDS
 
     @property
     def late(self) -> float:
         """By how many seconds the code that runs is over its bound; not positive if it is not."""
-        return time.monotonic() - min(self.until, self._hurry) if self.doing else -1.0
+        return monotonic() - min(self.until, self._hurry) if self.doing else -1.0
 
     @property
     def left(self) -> float:
         """How many seconds the code that runs has, or any that begins now."""
         longest = max(self.bounds.step, self.bounds.setup, self.bounds.invariant, self.bounds.imports)
-        return max(self.until - time.monotonic(), 0.0) if self.doing else longest
+        return max(self.until - monotonic(), 0.0) if self.doing else longest
 
     def sentence(self, place: str) -> str:
         """Who took how long, and where it was."""
@@ -103,7 +103,7 @@ class Watchdog:
     def bark(self, frame: FrameType | None) -> None:
         """Called by a timer. Raises `Overdue` in code of the user's that takes too long without awaiting anything."""
         if self.late > 0 and (place := place_in(frame)):
-            if time.monotonic() <= self.until:
+            if monotonic() <= self.until:
                 raise Interrupted
             self.overdue = self.sentence(place)
             raise Overdue(self.overdue)

@@ -34,7 +34,9 @@ async def outcome_of(database: Database, finished: runner.Finished, mask: Mask) 
     for name in (*tasks, *finished.trace.actors):
         if name in finished.errors:
             struck = name in finished.struck
-            results[name] = aborted_or_raised(finished.errors[name], finished.sessions, mask, struck=struck)
+            results[name] = aborted_or_raised(
+                finished.errors[name], finished.sessions, mask, struck=struck, late=name in finished.late
+            )
         elif name in finished.values:
             results[name] = returned(finished.values[name], mask)
         else:

@@ -6,7 +6,6 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -17,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from lab.checkers import Need, findings_of, needed, refuse_unknown_checks
 from lab.checkers.isolation.promises import anomalies_in
 from lab.engine import runner
+from lab.engine.clock import Clock
 from lab.engine.faults import FAULTS, refuse_wrong_faults
 from lab.errors import LabError, SearchOver, ServerError, UncontrolledError, UsageError, first_line
 from lab.explore.conditions import AS_IT_STANDS, Conditions, attempts, body
@@ -58,6 +58,7 @@ class Explorer:
         self._databases = Databases(self.open, server.description)
         self._watched: list[AsyncEngine] = []
         self._serial = SerialJudge(self._under)
+        self._clock = Clock()
 
     async def open(self) -> Cluster:
         """Connect to the server, if that was not done yet. Raises `ServerError`."""
@@ -131,7 +132,8 @@ class Explorer:
         if not scheduler.begin(execution):
             raise SearchOver(f"the search is over: the scheduler has no execution {execution + 1}")
         try:
-            record, database, snapshot = await self._execute(scenario, scheduler, conditions)
+            with self._clock.running():
+                record, database, snapshot = await self._execute(scenario, scheduler, conditions)
         except (ServerError, DBAPIError, *LOST) as error:
             if isinstance(error, DBAPIError) and not is_connection_loss(error):
                 raise
@@ -150,13 +152,13 @@ class Explorer:
         levels = {each.name: level or each.isolation or scenario.isolation for each in declarations}
         locking, retries = conditions.locking(scenario.metadata), Counter[str]()
         database, snapshot = await self._ready(scenario, levels, locking, conditions)
-        mask = Mask(datetime.now(UTC), snapshot.text)
+        mask = Mask(self._clock.real(), snapshot.text, self._clock.time, self._clock.real)
         once = {each.name: partial(body, database.engine, scenario, each) for each in declarations}
         bodies = {name: partial(attempts, conditions.remedy, retries, each) for name, each in once.items()}
         limit = conditions.step_limit
         plan = runner.Plan(bodies, limit, scenario.faults, scenario.faults_at_least, scenario.faults_at_most)
         ports = database.ports(breakpoints=conditions.breakpoints and scenario.breakpoints)
-        finished = await runner.run(plan, scheduler.choose, ports)
+        finished = await runner.run(plan, scheduler.choose, ports, self._clock)
         await self._insist_on_a_server(database, finished.errors.values())
         await database.end_open_transactions()
         await self._databases.look(database, scenario)

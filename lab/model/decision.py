@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["BREAKPOINT", "FOR_AN_EXECUTION", "FOR_A_STATEMENT", "SERVER", "Decision", "Go", "Pause", "Strike"]
+__all__ = ["BREAKPOINT", "FOR_AN_EXECUTION", "FOR_A_STATEMENT", "SERVER", "TIME", "Decision", "Go", "Pause", "Strike"]
 
 SERVER = "server"
 """The target of a fault that strikes no single actor."""
+
+TIME = "time"
+"""The fault that no scenario asks for: a timeout of an actor's own fires. It can come wherever one is set."""
 
 FOR_A_STATEMENT = 3
 """Breakpoints offered for one statement at most: more rows make more orders, but hardly any of a new kind."""
@@ -48,7 +51,7 @@ class Strike:
     """A fault strikes an actor, or the server (`SERVER`); nobody takes a step. `fault` is its name.
 
     The engine knows which faults exist (`lab.engine.faults`). A scenario says which of them it must withstand; no other
-    fault strikes.
+    fault strikes, but for `TIME`.
     """
 
     fault: str

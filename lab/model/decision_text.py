@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-from lab.model.decision import Decision, Go, Pause, Strike
+from lab.model.decision import TIME, Decision, Go, Pause, Strike
 
 __all__ = ["choices_digest", "decision_of", "decision_text"]
 
@@ -47,9 +47,12 @@ def choices_digest(alternatives: Iterable[tuple[Decision, ...]]) -> str:
     """Five characters that change when the runnable actors of any step change (about 1 in 10⁷ by chance).
 
     Breakpoints that could have been set do not count: the lab only guesses from the query plan at which rows they
-    stand, and a replay that sets none is the same wherever they are offered.
+    stand, and a replay that sets none is the same wherever they are offered. Nor do timeouts that
+    could have fired.
     """
-    text = "\n".join(
-        " ".join(decision_text(each) for each in decisions if not isinstance(each, Pause)) for decisions in alternatives
-    )
+    text = "\n".join(" ".join(map(decision_text, filter(_counts, decisions))) for decisions in alternatives)
     return base64.b32encode(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())[:5].decode().lower()
+
+
+def _counts(decision: Decision) -> bool:
+    return not (isinstance(decision, Pause) or (isinstance(decision, Strike) and decision.fault == TIME))

@@ -1,19 +1,22 @@
 """How one execution ended: what each actor returned or raised, and the final rows.
 
 An outcome is compared between replays, so whatever no schedule controls must not reach it raw. Process
-ids and transaction ids in error texts are removed. Values of the clock and random UUIDs in rows and
+ids and transaction ids in error texts are removed. Values of the server's clock and random UUIDs in rows and
 results are replaced by a mark and the replacement is named, so that a `created_at` column does not make
-every replay look different while the report still says what was not compared.
+every replay look different while the report still says what was not compared. Values of the actors' clock are
+the lab's own and the same each time; they are shown by their distance from its beginning.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
+
+from lab.model.virtual_time import SECOND, VirtualTime
 
 __all__ = ["ABORT_STATES", "ActorResult", "Ending", "Mask", "Outcome", "ResultKind"]
 
@@ -89,8 +92,15 @@ class Outcome:
 
 _CLOCK = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[+-]\d\d(?::?\d\d)?|Z)?")
 _ZONE = r"datetime\.timezone(?:\.utc|\(datetime\.timedelta\((?:days=(-?\d+), )?seconds=(\d+)\)(?:, '[^']*')?\))"
-_CLOCK_REPR = re.compile(rf"datetime\.datetime\((\d+(?:, \d+){{4,6}})(?:, tzinfo={_ZONE})?\)")
-"""A moment as Python shows it: in what an actor returned, and in the rows that it was shown."""
+_NAMED_ZONE = r"zoneinfo\.ZoneInfo\(key='[^']*'\)"
+_CLOCK_REPR = re.compile(rf"datetime\.datetime\((\d+(?:, \d+){{4,6}})(?:, tzinfo=(?:{_ZONE}|{_NAMED_ZONE}))?\)")
+"""A moment as Python shows it: in what an actor returned, and in the rows that it was shown. Named zones are the
+actors' business, the server has none; so how far they lie from UTC does not matter."""
+_CLOCK_NUMBER = re.compile(r"(?<![\w.])(?:\d{10}\.\d{1,9}|\d{16}|\d{19})(?![\w.])")
+"""Seconds, microseconds or nanoseconds since 1970, in our days."""
+_SHORTEST_NUMBER = 12
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
@@ -98,13 +108,21 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 class Mask:
     """Replaces what no schedule controls in texts of one execution.
 
-    A timestamp is taken for a clock value exactly when it lies between the start and the end of the
-    execution; times that a scenario sets itself stay. A UUID is taken for random when the setup did not
-    already hold it.
+    A timestamp is taken for a value of the server's clock exactly when it lies between the start and the end of the
+    execution in real time, which `present` gives, and is none of the actors' clock `time`; times that a scenario sets
+    itself stay. A UUID is taken for random when the setup did not already hold it.
     """
 
-    def __init__(self, started: datetime, known: str = "") -> None:
+    def __init__(
+        self,
+        started: datetime,
+        known: str = "",
+        time: VirtualTime | None = None,
+        present: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._started = started.astimezone(UTC)
+        self._time = time
+        self._present = present
         self._known = known
         self._uuids: dict[str, str] = {}
         self.found: set[str] = set()
@@ -116,6 +134,8 @@ class Mask:
             text = _UUID.sub(self._uuid, text)
         if "datetime(" in text:
             text = _CLOCK_REPR.sub(self._clock_repr, text)
+        if self._time is not None and len(text) >= _SHORTEST_NUMBER:
+            text = _CLOCK_NUMBER.sub(self._clock_number, text)
         return _ADDRESS.sub("", text) if " at 0x" in text else text
 
     def _clock(self, match: re.Match[str]) -> str:
@@ -140,10 +160,25 @@ class Mask:
     def _now_or(self, text: str, moment: datetime) -> str:
         """The mark, or the text of a moment outside the execution. A moment without a zone is taken for UTC's."""
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-        if not self._started <= moment <= datetime.now(UTC):
+        present = self._present()
+        real = self._started <= moment <= present
+        if self._time is not None:
+            number = (moment - _EPOCH) // _MICROSECOND
+            if (said := self._time.said(number, real=real)) is not None:
+                if moment > present:
+                    self._time.foresee(number)
+                return said
+        if not real:
             return text
         self.found.add("a clock value")
         return "<now>"
+
+    def _clock_number(self, match: re.Match[str]) -> str:
+        """A number that an actor made from its clock. One that the server made is a number like any other."""
+        assert self._time is not None
+        whole, _, fraction = match[0].partition(".")
+        number = int(whole) * SECOND + round(float(f"0.{fraction}") * SECOND) if fraction else int(whole[:16])
+        return self._time.said(number) or match[0]
 
     def _uuid(self, match: re.Match[str]) -> str:
         text = match[0]

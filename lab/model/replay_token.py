@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.errors import TokenError
-from lab.model.decision import SERVER, Strike
+from lab.model.decision import SERVER, TIME, Strike
 from lab.model.decision_text import decision_text
 from lab.model.schedule import Schedule
 from lab.model.schedule_text import ALPHANUMERIC, decisions_of, quoted, refuse, schedule_text, unquoted
@@ -92,7 +92,7 @@ def scenario_of(token: ReplayToken, cls: type[Scenario]) -> Scenario:
     for decision in dict.fromkeys(token.schedule):
         text = shown(decision_text(decision))
         if isinstance(decision, Strike):
-            if decision.fault not in cls.faults or decision.actor not in (SERVER, *actors):
+            if decision.fault not in (*cls.faults, TIME) or decision.actor not in (SERVER, *actors):
                 raise _changed(cls, f"does not list the fault {text}, which the token's schedule holds")
         elif not _is_actor(decision.actor, actors):
             raise _changed(cls, f"has no actor {text}, which the token's schedule names, only {_listed(actors)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
+from lab.model.decision import TIME, Strike
 from lab.model.trace import Step, Trace
 from lab.report.section import Message, Section
 from lab.report.sql import step_text
@@ -62,7 +63,8 @@ def _banner(step: Step) -> Iterator[str]:
     if step.preempted:
         yield f"{'':>{NUMBER}} ── preemption: {step.preempted} was runnable ──"
     if step.is_fault:
-        yield f"{step.number:>{NUMBER - 1}}  ── fault: {step.action.text} ──"
+        kind = "" if isinstance(step.chosen, Strike) and step.chosen.fault == TIME else "fault: "
+        yield f"{step.number:>{NUMBER - 1}}  ── {kind}{step.action.text} ──"
 
 
 def _story(message: Message) -> Iterator[str]:

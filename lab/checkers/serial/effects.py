@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lab.checkers.serial.composite import fields_of
 from lab.model.layout import Column, Drawn, Layout
@@ -27,6 +27,7 @@ UUID = "uuid"
 _NUMBER = re.compile(r"-?\d+")
 _PART = re.compile(r"(<uuid \d+>|\d+)")
 _UUID = re.compile(r"<uuid \d+>")
+_MOMENT = re.compile(r"<now [+-] [^>]+ s>")
 _WORD = re.compile(r"\w+")
 _COUNT = re.compile(r"(\d+)$")
 
@@ -75,7 +76,7 @@ def effects_of(trace: Trace, outcome: Outcome, layout: Layout, drawn: Drawn, act
     rows, names = [], dict[str, set[str]]()
     for table in sorted(outcome.rows):
         columns = layout.columns.get(table, ())
-        for text in outcome.rows[table]:
+        for text in map(_timeless, outcome.rows[table]):
             cells = tuple(_cell(value, column, drawn) for value, column in _paired(fields_of(text), columns))
             rows.append(Row(table, _key(cells, columns), f"({','.join(map(_plain, cells))})", cells))
             for cell in cells:
@@ -83,8 +84,18 @@ def effects_of(trace: Trace, outcome: Outcome, layout: Layout, drawn: Drawn, act
                     names.setdefault(cell.origin, set()).update(parts_of(cell)[1::2])
     shown = _shown(trace, layout, drawn)
     normalised = {_ids_of(origin) for origin in (*names, *shown) if origin != UUID}
-    results = {actor: outcome.results[actor] for actor in sorted(actors)}
+    results = {actor: _result(outcome.results[actor]) for actor in sorted(actors)}
     return Effects(results, tuple(rows), _frozen(names), _frozen(shown), frozenset(normalised))
+
+
+def _timeless(text: str) -> str:
+    """A text without the time that sleeps of others had made pass: in a serial run they come at another time."""
+    return _MOMENT.sub("<now>", text) if "<now " in text else text
+
+
+def _result(result: ActorResult) -> ActorResult:
+    text = _timeless(result.text)
+    return result if text == result.text else replace(result, text=text)
 
 
 def parts_of(cell: Cell) -> list[str]:

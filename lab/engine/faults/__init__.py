@@ -21,6 +21,7 @@ _FILES = (
     "cancel",
     "kill",
     "crash",
+    "time",
 )
 
 FAULTS: dict[str, Fault] = {name: import_module(f"{__name__}.{name}").FAULT for name in _FILES}
@@ -32,6 +33,8 @@ def refuse_wrong_faults(cls: type[Scenario]) -> None:
     for name in cls.faults:
         if name not in FAULTS:
             raise ScenarioError(f"{target_of(cls)} names a fault {name!r}; known are {', '.join(FAULTS)}")
+        if FAULTS[name].unasked:
+            raise ScenarioError(f"{target_of(cls)} names the fault {name!r}, which comes unasked; leave it out")
     last = [name for name, fault in FAULTS.items() if fault.may_come_last]
     if cls.faults_at_least > (0 if set(last).isdisjoint(cls.faults) else cls.faults_at_most):
         raise ScenarioError(

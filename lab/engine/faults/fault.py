@@ -29,12 +29,19 @@ class Fault(ABC):
     may_come_last: bool = False
     """It means something still when all actors are done."""
 
+    unasked: bool = False
+    """It comes of the actors' own code, so it can strike although no scenario asks for it, and as often as it can."""
+
     def victims(self, execution: Execution) -> Sequence[str]:
         """Whom it can strike now: names of root actors in their order, or `SERVER`."""
         alive = unfinished(execution)
         if self.of_server:
             return [SERVER] if alive else []
         return [actor.name for actor in alive]
+
+    def told(self, victim: str, execution: Execution) -> str:
+        """What a report says that it does to this victim."""
+        return self.story.format(victim)
 
     @abstractmethod
     async def strike(self, victim: str, execution: Execution, striker: Striker) -> Collection[str]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import asyncpg
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import StaleDataError
 
 from lab.errors import shown
@@ -28,6 +29,8 @@ _EDGE = re.compile(
 )
 _STATE = re.compile("[0-9A-Z]{5}")
 _LOST = ("08", "57P")
+_ENDED_FROM_OUTSIDE = (asyncio.CancelledError, TimeoutError, PoolTimeoutError)
+"""What a cancellation and a timeout raise in an actor."""
 
 
 def returned(value: object, mask: Mask) -> ActorResult:
@@ -40,7 +43,7 @@ def returned(value: object, mask: Mask) -> ActorResult:
 
 
 def aborted_or_raised(
-    error: BaseException, sessions: Mapping[int, str], mask: Mask, *, struck: bool = False
+    error: BaseException, sessions: Mapping[int, str], mask: Mask, *, struck: bool = False, late: bool = False
 ) -> ActorResult:
     """The result of an actor that ended with an error. One that a fault struck is excused for what the fault does."""
     server = _server_error(error)
@@ -50,6 +53,7 @@ def aborted_or_raised(
         # The words depend on whether the connection had prepared this statement before, which no schedule controls.
         return ActorResult(ResultKind.ABORTED, "connection lost", error=error)
     aborted |= struck and isinstance(error, asyncio.CancelledError)
+    aborted |= late and any(isinstance(each, _ENDED_FROM_OUTSIDE) for each in _causes(error))
     name = type(server or error).__name__
     message = _text(server, "message") or shown(error).strip().split("\n")[0]
     return ActorResult(
@@ -87,6 +91,20 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
             yield from _leaves(each)
     else:
         yield error
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it came of, with the errors in each group."""
+    seen: set[int] = set()
+    left = [error]
+    while left:
+        each = left.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        left += [cause for cause in (each.__cause__, each.__context__) if cause is not None]
+        left += each.exceptions if isinstance(each, BaseExceptionGroup) else ()
 
 
 def deadlock_cycle(detail: str, steps: Sequence[Step], sessions: Mapping[int, str]) -> tuple[DeadlockEdge, ...]:
