@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -72,13 +73,20 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point of the console script."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, signal.default_int_handler)
-    sys.exit(ended(_whole))
+    status = ended(_whole)
+    _on_signals(signal.SIG_IGN)  # all is said; what is left takes no time
+    sys.exit(status)
+
+
+def _on_signals(handler: Any) -> None:
+    """What Ctrl-C, a request to end and a hang-up do; those that were ignored from the start stay ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def _whole() -> int:
+    _on_signals(signal.default_int_handler)
     try:
         sys.path.insert(0, str(Path.cwd()))
     except FileNotFoundError:

@@ -27,8 +27,8 @@ from typing import IO, Any
 import click
 
 from lab.commands.console import out
-from lab.engine.watchdog import Watchdog, is_library, watched
-from lab.errors import Interrupted
+from lab.engine.watchdog import Watchdog, is_library, place_of, watched
+from lab.errors import Interrupted, UncontrolledError
 from lab.model.bounds import Bounds
 from lab.search.streams import answers_aside
 
@@ -83,7 +83,7 @@ class Guard:
             return
         again, self._pressed = bool(self._pressed), now
         self._dog.hurry()
-        if again or self._task is None or self._loop is None:
+        if again or self._task is None or self._loop is None or not self._dog.has_begun:
             raise Interrupted
         if not self._task.done():
             self._task.cancel()
@@ -103,6 +103,16 @@ class Guard:
             return self._runner.run(work())
         except asyncio.CancelledError:
             raise Interrupted from None
+        except SystemExit as error:
+            raise UncontrolledError(f"code raised SystemExit in the event loop: {place_of(error)}") from error
+        except RuntimeError as error:
+            if self._task is None or self._task.done():
+                raise
+            what = self._dog.doing or "what was run"
+            raise UncontrolledError(f"the event loop was stopped by {what}") from error
+        finally:
+            if self._task is not None and self._task.done() and not self._task.cancelled():
+                self._task.exception()  # or asyncio would say that nobody retrieved it
 
 
 def _listen(press: Callable[[int, FrameType | None], None]) -> None:
@@ -120,6 +130,8 @@ def guarded(bounds: Bounds) -> Guard:
     reader, mark = os.pipe()
     dump = tempfile.TemporaryFile()  # noqa: SIM115 - for the life of both processes
     parent = os.getpid()
+    # Until both have their handlers: an exception in what Python itself does after a fork would be lost.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     child = os.fork()
     if child:
         os.close(mark)
@@ -137,6 +149,7 @@ def guarded(bounds: Bounds) -> Guard:
     guard = Guard(mark, answers, dog)
     guard.watched = block
     _listen(guard.press)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     return guard
 
 
@@ -163,6 +176,7 @@ def _wait_for(child: int, reader: int, dump: IO[bytes]) -> int:
     signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     _listen(press)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     mark, marked, listening = b"", 0.0, [reader, wake]
     while not (ended := os.waitpid(child, os.WNOHANG))[0]:
         ends = (

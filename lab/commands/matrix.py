@@ -30,6 +30,7 @@ async def command(target: str, *, executions: int, url: str | None, version: str
     violation there, whatever the other levels show; 3: inconclusive there. Where actors state levels of their own, the
     scenario as it stands has a row of its own.
     """
+    from lab.engine.watchdog import importing
     from lab.explore import Explorer
     from lab.model.text import count
     from lab.postgres.server.place import Place
@@ -39,7 +40,8 @@ async def command(target: str, *, executions: int, url: str | None, version: str
     from lab.schedulers import describe
     from lab.search.levels import at_each_level, levels_of
 
-    scenario = instance_of(target)
+    with importing():
+        scenario = instance_of(target)
     with Place(url, int(version)).server() as server, progress_bar(quiet=as_json) as bar:
         task = bar.add_task("", total=len(levels_of(scenario)) * executions)
         async with aclosing(Explorer(server)) as explorer:

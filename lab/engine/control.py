@@ -33,6 +33,7 @@ from anyio._backends._asyncio import AsyncIOBackend
 
 from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State, arrive, become, current_actor, running_as
+from lab.engine.loop_guard import kept_alive, replaced
 from lab.engine.ports import Libraries
 from lab.errors import UsageError
 from lab.model.trace import Action, ActionKind
@@ -70,33 +71,20 @@ def controlled(execution: Execution, libraries: Libraries) -> Iterator[None]:
     before = loop.get_task_factory()
     loop.set_task_factory(_task_factory(execution, libraries, before))
     with (
-        _replaced(selector, "select", _select(execution, selector.select)),
-        _replaced(loop, "call_later", _call_later(execution, loop.call_later)),
-        _replaced(loop, "call_at", _call_at(execution, libraries, loop)),
-        _replaced(loop, "run_in_executor", _run_in_executor(loop.run_in_executor)),
-        _replaced(loop, "subprocess_exec", _subprocess(execution, loop.subprocess_exec)),
-        _replaced(loop, "subprocess_shell", _subprocess(execution, loop.subprocess_shell)),
-        _replaced(AsyncIOBackend, _THREAD, _anyio_thread(vars(AsyncIOBackend)[_THREAD])),
-        _replaced(asyncio.tasks, _SLEEP0, _sleep0(getattr(asyncio.tasks, _SLEEP0))),
+        kept_alive(execution, loop),
+        replaced(selector, "select", _select(execution, selector.select)),
+        replaced(loop, "call_later", _call_later(execution, loop.call_later)),
+        replaced(loop, "call_at", _call_at(execution, libraries, loop)),
+        replaced(loop, "run_in_executor", _run_in_executor(loop.run_in_executor)),
+        replaced(loop, "subprocess_exec", _subprocess(execution, loop.subprocess_exec)),
+        replaced(loop, "subprocess_shell", _subprocess(execution, loop.subprocess_shell)),
+        replaced(AsyncIOBackend, _THREAD, _anyio_thread(vars(AsyncIOBackend)[_THREAD])),
+        replaced(asyncio.tasks, _SLEEP0, _sleep0(getattr(asyncio.tasks, _SLEEP0))),
     ):
         try:
             yield
         finally:
             loop.set_task_factory(before)
-
-
-@contextlib.contextmanager
-def _replaced(owner: object, name: str, value: object) -> Iterator[None]:
-    own = vars(owner)
-    before, had = own.get(name), name in own
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        if had:
-            setattr(owner, name, before)
-        else:
-            delattr(owner, name)
 
 
 def _select(execution: Execution, real: Callable[[float | None], list[Any]]) -> Callable[..., list[Any]]:
@@ -258,7 +246,7 @@ def _subprocess(execution: Execution, real: Callable[..., Any]) -> Callable[...,
             return await real(*args, **options)
         with actor.busy():
             transport, protocol = await real(*args, **options)
-        execution.processes.append(transport)
+        execution.outside.processes.append(transport)
         return transport, protocol
 
     return subprocess

@@ -7,19 +7,20 @@ That an actor is *parked* or *waits for a lock* is reported (it arrives, its bac
 waiting in the process for something that only another actor can give, is reported by nobody; it is inferred from the
 event loop: when the loop is about to sleep because nothing is ready to run (`runs_dry`), an actor that is neither
 parked nor has an operation under way cannot move by itself. That reads asyncio's private queue of ready callbacks and
-stands before its selector; the alternative, calling an actor stalled after some milliseconds, would make schedules
-depend on the load of the machine.
+stands before its selector; the alternative, some milliseconds, would make schedules depend on the machine's load.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 from lab.engine.clock import Clock
 from lab.engine.gate import Actor, State
+from lab.engine.outside import OUTSIDE_SECONDS, Outside
 from lab.engine.ports import Backend, LockWaits
 from lab.engine.stalls import unanswered, wait_in_a_circle
 from lab.engine.turn import Turn
@@ -28,9 +29,6 @@ from lab.model.choices import Alternative
 from lab.model.trace import ActionKind, LockWait, Result
 
 __all__ = ["Execution"]
-
-OUTSIDE_SECONDS = 10.0
-"""How long an actor may wait for a socket that is not the lab's. A guess, so it is long and its end no verdict."""
 
 ANOTHER_SESSION = "another session"
 
@@ -57,8 +55,9 @@ class Execution:
         """Name of a root actor -> the session that it used last."""
         self.turn: Turn | None = None
         """The step that is under way."""
-        self.processes: list[asyncio.SubprocessTransport] = []
         self.lost: dict[str, BaseException] = {}
+        self.broken = ""
+        """How an actor broke what it runs in, as a sentence; "" if it did not."""
         self.look: Callable[[], object] = _leave_it  # called while somebody runs; what it raises ends the execution
         self.deadlocks: list[str] = []
         """The server's detail of each deadlock in the step under way."""
@@ -67,7 +66,8 @@ class Execution:
         self._leaving: list[int] = []
         """Backends whose connection was closed; they may still hold locks."""
         self._loop: Any = asyncio.get_running_loop()
-        self._sockets = self._open_sockets()
+        self.outside = Outside(self._loop)
+        self._recursion = sys.getrecursionlimit()
         self._bell: asyncio.Future[None] | None = None
         self.step = 0
         self.armed = False
@@ -109,15 +109,23 @@ class Execution:
 
     def own_socket(self, number: int) -> None:
         """A connection that was opened during the execution: no socket to elsewhere."""
-        self._sockets |= {number}
+        self.outside.own_socket(number)
 
     def own_session(self, pid: int, socket: int, name: str) -> None:
         """A session of the lab's own that may hold a lock, and what it is called then."""
         self.own[pid] = name
         self.own_socket(socket)
 
+    def broken_off(self, sentence: str) -> None:
+        """An actor broke what it runs in: the execution ends with this sentence."""
+        self.broken = self.broken or sentence
+        self.arm()
+        self._ring()
+
     def settled(self, actor: Actor) -> None:
         """An actor came to rest; if it was the last one, decide at once where that is simple, or wake the runner."""
+        if sys.getrecursionlimit() < self._recursion:
+            sys.setrecursionlimit(self._recursion)  # an actor lowered it; the engine needs room of its own
         if self._any(State.RUNNING):
             return
         if self._any(State.STALLED) or self._something_is_ready():
@@ -278,7 +286,7 @@ class Execution:
         nothing comes from outside, raises `UncontrolledError`, unless an actor has set a timeout for that.
         """
         stalled = self.in_state(State.STALLED)
-        elsewhere = bool(stalled) and self._is_anything_outside()
+        elsewhere = bool(stalled) and self.outside.is_there()
         if not (elsewhere or self._a_deadlock_is_left_to_find()):
             return False
         before = [actor.state for actor in self.actors.values()]
@@ -290,11 +298,3 @@ class Execution:
     def _a_deadlock_is_left_to_find(self) -> bool:
         """Whether waiting actors form a cycle; where reports are pushed, the check has been by then."""
         return not self.waits.pushed and wait_in_a_circle(self.in_state(State.WAITING))
-
-    def _is_anything_outside(self) -> bool:
-        runs = (each.get_returncode() is None for each in self.processes)
-        return any(runs) or bool(self._open_sockets() - self._sockets)
-
-    def _open_sockets(self) -> frozenset[int]:
-        selector = getattr(self._loop, "_selector", None)
-        return frozenset(() if selector is None else selector.get_map())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 from collections.abc import Iterator
 from contextvars import ContextVar
 from enum import Enum, auto
@@ -18,7 +19,7 @@ from lab.engine.ports import Backend
 from lab.model.decision import Go
 from lab.model.trace import Action, ActionKind, LockWait, Result
 
-__all__ = ["Actor", "Host", "State", "arrive", "become", "current_actor", "point", "running_as"]
+__all__ = ["Actor", "Host", "State", "actor_in", "arrive", "become", "current_actor", "point", "running_as"]
 
 _current: ContextVar[Actor | None] = ContextVar("lab_current_actor", default=None)
 
@@ -250,6 +251,11 @@ class Actor:
 def current_actor() -> Actor | None:
     """The actor whose code is running, or None outside an execution."""
     return _current.get()
+
+
+def actor_in(context: contextvars.Context) -> Actor | None:
+    """The actor whose code runs in a context."""
+    return context.get(_current)
 
 
 def become(actor: Actor) -> None:

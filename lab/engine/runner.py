@@ -102,7 +102,7 @@ class _Runner:
         for name, body in bodies.items():
             self._start(self.execution.add(name), body)
         self.execution.arm()
-        self.execution.look = self._insist_on_time
+        self.execution.look = self._insist_on_order
         self._dog.overdue = ""
         stalls: tuple[Stall, ...] = ()
         try:
@@ -157,7 +157,8 @@ class _Runner:
         It raises nothing and awaits nothing: mostly it runs in the code of the actor that came to rest last, which
         spares a decision three passes of the event loop.
         """
-        if self._striking or self._strikes.has_any or self._breakpoints.needs_a_question or self._dog.overdue:
+        broken = self.execution.broken or self._dog.overdue
+        if self._striking or self._strikes.has_any or self._breakpoints.needs_a_question or broken:
             return False
         alternatives = self._end_step(None)
         if not alternatives or self._is_at_its_limit:
@@ -165,10 +166,10 @@ class _Runner:
         self._begin_step(self._choice(alternatives), alternatives)
         return True
 
-    def _insist_on_time(self) -> None:
-        """Raise `UncontrolledError` if an actor computed, or awaited something other than a lock, for too long."""
-        if self._dog.overdue:
-            raise UncontrolledError(self._dog.overdue)
+    def _insist_on_order(self) -> None:
+        """Raise `UncontrolledError` if an actor broke what it runs in, or took too long other than for a lock."""
+        if said := self.execution.broken or self._dog.overdue:
+            raise UncontrolledError(said)
         if self._dog.late > 0:
             running = self.execution.in_state(State.RUNNING)
             places = "; ".join(line_of_task(actor.task) for actor in running)
@@ -176,7 +177,7 @@ class _Runner:
 
     async def _turn(self) -> Ending | None:
         """The same with all that needs the server: faults, breakpoints, an end. How the execution ended, if it did."""
-        self._insist_on_time()
+        self._insist_on_order()
         if self._decide_at_once():
             return None
         alternatives = self._end_step(await self._breakpoints.settle())

@@ -26,9 +26,22 @@ from types import FrameType, TracebackType
 from lab.errors import Interrupted
 from lab.model.bounds import OPTIONS, Bounds
 
-__all__ = ["Overdue", "Watchdog", "bounds", "importing", "is_library", "line_of", "place_of", "watchdog", "watched"]
+__all__ = [
+    "Overdue",
+    "Watchdog",
+    "bounds",
+    "hurried",
+    "importing",
+    "is_library",
+    "line_of",
+    "place_of",
+    "watchdog",
+    "watched",
+]
 
 _OURS = (f"{Path(sys.modules['lab'].__file__ or '').parent}/", f"{Path(asyncio.__file__).parent}/")
+_COMPILED = ("asyncpg/", "lib/sqlalchemy/")
+"""How compiled modules name their files: relative to where they were built."""
 _FOLDERS = ("/site-packages/asyncpg/", "/site-packages/sqlalchemy/")
 """Code of these is never broken into: an exception in the middle of it would leave it in a state that it never has."""
 TICK_SECONDS = 0.2
@@ -53,12 +66,15 @@ class Watchdog:
         self.until = 0.0
         self.overdue = ""
         """Why and where the code that ran last was broken off; "" if it was not."""
+        self.has_begun = False
+        """Whether code of a scenario has run, here or in a worker: from then on there may be something to show."""
         self._hurry = math.inf
         self._bound = "step"
 
     def begin(self, doing: str, bound: str) -> None:
         """Code of the user's begins to run; `bound` is a field of `Bounds`."""
         self.doing, self._bound = doing, bound
+        self.has_begun = self.has_begun or bound != "imports"
         self.until = monotonic() + self.seconds
 
     def end(self) -> None:
@@ -84,6 +100,11 @@ class Watchdog:
     def hurry(self) -> None:
         """The hunt is to end: from soon on, code that does not await is broken off whatever its bound is."""
         self._hurry = monotonic() + HURRY_SECONDS
+
+    @property
+    def hurried(self) -> bool:
+        """Whether the hunt is to end soon."""
+        return self._hurry < math.inf
 
     @property
     def late(self) -> float:
@@ -119,6 +140,12 @@ def bounds() -> Bounds:
     return Bounds() if dog is None else dog.bounds
 
 
+def hurried() -> bool:
+    """Whether this process was asked to end: what another process clears away is not waited for then."""
+    dog = watchdog.get()
+    return dog is not None and dog.hurried
+
+
 def importing() -> contextlib.AbstractContextManager[None]:
     """The time in which modules of the user's are imported."""
     return (watchdog.get() or Watchdog()).during("what is imported", "imports")
@@ -128,7 +155,7 @@ def place_in(frame: FrameType | None) -> str:
     """Where code of the user's is, when the innermost code that runs is its own or the standard library's; else ""."""
     while frame is not None:
         name = frame.f_code.co_filename
-        if name.startswith(_OURS) or any(folder in name for folder in _FOLDERS):
+        if name.startswith((*_OURS, *_COMPILED)) or any(folder in name for folder in _FOLDERS):
             return ""
         if not name.startswith((_LIBRARY, "<")):
             return line_of(name, frame.f_lineno)
@@ -138,7 +165,7 @@ def place_in(frame: FrameType | None) -> str:
 
 def is_library(filename: str) -> bool:
     """Whether a file is Python's, the lab's own or of what it stands on."""
-    return filename.startswith((*_OURS, _LIBRARY, "<")) or any(folder in filename for folder in _FOLDERS)
+    return filename.startswith((*_OURS, *_COMPILED, _LIBRARY, "<")) or any(folder in filename for folder in _FOLDERS)
 
 
 def line_of(filename: str, number: int) -> str:
@@ -146,9 +173,9 @@ def line_of(filename: str, number: int) -> str:
     return f"{filename}:{number}: {linecache.getline(filename, number).strip()}"
 
 
-def place_of(error: BaseException) -> str:
+def place_of(error: BaseException, otherwise: str = "an unknown place") -> str:
     """The innermost line of the user's that an error came through."""
-    found, trace = "an unknown place", error.__traceback__
+    found, trace = otherwise, error.__traceback__
     while isinstance(trace, TracebackType):
         name = trace.tb_frame.f_code.co_filename
         if not is_library(name):

@@ -288,10 +288,12 @@ def _marked(cls: type[Scenario], mark: str) -> dict[str, Any]:
 
 
 def parameter_names(body: Callable[..., object]) -> tuple[str, ...]:
-    """What a method asks for, without `self`."""
+    """What a method asks for, without `self`; nothing if it is no method, which validation refuses."""
+    if not callable(body):
+        return ()
     return tuple(inspect.signature(body).parameters)[0 if inspect.ismethod(body) else 1 :]
 
 
 def _location(body: Callable[..., object]) -> str:
-    code = inspect.unwrap(body).__code__
-    return f"{code.co_filename}:{code.co_firstlineno}"
+    code = getattr(inspect.unwrap(body), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else ""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lab.analysis.tally import HuntResult
-from lab.engine.watchdog import bounds, importing, watched
+from lab.engine.watchdog import bounds, hurried, importing, watchdog, watched
 from lab.errors import LabError
 from lab.explore import Explorer
 from lab.model.bounds import Bounds
@@ -34,7 +34,9 @@ __all__ = ["JobResult", "Workers", "perform"]
 
 LONGEST_LINE = 64 * 1024 * 1024
 LEAVING_SECONDS = 5.0
-"""How long an interrupted worker may take to say what it found and to clean up; an execution takes milliseconds."""
+"""How long a worker may take to clean up, or one that was interrupted to say what it found."""
+HURRIED_SECONDS = 0.7
+"""The same when this process was asked to end: it has less than two seconds for everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class Workers:
         try:
             while fed < len(feeding):
                 try:
-                    answer = await asyncio.wait_for(done.get(), LEAVING_SECONDS if self._interrupted else None)
+                    answer = await asyncio.wait_for(done.get(), self._patience if self._interrupted else None)
                 except asyncio.CancelledError:
                     if self._interrupted:
                         raise
@@ -102,12 +104,15 @@ class Workers:
                 task.cancel()
             await self._leave()
 
+    @property
+    def _patience(self) -> float:
+        return HURRIED_SECONDS if hurried() else LEAVING_SECONDS
+
     def _interrupt(self) -> None:
         """Ask for what was found until now; those without a job have nothing to say."""
         self._interrupted = True
         for process in self._busy:
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGINT)
+            _signal(process, signal.SIGINT)
 
     async def _leave(self) -> None:
         """Let the workers end by themselves, so that they drop their databases on a server given by URL."""
@@ -117,10 +122,12 @@ class Workers:
             process.stdin.close()
         leaving = [asyncio.ensure_future(process.communicate()) for process in self._processes]
         if leaving:
-            await asyncio.wait(leaving, timeout=LEAVING_SECONDS)
+            # On an embedded server there is nothing to drop: it goes as a whole.
+            nothing_to_drop = self._place.url is None and hurried()
+            await asyncio.wait(leaving, timeout=0 if nothing_to_drop else self._patience)
         for process in self._processes:
             if process.returncode is None:
-                process.kill()
+                _signal(process, signal.SIGKILL)
                 await process.wait()
         for descriptor in self._lifeline or ():
             os.close(descriptor)
@@ -147,6 +154,8 @@ class Workers:
         assert process.stdin is not None
         assert process.stdout is not None
         self._busy.add(process)
+        if dog := watchdog.get():
+            dog.has_begun = True
         process.stdin.write(json.dumps(job.dump()).encode() + b"\n")
         line = await process.stdout.readline()
         self._busy.discard(process)
@@ -172,6 +181,13 @@ class Workers:
         assert process.stdin is not None
         process.stdin.write(f"{self._place.dump()}\n{json.dumps(asdict(bounds()))}\n".encode())
         return process
+
+
+def _signal(process: asyncio.subprocess.Process, number: int) -> None:
+    """Not by the method of this name: it takes the exit status of one that has just died, for which asyncio waits."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
 
 async def _last_words(process: asyncio.subprocess.Process) -> str:

@@ -1,12 +1,14 @@
 """Runs command lines of the lab to their ends, one after the other, each in a forked process of its own.
 
 Forking saves the imports of each. Reads a JSON object a line, {folder, arguments, cwd, gone, environment, press,
-seconds}, and answers with {status, seconds, stdout, stderr}. `press` lists signals as [after so many seconds, number].
-A process that does not end within its seconds is killed with its whole group; its status is then "late".
+seconds}, and answers with {status, seconds, ended, stdout, stderr}. `press` lists signals as [after so many seconds,
+number]. A process that does not end within its seconds is killed with its whole group; its status is then "late". What
+goes wrong here is a status as well, so that it fails one test and not all that come after it.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -15,42 +17,54 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import sqlalchemy.dialects.postgresql.asyncpg  # noqa: F401 - what a hunt needs, imported once for all
 
 import lab.explore
-import lab.search.campaign  # noqa: F401 - the same
-from lab.cli import main
+import lab.search.campaign
+import lab.search.remedies.trials  # noqa: F401 - the same
+from lab.__main__ import main
 
 LOOK = 0.02
 
 
-def begin(order: dict[str, Any]) -> None:
+def become(order: dict[str, Any]) -> NoReturn:
     """In the forked process: become a command line."""
-    os.setsid()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.chdir(order["cwd"])
-    if order.get("gone"):
-        Path(order["cwd"]).rmdir()
-    folder = order["folder"]
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    for descriptor, name in ((1, "stdout"), (2, "stderr")):
-        os.dup2(os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND), descriptor)
-    os.environ.update(order.get("environment", {}), TMPDIR=folder)
-    tempfile.tempdir = folder
-    sys.argv = ["lab", *order["arguments"]]
+    status = 99
+    try:
+        os.setsid()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.chdir(order["cwd"])
+        if order.get("gone"):
+            Path(order["cwd"]).rmdir()
+        os.environ.update(order.get("environment", {}), TMPDIR=order["folder"])
+        tempfile.tempdir = order["folder"]
+        sys.argv = ["lab", *order["arguments"]]
+        main()
+    except SystemExit as error:  # as the console script leaves, with what user code left to be done at the exit
+        status = error.code if isinstance(error.code, int) else 98
+        with contextlib.suppress(BaseException):
+            atexit._run_exitfuncs()
+        with contextlib.suppress(BaseException):
+            sys.stdout.flush()
+    finally:
+        os._exit(status)
 
 
 def run(order: dict[str, Any]) -> dict[str, Any]:
     """One command line to its end."""
+    said = {name: Path(order["folder"], name) for name in ("stdout", "stderr")}
+    files = [os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600) for path in said.values()]
     started = time.monotonic()
     if not (pid := os.fork()):
-        begin(order)
-        main()  # leaves by SystemExit, as the console script does
-        os._exit(99)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(files[0], 1)
+        os.dup2(files[1], 2)
+        os.closerange(3, 64)
+        become(order)
     press = sorted(order.get("press", ()))
     status: int | str = "late"
     while (passed := time.monotonic() - started) < order["seconds"]:
@@ -61,21 +75,26 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
         while press and passed >= press[0][0]:
             os.kill(pid, press.pop(0)[1])
         time.sleep(LOOK)
-    seconds = time.monotonic() - started
+    ended, seconds = time.time(), time.monotonic() - started
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
     if status == "late":
         os.waitpid(pid, 0)
-    said = {name: Path(order["folder"], name).read_bytes().decode(errors="replace") for name in ("stdout", "stderr")}
-    return {"status": status, "seconds": seconds, **said}
+    for file in files:
+        os.close(file)
+    texts = {name: path.read_bytes().decode(errors="replace") for name, path in said.items()}
+    return {"status": status, "seconds": seconds, "ended": ended, **texts}
+
+
+def answer(line: str) -> dict[str, Any]:
+    """What becomes of one order."""
+    try:
+        return run(json.loads(line))
+    except Exception as error:
+        return {"status": f"not launched: {error!r}", "seconds": 0.0, "ended": 0.0, "stdout": "", "stderr": ""}
 
 
 if __name__ == "__main__":
-    parent = os.getpid()
-    try:
-        for line in sys.stdin:
-            sys.stdout.write(json.dumps(run(json.loads(line))) + "\n")
-            sys.stdout.flush()
-    finally:
-        if os.getpid() != parent:  # a command line that left: nothing of the loop above is its business
-            sys.stdin = None  # type: ignore[assignment]
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(answer(line)) + "\n")
+        sys.stdout.flush()

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from lab.engine.watchdog import hurried
 from lab.postgres.connections.connection import ACTOR_SETTINGS, PRIVILEGED_SETTINGS
 from lab.postgres.locks.waits import PostgresLockWaits
 from lab.postgres.server.fitness import insist_on_fitness
@@ -150,8 +151,13 @@ class Cluster:
         await self._admin.fetch(_END_SESSIONS, name)
 
     async def drop_database(self, name: str) -> None:
-        """Drop a database that this lab made, whoever is still connected to it."""
+        """Drop a database that this lab made, whoever is still connected to it.
+
+        It takes a checkpoint, so a lab that was asked to end leaves it to the end of its embedded server.
+        """
         self._databases.remove(name)
+        if self.server.folder is not None and hurried():
+            return
         await self._command(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     async def crash(self) -> None:

@@ -18,6 +18,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+from lab.engine.watchdog import hurried
 from lab.errors import ServerError
 from lab.postgres.server import keeper
 from lab.postgres.server.folders import owned_folder, remove_abandoned
@@ -31,6 +32,8 @@ LONGEST_SOCKET_FOLDER = 70
 """A socket path has room for 103 bytes at least, and some 30 of them are ours."""
 
 LEAVING_SECONDS = 10.0
+HURRIED_SECONDS = 0.2
+"""How long a lab that was asked to end waits for its keeper, which clears away by itself."""
 
 FOR_PYTHON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 """All that the keeper needs of our environment, where secrets may be."""
@@ -194,7 +197,7 @@ class _Running:
         if self._keeping is not None and self._keeping.stdout is not None:
             self._keeping.stdout.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._keeping.wait(LEAVING_SECONDS if last else 0)
+                self._keeping.wait((HURRIED_SECONDS if hurried() else LEAVING_SECONDS) if last else 0)
             if self._keeping.returncode is None:
                 # It serves others. Should it end before we do, someone has to take its exit status.
                 threading.Thread(target=self._keeping.wait, name="lab-keeper", daemon=True).start()

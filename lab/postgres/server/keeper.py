@@ -122,7 +122,7 @@ def end_with_parent() -> None:
 
 def say(line: str) -> None:
     try:
-        print(line, flush=True)
+        os.write(1, f"{line}\n".encode(errors="backslashreplace"))  # unbuffered: nothing is left to fail at the exit
     except BrokenPipeError:
         pass  # the lab was killed meanwhile; the pipe will say so
 
@@ -204,4 +204,8 @@ def send(pid: int, number: int) -> None:
 
 
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))
+    try:
+        main(json.loads(sys.argv[1]))
+    except Exception as error:  # noqa: BLE001 - standard error is the user's
+        say(f"failed {type(error).__name__}: {error}")
+        sys.exit(1)

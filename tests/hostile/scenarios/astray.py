@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import gc
+import inspect
 import logging
 import os
 import signal
@@ -138,6 +139,7 @@ CALLS: dict[str, Callable[[], object]] = {
     "PatchesSleep": patches_sleep,
     "PatchesOpen": lambda: setattr(builtins, "open", None),
     "Recursion": lambda: sys.setrecursionlimit(70),
+    "RecursionAtOnce": lambda: sys.setrecursionlimit(len(inspect.stack(0)) + 12),
     "Memory": memory,
     "Warns": lambda: (warnings.simplefilter("error"), warnings.warn("a warning", stacklevel=1)),
     "Logs": logs,

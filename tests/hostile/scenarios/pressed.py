@@ -1,0 +1,108 @@
+"""Asks for the lab's end in the middle of a phase, as a terminal does: the whole process group gets the signal.
+
+HOSTILE_SIGNAL is its number, HOSTILE_TIMES how often it is sent. The file "pressed" in the temporary folder is as old
+as the signal, so that the time to the end is known.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from scenarios.quiet import Quiet, counter
+from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from lab import Outcome, actor, invariant
+
+seen: dict[str, list[str]] = {"failed": [], "databases": [], "later": []}
+
+
+def press() -> None:
+    mark = Path(tempfile.gettempdir(), "pressed")
+    if mark.exists():
+        return
+    mark.touch()  # its time is real; what `time.time` says to an actor is not
+    for _ in range(int(os.environ.get("HOSTILE_TIMES", "1"))):
+        os.killpg(0, int(os.environ["HOSTILE_SIGNAL"]))
+
+
+@dataclass(frozen=True)
+class InSetup(Quiet):
+    """While the rows are made."""
+
+    async def setup(self, session: AsyncSession) -> None:
+        press()
+        await session.execute(insert(counter).values(id=1, value=0))
+
+
+@dataclass(frozen=True)
+class InSearch(Quiet):
+    """In the fourth execution."""
+
+    async def before(self, session: AsyncSession) -> object:
+        seen["later"].append("")
+        if len(seen["later"]) == 4:
+            press()
+        return None
+
+
+@dataclass(frozen=True)
+class InInvariant(Quiet):
+    """While it is judged."""
+
+    async def judge(self, session: AsyncSession) -> None:
+        press()
+
+
+@dataclass(frozen=True)
+class Racing(Quiet):
+    """Loses an update."""
+
+    async def tried(self, session: AsyncSession) -> None:
+        """What ann does first."""
+
+    async def count(self, session: AsyncSession) -> None:
+        value = await session.scalar(select(counter.c.value))
+        await session.execute(update(counter).values(value=value + 1))
+        await session.commit()
+
+    @actor
+    async def ann(self, session: AsyncSession) -> object:
+        await self.tried(session)
+        return await self.count(session)
+
+    @actor
+    async def ben(self, session: AsyncSession) -> None:
+        await self.count(session)
+
+    @invariant
+    async def what_is_committed_counts(self, session: AsyncSession, outcome: Outcome) -> None:
+        total = await session.scalar(select(func.sum(counter.c.value)))
+        if total != len(outcome.committed):
+            seen["failed"].append("")
+        assert total == len(outcome.committed)
+
+
+@dataclass(frozen=True)
+class InMinimise(Racing):
+    """In the third execution after the first that failed."""
+
+    async def tried(self, session: AsyncSession) -> None:
+        seen["later"] += seen["failed"][:1]
+        if len(seen["later"]) == 3:
+            press()
+
+
+@dataclass(frozen=True)
+class InRemedies(Racing):
+    """In the second database that it is run in: remedies have one of their own."""
+
+    async def tried(self, session: AsyncSession) -> None:
+        name = await session.scalar(text("SELECT current_database()"))
+        if name not in seen["databases"]:
+            seen["databases"].append(name)
+        if len(seen["databases"]) == 2:
+            press()
