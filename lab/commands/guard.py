@@ -135,7 +135,8 @@ def guarded(bounds: Bounds) -> Guard:
     child = os.fork()
     if child:
         os.close(mark)
-        raise click.exceptions.Exit(_wait_for(child, reader, dump))
+        with dump:
+            raise click.exceptions.Exit(_wait_for(child, reader, dump))
     os.close(reader)
     _end_with(parent)
     answers = answers_aside()

@@ -44,6 +44,8 @@ _COMPILED = ("asyncpg/", "lib/sqlalchemy/")
 """How compiled modules name their files: relative to where they were built."""
 _FOLDERS = ("/site-packages/asyncpg/", "/site-packages/sqlalchemy/")
 """Code of these is never broken into: an exception in the middle of it would leave it in a state that it never has."""
+_SLEEP = (f"{_OURS[0]}engine/clock.py", "sleep")
+"""What stands in for `time.sleep` in the code of actors; it may be broken into as that may."""
 TICK_SECONDS = 0.2
 """How often a process of the lab's own is looked at."""
 HURRY_SECONDS = 0.4
@@ -155,9 +157,10 @@ def place_in(frame: FrameType | None) -> str:
     """Where code of the user's is, when the innermost code that runs is its own or the standard library's; else ""."""
     while frame is not None:
         name = frame.f_code.co_filename
-        if name.startswith((*_OURS, *_COMPILED)) or any(folder in name for folder in _FOLDERS):
+        ours = name.startswith((*_OURS, *_COMPILED)) or any(folder in name for folder in _FOLDERS)
+        if ours and (name, frame.f_code.co_name) != _SLEEP:
             return ""
-        if not name.startswith((_LIBRARY, "<")):
+        if not is_library(name):
             return line_of(name, frame.f_lineno)
         frame = frame.f_back
     return ""

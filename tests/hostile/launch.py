@@ -24,7 +24,7 @@ import sqlalchemy.dialects.postgresql.asyncpg  # noqa: F401 - what a hunt needs,
 import lab.explore
 import lab.search.campaign
 import lab.search.remedies.trials  # noqa: F401 - the same
-from lab.__main__ import main
+from lab.cli import main
 
 LOOK = 0.02
 

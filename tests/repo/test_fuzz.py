@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from helpers.lab_program import lab_each
 
-from lab.cli import main
+from lab.commands.line import main
 from lab.errors import LabError
 from lab.model.decision import Go
 from lab.model.replay_token import ReplayToken, _checksum, decode, encode

@@ -1,0 +1,128 @@
+"""The command line: a thin shell around the table of commands.
+
+Exit status 0: no violation; 1: a violation; 2: wrong use; 3: inconclusive, or the lab or the server failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from lab.commands import COMMANDS
+from lab.commands.console import err
+from lab.commands.options import bounds_of
+from lab.errors import LabError, UsageError
+from lab.model.secret import without_urls
+from lab.model.verdict import Verdict
+
+__all__ = ["main"]
+
+EXIT = {None: 0, Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
+"""What a command returned -> exit status."""
+BROKEN = 3
+
+
+class Commands(click.Group):
+    """The commands of the table. Each is loaded when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names, sorted."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
+        return command
+
+    def invoke(self, ctx: click.Context) -> int:
+        """Run a command; returns the exit status."""
+        result = super().invoke(ctx)
+        if not inspect.iscoroutine(result):
+            return EXIT[result]
+        from lab.commands.guard import guarded
+
+        try:
+            guard = guarded(bounds_of(ctx))
+        except click.exceptions.Exit:
+            result.close()  # it has been run in the child
+            raise
+
+        async def status() -> int:
+            return EXIT[await result]
+
+        return guard.end(ended(lambda: guard.run(status())))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="concurrency-lab", prog_name="lab")
+def cli() -> None:
+    """Interleave async SQLAlchemy sessions on a real PostgreSQL; find, shrink and replay races."""
+
+
+def main() -> None:
+    """Run the command line of this process; leaves by `SystemExit`."""
+    sys.exit(ended(_whole))
+
+
+def _whole() -> int:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # one that was ignored from the start stays ignored
+            signal.signal(number, signal.default_int_handler)
+    try:
+        sys.path.insert(0, str(Path.cwd()))
+    except FileNotFoundError:
+        raise UsageError("the working folder is gone; run the lab from one that exists") from None
+    status = cli(standalone_mode=False) or 0
+    if sys.stdout:
+        with contextlib.suppress(ValueError):  # closed, by code of the user's
+            sys.stdout.flush()
+    return int(status)
+
+
+def ended(action: Callable[[], int]) -> int:
+    """The exit status of an action, also of one that fails; its error is printed."""
+    try:
+        return action()
+    except click.ClickException as error:
+        text = io.StringIO()
+        error.show(text)
+        click.echo(without_urls(text.getvalue()), err=True, nl=False)
+        return error.exit_code
+    except LabError as error:
+        _say(str(error))
+        return error.exit_status
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted")
+    except (SystemExit, BrokenPipeError):
+        # No command exits by itself. click and rich do when nobody reads standard output any more, and with 1, which
+        # here means a violation.
+        _unread()
+    except OSError as error:
+        _say(f"cannot go on: {error}")
+        _unread()
+    except Exception:  # noqa: BLE001 - a defect of the lab: its own exit status, never that of a violation
+        import traceback
+
+        err.print(without_urls(traceback.format_exc()), markup=False)
+    return BROKEN
+
+
+def _say(sentence: str) -> None:
+    err.print(f"lab: {without_urls(sentence)}", markup=False)
+
+
+def _unread() -> None:
+    """Nothing more can be written: let what is buffered go nowhere, instead of failing once more at the exit."""
+    if sys.stdout:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
