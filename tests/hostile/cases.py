@@ -255,7 +255,7 @@ def astray() -> Iterator[Case]:
 
 def pressing() -> Iterator[Case]:
     """Ctrl-C, a hang-up and a request to end are answered within two seconds."""
-    long = ("--executions", "1000000")
+    long = ("--executions", "1000000", "--scheduler", "random")  # which never comes to an end
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         for after in (0.05, 0.3, 1.0):
             yield Case(
