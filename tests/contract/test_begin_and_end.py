@@ -53,7 +53,7 @@ async def test_with_a_serial_yardstick_the_scheduler_still_begins_and_ends_once(
 async def test_a_hunt_ends_with_the_search(explorer, monkeypatch):
     scheduler = Noted(make_scheduler("random", 1), over=2)
     monkeypatch.setattr(hunts, "make_scheduler", lambda *args, **options: scheduler)
-    result = await hunts.Hunt(Transfer(), "", "random", executions=9).run(explorer)
+    result = await hunts.Hunt.of(Transfer(), scheduler="random", executions=9).run(explorer)
     assert (result.executions, result.exhausted, result.complete) == (2, True, False)
     assert scheduler.calls == ["begin 0", *WHOLE, "begin 1", *WHOLE, "begin 2"]
 
@@ -61,7 +61,7 @@ async def test_a_hunt_ends_with_the_search(explorer, monkeypatch):
 async def test_a_hunt_that_begins_later_shows_a_sampler_that_measures_execution_0_first(explorer, monkeypatch):
     scheduler = Noted(make_scheduler("urw", 1))
     monkeypatch.setattr(hunts, "make_scheduler", lambda *args, **options: scheduler)
-    await hunts.Hunt(Transfer(), "", "urw", executions=1, first=5).run(explorer)
+    await hunts.Hunt.of(Transfer(), scheduler="urw", executions=1, first=5).run(explorer)
     assert scheduler.calls == ["begin 0", *WHOLE, "begin 5", *WHOLE]
 
 

@@ -649,7 +649,7 @@ async def test_a_server_that_has_been_up_for_long_is_started_anew(explorer, monk
     """Its WAL writer wakes by the clock, and would write out what was committed without waiting."""
     await explorer.run(Acknowledges(), Order("crash@server"))
     crashes = []
-    cluster = await explorer._private().open()
+    cluster = await explorer._private("crash").open()
     real = type(cluster).crash
     monkeypatch.setattr(type(cluster), "crash", lambda self: crashes.append(1) or real(self))
     await explorer.run(Acknowledges(), Order())
