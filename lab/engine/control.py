@@ -192,9 +192,11 @@ def _call_later(execution: Execution, real: Callable[..., Any]) -> Callable[...,
 
 
 def _call_at(execution: Execution, libraries: Libraries, loop: asyncio.AbstractEventLoop) -> Callable[..., Any]:
-    """Timers that are no sleeps: those of actors are set on their clock. `call_later` comes here as well.
+    """Timers that are not sleeps: those of actors are set on their clock. `call_later` comes here as well.
 
     The driver sets some for itself, such as those that forget a prepared statement: they are no actor's and stay real.
+    So does that of a SQLAlchemy pool for whoever waits for a connection: such a wait is a stall, which says more than
+    the error at its end.
     """
     real: Callable[..., Any] = loop.call_at
 
@@ -204,7 +206,7 @@ def _call_at(execution: Execution, libraries: Libraries, loop: asyncio.AbstractE
         actor = current_actor()
         if actor is None or actor.execution.closing:
             return real(when, callback, *args, context=context)
-        if not _called_from(libraries.driver):
+        if not (_called_from(libraries.driver) or _called_from(libraries.sessions)):
             return execution.clock.call_at(actor, when, callback, *args, context=context)
         ahead = when - execution.clock.monotonic()
         with running_as(None):

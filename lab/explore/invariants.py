@@ -94,7 +94,8 @@ async def bounded(code: Callable[[], Awaitable[object]], doing: str, bound: str)
             if dog.overdue:
                 raise ScenarioError(dog.overdue) from error
             if limit.expired():
-                raise ScenarioError(dog.sentence(place_of(error.__cause__ or error))) from error
+                within = error.__cause__ or error.__context__ or error  # the former since Python 3.11.4
+                raise ScenarioError(dog.sentence(place_of(within))) from error
             raise
 
 

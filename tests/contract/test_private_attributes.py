@@ -466,7 +466,24 @@ def _select(name: str, of: str, empty: str = "plain") -> tuple[str, Check]:
     return f"Select._{name}", Check(lambda world: world.statement(of), _clause(name, empty))
 
 
+RAN: list[str] = []
+
+
+def _handle(world: World) -> asyncio.Handle:
+    return asyncio.Handle(RAN.append, ("ran",), world.loop, contextvars.copy_context())
+
+
+def _runs(world: World, value: Any) -> bool:
+    """What a handle holds is called."""
+    RAN.clear()
+    value()
+    return RAN == ["ran"]
+
+
 CHECKS: Mapping[str, Check] = {
+    "Handle._run": Check(_handle, _runs),
+    "Handle._context": Check(_handle, lambda world, value: isinstance(value, contextvars.Context)),
+    "Handle._callback": Check(_handle, lambda world, value: value == RAN.append),
     "BaseEventLoop._ready": Check(lambda world: world.loop, _ready),
     "Future._log_traceback": Check(_failed, lambda world, value: value is True),
     "BaseSelectorEventLoop._selector": Check(lambda world: world.loop, _selector),

@@ -28,6 +28,10 @@ ROW = re.compile(r"^\|(.+)\|$")
 SPAN = re.compile(r"`([^`]+)`")
 
 
+DOCUMENTED = {"_exit"}
+"""Names that begin with an underscore and are public all the same: `os._exit`."""
+
+
 @dataclass(frozen=True)
 class Touch:
     """One place at which a private name is met."""
@@ -108,7 +112,8 @@ class Code:
         tree = self._trees[file]
         here = {name for names in self._defined[file].values() for name in names}
         for node, name, own in _met(tree):
-            if PRIVATE.match(name) and name not in (self._of_all if own else here) and not name.startswith(OWN_MARKS):
+            known = self._of_all if own else here
+            if PRIVATE.match(name) and name not in {*known, *DOCUMENTED} and not name.startswith(OWN_MARKS):
                 yield Touch(file, node.lineno, name)
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):

@@ -72,6 +72,9 @@ def test_the_history_bench_judges_clean_and_faulty_histories():
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="namespaces of its own need root")
+@pytest.mark.skipif(
+    str(BENCH).startswith(("/tmp/", "/dev/shm/")), reason="each case has a /tmp of its own, over the clone"
+)
 def test_the_endurance_bench_strikes_and_counts_what_is_left():
     """A kill in mid-hunt, and a growth run too short to be judged."""
     few = ("--kills", "2", "--executions", "200", "--every", "25", "--only", "kill,growth")
