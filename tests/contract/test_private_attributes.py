@@ -347,8 +347,10 @@ async def _pooled(world: World, value: Any) -> bool:
     try:
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
-            pid = (await connection.get_raw_connection()).driver_connection.get_server_pid()
-            await world.driver.fetchval("SELECT pg_terminate_backend($1, 5000)", pid)
+            driver, gone = (await connection.get_raw_connection()).driver_connection, asyncio.Event()
+            driver.add_termination_listener(lambda _: gone.set())
+            await world.driver.fetchval("SELECT pg_terminate_backend($1, 5000)", driver.get_server_pid())
+            await gone.wait()  # what the next statement meets must not depend on how soon its client knows
             with pytest.raises(Exception, match=r"closed|terminat"):
                 await connection.execute(text("SELECT 1"))
     finally:
