@@ -36,8 +36,9 @@ __all__ = ["BROKEN", "Guard", "guarded"]
 
 BROKEN = 3
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-SAME_PRESS_SECONDS = 0.5
-"""A terminal sends Ctrl-C to parent and child, and the parent passes it on: within this time it is the same one."""
+SAME_PRESS_SECONDS = 1.0
+"""A terminal sends Ctrl-C to parent and child, and the parent passes it on: within this time it is the same one. On a
+loaded machine the parent comes to that late, and what it passes on must not pass for a second press."""
 ANSWER_SECONDS = 1.4
 """How long the child may take to end itself after a signal."""
 LINGER_SECONDS = 1.0
