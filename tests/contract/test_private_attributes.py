@@ -41,8 +41,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import aliased
 
 from lab.explore import Explorer
-from lab.postgres.connections.connection import LabConnection, Wire
+from lab.postgres.connections.connection import LabConnection
 from lab.postgres.connections.pool import ActorPool
+from lab.postgres.connections.wire import Wire
 from lab.postgres.database import Database
 
 ROOT = Path(__file__).parents[2]

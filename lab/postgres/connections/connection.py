@@ -1,6 +1,7 @@
 """Connections that the engine can see: what is under way on them, what they wait for, what they answered.
 
-Statements park in SQLAlchemy's engine events (`watch`), where they are the statements that the user wrote. What
+Statements park in SQLAlchemy's engine events (`watch`), where they are the statements that the user wrote; those that
+are given to asyncpg itself park in `Wire`. What
 happens on the wire is seen one layer below, because only there an operation has a beginning and an end: SQLAlchemy
 has no event after a COMMIT, nor around the fetches of a streamed result. Every operation of an asyncpg connection
 goes through the coroutine methods of its protocol object, so a connection class of our own, which asyncpg's
@@ -11,16 +12,19 @@ private to asyncpg; a contract test fails if that ever changes.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
 import asyncpg
 
-from lab.engine.gate import Actor, arrive, current_actor
-from lab.model.trace import Action, ActionKind, Result
+from lab.engine.gate import Actor, current_actor
+from lab.model.trace import Result
 from lab.postgres.connections.journal import Journal, Line
+from lab.postgres.connections.points import announced_by_driver
 from lab.postgres.connections.triggers import ALTERED, WRITTEN
+from lab.postgres.connections.wire import Wire
 from lab.postgres.locks.freeze import ServerProcess
 from lab.postgres.locks.names import readable, wait_of
 from lab.postgres.statements.footprints import TransactionFootprint
@@ -51,13 +55,6 @@ _OWN_ROLE = "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE;"
 """Before all else: another role may not reset what the lab has set, and resetting all does not reset the role."""
 _ISOLATE = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {}"
 
-_ENDS = {"COMMIT;": ActionKind.COMMIT, "ROLLBACK;": ActionKind.ROLLBACK}
-"""How asyncpg ends a transaction. An actor parks here and not in SQLAlchemy's events for it: SQLAlchemy sends those
-before its clean-up begins, so a cancellation that strikes in one would leave the session's transaction open."""
-
-ROWS_KEPT = 20
-"""Rows of a result that a trace keeps; more would make traces of bulk reads heavy."""
-
 
 class LabConnection(asyncpg.Connection):  # type: ignore[misc]
     """An asyncpg connection whose operations the engine sees."""
@@ -79,6 +76,11 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         self.line = Line()
         self.in_use = False
         """It is set up for whoever has it now; what it answers before that is not part of a step."""
+        self.announced = False
+        """The statement that comes next on the wire has parked already."""
+        self.asks = False
+        """asyncpg asks what it must know of a type."""
+        self._savepoints = 0
         self._protocol = Wire(protocol, self)
         self._waiting_for: Actor | None = None
         self.add_log_listener(_heard)
@@ -96,13 +98,82 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         await self.execute(f"{_ISOLATE.format(level)}; {self.journal.setting}")
         self.isolation = level
 
+    def get_reset_query(self) -> str:
+        """asyncpg's, and what it would forget: the isolation level of this session, and whether it is recorded."""
+        again = f"{_ISOLATE.format(self.isolation)};" if self.isolation else ""
+        return f"{super().get_reset_query()} {again} {self.journal.setting}"
+
+    async def reset(self, *, timeout: float | None = None) -> None:
+        """What a pool of asyncpg's does with a connection that comes back; it takes all listeners away."""
+        await super().reset(timeout=timeout)
+        self.add_log_listener(_heard)
+
     async def forget_session_state(self) -> None:
         """Give up advisory locks, settings, cursors, sequences' values and temporary tables; the level stays."""
-        self.notices_pauses = False
+        self.notices_pauses = self.announced = False
         self.line = Line()
-        again = f"{_ISOLATE.format(self.isolation)};" if self.isolation else ""
-        forget = f"{_OWN_ROLE} {self.get_reset_query()} DISCARD SEQUENCES; DISCARD TEMP;"
-        await self.execute(f"{forget} {again} {self.journal.setting}")
+        self._savepoints = 0
+        await self.execute(f"{_OWN_ROLE} {self.get_reset_query()} DISCARD SEQUENCES; DISCARD TEMP;")
+
+    def is_driven(self, text: str) -> bool:
+        """Whether a statement on the wire is one that somebody gave to asyncpg itself.
+
+        Not before the connection is set up, nor what asyncpg sends for itself: a ping, a reset.
+        """
+        if self.announced or self.asks or not self.in_use:
+            return False
+        return bool(text.strip(" ;\n")) and text != self.get_reset_query()
+
+    async def _execute(self, query: str, args: Any, *more: Any, **named: Any) -> Any:
+        """Behind `fetch` and its kind; parks before anything is prepared. Private, hence a contract test."""
+        return await self._driven(super()._execute, query, args, *more, **named)
+
+    async def _executemany(self, query: str, args: Any, *more: Any, **named: Any) -> Any:
+        """Behind `executemany`, and `fetchmany`."""
+        if current_actor() is not None and self.is_driven(query):
+            args = list(args)
+        return await self._driven(super()._executemany, query, args, *more, several=True, **named)
+
+    async def _driven(
+        self,
+        operation: Callable[..., Awaitable[Any]],
+        query: str,
+        args: Any,
+        *more: Any,
+        several: bool = False,
+        **named: Any,
+    ) -> Any:
+        actor = current_actor()
+        if actor is None or not self.is_driven(query):
+            return await operation(query, args, *more, **named)
+        await announced_by_driver(self, actor, query, args, several=several)
+        try:
+            return await operation(query, args, *more, **named)
+        finally:
+            self.announced = False
+
+    async def _introspect_types(self, *args: Any) -> Any:
+        with self._asking():
+            return await super()._introspect_types(*args)
+
+    async def _introspect_type(self, *args: Any) -> Any:
+        with self._asking():
+            return await super()._introspect_type(*args)
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        before, self.asks = self.asks, True
+        try:
+            yield
+        finally:
+            self.asks = before
+
+    def _get_unique_id(self, prefix: str) -> str:
+        """Count by connection: asyncpg counts all names of a process; those of savepoints stand in traces."""
+        if prefix != "savepoint":
+            return str(super()._get_unique_id(prefix))
+        self._savepoints += 1
+        return f"savepoint_{self._savepoints}"
 
     def _cleanup(self) -> None:
         """asyncpg's, for a connection that was closed in whatever way. Private there, hence a contract test."""
@@ -132,9 +203,11 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
             with actor.flight(self.process):
                 answer = await operation(*args, **named)
         except asyncio.CancelledError:
+            self.announced = False
             self.process.interrupt_if_frozen()
             raise
         except Exception as error:
+            self.announced = False
             self.journal.refused(self.line)
             if detail := getattr(error, "detail", None):
                 error.detail = readable(detail, self.relations)  # type: ignore[attr-defined]
@@ -148,114 +221,6 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         if actor.is_taken_for_waiting:
             await actor.hold()
         return answer
-
-
-class Wire:
-    """Stands before an asyncpg protocol and reports each operation of an actor on it."""
-
-    __slots__ = ("_connection", "_protocol", "get_settings", "is_connected", "is_in_transaction")
-
-    def __init__(self, protocol: Any, connection: LabConnection) -> None:
-        self._protocol = protocol
-        self._connection = connection
-        # asyncpg asks these several times a statement; all else goes through `__getattr__`.
-        self.get_settings = protocol.get_settings
-        self.is_connected = protocol.is_connected
-        self.is_in_transaction = protocol.is_in_transaction
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._protocol, name)
-
-    async def query(self, query: str, timeout: Any) -> Any:
-        actor = current_actor()
-        if actor is None:
-            return await self._protocol.query(query, timeout)
-        journal = self._connection.journal
-        if (ends := _ENDS.get(query)) is not None:
-            connection = self._connection
-            await arrive(Action(ends, touches=connection.transaction_footprint.end(connection.level)))
-        committed = False
-        try:
-            status = await self._connection.during(actor, self._protocol.query, query, timeout)
-            committed = status == "COMMIT"
-        finally:
-            if ends is not None:
-                journal.ended(self._connection.line, actor.execution.step, committed=committed)
-        if status != "BEGIN":
-            self._connection.answers(actor, Result(tag=status or ""))
-        elif journal.open:
-            journal.began(self._connection.line, actor.name)
-        return status
-
-    async def prepare(self, *args: Any, **named: Any) -> Any:
-        return await self._through(self._protocol.prepare, *args, **named)
-
-    async def bind_execute(self, *args: Any, **named: Any) -> Any:
-        actor = current_actor()
-        if actor is None:
-            return await self._protocol.bind_execute(*args, **named)
-        answer = await self._connection.during(actor, self._protocol.bind_execute, *args, **named)
-        rows, tag = (answer[0], answer[1].decode()) if isinstance(answer, tuple) else (answer, "")
-        self._answered(actor, rows, tag)
-        return answer
-
-    def _answered(self, actor: Actor, rows: Any, tag: str) -> None:
-        connection = self._connection
-        connection.answers(actor, _result(rows, tag))
-        if connection.journal.open:
-            connection.journal.answered(connection.line, actor.name, connection.level, actor.execution.step, rows or ())
-
-    async def execute(self, *args: Any, **named: Any) -> Any:
-        """The next rows of a streamed result: a scheduling point, since it can lock and wait like any other."""
-        actor = current_actor()
-        if actor is None:
-            return await self._protocol.execute(*args, **named)
-        await arrive(Action(ActionKind.FETCH, str(args[2])))
-        answer = await self._connection.during(actor, self._protocol.execute, *args, **named)
-        rows = answer[0] if isinstance(answer, tuple) else answer
-        self._answered(actor, rows, "FETCH")
-        return answer
-
-    async def bind_execute_many(self, *args: Any, **named: Any) -> Any:
-        answer = await self._through(self._protocol.bind_execute_many, *args, **named)
-        if (actor := current_actor()) is not None:
-            self._answered(actor, answer, "executed for each row")
-        return answer
-
-    async def bind(self, *args: Any, **named: Any) -> Any:
-        return await self._through(self._protocol.bind, *args, **named)
-
-    async def copy_in(self, *args: Any, **named: Any) -> Any:
-        return await self._through(self._protocol.copy_in, *args, **named)
-
-    async def copy_out(self, *args: Any, **named: Any) -> Any:
-        return await self._through(self._protocol.copy_out, *args, **named)
-
-    async def close_statement(self, *args: Any, **named: Any) -> Any:
-        return await self._through(self._protocol.close_statement, *args, **named)
-
-    async def close_portal(self, *args: Any, **named: Any) -> Any:
-        return await self._through(self._protocol.close_portal, *args, **named)
-
-    async def close(self, timeout: Any) -> Any:
-        return await self._through(self._protocol.close, timeout)
-
-    async def _through(self, operation: Callable[..., Awaitable[Any]], *args: Any, **named: Any) -> Any:
-        actor = current_actor()
-        if actor is None:
-            return await operation(*args, **named)
-        return await self._connection.during(actor, operation, *args, **named)
-
-
-def _result(rows: Any, tag: str) -> Result:
-    if not rows:
-        return Result(tag=tag)
-    kept = rows[:ROWS_KEPT]
-    return Result(
-        tag=tag,
-        rows=tuple(tuple(map(repr, row.values())) for row in kept),
-        columns=tuple(kept[0].keys()),
-    )
 
 
 def _heard(connection: Any, message: Any) -> None:

@@ -7,10 +7,8 @@ SQLAlchemy's asyncio layer runs its synchronous core in a greenlet, so an event 
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import event
@@ -24,6 +22,7 @@ from lab.model.footprint import Deferred
 from lab.model.trace import Action, ActionKind
 from lab.postgres.connections.connection import LabConnection
 from lab.postgres.connections.journal import Journal
+from lab.postgres.connections.points import SAVEPOINT, SAVEPOINT_KINDS, sets_a_timer, texts
 from lab.postgres.locks.freeze import ServerProcess
 from lab.postgres.locks.remedy_locks import Locking, with_lock
 from lab.postgres.statements.bulk import Bulk, bulk_of
@@ -31,18 +30,9 @@ from lab.postgres.statements.footprints import footprint_of
 
 __all__ = ["Route", "instrumented"]
 
-_SAVEPOINT = re.compile(r"\s*(SAVEPOINT|RELEASE|ROLLBACK TO)\s+(?:SAVEPOINT\s+)?(\S+)\s*$", re.IGNORECASE)
-"""SQLAlchemy sends these as statements like any other, so its events for them would be a second point each."""
-_NOTICED = ("timeout", "serializable")
-"""In a statement: the session sets itself up so that it would notice a pause between two rows."""
 _OWN_OPTIONS = frozenset({"prepared_statement_cache_size", "prepared_statement_name_func", "statement_cache_size"})
 """What an engine may say itself about its connections, beside server settings."""
 _OWN_LEVEL = "lab: isolation level that the engine set when it connected"
-_SAVEPOINT_KINDS = {
-    "SAVEPOINT": ActionKind.SAVEPOINT,
-    "RELEASE": ActionKind.RELEASE,
-    "ROLLBACK TO": ActionKind.ROLLBACK_TO,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +129,8 @@ def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
         sent, level = statement, "" if driver is None else _level(fairy, driver)
         if driver is not None and (locking := locking_now()) is not None:
             sent = _locked(locking, driver, connection, actor.name, statement, context)
-        if found := _SAVEPOINT.match(statement):
-            kind = _SAVEPOINT_KINDS[found[1].upper()]
+        if found := SAVEPOINT.match(statement):
+            kind = SAVEPOINT_KINDS[found[1].upper()]
             if driver is not None and kind is ActionKind.ROLLBACK_TO:
                 touches = driver.transaction_footprint.end(level)
             action = Action(kind, found[2], touches=touches)
@@ -151,17 +141,25 @@ def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
                 touches = _of_statement(tables, driver, level, context, locked=locked)
                 bulk = _bulk(driver, level, context, sent, locked=locked)
             several = executemany and context.execute_style is not ExecuteStyle.INSERTMANYVALUES
-            action = Action(ActionKind.STATEMENT, sent, _texts(parameters, several=several), touches)
+            action = Action(ActionKind.STATEMENT, sent, texts(parameters, several=several), touches)
         if (gate := actor.parks(action, bulk)) is not None:
             await_only(actor.stay(gate))
-        if driver is not None and driver.journal.open:
-            if found:
-                driver.journal.marks(driver.line, action.kind, found[2])
-            else:
-                driver.journal.sends(driver.line, context, sent, parameters)
+        if driver is not None:
+            _announce(driver, action, context, sent, parameters)
         return sent, parameters
 
     return before_statement
+
+
+def _announce(driver: LabConnection, action: Action, context: Any, sent: str, parameters: Any) -> None:
+    """The statement that comes next on the wire has parked already."""
+    driver.announced = True
+    if not driver.journal.open:
+        return
+    if action.kind is ActionKind.STATEMENT:
+        driver.journal.sends(driver.line, context, sent, parameters)
+    else:
+        driver.journal.marks(driver.line, action.kind, action.text)
 
 
 def _locked(locking: Locking, driver: LabConnection, connection: Any, actor: str, statement: str, context: Any) -> str:
@@ -175,16 +173,10 @@ def _locked(locking: Locking, driver: LabConnection, connection: Any, actor: str
 
 def _bulk(driver: LabConnection, level: str, context: Any, statement: str, *, locked: bool) -> Bulk | None:
     """What breakpoints need to know of a statement; None where its session would notice a pause."""
-    driver.notices_pauses |= _sets_a_timer(statement)
+    driver.notices_pauses |= sets_a_timer(statement)
     if driver.notices_pauses or "SERIALIZABLE" in (level, driver.isolation):
         return None
     return bulk_of(context, statement, locked=locked)
-
-
-@lru_cache(maxsize=2000)
-def _sets_a_timer(statement: str) -> bool:
-    lowered = statement.lower()
-    return any(word in lowered for word in _NOTICED)
 
 
 def _of_statement(tables: TableNames, driver: LabConnection, level: str, context: Any, *, locked: bool) -> Deferred:
@@ -211,15 +203,6 @@ def _level(fairy: Any, driver: LabConnection) -> str:
     else:
         driver.level = driver.isolation
     return driver.level
-
-
-def _texts(parameters: Any, *, several: bool) -> tuple[object, ...]:
-    """The values of a statement; of one that is executed for several sets of them, each set's."""
-    if not parameters:
-        return ()
-    if several:
-        return tuple(tuple(map(repr, row)) for row in parameters)
-    return tuple(map(repr, parameters))
 
 
 def _connector(

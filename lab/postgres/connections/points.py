@@ -1,0 +1,110 @@
+"""Scheduling points of statements that an actor gives to the driver itself, and words of SQL that mean one.
+
+`watch` parks a statement of SQLAlchemy's before it reaches the driver, and says so on the connection (`announced`).
+What reaches the wire without that was given to asyncpg directly: `fetch`, `executemany`, a COPY, a cursor. It parks
+here, by its text, which is never understood and so depends on everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from lab.engine.gate import Actor, State
+from lab.model.footprint import Deferred
+from lab.model.trace import Action, ActionKind
+from lab.postgres.statements.footprints import footprint_of
+
+if TYPE_CHECKING:
+    from lab.postgres.connections.connection import LabConnection
+
+__all__ = ["SAVEPOINT", "SAVEPOINT_KINDS", "announced_by_driver", "begins", "ends_of", "sets_a_timer", "texts"]
+
+SAVEPOINT = re.compile(r"\s*(SAVEPOINT|RELEASE|ROLLBACK TO)\s+(?:SAVEPOINT\s+)?([^\s;]+)\s*;?\s*$", re.IGNORECASE)
+"""SQLAlchemy sends these as statements like any other, so its events for them would be a second point each."""
+SAVEPOINT_KINDS = {
+    "SAVEPOINT": ActionKind.SAVEPOINT,
+    "RELEASE": ActionKind.RELEASE,
+    "ROLLBACK TO": ActionKind.ROLLBACK_TO,
+}
+_NOTICED = ("timeout", "serializable")
+"""In a statement: the session sets itself up so that it would notice a pause between two rows."""
+_ENDS = {"COMMIT;": ActionKind.COMMIT, "ROLLBACK;": ActionKind.ROLLBACK}
+"""How asyncpg ends a transaction. An actor parks here and not in SQLAlchemy's events for it: SQLAlchemy sends those
+before its clean-up begins, so a cancellation that strikes in one would leave the session's transaction open."""
+_WRITTEN_END = re.compile(r"\s*(COMMIT|END|ROLLBACK|ABORT)(\s+(WORK|TRANSACTION))?\s*;?\s*$", re.IGNORECASE)
+_BEGIN = re.compile(r"\s*(?:BEGIN|START\s+TRANSACTION)\b([^;]*);?\s*$", re.IGNORECASE)
+_LEVEL = re.compile(r"ISOLATION\s+LEVEL\s+(SERIALIZABLE|REPEATABLE\s+READ|READ\s+\w+)", re.IGNORECASE)
+
+
+@lru_cache(maxsize=2000)
+def ends_of(query: str) -> ActionKind | None:
+    """How a statement ends its transaction, None if it does not."""
+    if (known := _ENDS.get(query)) is not None:
+        return known
+    found = _WRITTEN_END.match(query)
+    if found is None:
+        return None
+    return ActionKind.COMMIT if found[1].upper() in ("COMMIT", "END") else ActionKind.ROLLBACK
+
+
+@lru_cache(maxsize=2000)
+def begins(query: str) -> str | None:
+    """The level that a BEGIN asks for, "" where it asks for none; None for any other statement."""
+    found = _BEGIN.match(query)
+    if found is None:
+        return None
+    level = _LEVEL.search(found[1])
+    return "" if level is None else " ".join(level[1].upper().split())
+
+
+@lru_cache(maxsize=2000)
+def sets_a_timer(statement: str) -> bool:
+    """Whether a session that has executed it may notice a pause."""
+    lowered = statement.lower()
+    return any(word in lowered for word in _NOTICED)
+
+
+def texts(parameters: Any, *, several: bool) -> tuple[object, ...]:
+    """The values of a statement; of one that is executed for several sets of them, each set's."""
+    if not parameters:
+        return ()
+    if several:
+        return tuple(tuple(map(repr, row)) for row in parameters)
+    return tuple(map(repr, parameters))
+
+
+async def announced_by_driver(
+    connection: LabConnection, actor: Actor, text: str, parameters: Sequence[Any] = (), *, several: bool = False
+) -> None:
+    """Park the actor before a statement that SQLAlchemy has not announced.
+
+    Not in a task of the driver's own, which opens or resets a connection for an actor: that is no step.
+    """
+    if asyncio.current_task() not in (None, actor.task) or actor.state is not State.RUNNING:
+        return
+    if not connection.is_in_transaction():
+        connection.transaction_footprint.begins()
+        connection.level = connection.isolation
+    connection.notices_pauses |= sets_a_timer(text)
+    found = SAVEPOINT.match(text)
+    touches: Deferred | None = None
+    if found is None:
+        touches = connection.transaction_footprint.statement(footprint_of(None, (), ()), connection.level)
+        action = Action(ActionKind.STATEMENT, text, texts(parameters, several=several), touches)
+    else:
+        kind = SAVEPOINT_KINDS[" ".join(found[1].upper().split())]
+        if kind is ActionKind.ROLLBACK_TO:
+            touches = connection.transaction_footprint.end(connection.level)
+        action = Action(kind, found[2], touches=touches)
+    await actor.park(action)
+    connection.announced = True
+    if not connection.journal.open:
+        return
+    if found is None:
+        connection.journal.sends(connection.line, None, text, parameters)
+    else:
+        connection.journal.marks(connection.line, action.kind, found[2])

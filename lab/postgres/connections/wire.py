@@ -1,0 +1,174 @@
+"""What stands before the protocol of a connection: each operation of an actor begins and ends here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from lab.engine.gate import Actor, arrive, current_actor
+from lab.model.trace import Action, ActionKind, Result
+from lab.postgres.connections.points import announced_by_driver, begins, ends_of
+
+if TYPE_CHECKING:
+    from lab.postgres.connections.connection import LabConnection
+
+__all__ = ["Wire"]
+
+ROWS_KEPT = 20
+"""Rows of a result that a trace keeps; more would make traces of bulk reads heavy."""
+
+
+class Wire:
+    """Stands before an asyncpg protocol and reports each operation of an actor on it."""
+
+    __slots__ = ("_connection", "_protocol", "get_settings", "is_connected", "is_in_transaction")
+
+    def __init__(self, protocol: Any, connection: LabConnection) -> None:
+        self._protocol = protocol
+        self._connection = connection
+        # asyncpg asks these several times a statement; all else goes through `__getattr__`.
+        self.get_settings = protocol.get_settings
+        self.is_connected = protocol.is_connected
+        self.is_in_transaction = protocol.is_in_transaction
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._protocol, name)
+
+    async def query(self, query: str, timeout: Any) -> Any:
+        """A statement without parameters, or several: also BEGIN, COMMIT, ROLLBACK and what asyncpg calls a reset."""
+        actor = current_actor()
+        if actor is None:
+            return await self._protocol.query(query, timeout)
+        connection, level, driven = self._connection, None, False
+        if (ends := ends_of(query)) is not None:
+            await arrive(Action(ends, touches=connection.transaction_footprint.end(connection.level)))
+        elif (level := begins(query)) is not None:
+            if not connection.announced:
+                connection.transaction_footprint.begins()
+                connection.level = level or connection.isolation
+        elif driven := connection.is_driven(query):
+            await announced_by_driver(connection, actor, query)
+        committed = False
+        try:
+            status = await connection.during(actor, self._protocol.query, query, timeout)
+            committed = status == "COMMIT"
+        finally:
+            if ends is not None:
+                connection.journal.ended(connection.line, actor.execution.step, committed=committed)
+        if driven:
+            connection.announced = False
+            self._answered(actor, (), status or "")
+        elif level is None:
+            connection.answers(actor, Result(tag=status or ""))
+        elif connection.journal.open:
+            connection.journal.began(connection.line, actor.name)
+        return status
+
+    async def prepare(self, *args: Any, **named: Any) -> Any:
+        """No step of its own: the statement is one once it is executed."""
+        return await self._through(self._protocol.prepare, *args, **named)
+
+    async def bind_execute(self, state: Any, args: Any, *more: Any, **named: Any) -> Any:
+        """A statement with its parameters."""
+        actor = current_actor()
+        if actor is None:
+            return await self._protocol.bind_execute(state, args, *more, **named)
+        connection = self._connection
+        if connection.asks:
+            return await connection.during(actor, self._protocol.bind_execute, state, args, *more, **named)
+        await self._announced(actor, state.query, args)
+        answer = await connection.during(actor, self._protocol.bind_execute, state, args, *more, **named)
+        rows, tag = (answer[0], answer[1].decode()) if isinstance(answer, tuple) else (answer, "")
+        self._answered(actor, rows, tag)
+        return answer
+
+    async def _announced(self, actor: Actor, text: str, parameters: Any = (), *, several: bool = False) -> None:
+        """Park the actor, unless that was done for this statement."""
+        connection = self._connection
+        if connection.is_driven(text):
+            await announced_by_driver(connection, actor, text, parameters, several=several)
+        connection.announced = False
+
+    def _answered(self, actor: Actor, rows: Any, tag: str) -> None:
+        connection = self._connection
+        connection.answers(actor, _result(rows, tag))
+        if connection.journal.open:
+            connection.journal.answered(connection.line, actor.name, connection.level, actor.execution.step, rows or ())
+
+    async def execute(self, *args: Any, **named: Any) -> Any:
+        """The next rows of a streamed result: a scheduling point, since it can lock and wait like any other."""
+        actor = current_actor()
+        if actor is None:
+            return await self._protocol.execute(*args, **named)
+        await arrive(Action(ActionKind.FETCH, str(args[2])))
+        answer = await self._connection.during(actor, self._protocol.execute, *args, **named)
+        rows = answer[0] if isinstance(answer, tuple) else answer
+        self._answered(actor, rows, "FETCH")
+        return answer
+
+    async def bind_execute_many(self, state: Any, args: Any, *more: Any, **named: Any) -> Any:
+        """A statement for several sets of parameters, in one go."""
+        actor = current_actor()
+        if actor is None:
+            return await self._protocol.bind_execute_many(state, args, *more, **named)
+        if self._connection.is_driven(state.query):
+            args = list(args)
+        await self._announced(actor, state.query, args, several=True)
+        many = self._protocol.bind_execute_many
+        answer = await self._connection.during(actor, many, state, args, *more, **named)
+        self._answered(actor, answer, "executed for each row")
+        return answer
+
+    async def bind(self, state: Any, args: Any, *more: Any, **named: Any) -> Any:
+        """A statement whose rows are fetched by and by is begun."""
+        actor = current_actor()
+        if actor is None:
+            return await self._protocol.bind(state, args, *more, **named)
+        await self._announced(actor, state.query, args)
+        return await self._connection.during(actor, self._protocol.bind, state, args, *more, **named)
+
+    async def copy_in(self, statement: str, *args: Any, **named: Any) -> Any:
+        """COPY FROM."""
+        return await self._copied(self._protocol.copy_in, statement, *args, **named)
+
+    async def copy_out(self, statement: str, *args: Any, **named: Any) -> Any:
+        """COPY TO."""
+        return await self._copied(self._protocol.copy_out, statement, *args, **named)
+
+    async def _copied(self, copy: Callable[..., Awaitable[Any]], statement: str, *args: Any, **named: Any) -> Any:
+        actor = current_actor()
+        if actor is None:
+            return await copy(statement, *args, **named)
+        await self._announced(actor, statement)
+        status = await self._connection.during(actor, copy, statement, *args, **named)
+        self._answered(actor, (), str(status or ""))
+        return status
+
+    async def close_statement(self, *args: Any, **named: Any) -> Any:
+        """A prepared statement is given up."""
+        return await self._through(self._protocol.close_statement, *args, **named)
+
+    async def close_portal(self, *args: Any, **named: Any) -> Any:
+        """A cursor is given up."""
+        return await self._through(self._protocol.close_portal, *args, **named)
+
+    async def close(self, timeout: Any) -> Any:
+        """The connection is closed."""
+        return await self._through(self._protocol.close, timeout)
+
+    async def _through(self, operation: Callable[..., Awaitable[Any]], *args: Any, **named: Any) -> Any:
+        actor = current_actor()
+        if actor is None:
+            return await operation(*args, **named)
+        return await self._connection.during(actor, operation, *args, **named)
+
+
+def _result(rows: Any, tag: str) -> Result:
+    if not rows:
+        return Result(tag=tag)
+    kept = rows[:ROWS_KEPT]
+    return Result(
+        tag=tag,
+        rows=tuple(tuple(map(repr, row.values())) for row in kept),
+        columns=tuple(kept[0].keys()),
+    )
