@@ -158,7 +158,8 @@ class Explorer:
         limit = conditions.step_limit
         plan = runner.Plan(bodies, limit, scenario.faults, scenario.faults_at_least, scenario.faults_at_most)
         ports = database.ports(breakpoints=conditions.breakpoints and scenario.breakpoints)
-        finished = await runner.run(plan, scheduler.choose, ports, self._clock)
+        with database.leading(scenario.outside):
+            finished = await runner.run(plan, scheduler.choose, ports, self._clock)
         await self._insist_on_a_server(database, finished.errors.values())
         await database.end_open_transactions()
         await self._databases.look(database, scenario)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import asyncpg
 import sqlalchemy
-from sqlalchemy import MetaData
+from sqlalchemy import Engine, MetaData
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from lab.engine.ports import Libraries, Ports
@@ -23,6 +23,7 @@ from lab.model.history import History
 from lab.postgres.connections.connection import LabConnection
 from lab.postgres.connections.endings import forget, learned
 from lab.postgres.connections.journal import Journal
+from lab.postgres.connections.lead import Lead
 from lab.postgres.connections.meddling import Meddling
 from lab.postgres.connections.pool import HOUSE, ActorPool
 from lab.postgres.connections.redirect import Redirected
@@ -72,7 +73,8 @@ class Database:
         self._levels: Mapping[str, str] = {}
         self._locking: Locking | None = None
         self._connections: list[LabConnection] = []
-        self._redirected: dict[AsyncEngine, Redirected] = {}
+        self._redirected: dict[Engine, Redirected] = {}
+        self._watched: set[Engine] = set()
         self._close = contextlib.ExitStack()
         self._route = Route(
             Address(
@@ -82,7 +84,7 @@ class Database:
                 journal=self.journal,
                 relations=self.tables.relations,
             ),
-            opened=self._connections.append,
+            opened=self._opened,
             isolation=self._level,
             tables=TableNames(self.tables.names, self.tables.triggered),
             locking=lambda: self._locking,
@@ -91,6 +93,12 @@ class Database:
         self.engine = create_async_engine("postgresql+asyncpg://", poolclass=ActorPool)
         self._close.enter_context(instrumented(self.engine, self._route))
         self._matches = Matches(self.engine)
+        self._lead = Lead(self._route, {self.engine.sync_engine}, self._redirected)
+        self.leading = self._lead.leading
+
+    def _opened(self, connection: LabConnection) -> None:
+        connection.notices = self._notice
+        self._connections.append(connection)
 
     @classmethod
     async def create(cls, cluster: Cluster, metadata: MetaData | None, hook: Hook | None = None) -> Database:
@@ -193,7 +201,7 @@ class Database:
         self,
         snapshot: Snapshot,
         levels: Mapping[str, str],
-        watched: Iterable[AsyncEngine],
+        watched: Collection[AsyncEngine],
         locking: Locking | None = None,
         *,
         recorded: bool = False,
@@ -205,8 +213,13 @@ class Database:
         self._connections[:] = [each for each in self._connections if not each.is_closed()]
         await asyncio.gather(self.tables.restore(snapshot), *map(forget, self._connections))
         await self._warm(list(levels))
+        for damaged in [each for each, redirected in self._redirected.items() if redirected.damaged]:
+            self._redirected.pop(damaged).close()
+        self._watched = {each.sync_engine for each in watched}
         for engine in watched:
             await self._lend(engine, len(levels))
+        for unused in [each for each in self._redirected if each not in self._watched | self._lead.used]:
+            self._redirected.pop(unused).close()
 
     async def history(self, snapshot: Snapshot, mask: Callable[[str], str]) -> tuple[History, tuple[str, ...]]:
         """The history of the execution that was recorded, and the statements of which not all reads are known."""
@@ -275,12 +288,11 @@ class Database:
 
     async def _lend(self, engine: AsyncEngine, actors: int) -> None:
         """Send an application's engine here until the execution is over."""
-        if engine in self._redirected and self._redirected[engine].damaged:
-            self._redirected.pop(engine).close()
-        if engine not in self._redirected:
-            self._redirected[engine] = Redirected(engine, self._route)
-        self._redirected[engine].on()
-        await self._redirected[engine].warm(actors)
+        own = engine.sync_engine
+        if own not in self._redirected:
+            self._redirected[own] = Redirected(engine, self._route)
+        self._redirected[own].on()
+        await self._redirected[own].warm(actors)
 
     def give_back(self) -> None:
         """Let the applications' engines work with their own connections again."""

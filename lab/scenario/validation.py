@@ -6,6 +6,8 @@ import dataclasses
 import inspect
 from collections import Counter
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from lab.errors import ScenarioError
 from lab.scenario.checks import refuse_too_many_orders
 from lab.scenario.declare import (
@@ -49,6 +51,7 @@ def validate(cls: type[Scenario]) -> None:
         ("setup", SETUP_PARAMETERS),
     ):
         _validate_method(cls, attribute, allowed)
+    _validate_outside(cls)
     refuse_too_many_orders(cls)
     annotated = {
         name
@@ -79,3 +82,26 @@ def _validate_method(cls: type[Scenario], attribute: str, allowed: tuple[str, ..
     for name in parameter_names(method):
         if name not in allowed:
             raise ScenarioError(f"{target_of(cls)}.{attribute} asks for {name!r}; it can ask for {', '.join(allowed)}")
+
+
+def _validate_outside(cls: type[Scenario]) -> None:
+    """What a scenario says of things that are not the lab's."""
+    watch: object = cls.watch
+    if not isinstance(watch, (tuple, list)):
+        raise ScenarioError(
+            f"{target_of(cls)} has watch = {_kind(watch)}; it is a tuple of engines, as in watch = (engine,)"
+        )
+    for each in watch:
+        if not isinstance(each, AsyncEngine):
+            raise ScenarioError(
+                f"{target_of(cls)} watches {_kind(each)}, which is no engine: name what create_async_engine made, "
+                "as in watch = (engine,)"
+            )
+    outside: object = cls.outside
+    if not isinstance(outside, (tuple, list)) or not all(isinstance(each, str) for each in outside):
+        raise ScenarioError(f'{target_of(cls)} has outside = {outside!r}; it is a tuple of names, as in ("sqlite",)')
+
+
+def _kind(value: object) -> str:
+    name = type(value).__name__
+    return f"an {name}" if name[0] in "AEIOUaeiou" else f"a {name}"

@@ -327,6 +327,93 @@ async def _cleans_up(world: World, value: Any) -> bool:
     return ended == [closed, terminated]
 
 
+def _comes_through(name: str, use: Callable[[Any], Any]) -> Callable[[World, Any], Any]:
+    """Whether asyncpg calls a method of that name for a use of the connection, and it does as it did."""
+
+    async def behaves(world: World, value: Any) -> bool:
+        asked = []
+
+        def method(self: Any, *arguments: Any, **named: Any) -> Any:
+            asked.append(name)
+            return value(self, *arguments, **named)
+
+        if not callable(value):
+            return False
+        watched = type("Watched", (asyncpg.Connection,), {name: method})
+        connection = await asyncpg.connect(**_address(world), connection_class=watched)
+        try:
+            await use(connection)
+        finally:
+            await connection.close()
+        return bool(asked)
+
+    return behaves
+
+
+async def _fetched(connection: Any) -> None:
+    assert await connection.fetchval("SELECT 1") == 1
+
+
+async def _executed_for_each(connection: Any) -> None:
+    await connection.execute("CREATE TEMPORARY TABLE each_one (number int)")
+    await connection.executemany("INSERT INTO each_one VALUES ($1)", [(1,), (2,)])
+    assert await connection.fetchval("SELECT count(*) FROM each_one") == 2
+
+
+async def _asked_for_a_type(connection: Any) -> None:
+    await connection.execute("CREATE TYPE pg_temp.two AS (a int, b int)")
+    assert await connection.fetchval("SELECT ROW(1, 2)::pg_temp.two") == (1, 2)
+
+
+async def _given_a_codec(connection: Any) -> None:
+    await connection.execute("CREATE TYPE pg_temp.short AS ENUM ('a')")
+    schema = await connection.fetchval("SELECT nspname FROM pg_namespace WHERE oid = pg_my_temp_schema()")
+    await connection.set_type_codec("short", schema=schema, encoder=str, decoder=str)
+
+
+async def _nested(connection: Any) -> None:
+    async with connection.transaction(), connection.transaction():
+        await connection.execute("SELECT 1")
+
+
+async def _pooled_by_asyncpg(connection: Any) -> None:
+    parameters = connection._params
+    address = {"host": connection._addr.rpartition("/")[0], "user": parameters.user, "database": parameters.database}
+    async with asyncpg.create_pool(**address, min_size=1, connection_class=type(connection)) as pool:
+        assert await pool.fetchval("SELECT 1") == 1
+
+
+async def _terminated(connection: Any) -> None:
+    connection.terminate()
+
+
+async def _opens_all(world: World, value: Any) -> bool:
+    """A name that was imported long ago, a pool and SQLAlchemy ask for it by name each time they open a connection."""
+    seen: list[Any] = []
+    real = asyncpg.connect_utils._connect
+
+    async def counted(**named: Any) -> Any:
+        seen.append(named["connection_class"])
+        return await value(**named)
+
+    engine = create_async_engine("postgresql+asyncpg://", connect_args=_address(world))
+    asyncpg.connect_utils._connect = counted
+    try:
+        await (await asyncpg.connect(**_address(world))).close()
+        async with asyncpg.create_pool(**_address(world), min_size=1) as pool:
+            assert await pool.fetchval("SELECT 1") == 1
+        async with engine.connect() as connection:
+            assert await connection.scalar(text("SELECT 1")) == 1
+    finally:
+        asyncpg.connect_utils._connect = real
+        await engine.dispose()
+    return seen == [asyncpg.Connection] * 3
+
+
+def _is_its_engine(world: World, value: Any) -> bool:
+    return value is world.database.engine.sync_engine
+
+
 async def _pooled(world: World, value: Any) -> bool:
     """A pool of one's own is asked for each connection, gets it back, and is said to be asynchronous."""
     asked: list[str] = []
@@ -510,6 +597,28 @@ CHECKS: Mapping[str, Check] = {
         lambda world: world.driver, lambda world, value: value.get_extra_info("socket").fileno() > 0
     ),
     "Connection._cleanup": Check(lambda world: LabConnection.__mro__[1], _cleans_up),
+    "asyncpg.connect_utils._connect": Check(lambda world: asyncpg.connect_utils, _opens_all),
+    **{
+        f"Connection.{name}": Check(lambda world: asyncpg.Connection, _comes_through(name, use))
+        for name, use in {
+            "_execute": _fetched,
+            "_executemany": _executed_for_each,
+            "_introspect_types": _asked_for_a_type,
+            "_introspect_type": _given_a_codec,
+            "_get_unique_id": _nested,
+            "_abort": _terminated,
+            "_on_release": _pooled_by_asyncpg,
+        }.items()
+    },
+    "Connection._addr": Check(
+        lambda world: world.driver, lambda world, value: isinstance(value, (str, tuple)) and len(value) > 1
+    ),
+    "Connection._params": Check(
+        lambda world: world.driver, lambda world, value: value.database == world.database.name and bool(value.user)
+    ),
+    "OptionEngine._proxied": Check(
+        lambda world: world.database.engine.sync_engine.execution_options(mine=1), _is_its_engine
+    ),
     "Pool._is_asyncio": Check(lambda world: ActorPool, _asked_for_asyncio),
     "Pool._do_get": Check(lambda world: ActorPool.__mro__[1], _method_of_pool()),
     "Pool._do_return_conn": Check(lambda world: ActorPool.__mro__[1], _method_of_pool("record")),

@@ -59,6 +59,9 @@ _ISOLATE = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {}"
 class LabConnection(asyncpg.Connection):  # type: ignore[misc]
     """An asyncpg connection whose operations the engine sees."""
 
+    _protocol = vars(asyncpg.Connection)["_protocol"]
+    """The attribute of asyncpg's, also while something else stands there for connections that are not the lab's."""
+
     def __init__(self, protocol: Any, *args: Any) -> None:
         super().__init__(protocol, *args)
         self.process = ServerProcess(protocol.get_server_pid(), may_freeze=False)
@@ -80,6 +83,10 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         """The statement that comes next on the wire has parked already."""
         self.asks = False
         """asyncpg asks what it must know of a type."""
+        self.levels: Callable[[str | None], str] | None = None
+        """Name of a root actor -> the level of its transactions, where no pool of SQLAlchemy's hands this one out."""
+        self.notices: Callable[[str, int, str], None] = lambda actor, pid, statement: None
+        """Called with an actor, its backend and the statement that it is about to give to the driver itself."""
         self._savepoints = 0
         self._protocol = Wire(protocol, self)
         self._waiting_for: Actor | None = None
@@ -107,6 +114,19 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         """What a pool of asyncpg's does with a connection that comes back; it takes all listeners away."""
         await super().reset(timeout=timeout)
         self.add_log_listener(_heard)
+
+    def _on_release(self, stacklevel: int = 1) -> None:
+        """Before a pool of asyncpg's looks whether somebody still listens; `reset` comes after it."""
+        self.remove_log_listener(_heard)
+        super()._on_release(stacklevel + 1)
+
+    async def suits(self, actor: Actor) -> None:
+        """Give a session that lay in a pool of asyncpg's, or in a variable, the level of the actor that uses it."""
+        if self.levels is None or self.is_in_transaction() or self.isolation == (level := self.levels(actor.root.name)):
+            return
+        self.in_use = False
+        await self.isolate(level)
+        self.in_use = True
 
     async def forget_session_state(self) -> None:
         """Give up advisory locks, settings, cursors, sequences' values and temporary tables; the level stays."""

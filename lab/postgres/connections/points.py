@@ -11,15 +11,12 @@ import asyncio
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lab.engine.gate import Actor, State
 from lab.model.footprint import Deferred
 from lab.model.trace import Action, ActionKind
 from lab.postgres.statements.footprints import footprint_of
-
-if TYPE_CHECKING:
-    from lab.postgres.connections.connection import LabConnection
 
 __all__ = ["SAVEPOINT", "SAVEPOINT_KINDS", "announced_by_driver", "begins", "ends_of", "sets_a_timer", "texts"]
 
@@ -78,7 +75,7 @@ def texts(parameters: Any, *, several: bool) -> tuple[object, ...]:
 
 
 async def announced_by_driver(
-    connection: LabConnection, actor: Actor, text: str, parameters: Sequence[Any] = (), *, several: bool = False
+    connection: Any, actor: Actor, text: str, parameters: Sequence[Any] = (), *, several: bool = False
 ) -> None:
     """Park the actor before a statement that SQLAlchemy has not announced.
 
@@ -86,9 +83,11 @@ async def announced_by_driver(
     """
     if asyncio.current_task() not in (None, actor.task) or actor.state is not State.RUNNING:
         return
+    await connection.suits(actor)
     if not connection.is_in_transaction():
         connection.transaction_footprint.begins()
         connection.level = connection.isolation
+    connection.notices(actor.root.name, connection.process.pid, text)
     connection.notices_pauses |= sets_a_timer(text)
     found = SAVEPOINT.match(text)
     touches: Deferred | None = None

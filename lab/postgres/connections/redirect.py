@@ -16,7 +16,8 @@ from sqlalchemy.pool import Pool
 
 from lab.errors import ScenarioError
 from lab.postgres.connections.connection import LabConnection
-from lab.postgres.connections.watch import Route, instrumented
+from lab.postgres.connections.others import refusing_others
+from lab.postgres.connections.watch import OWN_WAY, Route, instrumented
 
 __all__ = ["Redirected"]
 
@@ -30,11 +31,12 @@ class Redirected:
     def __init__(self, engine: AsyncEngine, route: Route) -> None:
         if engine.dialect.driver != "asyncpg":
             raise ScenarioError(
-                f"the watched engine uses {engine.dialect.driver}; the lab can only watch postgresql+asyncpg"
+                f"the watched engine {engine.url.render_as_string()} uses {engine.dialect.driver}; the lab can only "
+                "watch postgresql+asyncpg"
             )
         self._engine = engine
         self._own: Pool = engine.sync_engine.pool
-        self._lent: Pool = self._own.recreate()
+        self.lent: Pool = self._own.recreate()
         self._active = False
         self._warm = False
         self._opened: list[LabConnection] = []
@@ -57,7 +59,7 @@ class Redirected:
 
     def on(self) -> None:
         """Send the engine to the lab's database."""
-        self._engine.sync_engine.pool = self._lent
+        self._engine.sync_engine.pool = self.lent
         self._active = True
 
     def off(self) -> None:
@@ -67,10 +69,11 @@ class Redirected:
 
     async def warm(self, actors: int) -> None:
         """Open what the pool allows, up to one connection an actor; at first one at least, to set up the dialect."""
-        wanted = min(actors, _size(self._lent, actors))
-        if _idle(self._lent) >= wanted and self._warm:
+        wanted = min(actors, _size(self.lent, actors))
+        if _idle(self.lent) >= wanted and self._warm:
             return
         async with contextlib.AsyncExitStack() as held:
+            held.enter_context(refusing_others(OWN_WAY))
             for _ in range(max(wanted, 1)):
                 await held.enter_async_context(self._engine.connect())
         self._warm = True

@@ -28,10 +28,14 @@ from lab.postgres.locks.remedy_locks import Locking, with_lock
 from lab.postgres.statements.bulk import Bulk, bulk_of
 from lab.postgres.statements.footprints import footprint_of
 
-__all__ = ["Route", "instrumented"]
+__all__ = ["OWN_WAY", "Route", "instrumented"]
 
 _OWN_OPTIONS = frozenset({"prepared_statement_cache_size", "prepared_statement_name_func", "statement_cache_size"})
 """What an engine may say itself about its connections, beside server settings."""
+OWN_WAY = (
+    "the watched engine makes its connections by itself (creator or async_creator), so the lab cannot "
+    "lead them to its own database; make the engine from a URL"
+)
 _OWN_LEVEL = "lab: isolation level that the engine set when it connected"
 
 
@@ -52,18 +56,22 @@ class Address:
     def open(self, dialect: Any, options: Mapping[str, Any]) -> Any:
         """A new connection, as SQLAlchemy's dialect wraps it; of the engine's own `options` the harmless ones count."""
         kept: dict[str, Any] = {name: value for name, value in options.items() if name in _OWN_OPTIONS}
-        kept["server_settings"] = {
-            **(options.get("server_settings") or {}),
-            **self.connect.get("server_settings", {}),
-            **self.settings,
-        }
+        kept["server_settings"] = self.server_settings(options)
         adapted = dialect.loaded_dbapi.connect(connection_class=LabConnection, **{**self.connect, **kept})
-        connection: LabConnection = adapted.driver_connection
+        self.adopt(adapted.driver_connection)
+        return adapted
+
+    def server_settings(self, options: Mapping[str, Any]) -> dict[str, str]:
+        """Those that code gave in its own `options`, with the lab's on top."""
+        own = options.get("server_settings") or {}
+        return {**own, **self.connect.get("server_settings", {}), **self.settings}
+
+    def adopt(self, connection: LabConnection) -> None:
+        """Give a new connection what it needs to know of its place."""
         pid = connection.get_server_pid()
         connection.process = ServerProcess(pid, may_freeze=self.may_freeze(pid))
         connection.relations = self.relations
         connection.journal = self.journal
-        return adapted
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +241,7 @@ def _isolate(level_of: Callable[[str | None], str]) -> Callable[..., None]:
         level = level_of(actor.root.name if actor else None)
         connection = dbapi_connection.driver_connection
         if not issubclass(type(connection), LabConnection):  # asyncpg takes any of its kind for an instance
-            raise ScenarioError(
-                "the watched engine makes its connections by itself (creator or async_creator), so the lab cannot "
-                "lead them to its own database; make the engine from a URL"
-            )
+            raise ScenarioError(OWN_WAY)
         # Code may set a level for one checkout. SQLAlchemy then goes back to the dialect's default by name, which
         # would hide the session's own from then on: go back to what the engine asked for when it connected.
         own = record.info.setdefault(_OWN_LEVEL, dbapi_connection.isolation_level)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lab.engine.gate import Actor, arrive, current_actor
 from lab.model.trace import Action, ActionKind, Result
 from lab.postgres.connections.points import announced_by_driver, begins, ends_of
-
-if TYPE_CHECKING:
-    from lab.postgres.connections.connection import LabConnection
 
 __all__ = ["Wire"]
 
@@ -23,7 +20,7 @@ class Wire:
 
     __slots__ = ("_connection", "_protocol", "get_settings", "is_connected", "is_in_transaction")
 
-    def __init__(self, protocol: Any, connection: LabConnection) -> None:
+    def __init__(self, protocol: Any, connection: Any) -> None:
         self._protocol = protocol
         self._connection = connection
         # asyncpg asks these several times a statement; all else goes through `__getattr__`.
@@ -39,15 +36,9 @@ class Wire:
         actor = current_actor()
         if actor is None:
             return await self._protocol.query(query, timeout)
-        connection, level, driven = self._connection, None, False
-        if (ends := ends_of(query)) is not None:
-            await arrive(Action(ends, touches=connection.transaction_footprint.end(connection.level)))
-        elif (level := begins(query)) is not None:
-            if not connection.announced:
-                connection.transaction_footprint.begins()
-                connection.level = level or connection.isolation
-        elif driven := connection.is_driven(query):
-            await announced_by_driver(connection, actor, query)
+        connection, level, ends = self._connection, begins(query), ends_of(query)
+        driven = level is None and ends is None and connection.is_driven(query)
+        await self._before(actor, query, level, ends, driven=driven)
         committed = False
         try:
             status = await connection.during(actor, self._protocol.query, query, timeout)
@@ -64,6 +55,19 @@ class Wire:
             connection.journal.began(connection.line, actor.name)
         return status
 
+    async def _before(
+        self, actor: Actor, query: str, level: str | None, ends: ActionKind | None, *, driven: bool
+    ) -> None:
+        connection = self._connection
+        if ends is not None and connection.in_use:  # what SQLAlchemy does with a new connection is no step
+            await arrive(Action(ends, touches=connection.transaction_footprint.end(connection.level)))
+        elif driven:
+            await announced_by_driver(connection, actor, query)
+        elif level is not None and not connection.announced:
+            await connection.suits(actor)
+            connection.transaction_footprint.begins()
+            connection.level = level or connection.isolation
+
     async def prepare(self, *args: Any, **named: Any) -> Any:
         """No step of its own: the statement is one once it is executed."""
         return await self._through(self._protocol.prepare, *args, **named)
@@ -78,7 +82,7 @@ class Wire:
             return await connection.during(actor, self._protocol.bind_execute, state, args, *more, **named)
         await self._announced(actor, state.query, args)
         answer = await connection.during(actor, self._protocol.bind_execute, state, args, *more, **named)
-        rows, tag = (answer[0], answer[1].decode()) if isinstance(answer, tuple) else (answer, "")
+        rows, tag = (answer[0], (answer[1] or b"").decode()) if isinstance(answer, tuple) else (answer, "")
         self._answered(actor, rows, tag)
         return answer
 
@@ -153,8 +157,12 @@ class Wire:
         return await self._through(self._protocol.close_portal, *args, **named)
 
     async def close(self, timeout: Any) -> Any:
-        """The connection is closed."""
-        return await self._through(self._protocol.close, timeout)
+        """The connection is closed. A pool of asyncpg's closes several at once, so there is no answer to hold back."""
+        actor = current_actor()
+        if actor is None:
+            return await self._protocol.close(timeout)
+        with actor.busy():
+            return await self._protocol.close(timeout)
 
     async def _through(self, operation: Callable[..., Awaitable[Any]], *args: Any, **named: Any) -> Any:
         actor = current_actor()

@@ -1,0 +1,148 @@
+"""Leads whatever an actor opens to the lab's database, and refuses what cannot be led.
+
+All ways to open a connection with asyncpg (`connect`, a pool, SQLAlchemy's dialect, a name that was imported long ago)
+meet in one function, which is replaced for the time of an execution. An engine of SQLAlchemy is lent to the lab when an
+actor first takes a connection of it. A connection that was open before the execution is an application's own: it has
+no way to the lab's database, so whoever uses it is refused, by what stands under the one attribute that every operation
+asks for. Code that is no actor's is passed through untouched, and everything is put back at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection, Iterator, MutableMapping
+from typing import Any
+
+import asyncpg
+from asyncpg import connect_utils
+from sqlalchemy import Engine
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from lab.engine.gate import Actor, current_actor
+from lab.errors import ScenarioError
+from lab.postgres.connections.connection import LabConnection
+from lab.postgres.connections.others import CONNECT, Guard, replaced
+from lab.postgres.connections.redirect import Redirected
+from lab.postgres.connections.watch import Route
+
+__all__ = ["Lead"]
+
+_PROTOCOL = "_protocol"
+_KEPT = ("statement_cache_size", "max_cached_statement_lifetime", "max_cacheable_statement_size")
+"""What code may say itself about the connection that it opens, beside server settings."""
+
+
+class Lead:
+    """What actors open in the executions of one database. `house` are the engines that lead there anyway."""
+
+    def __init__(self, route: Route, house: Collection[Engine], lent: MutableMapping[Engine, Redirected]) -> None:
+        self._route = route
+        self._house = house
+        self._lent = lent
+        self._classes: dict[type[Any], type[LabConnection]] = {asyncpg.Connection: LabConnection}
+        self._refusal: ScenarioError | None = None
+        self._outside: Collection[str] = ()
+        self._taking: set[asyncio.Task[Any]] = set()
+        """The tasks in which SQLAlchemy takes a connection from a pool."""
+        self.used: set[Engine] = set()
+        """The engines of which actors took connections in the execution that runs, or ran last."""
+
+    @contextlib.contextmanager
+    def leading(self, outside: Collection[str] = ()) -> Iterator[None]:
+        """Lead actors until the block ends. Raises `ScenarioError` if one of them was refused something.
+
+        `outside` names dialects and hosts that are meant to be reached.
+        """
+        self._refusal, self._outside = None, outside
+        self.used.clear()
+        with (
+            replaced(connect_utils, CONNECT, self._connect(getattr(connect_utils, CONNECT))),
+            replaced(asyncpg.Connection, _PROTOCOL, Guard(vars(asyncpg.Connection)[_PROTOCOL], self._refuse)),
+            replaced(Engine, "raw_connection", self._raw_connection(Engine.raw_connection)),
+        ):
+            try:
+                yield
+            except Exception:
+                if self._refusal is None:
+                    raise
+        if self._refusal is not None:
+            raise self._refusal
+
+    def _refuse(self, sentence: str) -> ScenarioError:
+        """An error to raise in an actor; its execution is no execution then, whatever the actor makes of it."""
+        self._refusal = self._refusal or ScenarioError(sentence)
+        return ScenarioError(sentence)
+
+    # ------------------------------------------------------------------ asyncpg
+
+    def _connect(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        async def connect(*, loop: Any, connection_class: type[Any], record_class: Any, **options: Any) -> Any:
+            actor = current_actor()
+            if actor is None or issubclass(connection_class, LabConnection) or options.get("host") in self._outside:
+                return await real(loop=loop, connection_class=connection_class, record_class=record_class, **options)
+            with actor.busy():
+                return await self._open(actor, self._class_like(connection_class), record_class, options)
+
+        return connect
+
+    def _class_like(self, wished: type[Any]) -> type[LabConnection]:
+        """The lab's connection, with what the application's own class adds."""
+        if wished not in self._classes:
+            self._classes[wished] = type(wished.__name__, (LabConnection, wished), {})
+        return self._classes[wished]
+
+    async def _open(
+        self, actor: Actor, connection_class: type[LabConnection], record_class: Any, options: dict[str, Any]
+    ) -> LabConnection:
+        address = self._route.address
+        own = {name: options[name] for name in _KEPT if name in options}
+        connection: LabConnection = await asyncpg.connect(
+            **{**address.connect, **own, "server_settings": address.server_settings(options)},
+            connection_class=connection_class,
+            record_class=record_class,
+        )
+        address.adopt(connection)
+        if (socket := connection.socket) is not None:
+            actor.execution.own_socket(socket.fileno())
+        self._route.opened(connection)
+        if asyncio.current_task() not in self._taking:  # SQLAlchemy sets its own up, and says when they are in use
+            connection.levels = self._route.isolation
+            await connection.isolate(self._route.isolation(actor.root.name))
+            connection.in_use = True
+        return connection
+
+    # ------------------------------------------------------------------ SQLAlchemy
+
+    def _raw_connection(self, real: Callable[[Engine], Any]) -> Callable[[Engine], Any]:
+        def raw_connection(engine: Engine) -> Any:
+            actor = current_actor()
+            if actor is not None and engine not in self.used and engine not in self._house:
+                self._lend(actor, getattr(engine, "_proxied", engine))
+                self.used.add(engine)
+            task = asyncio.current_task() if actor is not None else None
+            if task is None:
+                return real(engine)
+            self._taking.add(task)
+            try:
+                return real(engine)
+            finally:
+                self._taking.discard(task)
+
+        return raw_connection
+
+    def _lend(self, actor: Actor, engine: Engine) -> None:
+        """Send an engine of the application's to the lab's database."""
+        self.used.add(engine)
+        url = engine.url
+        if engine.dialect.driver != "asyncpg":
+            if engine.dialect.name in self._outside or url.host in self._outside:
+                return
+            raise self._refuse(
+                f"{actor.name} uses the engine {url.render_as_string()}, whose driver {engine.dialect.driver} the lab "
+                "cannot lead to its own database; make the engine with postgresql+asyncpg, or write "
+                f'outside = ("{engine.dialect.name}",) in the scenario if it is meant'
+            )
+        if engine not in self._lent:
+            self._lent[engine] = Redirected(AsyncEngine(engine), self._route)
+        self._lent[engine].on()
