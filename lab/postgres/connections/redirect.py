@@ -31,7 +31,7 @@ class Redirected:
     def __init__(self, engine: AsyncEngine, route: Route) -> None:
         if engine.dialect.driver != "asyncpg":
             raise ScenarioError(
-                f"the watched engine {engine.url.render_as_string()} uses {engine.dialect.driver}; the lab can only "
+                f"the watched engine uses {engine.dialect.driver} ({engine.url.render_as_string()}); the lab can only "
                 "watch postgresql+asyncpg"
             )
         self._engine = engine
