@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import asyncpg
 import sqlalchemy
-from sqlalchemy import Engine, MetaData
+from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from lab.engine.ports import Libraries, Ports
@@ -26,7 +26,6 @@ from lab.postgres.connections.journal import Journal
 from lab.postgres.connections.lead import Lead
 from lab.postgres.connections.meddling import Meddling
 from lab.postgres.connections.pool import HOUSE, ActorPool
-from lab.postgres.connections.redirect import Redirected
 from lab.postgres.connections.watch import Address, Route, TableNames, instrumented
 from lab.postgres.locks.remedy_locks import Locking
 from lab.postgres.locks.row_locks import PostgresRowLocks
@@ -73,8 +72,6 @@ class Database:
         self._levels: Mapping[str, str] = {}
         self._locking: Locking | None = None
         self._connections: list[LabConnection] = []
-        self._redirected: dict[Engine, Redirected] = {}
-        self._watched: set[Engine] = set()
         self._close = contextlib.ExitStack()
         self._route = Route(
             Address(
@@ -93,8 +90,8 @@ class Database:
         self.engine = create_async_engine("postgresql+asyncpg://", poolclass=ActorPool)
         self._close.enter_context(instrumented(self.engine, self._route))
         self._matches = Matches(self.engine)
-        self._lead = Lead(self._route, {self.engine.sync_engine}, self._redirected)
-        self.leading = self._lead.leading
+        self._lead = Lead(self._route, {self.engine.sync_engine})
+        self.leading, self.give_back = self._lead.leading, self._lead.give_back
 
     def _opened(self, connection: LabConnection) -> None:
         connection.notices = self._notice
@@ -188,9 +185,7 @@ class Database:
 
     async def _disconnect(self) -> None:
         """End sessions here; the monitor's is to be opened again."""
-        for redirected in self._redirected.values():
-            redirected.close()
-        self._redirected.clear()
+        self._lead.close()
         for connection in self._connections:
             connection.terminate()
         await self._row_locks.close()
@@ -213,13 +208,7 @@ class Database:
         self._connections[:] = [each for each in self._connections if not each.is_closed()]
         await asyncio.gather(self.tables.restore(snapshot), *map(forget, self._connections))
         await self._warm(list(levels))
-        for damaged in [each for each, redirected in self._redirected.items() if redirected.damaged]:
-            self._redirected.pop(damaged).close()
-        self._watched = {each.sync_engine for each in watched}
-        for engine in watched:
-            await self._lend(engine, len(levels))
-        for unused in [each for each in self._redirected if each not in self._watched | self._lead.used]:
-            self._redirected.pop(unused).close()
+        await self._lead.lend(watched, len(levels))
 
     async def history(self, snapshot: Snapshot, mask: Callable[[str], str]) -> tuple[History, tuple[str, ...]]:
         """The history of the execution that was recorded, and the statements of which not all reads are known."""
@@ -285,19 +274,6 @@ class Database:
                     pass
             finally:
                 pool.warming = HOUSE
-
-    async def _lend(self, engine: AsyncEngine, actors: int) -> None:
-        """Send an application's engine here until the execution is over."""
-        own = engine.sync_engine
-        if own not in self._redirected:
-            self._redirected[own] = Redirected(engine, self._route)
-        self._redirected[own].on()
-        await self._redirected[own].warm(actors)
-
-    def give_back(self) -> None:
-        """Let the applications' engines work with their own connections again."""
-        for each in self._redirected.values():
-            each.off()
 
     def _level(self, name: str | None) -> str:
         """The isolation level of an actor; for None: that of the actor whose connection is being opened."""

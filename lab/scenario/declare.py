@@ -62,11 +62,9 @@ class Scenario:
     - `isolation`: the isolation level of every transaction, unless an actor states its own.
     - `allows`: exceptions and SQLSTATEs that an actor may end with. Serialization failures (40001),
       deadlocks (40P01), lock-not-available (55P03) and SQLAlchemy's `StaleDataError` always may.
-    - `watch`: engines of the application itself that its actors use. For the time of an execution they
-      are redirected to the lab's database. An engine that is not named is redirected when an actor first uses it, and
-      what an actor opens with asyncpg leads there as well.
-    - `outside`: what actors are meant to reach beside the lab's database, by SQLAlchemy's name of the dialect
-      (`sqlite`) or by host; anything else that the lab cannot lead to its own database is refused.
+    - `watch`: engines of the application itself, opened before the actors begin. In an execution they lead to the lab's
+      database, and so does whatever else actors open with SQLAlchemy or asyncpg.
+    - `outside`: what actors are meant to reach beside that, by dialect (`sqlite`) or host; anything else is refused.
     - `faults`: which faults the scenario is to withstand, by their names in `lab.engine.faults`: `cancel`, `kill`,
       `crash`; at most `faults_at_most` of them strike in one execution, at points that the schedule chooses. When
       fewer than `faults_at_least` have struck by the time that all actors are done, the server crashes then; so this

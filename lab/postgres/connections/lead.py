@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Iterator, MutableMapping
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import asyncpg
@@ -36,10 +36,10 @@ _KEPT = ("statement_cache_size", "max_cached_statement_lifetime", "max_cacheable
 class Lead:
     """What actors open in the executions of one database. `house` are the engines that lead there anyway."""
 
-    def __init__(self, route: Route, house: Collection[Engine], lent: MutableMapping[Engine, Redirected]) -> None:
+    def __init__(self, route: Route, house: Collection[Engine]) -> None:
         self._route = route
         self._house = house
-        self._lent = lent
+        self._lent: dict[Engine, Redirected] = {}
         self._classes: dict[type[Any], type[LabConnection]] = {asyncpg.Connection: LabConnection}
         self._refusal: ScenarioError | None = None
         self._outside: Collection[str] = ()
@@ -47,6 +47,31 @@ class Lead:
         """The tasks in which SQLAlchemy takes a connection from a pool."""
         self.used: set[Engine] = set()
         """The engines of which actors took connections in the execution that runs, or ran last."""
+
+    async def lend(self, watched: Collection[AsyncEngine], actors: int) -> None:
+        """Send the application's engines to the lab's database, warm, until `give_back`; others when they are used."""
+        for damaged in [each for each, redirected in self._lent.items() if redirected.damaged]:
+            self._lent.pop(damaged).close()
+        for engine in watched:
+            own = engine.sync_engine
+            if own not in self._lent:
+                self._lent[own] = Redirected(engine, self._route)
+            self._lent[own].on()
+            await self._lent[own].warm(actors)
+        kept = {each.sync_engine for each in watched} | self.used
+        for unused in [each for each in self._lent if each not in kept]:
+            self._lent.pop(unused).close()
+
+    def give_back(self) -> None:
+        """Let the application's engines work with their own connections again."""
+        for each in self._lent.values():
+            each.off()
+
+    def close(self) -> None:
+        """Give everything back for good."""
+        for each in self._lent.values():
+            each.close()
+        self._lent.clear()
 
     @contextlib.contextmanager
     def leading(self, outside: Collection[str] = ()) -> Iterator[None]:
