@@ -114,7 +114,8 @@ class Databases:
         what = f"the setup of {target_of(scenario)}"
         before = await database.beside()
         try:
-            await self._run(partial(_setup, scenario, database), what, database)
+            with database.leading(scenario.outside, what):
+                await self._run(partial(_setup, scenario, database), what, database)
         finally:
             altered = await database.look()
         if refused := objection(before, await database.beside(), may_add_roles=False):
@@ -142,11 +143,12 @@ class Databases:
     def _hook(self, scenario: Scenario) -> Hook:
         """What makes a scenario's schema. It may run again, where a database has to be made anew."""
 
-        async def hook(connection: AsyncConnection) -> None:
+        async def hook(database: Database, connection: AsyncConnection) -> None:
             what = f"the schema hook of {target_of(scenario)}"
             driver = (await connection.get_raw_connection()).driver_connection
             before = await beside_of(driver)
-            await self._run(partial(scenario.schema, connection), what)
+            with database.leading(scenario.outside, what):
+                await self._run(partial(scenario.schema, connection), what)
             if connection.in_transaction():
                 await connection.commit()
             if refused := objection(before, await beside_of(driver), may_add_roles=True):

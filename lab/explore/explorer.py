@@ -167,7 +167,8 @@ class Explorer:
         history, unseen = await recorded(database, snapshot, mask) if conditions.records else (None, ())
         outcome = await outcome_of(database, finished, mask)
         asks = outcome.ending in (Ending.COMPLETED, Ending.DEADLOCKED) and conditions.actors is None
-        broken = await broken_invariants(database.engine, scenario, outcome, notes.altered) if asks else ()
+        with database.leading(scenario.outside, "an invariant"):
+            broken = await broken_invariants(database.engine, scenario, outcome, notes.altered) if asks else ()
         steps, sessions = finished.trace.steps, finished.sessions
         record = ExecutionRecord(
             scenario,

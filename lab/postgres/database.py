@@ -46,8 +46,8 @@ TERMINATE_SECONDS = 6.0
 _TERMINATE = "SELECT pg_terminate_backend(pid, 5000) FROM unnest($1::int[]) AS pid"
 """Waits, up to five seconds, until the processes are gone: only then are their locks."""
 
-Hook = Callable[[AsyncConnection], Awaitable[object]]
-"""Makes what metadata cannot, on a connection of its own; what it raises is a `LabError`."""
+Hook = Callable[["Database", AsyncConnection], Awaitable[object]]
+"""Makes what metadata cannot, on a connection of its own to the database; what it raises is a `LabError`."""
 
 
 class Database:
@@ -118,7 +118,7 @@ class Database:
                     await connection.run_sync(self._metadata.create_all)
             if self._hook is not None:
                 async with self.engine.connect() as connection:
-                    await self._hook(connection)
+                    await self._hook(self, connection)
         except LabError:
             raise
         except Exception as error:

@@ -60,14 +60,14 @@ class Scenario:
 
     - `metadata`: the tables, made once; between executions only their rows are restored.
     - `isolation`: the isolation level of every transaction, unless an actor states its own.
-    - `allows`: exceptions and SQLSTATEs that an actor may end with. 40001 (serialization failure), 40P01 (deadlock), 55P03
-      (lock not available) and SQLAlchemy's `StaleDataError` always may.
+    - `allows`: exceptions and SQLSTATEs that an actor may end with. 40001 (serialization failure), 40P01 (deadlock),
+      55P03 (lock not available) and SQLAlchemy's `StaleDataError` always may.
     - `watch`: engines of the application itself, opened before the actors begin. In an execution they lead to the lab's
       database, and so does whatever else actors open with SQLAlchemy or asyncpg.
     - `outside`: what actors are meant to reach beside that, by dialect (`sqlite`) or host; anything else is refused.
     - `faults`: which faults the scenario is to withstand, by their names in `lab.engine.faults`: `cancel`, `kill`,
-      `crash`; at most `faults_at_most` of them strike in one execution, at points that the schedule chooses. When
-      fewer than `faults_at_least` have struck when all actors are done, the server crashes then (if `crash` is a fault).
+      `crash`; at most `faults_at_most` of them strike in one execution, at points that the schedule chooses. If
+      fewer than `faults_at_least` have struck when all actors are done, the server crashes then; this needs `crash`.
     - `breakpoints`: whether a schedule may pause a statement between two rows that it locks (embedded server only).
     - `session_options`: keyword arguments for the `AsyncSession` that the lab hands to actors.
     """

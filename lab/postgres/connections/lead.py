@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from lab.engine.gate import Actor, current_actor
 from lab.errors import ScenarioError
 from lab.postgres.connections.connection import LabConnection
-from lab.postgres.connections.others import CONNECT, Guard, replaced
+from lab.postgres.connections.others import CONNECT, Guard, led, led_as, replaced
 from lab.postgres.connections.redirect import Redirected
 from lab.postgres.connections.watch import Route
 
@@ -74,14 +74,16 @@ class Lead:
         self._lent.clear()
 
     @contextlib.contextmanager
-    def leading(self, outside: Collection[str] = ()) -> Iterator[None]:
-        """Lead actors until the block ends. Raises `ScenarioError` if one of them was refused something.
+    def leading(self, outside: Collection[str] = (), code: str = "") -> Iterator[None]:
+        """Lead actors until the block ends, or, named as `code`, what is called in it: a setup, a hook, invariants.
 
-        `outside` names dialects and hosts that are meant to be reached.
+        `outside` names dialects and hosts that are meant to be reached. Raises `ScenarioError` if anything was refused.
         """
         self._refusal, self._outside = None, outside
-        self.used.clear()
+        if not code:
+            self.used.clear()
         with (
+            led_as(code),
             replaced(connect_utils, CONNECT, self._connect(getattr(connect_utils, CONNECT))),
             replaced(asyncpg.Connection, _PROTOCOL, Guard(vars(asyncpg.Connection)[_PROTOCOL], self._refuse)),
             replaced(Engine, "raw_connection", self._raw_connection(Engine.raw_connection)),
@@ -103,10 +105,10 @@ class Lead:
 
     def _connect(self, real: Callable[..., Any]) -> Callable[..., Any]:
         async def connect(*, loop: Any, connection_class: type[Any], record_class: Any, **options: Any) -> Any:
-            actor = current_actor()
-            if actor is None or issubclass(connection_class, LabConnection) or options.get("host") in self._outside:
+            if not led() or issubclass(connection_class, LabConnection) or options.get("host") in self._outside:
                 return await real(loop=loop, connection_class=connection_class, record_class=record_class, **options)
-            with actor.busy():
+            actor = current_actor()
+            with contextlib.nullcontext() if actor is None else actor.busy():
                 return await self._open(actor, self._class_like(connection_class), record_class, options)
 
         return connect
@@ -118,7 +120,7 @@ class Lead:
         return self._classes[wished]
 
     async def _open(
-        self, actor: Actor, connection_class: type[LabConnection], record_class: Any, options: dict[str, Any]
+        self, actor: Actor | None, connection_class: type[LabConnection], record_class: Any, options: dict[str, Any]
     ) -> LabConnection:
         address = self._route.address
         own = {name: options[name] for name in _KEPT if name in options}
@@ -128,12 +130,12 @@ class Lead:
             record_class=record_class,
         )
         address.adopt(connection)
-        if (socket := connection.socket) is not None:
+        if actor is not None and (socket := connection.socket) is not None:
             actor.execution.own_socket(socket.fileno())
         self._route.opened(connection)
         if asyncio.current_task() not in self._taking:  # SQLAlchemy sets its own up, and says when they are in use
             connection.levels = self._route.isolation
-            await connection.isolate(self._route.isolation(actor.root.name))
+            await connection.isolate(self._route.isolation(None if actor is None else actor.root.name))
             connection.in_use = True
         return connection
 
@@ -141,11 +143,10 @@ class Lead:
 
     def _raw_connection(self, real: Callable[[Engine], Any]) -> Callable[[Engine], Any]:
         def raw_connection(engine: Engine) -> Any:
-            actor = current_actor()
-            if actor is not None and engine not in self.used and engine not in self._house:
-                self._lend(actor, getattr(engine, "_proxied", engine))
+            if (who := led()) and engine not in self.used and engine not in self._house:
+                self._lend(who, getattr(engine, "_proxied", engine))
                 self.used.add(engine)
-            task = asyncio.current_task() if actor is not None else None
+            task = asyncio.current_task() if who else None
             if task is None:
                 return real(engine)
             self._taking.add(task)
@@ -156,7 +157,7 @@ class Lead:
 
         return raw_connection
 
-    def _lend(self, actor: Actor, engine: Engine) -> None:
+    def _lend(self, who: str, engine: Engine) -> None:
         """Send an engine of the application's to the lab's database."""
         self.used.add(engine)
         url = engine.url
@@ -164,7 +165,7 @@ class Lead:
             if engine.dialect.name in self._outside or url.host in self._outside:
                 return
             raise self._refuse(
-                f"{actor.name} uses the engine {url.render_as_string()}, whose driver {engine.dialect.driver} the lab "
+                f"{who} uses the engine {url.render_as_string()}, whose driver {engine.dialect.driver} the lab "
                 "cannot lead to its own database; make the engine with postgresql+asyncpg, or write "
                 f'outside = ("{engine.dialect.name}",) in the scenario if it is meant'
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from asyncpg import connect_utils
@@ -13,12 +14,31 @@ from lab.engine.gate import current_actor
 from lab.errors import ScenarioError
 from lab.postgres.connections.connection import LabConnection
 
-__all__ = ["CONNECT", "Guard", "refusing_others", "replaced"]
+__all__ = ["CONNECT", "Guard", "led", "led_as", "refusing_others", "replaced"]
 
 CONNECT = "_connect"
 """The one function of asyncpg through which every connection is opened."""
 _HARMLESS = frozenset({"is_closed", "release", "close", "terminate", "_abort", "_cleanup", "__del__"})
 """What may be done to a connection of the application's own: nothing of it reaches a server as a statement."""
+
+
+_code: ContextVar[str] = ContextVar("lab_led_code", default="")
+
+
+def led() -> str:
+    """Whose code is running that reaches no database but the lab's: an actor, a setup, an invariant; "" for others."""
+    actor = current_actor()
+    return actor.name if actor is not None else _code.get()
+
+
+@contextlib.contextmanager
+def led_as(name: str) -> Iterator[None]:
+    """Run code of the user's that is not an actor's under this name until the block ends."""
+    token = _code.set(name)
+    try:
+        yield
+    finally:
+        _code.reset(token)
 
 
 class Guard:
@@ -30,10 +50,9 @@ class Guard:
     def __get__(self, connection: Any, owner: type[Any] | None = None) -> Any:
         if connection is None:
             return self
-        actor = current_actor()
-        if actor is not None and sys._getframe(1).f_code.co_name not in _HARMLESS:  # noqa: SLF001
+        if (who := led()) and sys._getframe(1).f_code.co_name not in _HARMLESS:  # noqa: SLF001
             raise self._refuse(
-                f"{actor.name} uses a connection to {_place(connection)} that was opened before the execution, so it "
+                f"{who} uses a connection to {_place(connection)} that was opened before the execution, so it "
                 "leads to the application's own database; let the actor open it (or its pool, engine or session)"
             )
         return self._real.__get__(connection, owner)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
 import asyncpg
 import pytest
 from helpers.kit import Bank, Base, Order, replays, told
@@ -216,6 +219,74 @@ async def test_a_connection_that_was_open_before_is_refused_with_its_place(explo
         await explorer.run(Before(), Order())
     await pool.close()
     assert await elsewhere.contents() == before
+
+
+@dataclass(frozen=True)
+class Calls(Bank):
+    """Its schema hook, its setup or its invariant calls what the application does by itself."""
+
+    where: str = ""
+    own: Callable[[str], Awaitable[None]] | None = None
+
+    async def _in(self, place, statement) -> None:
+        if self.where == place:
+            await self.own(statement)
+
+    async def schema(self, connection) -> None:
+        await self._in("schema", "CREATE TABLE IF NOT EXISTS made (id int)")
+
+    async def setup(self, session) -> None:
+        await super().setup(session)
+        await session.commit()
+        await self._in("setup", "UPDATE account SET balance = 0")
+
+    @actor(names=("alice", "bob"))
+    async def look(self, session) -> int:
+        return await session.scalar(text("SELECT sum(balance) FROM account"))
+
+    @invariant
+    async def asked(self) -> None:
+        await self._in("invariant", "SELECT * FROM account")
+
+
+@pytest.mark.parametrize("where", ["schema", "setup", "invariant"])
+async def test_what_is_no_actor_s_does_not_reach_it_either(where, explorer, elsewhere):
+    """A schema hook, a setup and an invariant that call the application's own functions meet the lab's tables."""
+    before = await elsewhere.contents()
+    engine = create_async_engine(elsewhere.url)
+    met = []
+
+    async def own(statement) -> None:
+        async with engine.begin() as connection:
+            await connection.execute(text(statement))
+        driver = await asyncpg.connect(elsewhere.dsn)
+        met.append(await driver.fetchval("SELECT current_database()"))
+        await driver.close()
+
+    scenario = Calls(where, own)
+    for _ in range(2):
+        record = await explorer.run(scenario, Order())
+        assert not record.failed
+    assert met
+    assert all(each != "shop" for each in met)
+    assert record.outcome.results["alice"].value == (0 if where == "setup" else 400)
+    assert await elsewhere.contents() == before
+    await engine.dispose()
+
+
+async def test_a_setup_that_uses_an_open_connection_is_refused_by_name(explorer, elsewhere):
+    connection = await asyncpg.connect(**elsewhere.plain)
+
+    class Fills(Bank):
+        async def setup(self, session) -> None:
+            await connection.execute("DELETE FROM account")
+
+        @actor(names=("alice", "bob"))
+        async def work(self) -> None: ...
+
+    with pytest.raises(ScenarioError, match=r"the setup of .*Fills uses a connection to postgresql://.*/shop"):
+        await explorer.run(Fills(), Order())
+    await connection.close()
 
 
 async def test_a_refusal_is_not_swallowed_by_an_actor(explorer, elsewhere):
