@@ -28,6 +28,7 @@ from lab.model.outcome import Ending, Mask
 from lab.model.record import ExecutionRecord
 from lab.postgres.database import Database
 from lab.postgres.locks.remedy_locks import Locking
+from lab.postgres.recording.loads import remembering
 from lab.postgres.recording.results import deadlock_cycle, is_connection_loss
 from lab.postgres.server.cluster import Cluster
 from lab.postgres.server.embedded import embedded_server
@@ -158,7 +159,7 @@ class Explorer:
         limit = conditions.step_limit
         plan = runner.Plan(bodies, limit, scenario.faults, scenario.faults_at_least, scenario.faults_at_most)
         ports = database.ports(breakpoints=conditions.breakpoints and scenario.breakpoints)
-        with database.leading(scenario.outside):
+        with database.leading(scenario.outside), remembering():
             finished = await runner.run(plan, scheduler.choose, ports, self._clock)
         await self._insist_on_a_server(database, finished.errors.values())
         await database.end_open_transactions()

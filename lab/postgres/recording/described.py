@@ -1,9 +1,9 @@
 """What an actor returned, as a text that can be compared between two executions.
 
 `repr` alone would not do: that of an ORM object is its address, or whatever its class makes of it, perhaps with a load
-in mid-air. A mapped object is described by what it had loaded; other objects by their own `repr` where they have one,
-or else by their attributes. A value that none of these ways can describe is named in the report, so that it is not
-silently ignored.
+in mid-air. A mapped object is described by what it had loaded, also if it has expired since; other objects by their own
+`repr` where they have one, or else by their attributes. A value that none of these ways can describe is named in the
+report, so that it is not silently ignored.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 
 from sqlalchemy import Row, inspect
 from sqlalchemy.orm import InstanceState
+
+from lab.postgres.recording.loads import loaded_by
 
 __all__ = ["described"]
 
@@ -57,8 +59,7 @@ class _Description:
         state = inspect(value, raiseerr=False)
         if not isinstance(state, InstanceState):
             return self._by_itself(value, around)
-        loaded = {name: state.dict[name] for name in state.mapper.attrs.keys() if name in state.dict}  # noqa: SIM118
-        return self._object(type(value), loaded, around)
+        return self._object(type(value), loaded_by(state), around)
 
     def _listed(self, values: Any, around: tuple[int, ...]) -> str:
         return ", ".join(self.of(each, around) for each in values)
