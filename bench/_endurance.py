@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from lab.postgres.server.install import cache_folder
+
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = Path(sys.executable).with_name("lab")
 MIB = 1 << 20
@@ -374,8 +376,7 @@ def placed(where: str) -> End:
 
 
 def cache_of(version: str = "template-18") -> Path:
-    caches = [Path("/var/cache/concurrency-lab"), Path("/root/.cache/concurrency-lab")]
-    return next(each for base in caches for each in base.glob(f"{version}-*") if each.is_dir())
+    return next(each for each in cache_folder().glob(f"{version}-*") if each.is_dir())
 
 
 def cache_truncated(place: int, of: int) -> End:
@@ -392,7 +393,7 @@ def cache_truncated(place: int, of: int) -> End:
 
 def first_starts(number: int) -> End:
     """Several first starts at once, with an empty cache."""
-    for each in Path("/var/cache/concurrency-lab").iterdir():
+    for each in cache_folder().iterdir():
         shutil.rmtree(each) if each.is_dir() else each.unlink()
     struck = time.monotonic()
     labs = [subprocess.Popen([PROGRAM, "doctor"], stdout=subprocess.DEVNULL, cwd="/") for _ in range(number)]

@@ -39,7 +39,7 @@ def first_start() -> float:
     """Milliseconds of a start with an empty cache."""
     with tempfile.TemporaryDirectory(prefix="lab-first-") as folder:
         Path(folder).chmod(0o755)  # as a cache is: the server's account passes through it
-        with mock.patch.object(install, "_cache_folder", return_value=Path(folder)):
+        with mock.patch.object(install, "cache_folder", return_value=Path(folder)):
             return started()[0]
 
 

@@ -121,7 +121,7 @@ def test_errors_of_thirty_kinds_show_no_password(guarded, watched):
     """Given by the environment, in the wrong place, and for commands that have no use for a URL."""
     wrong = [text.format(*[SECRET] * text.count("{}")) for text in ERRORS]
     lines = [["doctor", "--url", each] for each in wrong]
-    lines += [["hunt", "LostCount", "--workers", "2", "--url", each] for each in wrong]
+    lines += [["hunt", "LostCount", "--workers", "2", "--url", each] for each in wrong[::3]]
     lines += [[command, url(guarded)] for command in ("hunt", "list", "matrix", "replay", "check-history", "doctor")]
     lines += [["hunt", f"--{url(guarded)}"], [url(guarded)], ["hunt", "LostCount", "--seed", url(guarded)]]
     lines += [["hunt", "LostCount", "--url", url(guarded, "barred")]]

@@ -25,7 +25,8 @@ from helpers.lab_program import CASES, PROGRAM, environment, temporary_folder
 
 from lab.postgres.server.embedded import embedded_server
 
-KILLS = 50
+KILLS = 12
+"""`bench/endurance.py` kills 200 times, in whatever the lab is doing."""
 SECONDS = 5.0
 """What is promised: by then everything is gone, and a next start has come up."""
 START_SECONDS = 60.0

