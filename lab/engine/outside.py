@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 __all__ = ["OUTSIDE_SECONDS", "Outside"]
@@ -12,22 +13,34 @@ OUTSIDE_SECONDS = 10.0
 
 
 class Outside:
-    """The outside of one execution, as its event loop shows it."""
+    """The outside of one execution, as its event loop shows it; `driver` is the folder of the database's driver.
 
-    def __init__(self, loop: Any) -> None:
-        self._loop = loop
-        self._sockets = self._open_sockets()
+    A socket is known by what the loop calls when it can be read. All of the driver's are the lab's, since an actor can
+    use no other. Whatever else is open leads elsewhere, whoever opened it and when: a client that keeps its connections
+    alive opens them in one execution and uses them in the next.
+    """
+
+    def __init__(self, loop: Any, driver: str) -> None:
+        self._loop, self._driver = loop, driver
         self.processes: list[asyncio.SubprocessTransport] = []
-
-    def own_socket(self, number: int) -> None:
-        """A connection of the lab's was opened on this socket: it leads to nowhere else."""
-        self._sockets |= {number}
 
     def is_there(self) -> bool:
         """Whether a process of an actor's runs, or a socket to elsewhere is open."""
         runs = (each.get_returncode() is None for each in self.processes)
-        return any(runs) or bool(self._open_sockets() - self._sockets)
+        return any(runs) or any(map(self._leads_elsewhere, self._callbacks()))
 
-    def _open_sockets(self) -> frozenset[int]:
+    def _callbacks(self) -> list[Any]:
+        """For each open file that the loop watches, what it calls when that can be read, or else written."""
         selector = getattr(self._loop, "_selector", None)
-        return frozenset(selector.get_map()) if selector is not None else frozenset()
+        watched = () if selector is None else selector.get_map().values()
+        handles = (key.data[0] or key.data[1] for key in watched)
+        return [handle._callback for handle in handles if handle is not None]  # noqa: SLF001 - nothing public says it
+
+    def _leads_elsewhere(self, callback: Any) -> bool:
+        if callback == self._loop._read_from_self:  # noqa: SLF001 - how threads and signals wake the loop
+            return False
+        transport = getattr(callback, "__self__", None)
+        protocol = transport.get_protocol() if isinstance(transport, asyncio.BaseTransport) else None
+        protocol = getattr(protocol, "_app_protocol", protocol)  # of a connection with TLS
+        module = sys.modules.get(type(protocol).__module__)
+        return not (getattr(module, "__file__", None) or "").startswith(self._driver)
