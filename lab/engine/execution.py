@@ -208,9 +208,10 @@ class Execution:
                 await self._learn_grants(waiting)
             if self.armed or self._any(State.RUNNING):
                 continue
-            if not (self.messages.awaited and await self.messages.bring()):
+            if self.messages.awaited and await self.messages.bring():
+                self.arm()  # who listens may go on now
+            elif not await self.outside.answers(self.in_state(State.STALLED), self._listen):
                 return
-            self.arm()  # who listens may go on now
 
     async def _listen(self, seconds: float) -> bool:
         """Sleep until the last actor comes to rest, or for some time. True if the bell rang."""
@@ -281,7 +282,7 @@ class Execution:
         nothing comes from outside, raises `UncontrolledError`, unless an actor has set a timeout for that.
         """
         stalled = self.in_state(State.STALLED)
-        elsewhere = bool(stalled) and self.outside.is_there()
+        elsewhere = self.outside.may_move(stalled)
         if not (elsewhere or self._a_deadlock_is_left_to_find()):
             return False
         before = [actor.state for actor in self.actors.values()]
