@@ -43,7 +43,7 @@ class Breakpoints:
         found = []
         for actor in sorted(filter(_is_bulk, self._execution.actors.values()), key=lambda actor: actor.rank):
             rows = self._rows[actor.name] = await self._locks.rows(actor.bulk)
-            self._execution.own_session(self._locks.pid, self._locks.socket, BREAKPOINT)
+            self._execution.own[self._locks.pid] = BREAKPOINT
             found += [Alternative(Pause(actor.name, number), actor.action) for number in _spread(len(rows))]
         return tuple(found)
 

@@ -21,7 +21,7 @@ from typing import Any
 from lab.engine.clock import Clock
 from lab.engine.gate import Actor, State
 from lab.engine.outside import OUTSIDE_SECONDS, Outside
-from lab.engine.ports import Backend, LockWaits
+from lab.engine.ports import Backend, Ports
 from lab.engine.stalls import unanswered, wait_in_a_circle
 from lab.engine.turn import Turn
 from lab.engine.watchdog import bounds
@@ -40,8 +40,8 @@ def _leave_it() -> bool:
 class Execution:
     """Bookkeeping of one execution. The runner drives it; actors report to it."""
 
-    def __init__(self, waits: LockWaits, clock: Clock) -> None:
-        self.waits, self.clock = waits, clock
+    def __init__(self, ports: Ports, clock: Clock) -> None:
+        self.waits, self.messages, self.clock = ports.waits, ports.messages, clock
         self.actors: dict[str, Actor] = {}
         self._order: list[Actor] = []
         """The actors in the order of their ranks."""
@@ -66,7 +66,7 @@ class Execution:
         self._leaving: list[int] = []
         """Backends whose connection was closed; they may still hold locks."""
         self._loop: Any = asyncio.get_running_loop()
-        self.outside = Outside(self._loop)
+        self.outside = Outside(self._loop, ports.libraries.driver)
         self._recursion = sys.getrecursionlimit()
         self._bell: asyncio.Future[None] | None = None
         self.step = 0
@@ -107,15 +107,6 @@ class Execution:
         """The server refused a statement with this detail of a deadlock."""
         self.deadlocks.append(deadlock)
 
-    def own_socket(self, number: int) -> None:
-        """A connection that was opened during the execution: no socket to elsewhere."""
-        self.outside.own_socket(number)
-
-    def own_session(self, pid: int, socket: int, name: str) -> None:
-        """A session of the lab's own that may hold a lock, and what it is called then."""
-        self.own[pid] = name
-        self.own_socket(socket)
-
     def broken_off(self, sentence: str) -> None:
         """An actor broke what it runs in: the execution ends with this sentence."""
         self.broken = self.broken or sentence
@@ -145,6 +136,7 @@ class Execution:
             self._bell is not None
             and not self._bell.done()
             and not self._leaving
+            and not self.messages.awaited
             and actor.action.kind not in (ActionKind.POINT, ActionKind.SLEEP)
             and not self._any(State.WAITING)
         )
@@ -201,7 +193,7 @@ class Execution:
     # ------------------------------------------------------------------ rest
 
     async def rest(self) -> None:
-        """Return when nobody runs and it is known which waiting statements have been granted."""
+        """Return when nobody runs, nothing is under way to listeners, and it is known who was granted a lock."""
         began = self._loop.time()
         while True:
             while self.armed or self._any(State.RUNNING):
@@ -214,7 +206,11 @@ class Execution:
                 await self.waits.gone(leaving)
             if waiting := self.in_state(State.WAITING):
                 await self._learn_grants(waiting)
-            if not self.armed and not self._any(State.RUNNING):
+            if self.armed or self._any(State.RUNNING):
+                continue
+            if self.messages.awaited and await self.messages.bring():
+                self.arm()  # who listens may go on now
+            elif not await self.outside.answers(self.in_state(State.STALLED), self._listen):
                 return
 
     async def _listen(self, seconds: float) -> bool:
@@ -286,7 +282,7 @@ class Execution:
         nothing comes from outside, raises `UncontrolledError`, unless an actor has set a timeout for that.
         """
         stalled = self.in_state(State.STALLED)
-        elsewhere = bool(stalled) and self.outside.is_there()
+        elsewhere = self.outside.may_move(stalled)
         if not (elsewhere or self._a_deadlock_is_left_to_find()):
             return False
         before = [actor.state for actor in self.actors.values()]

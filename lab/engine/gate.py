@@ -67,9 +67,6 @@ class Host(Protocol):
     def leaves(self, backend: Backend) -> None:
         """A connection was closed."""
 
-    def own_socket(self, number: int) -> None:
-        """A connection of the lab's was opened on this socket."""
-
 
 class Actor:
     """One schedulable task of an execution."""

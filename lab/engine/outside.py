@@ -3,31 +3,145 @@
 from __future__ import annotations
 
 import asyncio
+import asyncio.queues
+import sys
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
+
+from lab.engine.gate import Actor, State
+from lab.engine.stalls import awaited_by
+from lab.engine.watchdog import is_library
 
 __all__ = ["OUTSIDE_SECONDS", "Outside"]
 
 OUTSIDE_SECONDS = 10.0
 """How long an actor may wait for a socket that is not the lab's. A guess, so it is long and its end no verdict."""
+ANSWER_SECONDS = 0.5
+"""How long everybody waits for an answer from elsewhere before the next decision, so that it does not matter how soon
+the answer comes. Who gets none in this time may wait for something that a later step brings about."""
+_POOLS = ("/sqlalchemy/util/queue.py", "/sqlalchemy/util/concurrency.py", "/asyncpg/pool.py")
+"""From where pools wait for a connection that somebody gives back."""
+_FAR = 4
+"""How many steps from a variable to its attributes and theirs a client keeps its socket."""
+_MANY = 2000
+_PLAIN = (str, bytes, int, float, type(None), type, ModuleType, FunctionType, BuiltinFunctionType)
 
 
 class Outside:
-    """The outside of one execution, as its event loop shows it."""
+    """The outside of one execution, as its event loop shows it; `driver` is the folder of the database's driver.
 
-    def __init__(self, loop: Any) -> None:
-        self._loop = loop
-        self._sockets = self._open_sockets()
+    A socket is known by what the loop calls when it can be read. All of the driver's are the lab's, since an actor can
+    use no other. Whatever else is open leads elsewhere, whoever opened it and when: a client that keeps its connections
+    alive opens them in one execution and uses them in the next.
+    """
+
+    def __init__(self, loop: Any, driver: str) -> None:
+        self._loop, self._driver = loop, driver
         self.processes: list[asyncio.SubprocessTransport] = []
+        self._silent: dict[Actor, object] = {}
+        """Those who got no answer in time -> what they await."""
 
-    def own_socket(self, number: int) -> None:
-        """A connection of the lab's was opened on this socket: it leads to nowhere else."""
-        self._sockets |= {number}
+    def may_move(self, stalled: Collection[Actor]) -> bool:
+        """Whether one of these may go on by what comes from outside: a process, or a socket to elsewhere that is open.
 
-    def is_there(self) -> bool:
-        """Whether a process of an actor's runs, or a socket to elsewhere is open."""
+        Not if all wait for a lock or for a connection of a pool, which others of them hold.
+        """
+        if all(map(_waits_for_a_lock, stalled)):
+            return False
         runs = (each.get_returncode() is None for each in self.processes)
-        return any(runs) or bool(self._open_sockets() - self._sockets)
+        return any(runs) or bool(self._elsewhere())
 
-    def _open_sockets(self) -> frozenset[int]:
+    async def answers(self, stalled: Collection[Actor], listen: Callable[[float], Awaitable[object]]) -> bool:
+        """Wait for the answers that these asked for elsewhere; whose came first must not matter. False if none came.
+
+        `listen` sleeps for some seconds, or until all are at rest.
+        """
+        asked = self._asked_by(stalled) if stalled else []
+        until = self._loop.time() + ANSWER_SECONDS
+        while (left := [a for a in asked if a.state is State.STALLED]) and (seconds := until - self._loop.time()) > 0:
+            await listen(seconds)
+        self._silent.update((actor, awaited_by(actor.task)[1]) for actor in left)
+        return len(left) < len(asked)
+
+    def _asked_by(self, stalled: Iterable[Actor]) -> list[Actor]:
+        """Those whose code holds a socket to elsewhere where it waits, and for whose answer nobody has waited yet."""
+        if not (open_ones := self._elsewhere()):
+            return []
+        ends = {id(end) for callback in open_ones for end in _ends(callback)}
+        found = []
+        for actor in stalled:
+            frames, future = awaited_by(actor.task)
+            if self._silent.get(actor) is not future and _leads_to(ends, [future, *map(_variables, frames)]):
+                found.append(actor)
+        return found
+
+    def _elsewhere(self) -> list[Any]:
+        """For each socket to elsewhere, what the loop calls when it can be read, or else written."""
         selector = getattr(self._loop, "_selector", None)
-        return frozenset(selector.get_map()) if selector is not None else frozenset()
+        watched = () if selector is None else selector.get_map().values()
+        handles = (key.data[0] or key.data[1] for key in watched)
+        callbacks = [handle._callback for handle in handles if handle is not None]  # noqa: SLF001 - nothing public says it
+        return list(filter(self._leads_elsewhere, callbacks))
+
+    def _leads_elsewhere(self, callback: Any) -> bool:
+        if callback == self._loop._read_from_self:  # noqa: SLF001 - how threads and signals wake the loop
+            return False
+        transport = getattr(callback, "__self__", None)
+        protocol = transport.get_protocol() if isinstance(transport, asyncio.BaseTransport) else None
+        protocol = getattr(protocol, "_app_protocol", protocol)  # of a connection with TLS
+        module = sys.modules.get(type(protocol).__module__)
+        return not (getattr(module, "__file__", None) or "").startswith(self._driver)
+
+
+def _waits_for_a_lock(actor: Actor) -> bool:
+    frames = awaited_by(actor.task)[0]
+    if not frames:
+        return False
+    *outer, innermost = (frame.f_code for frame in frames)
+    if innermost.co_name == "acquire":
+        return is_library(innermost.co_filename) or "/anyio/" in innermost.co_filename
+    return innermost.co_filename == asyncio.queues.__file__ and any(map(_is_of_a_pool, outer))
+
+
+def _is_of_a_pool(code: CodeType) -> bool:
+    return code.co_filename.endswith(_POOLS)
+
+
+def _ends(callback: Any) -> Iterator[object]:
+    """What stands at this end of a socket: a transport and its protocol, or what somebody gave to `add_reader`."""
+    owner = getattr(callback, "__self__", callback)
+    yield owner
+    if isinstance(owner, asyncio.BaseTransport):
+        yield owner.get_protocol()
+        yield owner.get_extra_info("socket")
+
+
+def _variables(frame: Any) -> dict[str, object]:
+    return dict(frame.f_locals)
+
+
+def _leads_to(ends: set[int], begin: list[object]) -> bool:
+    """Whether one goes from these objects, over attributes and items, to one of the `ends`, by their `id`."""
+    seen, ahead = set[int](), list(begin)
+    for _ in range(_FAR + 1):
+        following: list[object] = []
+        for each in ahead:
+            if id(each) in ends:
+                return True
+            if id(each) not in seen and len(seen) < _MANY:
+                seen.add(id(each))
+                following += _parts(each)
+        ahead = following
+    return False
+
+
+def _parts(value: object) -> list[object]:
+    """The attributes or items of an object, as far as they may hold a socket."""
+    if isinstance(value, dict):
+        parts: Iterable[object] = value.values()
+    elif isinstance(value, list | tuple | set | frozenset):
+        parts = value
+    else:
+        parts = [getattr(value, "__self__", None), *getattr(value, "__dict__", {}).values()]
+    return [each for each in parts if not isinstance(each, _PLAIN)]

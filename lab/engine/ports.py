@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Backend", "Libraries", "LockWaits", "LockableRow", "Ports", "RowLocks", "Striker"]
+__all__ = ["Backend", "Libraries", "LockWaits", "LockableRow", "Messages", "Ports", "RowLocks", "Striker"]
 
 
 class Backend(Protocol):
@@ -64,10 +64,6 @@ class RowLocks(Protocol):
     def pid(self) -> int:
         """Process id of its server process. Known once it was asked for rows."""
 
-    @property
-    def socket(self) -> int:
-        """Number of its socket. Known once it was asked for rows."""
-
     async def rows(self, statement: object) -> Sequence[LockableRow]:
         """The rows that a pending statement would lock, in its own order, up to the first that somebody has locked."""
 
@@ -76,6 +72,17 @@ class RowLocks(Protocol):
 
     async def let_go(self) -> None:
         """Give up all rows."""
+
+
+class Messages(Protocol):
+    """Notifications for which sessions of actors listen."""
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a session listens that can be asked now: no transaction is open there, and nothing under way."""
+
+    async def bring(self) -> bool:
+        """Ask these sessions for what the server has for them, and hand it on. True if there was anything."""
 
 
 class Striker(Protocol):
@@ -106,6 +113,7 @@ class Ports:
     """All that one execution needs of the database side. Without `row_locks` there are no breakpoints."""
 
     waits: LockWaits
+    messages: Messages
     striker: Striker
     libraries: Libraries
     row_locks: RowLocks | None = None

@@ -73,7 +73,7 @@ async def run(plan: Plan, choose: Callable[[Choices], int], ports: Ports, clock:
 
     Raises whatever `choose` raised, after the actors were led to their end.
     """
-    runner = _Runner(Execution(ports.waits, clock), plan, choose, ports)
+    runner = _Runner(Execution(ports, clock), plan, choose, ports)
     with controlled(runner.execution, ports.libraries), clock.read_by_actors(), runner.chance.given_to_actors():
         return await runner.run(plan.bodies)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from itertools import chain
+from types import FrameType
 
 from lab.engine.gate import Actor, State
 from lab.engine.watchdog import is_library, line_of
 from lab.errors import UncontrolledError
 from lab.model.record import Stall
 
-__all__ = ["line_of_task", "lost_in", "stall_of", "unanswered", "wait_in_a_circle"]
+__all__ = ["awaited_by", "line_of_task", "lost_in", "stall_of", "unanswered", "wait_in_a_circle"]
 
 
 def stall_of(actor: Actor) -> Stall:
@@ -36,17 +37,25 @@ def lost_in(actors: Iterable[Actor]) -> dict[str, BaseException]:
 
 def line_of_task(task: asyncio.Task[object] | None) -> str:
     """File, line and text of the innermost line of code outside asyncio, anyio and the lab's libraries."""
-    frames: list[tuple[str, int]] = []
-    awaited: object = task.get_coro() if task is not None else None
-    while awaited is not None:
-        frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
-        if frame is not None:
-            frames.append((frame.f_code.co_filename, frame.f_lineno))
-        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
+    frames = [(frame.f_code.co_filename, frame.f_lineno) for frame in awaited_by(task)[0]]
     own = [f for f in frames if not ("/anyio/" in f[0] or is_library(f[0]))]
     for filename, line in chain(reversed(own), reversed(frames)):
         return line_of(filename, line)
     return "an unknown place"
+
+
+def awaited_by(task: asyncio.Task[object] | None) -> tuple[list[FrameType], object]:
+    """Where a task stands that awaits something: its frames from outside in, and what the innermost awaits."""
+    frames: list[FrameType] = []
+    awaited: object = task.get_coro() if task is not None else None
+    while True:
+        frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
+        if frame is not None:
+            frames.append(frame)
+        following = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
+        if following is None:
+            return frames, awaited
+        awaited = following
 
 
 def unanswered(actors: Iterable[Actor], seconds: float) -> UncontrolledError:

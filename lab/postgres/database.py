@@ -25,6 +25,7 @@ from lab.postgres.connections.endings import forget, learned
 from lab.postgres.connections.journal import Journal
 from lab.postgres.connections.lead import Lead
 from lab.postgres.connections.meddling import Meddling
+from lab.postgres.connections.messages import Messages
 from lab.postgres.connections.pool import HOUSE, ActorPool
 from lab.postgres.connections.watch import Address, Route, TableNames, instrumented
 from lab.postgres.locks.remedy_locks import Locking
@@ -139,7 +140,7 @@ class Database:
     def ports(self, *, breakpoints: bool) -> Ports:
         """What the engine needs for an execution here. No breakpoints where a paused backend could not be frozen."""
         row_locks = self._row_locks if breakpoints and self.cluster.abilities.frozen else None
-        return Ports(self._waits, self, LIBRARIES, row_locks)
+        return Ports(self._waits, Messages(self._connections), self, LIBRARIES, row_locks)
 
     # ------------------------------------------------------------------ the catalog
 

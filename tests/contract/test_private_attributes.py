@@ -9,6 +9,7 @@ something else stands under that name.
 from __future__ import annotations
 
 import asyncio
+import asyncio.sslproto
 import contextvars
 import importlib.metadata
 import inspect
@@ -243,6 +244,19 @@ async def _selector(world: World, value: Any) -> bool:
     return any(timeout is None or timeout > 0 for timeout in asked) and len(value.get_map()) > 0
 
 
+def _wakes_the_loop(world: World, value: Any) -> bool:
+    """The loop calls it for a socket that is there from the beginning."""
+    found = [key.data[0] for key in world.loop._selector.get_map().values()]
+    return any(handle is not None and handle._callback == value for handle in found)
+
+
+def _with_tls(world: World) -> Any:
+    """What asyncio puts between a socket and its protocol; it is not begun, so it need not be ended."""
+    between = asyncio.sslproto.SSLProtocol.__new__(asyncio.sslproto.SSLProtocol)
+    between._set_app_protocol(world.protocol)
+    return between
+
+
 async def _sleep0(world: World, value: Any) -> bool:
     """`asyncio.sleep(0)` asks for it by name each time, and it gives the loop one round."""
     asked, rounds = [], []
@@ -381,6 +395,23 @@ async def _pooled_by_asyncpg(connection: Any) -> None:
     address = {"host": connection._addr.rpartition("/")[0], "user": parameters.user, "database": parameters.database}
     async with asyncpg.create_pool(**address, min_size=1, connection_class=type(connection)) as pool:
         assert await pool.fetchval("SELECT 1") == 1
+
+
+async def _notified(connection: Any) -> None:
+    heard = asyncio.Event()
+    await connection.add_listener("here", lambda *given: heard.set())
+    await connection.execute("NOTIFY here")
+    await heard.wait()
+
+
+async def _listens(world: World, value: Any) -> bool:
+    """It is empty before, and once it is emptied, nobody listens any more as far as asyncpg knows."""
+    before = dict(value)
+    await world.driver.add_listener("here", lambda *given: None)
+    during = list(value)
+    value.clear()
+    await world.driver.execute("UNLISTEN *")
+    return (before, during) == ({}, ["here"])
 
 
 async def _terminated(connection: Any) -> None:
@@ -577,6 +608,8 @@ CHECKS: Mapping[str, Check] = {
     "BaseEventLoop._ready": Check(lambda world: world.loop, _ready),
     "Future._log_traceback": Check(_failed, lambda world, value: value is True),
     "BaseSelectorEventLoop._selector": Check(lambda world: world.loop, _selector),
+    "BaseSelectorEventLoop._read_from_self": Check(lambda world: world.loop, _wakes_the_loop),
+    "SSLProtocol._app_protocol": Check(_with_tls, lambda world, value: value is world.protocol),
     "asyncio.tasks.__sleep0": Check(lambda world: asyncio.tasks, _sleep0),
     "asyncio.futures._set_result_unless_cancelled": Check(lambda world: asyncio.futures, _wakes_sleepers),
     "random._inst": Check(lambda world: random, lambda world, value: random.randint.__self__ is value),
@@ -593,9 +626,7 @@ CHECKS: Mapping[str, Check] = {
     "BaseProtocol.get_server_pid": Check(
         lambda world: world.protocol, lambda world, value: value() == world.driver.process.pid
     ),
-    "Connection._transport": Check(
-        lambda world: world.driver, lambda world, value: value.get_extra_info("socket").fileno() > 0
-    ),
+    "Connection._listeners": Check(lambda world: world.driver, _listens),
     "Connection._cleanup": Check(lambda world: LabConnection.__mro__[1], _cleans_up),
     "asyncpg.connect_utils._connect": Check(lambda world: asyncpg.connect_utils, _opens_all),
     **{
@@ -608,6 +639,7 @@ CHECKS: Mapping[str, Check] = {
             "_get_unique_id": _nested,
             "_abort": _terminated,
             "_on_release": _pooled_by_asyncpg,
+            "_process_notification": _notified,
         }.items()
     },
     "Connection._addr": Check(

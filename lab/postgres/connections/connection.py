@@ -19,7 +19,7 @@ from typing import Any
 
 import asyncpg
 
-from lab.engine.gate import Actor, current_actor
+from lab.engine.gate import Actor, current_actor, running_as
 from lab.model.trace import Result
 from lab.postgres.connections.journal import Journal, Line
 from lab.postgres.connections.points import announced_by_driver
@@ -88,14 +88,13 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         self.notices: Callable[[str, int, str], None] = lambda actor, pid, statement: None
         """Called with an actor, its backend and the statement that it is about to give to the driver itself."""
         self._savepoints = 0
+        self._listener: Actor | None = None
+        """Who listens for notifications: what its callbacks do is done for it."""
+        self._notified: list[tuple[int, str, str]] = []
+        """Notifications that came while nothing was under way here: process id, channel, payload."""
         self._protocol = Wire(protocol, self)
         self._waiting_for: Actor | None = None
         self.add_log_listener(_heard)
-
-    @property
-    def socket(self) -> Any:
-        """The socket to the server."""
-        return self._transport.get_extra_info("socket")
 
     async def isolate(self, level: str) -> None:
         """Make `level` the default of this session's transactions, and record what it writes if that is wanted.
@@ -133,6 +132,7 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         self.notices_pauses = self.announced = False
         self.line = Line()
         self._savepoints = 0
+        self._listeners.clear()  # the server forgets them with the next line
         await self.execute(f"{_OWN_ROLE} {self.get_reset_query()} DISCARD SEQUENCES; DISCARD TEMP;")
 
     def is_driven(self, text: str) -> bool:
@@ -204,6 +204,31 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         self.journal.ended(self.line, 0, committed=False)
         super()._cleanup()
 
+    async def add_listener(self, channel: str, callback: Any) -> None:
+        """What asyncpg does; notifications then come at moments that the schedule decides."""
+        self._listener = current_actor()
+        await super().add_listener(channel, callback)
+
+    @property
+    def may_be_notified(self) -> bool:
+        """Whether an actor listens here, and PostgreSQL would send it what it has: no transaction is open."""
+        idle = self._waiting_for is None and not self.is_closed()
+        return bool(self._listeners) and self._listener is not None and idle and not self.is_in_transaction()
+
+    def hand_on(self) -> bool:
+        """Call the listeners for what came. False if nothing did."""
+        notified, self._notified = self._notified, []
+        with running_as(self._listener):
+            for each in notified:
+                super()._process_notification(*each)
+        return bool(notified)
+
+    def _process_notification(self, pid: int, channel: str, payload: str) -> None:
+        """A notification arrived. When it does is chance, unless an operation of an actor's ends here with it."""
+        self._notified.append((pid, channel, payload))
+        if self._waiting_for is not None:
+            self.hand_on()
+
     @property
     def busy_for(self) -> Actor | None:
         """The actor whose operation is under way here."""
@@ -238,6 +263,8 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
             raise
         finally:
             self._waiting_for = outer
+            if self._notified:
+                self.hand_on()
         if actor.is_taken_for_waiting:
             await actor.hold()
         return answer

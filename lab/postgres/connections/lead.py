@@ -130,8 +130,6 @@ class Lead:
             record_class=record_class,
         )
         address.adopt(connection)
-        if actor is not None and (socket := connection.socket) is not None:
-            actor.execution.own_socket(socket.fileno())
         self._route.opened(connection)
         if asyncio.current_task() not in self._taking:  # SQLAlchemy sets its own up, and says when they are in use
             connection.levels = self._route.isolation

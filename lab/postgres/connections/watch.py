@@ -225,8 +225,6 @@ def _connector(
         else:
             with actor.busy():
                 adapted = address.open(dialect, options)
-            if (socket := adapted.driver_connection.socket) is not None:
-                actor.execution.own_socket(socket.fileno())
         opened(adapted.driver_connection)
         return adapted
 

@@ -46,11 +46,6 @@ class PostgresRowLocks:
         """See `RowLocks`."""
         return int(self._driver.get_server_pid())
 
-    @property
-    def socket(self) -> int:
-        """See `RowLocks`."""
-        return int(self._driver._transport.get_extra_info("socket").fileno())  # noqa: SLF001 - as in LabConnection
-
     async def rows(self, statement: object) -> Sequence[LockableRow]:
         """See `RowLocks`. A statement for which no such query exists has none."""
         assert isinstance(statement, Bulk)
