@@ -141,9 +141,9 @@ class Lead:
 
     def _raw_connection(self, real: Callable[[Engine], Any]) -> Callable[[Engine], Any]:
         def raw_connection(engine: Engine) -> Any:
-            if (who := led()) and engine not in self.used and engine not in self._house:
-                self._lend(who, getattr(engine, "_proxied", engine))
-                self.used.add(engine)
+            own = getattr(engine, "_proxied", engine)  # the engine behind one with options of its own
+            if (who := led()) and own not in self.used and own not in self._house:
+                self._lend(who, own)
             task = asyncio.current_task() if who else None
             if task is None:
                 return real(engine)
