@@ -12,7 +12,7 @@ from lab.analysis.tally import FAILURES_KEPT, HuntResult
 from lab.errors import LabError, SearchOver, ServerError
 from lab.explore import Explorer
 from lab.model.record import ExecutionRecord, Failure
-from lab.model.replay_token import encode, token_for
+from lab.model.replay_token import encode, token_of
 from lab.scenario.declare import Scenario
 from lab.schedulers import Scheduler, make_scheduler
 from lab.search.job import Job
@@ -109,7 +109,7 @@ class Hunt:
 
     def _failure(self, found: ExecutionRecord, number: int) -> Failure:
         job = self.job
-        token = token_for(self.scenario, found.schedule, job.conditions.isolation or "")
+        token = token_of(found, job.conditions.isolation or "")
         return Failure(
             found,
             encode(token),
