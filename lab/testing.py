@@ -11,7 +11,7 @@ from lab.errors import UsageError, Violation
 from lab.explore import Conditions, Explorer
 from lab.model.outcome import Ending
 from lab.model.record import ExecutionRecord, Failure
-from lab.model.replay_token import ReplayToken, encode, scenario_of, token_for
+from lab.model.replay_token import ReplayToken, encode, scenario_of, token_of
 from lab.model.trace import Trace
 from lab.report.failure import failure_report
 from lab.scenario.declare import Scenario, parameters_of, target_of
@@ -129,7 +129,7 @@ class Lab:
         """The failure message. `found` is the first failing execution of this scenario, before Hypothesis shrank it."""
         key = target_of(record.scenario), record.findings[0].name
         found = self._found.setdefault(key, record)
-        token = token_for(record.scenario, record.schedule, conditions.isolation or "")
+        token = token_of(record, conditions.isolation or "")
         failure = Failure(record, encode(token), found)
         if minimised:
             async for smaller in refined(self.explorer, failure, conditions):

@@ -48,6 +48,12 @@ class ReportedFailure:
     """Every schedule with fewer preemptions was run, and none of them breaks it."""
     explanation: Mapping[str, Any] | None = None
     """The anomaly explained, as `lab.checkers.isolation.explanation.Explanation` has it; None where there is none."""
+    found_token: str = ""
+    """The token of the execution that showed it first, before it was minimised."""
+    fresh_process: bool | None = None
+    """Whether the token broke the same in a process that had run nothing before; None where that was not tried."""
+    reproduced_by: str = ""
+    """The command that reproduces it in such a process where the token does not, if one was found."""
     levels: Sequence[Mapping[str, Any]] = ()
     """What the same order gave at the levels above: isolation, refused (actor, SQLSTATE), broken."""
 

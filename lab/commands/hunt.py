@@ -50,6 +50,12 @@ DEMONSTRATION_WORKERS = 2
     show_default=True,
     help="Try remedies against a violation of TARGET and show what they cost; never with --seconds.",
 )
+@click.option(
+    "--fresh/--no-fresh",
+    default=True,
+    show_default=True,
+    help="Replay each violation of TARGET in a fresh process, too: about a second each.",
+)
 @server_options
 @bound_options("step", "setup", "invariant", "imports")
 @json_option
@@ -70,6 +76,7 @@ async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
     from lab.scenario.declare import target_of
     from lab.scenario.registry import instance_of
     from lab.search.campaign import hunt_one
+    from lab.search.fresh import tried_in_fresh_processes
 
     with importing():
         scenario = instance_of(target)
@@ -82,6 +89,8 @@ async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
             result = await hunt_one(
                 server, place, job, options["workers"] or 1, lambda seen: bar.update(task, completed=seen.executions)
             )
+            if options["fresh"]:
+                await tried_in_fresh_processes(place.of(server), job, result)
         if not as_json:
             _print(failure_texts(result))
         if options["remedies"] and job.seconds is None:

@@ -37,6 +37,7 @@ async def command(
     from lab.model.replay_token import decode, scenario_of
     from lab.postgres.server.place import Place
     from lab.report.failure import execution_report
+    from lab.report.otherwise import otherwise, title
     from lab.scenario.registry import resolve
     from lab.scenario.whereabouts import whereabouts_of
     from lab.shrink.replays import replay_times
@@ -55,14 +56,18 @@ async def command(
         async with aclosing(Explorer(server)) as explorer:
             conditions = Conditions(named.isolation or None, checks=checks)
             replays = await replay_times(explorer, scenario, named.schedule, conditions, times)
+    said = "" if replays.diverged else otherwise(named.verdict, replays.record, checks)
     if as_json:
-        show_json({"target": named.target, "imports": module.shown(), **replays.shown()})
+        token_says = {"expected": named.verdict and title(named.verdict), "otherwise": said}
+        show_json({"target": named.target, "imports": module.shown(), **replays.shown(), **token_says})
         return replays.verdict
     if replays.record is not None:
         out.out(execution_report(replays.record))
         out.out("")
     if replays.divergence:
         err.out(f"lab: {replays.divergence}")
+    if said:
+        out.out(said)
     out.out(f"replayed {replays.identical}/{replays.times} identical · verdict {replays.verdict}")
     return replays.verdict
 
@@ -70,9 +75,11 @@ async def command(
 def _show(named: ReplayToken, module: Whereabouts, *, as_json: bool) -> None:
     """What a token holds."""
     from lab.model.schedule_text import schedule_text
+    from lab.report.otherwise import title
 
+    broke = named.verdict and title(named.verdict)
     if as_json:
-        held = {"parameters": dict(named.parameters), "isolation": named.isolation or None}
+        held = {"parameters": dict(named.parameters), "isolation": named.isolation or None, "expected": broke}
         show_json(
             {"target": named.target, **held, "schedule": schedule_text(named.schedule), "imports": module.shown()}
         )
@@ -83,4 +90,6 @@ def _show(named: ReplayToken, module: Whereabouts, *, as_json: bool) -> None:
         out.out(f"parameter   {name} = {value!r}")
     out.out(f"isolation   {named.isolation or 'of the scenario'}")
     out.out(f"schedule    {schedule_text(named.schedule)}")
+    if broke:
+        out.out(f"verdict     {broke}")
     out.out(f"imports     {f'{module.file}, {would}' if module.file else 'nothing: there is no such module here'}")

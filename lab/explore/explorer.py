@@ -169,7 +169,7 @@ class Explorer:
         outcome = await outcome_of(database, finished, mask)
         asks = outcome.ending in (Ending.COMPLETED, Ending.DEADLOCKED) and conditions.actors is None
         with database.leading(scenario.outside, "an invariant"):
-            broken = await broken_invariants(database.engine, scenario, outcome, notes.altered) if asks else ()
+            broken = await broken_invariants(database.house, scenario, outcome, notes.altered) if asks else ()
         steps, sessions = finished.trace.steps, finished.sessions
         record = ExecutionRecord(
             scenario,

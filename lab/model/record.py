@@ -156,3 +156,5 @@ class Failure:
     relevance: Relevance = field(default=Relevance())
     levels: tuple[AtLevel, ...] = ()
     """The levels above the failure's own, where an anomaly explains it."""
+    found_token: str = ""
+    """The token of the execution that showed it first."""

@@ -1,10 +1,10 @@
 """Replay tokens: a schedule, and what it is a schedule of, as one line of text.
 
-    lab1:scenarios.transfer:LostUpdate:amount=30,mode=@fast:rc:alice2.bob4.alice2:abcde:k3f9x2
+    lab1:scenarios.transfer:LostUpdate:amount=30,mode=@fast:rc:alice2.bob4.alice2:abcde:invariant.P4.k3fx:k3f9x2
 
 The fields are version, module, class, parameters that are not the default, isolation level (`-`: as the
-scenario says), schedule, digest of the choices met, and a checksum over all before it. A token travels through
-chats, CI logs and shells, so:
+scenario says), schedule, digest of the choices met, verdict, and a checksum over all before it. The verdict is left out
+where nothing was broken, and was not written by the first labs. A token travels through chats, CI logs and shells, so:
 
 - it holds only characters that no shell treats specially in the middle of a word; all others are
   percent-encoded as UTF-8;
@@ -26,7 +26,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.errors import TokenError
 from lab.model.decision import SERVER, TIME, Strike
@@ -34,12 +34,17 @@ from lab.model.decision_text import decision_text
 from lab.model.schedule import Schedule
 from lab.model.schedule_text import ALPHANUMERIC, decisions_of, quoted, refuse, schedule_text, unquoted
 from lab.model.text import clipped, shown
+from lab.model.token_verdict import TokenVerdict, verdict_in, verdict_of
 from lab.scenario.declare import ISOLATION_LEVELS, Scenario, actors_of, parameters_of, target_of
 
-__all__ = ["ReplayToken", "decode", "encode", "scenario_of", "token_for"]
+if TYPE_CHECKING:
+    from lab.model.record import ExecutionRecord
+
+__all__ = ["ReplayToken", "decode", "encode", "scenario_of", "token_for", "token_of"]
 
 VERSION = "lab1"
 FIELDS = ("version", "module", "class", "parameters", "isolation", "schedule", "choices", "checksum")
+"""Of a token without a verdict, which stands before the checksum."""
 CHECKSUM_LENGTH = 6
 MOST_CHARACTERS = 1_000_000
 MOST_NESTING = 32
@@ -65,14 +70,21 @@ class ReplayToken:
     parameters: Mapping[str, Any]
     isolation: str
     schedule: Schedule
+    verdict: TokenVerdict | None = None
+    """How the execution was judged; None where nothing was broken, and where it is not known."""
 
     def __str__(self) -> str:
         return encode(self)
 
 
 def token_for(scenario: Scenario, schedule: Schedule, isolation: str) -> ReplayToken:
-    """The token of one execution of a scenario; `isolation` is "" unless the level was overridden."""
+    """The token of a schedule of a scenario; `isolation` is "" unless the level was overridden."""
     return ReplayToken(target_of(scenario), parameters_of(scenario, changed_only=True), isolation, schedule)
+
+
+def token_of(record: ExecutionRecord, isolation: str) -> ReplayToken:
+    """The token of one execution, with its verdict; `isolation` is "" unless the level was overridden."""
+    return dataclasses.replace(token_for(record.scenario, record.schedule, isolation), verdict=verdict_of(record))
 
 
 def scenario_of(token: ReplayToken, cls: type[Scenario]) -> Scenario:
@@ -135,6 +147,7 @@ def encode(token: ReplayToken) -> str:
             _CODES[token.isolation],
             schedule_text(token.schedule),
             quoted(token.schedule.choices, ALPHANUMERIC),
+            *([] if token.verdict is None else [str(token.verdict)]),
         )
     )
     if len(body) > MOST_CHARACTERS - CHECKSUM_LENGTH - 1:
@@ -195,7 +208,8 @@ def decode(text: str) -> ReplayToken:
     if fields[4] not in _LEVELS:
         refuse("isolation level", fields[4], f"one of {', '.join(_LEVELS)}")
     schedule = Schedule(decisions_of(fields[5]), unquoted(fields[6], "digest of the choices"))
-    return ReplayToken(f"{module}:{name}", parameters, _LEVELS[fields[4]], schedule)
+    verdict = verdict_in(fields[7]) if len(fields) > len(FIELDS) else None
+    return ReplayToken(f"{module}:{name}", parameters, _LEVELS[fields[4]], schedule, verdict)
 
 
 def _fields(text: str) -> list[str]:
@@ -216,7 +230,7 @@ def _fields(text: str) -> list[str]:
             f"expected only letters, digits and _ . : , = % + - / @; {_COPY}"
         )
     fields = text.split(":")
-    if len(fields) != len(FIELDS):
+    if len(fields) not in (len(FIELDS), len(FIELDS) + 1):
         cause = "was cut short" if len(fields) < len(FIELDS) else "has something added"
         raise TokenError(f"the replay token {cause}: it has {len(fields)} fields, expected {len(FIELDS)}; {_COPY}")
     if len(fields[-1]) < CHECKSUM_LENGTH:

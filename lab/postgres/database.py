@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from lab.engine.ports import Libraries, Ports
 from lab.errors import LabError, ScenarioError, first_line
 from lab.model.history import History
+from lab.postgres.connections.caches import CompiledCaches, chill
 from lab.postgres.connections.connection import LabConnection
 from lab.postgres.connections.endings import forget, learned
 from lab.postgres.connections.journal import Journal
@@ -69,6 +70,7 @@ class Database:
         self.tables = Tables(monitor, privileged=cluster.abilities.superuser, own_server=own_server)
         self._row_locks = PostgresRowLocks(cluster.server, name)
         self.journal = Journal()
+        self._caches = CompiledCaches()
         self._monitor = monitor
         self._levels: Mapping[str, str] = {}
         self._locking: Locking | None = None
@@ -87,10 +89,13 @@ class Database:
             tables=TableNames(self.tables.names, self.tables.triggered),
             locking=lambda: self._locking,
             notices=self._notice,
+            caches=self._caches,
         )
         self.engine = create_async_engine("postgresql+asyncpg://", poolclass=ActorPool)
         self._close.enter_context(instrumented(self.engine, self._route))
-        self._matches = Matches(self.engine)
+        self.house = self.engine.execution_options(compiled_cache=self._caches.house)
+        """The same engine for invariants, which need not begin with empty caches."""
+        self._matches = Matches(self.house)
         self._lead = Lead(self._route, {self.engine.sync_engine})
         self.leading, self.give_back = self._lead.leading, self._lead.give_back
 
@@ -202,9 +207,11 @@ class Database:
         *,
         recorded: bool = False,
     ) -> None:
-        """Restore the tables, clear the sessions' state and open what the actors (the keys of `levels`) need."""
+        """Restore the tables, clear caches and sessions, and open what the actors (the keys of `levels`) need."""
         self._levels, self._locking, self.meddling = levels, locking, Meddling()
         self.journal.start(wanted=recorded)
+        self._caches.empty()
+        chill(self.engine.sync_engine)
         await self.end_open_transactions()  # of an execution that was broken off
         self._connections[:] = [each for each in self._connections if not each.is_closed()]
         await asyncio.gather(self.tables.restore(snapshot), *map(forget, self._connections))

@@ -8,7 +8,7 @@ from lab.model.record import ExecutionRecord, Failure
 from lab.model.text import count
 from lab.report.section import Message, Section
 
-__all__ = ["SECTION"]
+__all__ = ["SECTION", "sure"]
 
 
 def _setting(message: Message) -> Iterator[str]:
@@ -32,12 +32,17 @@ def _of_a_failure(failure: Failure) -> Iterator[str]:
         of = f" of {failure.executions}" if failure.executions else ""
         yield f"execution {failure.execution}{of} · {failure.scheduler} · {record.isolation}"
     setting = "" if failure.execution else f"{record.isolation} · "
-    sure = f" · replayed {failure.identical}/{failure.replays} identical" if failure.replays else ""
-    yield f"{setting}{_shrunk(failure)}{sure}"
+    replayed = sure(failure.identical, failure.replays)
+    yield f"{setting}{_shrunk(failure)}{replayed and f' · {replayed}'}"
     if failure.divergence:
         yield f"not every replay was identical: {failure.divergence}"
     if record.outcome.uncontrolled:
         yield f"not compared, since no schedule controls it: {', '.join(record.outcome.uncontrolled)}"
+
+
+def sure(identical: int, replays: int) -> str:
+    """How often a failure was the same when it was replayed; "" if it was not."""
+    return f"replayed {identical}/{replays} identical" if replays else ""
 
 
 def _shrunk(failure: Failure) -> str:

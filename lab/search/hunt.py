@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lab.analysis.tally import FAILURES_KEPT, HuntResult
-from lab.errors import LabError, SearchOver, ServerError
+from lab.errors import Divergence, LabError, SearchOver, ServerError
 from lab.explore import Explorer
 from lab.model.record import ExecutionRecord, Failure
-from lab.model.replay_token import encode, token_for
+from lab.model.replay_token import decode, encode, scenario_of, token_of
 from lab.scenario.declare import Scenario
+from lab.scenario.registry import resolve
 from lab.schedulers import Scheduler, make_scheduler
+from lab.schedulers.replay import Replay
 from lab.search.job import Job
 from lab.search.result import reported
 from lab.shrink.refine import refined
 
-__all__ = ["INTERRUPTED", "Hunt", "Progress", "silent"]
+__all__ = ["INTERRUPTED", "Hunt", "Progress", "replay_once", "silent"]
 
 ENDLESS = 3
 """So many executions at the beginning that all met the step limit end a hunt: each of the others would, too."""
@@ -109,12 +111,32 @@ class Hunt:
 
     def _failure(self, found: ExecutionRecord, number: int) -> Failure:
         job = self.job
-        token = token_for(self.scenario, found.schedule, job.conditions.isolation or "")
+        token = encode(token_of(found, job.conditions.isolation or ""))
         return Failure(
             found,
-            encode(token),
+            token,
             found,
+            found_token=token,
             execution=number,
             executions=job.total or job.executions,
             scheduler=job.described,
         )
+
+
+async def replay_once(explorer: Explorer, job: Job) -> HuntResult:
+    """The one execution that the token of a job names, counted as a hunt's. Its trouble is a divergence, if any."""
+    named = decode(job.token)
+    scenario = scenario_of(named, resolve(named.target))
+    conditions = replace(job.conditions, isolation=named.isolation or None)
+    result = HuntResult(job.target, job.seed)
+    try:
+        record = await explorer.run(scenario, Replay(named.schedule), conditions)
+    except Divergence as error:
+        result.trouble = str(error)
+    except asyncio.CancelledError:
+        result.trouble = INTERRUPTED
+    else:
+        result.count(record, sampled=False)
+        if record.failed:
+            result.failures.append(reported(Failure(record, job.token, record)))
+    return result

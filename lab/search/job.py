@@ -40,6 +40,8 @@ class Job:
     options: Mapping[str, int] = field(default_factory=dict)
     """Options of the scheduler."""
     conditions: Conditions = AS_IT_STANDS
+    token: str = ""
+    """Replay this once, instead of a search."""
 
     @classmethod
     def of(cls, scenario: Scenario, **more: Any) -> Job:

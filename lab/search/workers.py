@@ -25,7 +25,7 @@ from lab.errors import LabError
 from lab.explore import Explorer
 from lab.model.bounds import Bounds
 from lab.postgres.server.place import Place
-from lab.search.hunt import Hunt, Progress, silent
+from lab.search.hunt import Hunt, Progress, replay_once, silent
 from lab.search.job import Job
 from lab.search.lifeline import end_with_parent
 from lab.search.streams import answers_aside, orders_aside
@@ -54,6 +54,8 @@ async def perform(explorer: Explorer, job: Job, progress: Progress = silent) -> 
     try:
         with importing():
             scenario = job.scenario()
+        if job.token:
+            return JobResult(job, await replay_once(explorer, job))
         return JobResult(job, await Hunt(scenario, job, progress).run(explorer))
     except LabError as error:
         return JobResult(job, HuntResult(job.target, job.seed, trouble=str(error)), str(error), error.exit_status)

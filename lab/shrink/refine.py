@@ -11,7 +11,7 @@ from functools import partial
 
 from lab.explore import Conditions, Explorer
 from lab.model.record import AtLevel, ExecutionRecord, Failure
-from lab.model.replay_token import encode, token_for
+from lab.model.replay_token import encode, token_of
 from lab.scenario.declare import ISOLATION_LEVELS
 from lab.schedulers.guided import Wished
 from lab.shrink.minimise import minimise
@@ -33,12 +33,14 @@ async def refined(
     scenario = failure.record.scenario
     run = partial(explorer.run, scenario, conditions=conditions)
     smallest = await minimise(failure.record, run)
-    token = encode(token_for(scenario, smallest.record.schedule, conditions.isolation or ""))
+    isolation = conditions.isolation or ""
+    token = encode(token_of(smallest.record, isolation))
     failure = replace(failure, record=smallest.record, token=token, least=smallest.least)
     yield failure
     failure = replace(failure, relevance=await relevance(smallest.record, run))
     yield failure
     failure = await _confirmed(explorer, failure, conditions)
+    failure = replace(failure, token=encode(token_of(failure.record, isolation)))  # it names the anomaly
     yield failure
     if failure.record.anomalies:
         yield replace(failure, levels=await _levels(failure.record, partial(run, checks=())))

@@ -15,6 +15,7 @@ from helpers.lab_program import CASES, answer, environment, lab, lab_each
 
 from lab.model.replay_token import ReplayToken, encode
 from lab.model.schedule import Schedule
+from lab.model.token_verdict import TokenVerdict
 from lab.postgres.server.server import Server
 
 LOST = "scenarios.counter:LostCount"
@@ -66,6 +67,16 @@ def test_hunt_and_replay_speak_json_with_the_fixed_keys():
     replayed = lab("replay", failure["token"], "--times", "7", "--json")
     assert replayed.returncode == 1
     assert answer(replayed).items() >= {"times": 7, "identical": 7, "diverged": 0, "verdict": "fail"}.items()
+    assert answer(replayed).items() >= {"expected": "LOST UPDATE", "otherwise": ""}.items()
+
+
+def test_a_replay_that_ends_otherwise_than_its_token_says_so():
+    """The exit status is that of what this replay gave."""
+    serial = Schedule(decided("ann ann ann ben ben ben"))
+    text = encode(ReplayToken(LOST, {}, "", serial, TokenVerdict("invariant", "P4", "abcd")))
+    done = lab("replay", text, "--times", "1")
+    assert "\nthe token was of LOST UPDATE; this replay passed: the bug is fixed here, or it needs " in done.stdout
+    assert done.returncode == 0
 
 
 def test_checks_can_be_asked_for_and_one_is_on_where_nothing_else_is_stated():

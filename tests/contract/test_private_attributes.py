@@ -570,6 +570,32 @@ def _draws_a_number(world: World, value: Any) -> bool:
     return {"min_value", "max_value", "weights"} <= set(inspect.signature(value).parameters)
 
 
+async def _keeps_what_was_fetched(world: World, value: Any) -> bool:
+    value.clear()
+    await world.driver.fetch("SELECT 1")
+    return [each.query for each in value.iter_statements()] == ["SELECT 1"]
+
+
+async def _forgets_statements(world: World, value: Any) -> bool:
+    cache = world.driver._stmt_cache
+    await world.driver.fetch("SELECT 1")
+    kept = list(cache.iter_statements())
+    value()
+    return bool(kept) and all(each.closed for each in kept) and not len(cache) and not world.driver._stmts_to_close
+
+
+async def _keeps_what_was_executed(world: World, value: Any) -> bool:
+    value.clear()
+    async with world.database.engine.connect() as connection:
+        await connection.execute(text("SELECT 1"))
+        kept = (await connection.get_raw_connection()).dbapi_connection._prepared_statement_cache
+    return type(kept) is type(value) and "SELECT 1" in kept and not value
+
+
+def _is_a_time(world: World, value: Any) -> bool:
+    return isinstance(value, (int, float))
+
+
 def _adapted(world: World) -> object:
     return world.fairy.dbapi_connection
 
@@ -637,11 +663,14 @@ CHECKS: Mapping[str, Check] = {
             "_introspect_types": _asked_for_a_type,
             "_introspect_type": _given_a_codec,
             "_get_unique_id": _nested,
+            "_get_statement": _fetched,
             "_abort": _terminated,
             "_on_release": _pooled_by_asyncpg,
             "_process_notification": _notified,
         }.items()
     },
+    "Connection._stmt_cache": Check(lambda world: world.driver, _keeps_what_was_fetched),
+    "Connection._mark_stmts_as_closed": Check(lambda world: world.driver, _forgets_statements),
     "Connection._addr": Check(
         lambda world: world.driver, lambda world, value: isinstance(value, (str, tuple)) and len(value) > 1
     ),
@@ -660,6 +689,9 @@ CHECKS: Mapping[str, Check] = {
     "Pool._create_connection": Check(lambda world: ActorPool.__mro__[1], _method_of_pool()),
     "AsyncAdapt_asyncpg_connection._isolation_setting": Check(_adapted, _level_is_the_sessions),
     "AsyncAdapt_asyncpg_connection.isolation_level": Check(_adapted, _level_is_the_sessions),
+    "AsyncAdapt_asyncpg_connection._prepared_statement_cache": Check(_adapted, _keeps_what_was_executed),
+    "AsyncAdapt_asyncpg_connection._invalidate_schema_cache_asof": Check(_adapted, _is_a_time),
+    "PGDialect_asyncpg._invalidate_schema_cache_asof": Check(lambda world: world.database.engine.dialect, _is_a_time),
     "AsyncAdapt_dbapi_cursor.server_side": Check(
         lambda world: world.contexts["streamed"].cursor,
         lambda world, value: value is True and not world.contexts["plain"].cursor.server_side,

@@ -1,6 +1,7 @@
 """A replay token carries an execution's scenario, parameters, level and schedule through any channel of text."""
 
 import base64
+import dataclasses
 import hashlib
 import json
 import random
@@ -20,6 +21,7 @@ from lab.model.decision import Go, Pause, Strike
 from lab.model.replay_token import ReplayToken, decode, encode, scenario_of, token_for
 from lab.model.schedule import Schedule
 from lab.model.schedule_text import MOST_STEPS
+from lab.model.token_verdict import TokenVerdict
 from lab.scenario.declare import ISOLATION_LEVELS, Scenario, actor
 
 SAFE = re.compile(r"[A-Za-z0-9_.:,=%+\-/@]+")
@@ -388,6 +390,28 @@ class TestRefusedValues:
         with pytest.raises(TokenError) as refused:
             encode(wrong)
         assert told in sentence(refused.value)
+
+
+class TestVerdicts:
+    @pytest.mark.parametrize(
+        "verdict",
+        [
+            TokenVerdict("invariant", "P4", "k3fx"),
+            TokenVerdict("stall", "", "2222"),
+            TokenVerdict("mine.own", "incompatible order", "abcd"),
+        ],
+    )
+    def test_a_token_carries_a_verdict_and_stays_short(self, verdict):
+        plain = token("alice", "bob")
+        text = encode(dataclasses.replace(plain, verdict=verdict))
+        assert decode(text) == dataclasses.replace(plain, verdict=verdict)
+        assert len(text) - len(encode(plain)) <= 37
+        assert decode(encode(plain)).verdict is None
+
+    @pytest.mark.parametrize("verdict", ["", "stall", "stall.", ".k3fx", "a.b.c.k3fx", "stall.K3F9", "stall.%zz.k3fx"])
+    def test_a_verdict_of_another_form_is_refused(self, verdict):
+        body = encode(token("alice")).rpartition(":")[0]
+        assert "verdict" in refusal(sealed(f"{body}:{verdict}")) or "anomaly" in refusal(sealed(f"{body}:{verdict}"))
 
 
 class TestScenarios:

@@ -19,7 +19,7 @@ from lab.checkers import findings_of
 from lab.errors import Divergence
 from lab.explore import Conditions
 from lab.model.record import Failure
-from lab.model.replay_token import encode, token_for
+from lab.model.replay_token import encode, token_of
 from lab.model.schedule import Schedule
 from lab.report.failure import execution_report, failure_report
 from lab.schedulers.replay import Replay
@@ -58,7 +58,7 @@ async def test_the_failure_message_reads_as_pinned(explorer, name):
     scenario, order = STORIES[name]
     record = await explorer.run(scenario, Order(order), recorded=True)
     assert record.failed
-    token = encode(token_for(scenario, record.schedule, "")) if name != "stall" else "lab1:…"
+    token = encode(token_of(record, "")) if name != "stall" else "lab1:…"
     failure = Failure(
         record, token, record, execution=37, executions=200, scheduler="random(seed=8123)", identical=5, replays=5
     )

@@ -170,3 +170,4 @@ class Lead:
         if engine not in self._lent:
             self._lent[engine] = Redirected(AsyncEngine(engine), self._route)
         self._lent[engine].on()
+        self._lent[engine].chill()

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import Pool
 
 from lab.errors import ScenarioError
+from lab.postgres.connections.caches import chill
 from lab.postgres.connections.connection import LabConnection
 from lab.postgres.connections.others import refusing_others
 from lab.postgres.connections.watch import OWN_WAY, Route, instrumented
@@ -66,6 +67,10 @@ class Redirected:
         """Let the engine work with its own pool again."""
         self._engine.sync_engine.pool = self._own
         self._active = False
+
+    def chill(self) -> None:
+        """Empty its compiled cache, which it keeps while it is lent."""
+        chill(self._engine.sync_engine)
 
     async def warm(self, actors: int) -> None:
         """Open what the pool allows, up to one connection an actor; at first one at least, to set up the dialect."""

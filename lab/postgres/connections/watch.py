@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import event
@@ -20,6 +20,7 @@ from lab.engine.gate import current_actor
 from lab.errors import ScenarioError
 from lab.model.footprint import Deferred
 from lab.model.trace import Action, ActionKind
+from lab.postgres.connections.caches import CompiledCaches
 from lab.postgres.connections.connection import LabConnection
 from lab.postgres.connections.journal import Journal
 from lab.postgres.connections.points import SAVEPOINT, SAVEPOINT_KINDS, sets_a_timer, texts
@@ -97,6 +98,8 @@ class Route:
     """The locks that are to be added to what actors do now."""
     notices: Callable[[str, int, str], None] = lambda actor, pid, statement: None
     """Called with an actor, its backend and the statement that it is about to send."""
+    caches: CompiledCaches = field(default_factory=CompiledCaches)
+    """Takes note of the compiled caches that statements use."""
     active: Callable[[], bool] = lambda: True
     """Whether the engine goes this way now; an application's engine does only during an execution."""
 
@@ -125,10 +128,12 @@ def instrumented(engine: AsyncEngine, route: Route) -> Iterator[None]:
 
 def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
     tables, locking_now, active, notices = route.tables, route.locking, route.active, route.notices
+    note_caches_of = route.caches.note
 
     def before_statement(
         connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
     ) -> tuple[str, Any]:
+        note_caches_of(context)
         actor = current_actor()
         if actor is None or not active():
             return statement, parameters
@@ -240,6 +245,7 @@ def _isolate(level_of: Callable[[str | None], str]) -> Callable[..., None]:
         connection = dbapi_connection.driver_connection
         if not issubclass(type(connection), LabConnection):  # asyncpg takes any of its kind for an instance
             raise ScenarioError(OWN_WAY)
+        connection.adapted = dbapi_connection
         # Code may set a level for one checkout. SQLAlchemy then goes back to the dialect's default by name, which
         # would hide the session's own from then on: go back to what the engine asked for when it connected.
         own = record.info.setdefault(_OWN_LEVEL, dbapi_connection.isolation_level)

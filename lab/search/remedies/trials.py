@@ -49,10 +49,14 @@ Progress = Callable[[str, int], None]
 
 
 def curable(job: Job, result: HuntResult) -> ReportedFailure | None:
-    """The first failure of a hunt against which remedies can be tried, if the hunt was not broken off."""
+    """The first failure of a hunt against which remedies can be tried, if the hunt was not broken off.
+
+    Not one that needs what an earlier execution left in the process: every remedy would meet it, too.
+    """
     if result.trouble or job.scenario().faults:
         return None
-    return next((failure for failure in result.failures if _kinds(failure.checker)), None)
+    known = [failure for failure in result.failures if failure.fresh_process is not False]
+    return next((failure for failure in known if _kinds(failure.checker)), None)
 
 
 def _kinds(checker: str) -> list[Kind]:

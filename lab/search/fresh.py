@@ -1,0 +1,92 @@
+"""Tries in a fresh process what a hunt found, since a replay in the same process finds what the hunt left there.
+
+An actor may leave something behind: in a module, in a cache, in a pool of its own. Then the executions after it depend
+on more than their schedules. The process of a hunt cannot show that; one that has run nothing yet can. Where the token
+of a failure gives something else there, what does give the failure is looked for in the same way: the schedule as it
+was found, then the hunt from its start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+
+from lab.analysis.tally import HuntResult, ReportedFailure
+from lab.postgres.server.place import Place
+from lab.report.fresh import Fresh, with_fresh
+from lab.schedulers import DEFAULT
+from lab.search.hunt import INTERRUPTED
+from lab.search.job import Job
+from lab.search.workers import JobResult, Workers
+
+__all__ = ["tried_in_fresh_processes"]
+
+
+async def tried_in_fresh_processes(place: Place, job: Job, result: HuntResult) -> None:
+    """Try each failure of a hunt in a process of its own on a running server, and let its report say what came of it.
+
+    Nothing is tried after a hunt that was broken off. An interruption is the trouble of the result.
+    """
+    if result.trouble:
+        return
+    try:
+        for number, failure in enumerate(result.failures):
+            result.failures[number] = with_fresh(failure, await _tried(place, job, failure))
+    except asyncio.CancelledError:
+        result.trouble = INTERRUPTED
+
+
+async def _tried(place: Place, job: Job, failure: ReportedFailure) -> Fresh:
+    once = replace(job, token=failure.token, seconds=None)
+    answer = await _in_a_fresh_process(place, once)
+    if answer.error:
+        return Fresh(reproduced=None, instead=answer.error)
+    if _shows(answer, failure):
+        return Fresh(reproduced=True)
+    other = answer.result.failures
+    instead = "breaks something else" if other else "diverges" if answer.result.trouble else "passes"
+    for tried, command in _others(job, failure):
+        if _shows(await _in_a_fresh_process(place, tried), failure):
+            return Fresh(reproduced=False, instead=instead, command=command)
+    return Fresh(reproduced=False, instead=instead)
+
+
+def _others(job: Job, failure: ReportedFailure) -> Iterator[tuple[Job, str]]:
+    """What else may reproduce a failure, as a job and as a command."""
+    if failure.found_token != failure.token:
+        asked = "".join(f" --check {name}" for name in job.conditions.checks)
+        yield replace(job, token=failure.found_token, seconds=None), f"lab replay {failure.found_token}{asked}"
+    first = replace(job, executions=failure.execution, refine=False, seconds=None)
+    yield first, _command(first)
+
+
+def _command(job: Job) -> str:
+    """The hunt as the command line asks for it."""
+    conditions = job.conditions
+    words = ["lab", "hunt", job.target, "--seed", job.seed, "--executions", job.executions]
+    if job.scheduler != DEFAULT:
+        words += ["--scheduler", job.scheduler]
+    for name, value in job.options.items():
+        words += [f"--{name}", value]
+    if conditions.isolation:
+        words += ["--isolation", conditions.isolation]
+    for name in conditions.checks:
+        words += ["--check", name]
+    words += ["--no-breakpoints"] * (not conditions.breakpoints) + ["--keep-going"] * job.keep_going
+    return shlex.join(map(str, words))
+
+
+async def _in_a_fresh_process(place: Place, job: Job) -> JobResult:
+    async with contextlib.aclosing(Workers(place, 1).perform([job])) as done:
+        async for _, answer in done:
+            if answer.result.trouble == INTERRUPTED:
+                raise asyncio.CancelledError
+            return answer
+    raise asyncio.CancelledError  # it was interrupted before it began
+
+
+def _shows(answer: JobResult, failure: ReportedFailure) -> bool:
+    return failure.key in {each.key for each in answer.result.failures}
