@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.util import LRUCache
 
-__all__ = ["CompiledCaches", "chill"]
+__all__ = ["CompiledCaches", "PreparedStatements", "chill"]
 
 HOUSE_SIZE = 500
 """As many statements as an engine of SQLAlchemy keeps by default."""
@@ -50,3 +50,26 @@ class CompiledCaches:
         for cache in self._used.values():
             cache.clear()
         self._used.clear()
+
+
+class PreparedStatements:
+    """The prepared statements of one asyncpg connection, `adapted` by SQLAlchemy's dialect or not."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.known: list[Any] = []
+        """asyncpg's states of the statements that were prepared since `forget`."""
+
+    def forget(self) -> str:
+        """Empty the caches of prepared statements; what to send, so that the server forgets them, too."""
+        connection, adapted = self._connection, self._connection.adapted
+        if adapted is not None:
+            adapted._invalidate_schema_cache_asof = 0  # noqa: SLF001 - see `chill`
+            if (cache := adapted._prepared_statement_cache) is not None:  # noqa: SLF001
+                cache.clear()
+        connection._stmt_cache.clear()  # noqa: SLF001
+        self.known = [each for each in self.known if each.refs and not each.closed]
+        if self.known:  # somebody holds one across executions: asyncpg ends the others one by one
+            return ""
+        connection._mark_stmts_as_closed()  # noqa: SLF001
+        return "DEALLOCATE ALL;"

@@ -21,6 +21,7 @@ import asyncpg
 
 from lab.engine.gate import Actor, current_actor, running_as
 from lab.model.trace import Result
+from lab.postgres.connections.caches import PreparedStatements
 from lab.postgres.connections.journal import Journal, Line
 from lab.postgres.connections.points import announced_by_driver
 from lab.postgres.connections.triggers import ALTERED, WRITTEN
@@ -89,8 +90,7 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         """Called with an actor, its backend and the statement that it is about to give to the driver itself."""
         self.adapted: Any = None
         """What SQLAlchemy's dialect wraps this in, if it does."""
-        self._prepared: list[Any] = []
-        """asyncpg's states of the statements that were prepared since `forget_session_state`."""
+        self._prepared = PreparedStatements(self)
         self._savepoints = 0
         self._listener: Actor | None = None
         """Who listens for notifications: what its callbacks do is done for it."""
@@ -140,26 +140,13 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         self.line = Line()
         self._savepoints = 0
         self._listeners.clear()  # the server forgets them with the next line
-        prepared = self._forget_prepared()
+        prepared = self._prepared.forget()
         await self.execute(f"{_OWN_ROLE} {self.get_reset_query()} DISCARD SEQUENCES; DISCARD TEMP; {prepared}")
-
-    def _forget_prepared(self) -> str:
-        """Empty the caches of prepared statements; what to send, so that the server forgets them, too."""
-        if self.adapted is not None:
-            self.adapted._invalidate_schema_cache_asof = 0  # noqa: SLF001 - see `caches.chill`
-            if (cache := self.adapted._prepared_statement_cache) is not None:  # noqa: SLF001
-                cache.clear()
-        self._stmt_cache.clear()
-        self._prepared = [each for each in self._prepared if each.refs and not each.closed]
-        if self._prepared:  # somebody holds one across executions: asyncpg ends the others one by one
-            return ""
-        self._mark_stmts_as_closed()
-        return "DEALLOCATE ALL;"
 
     async def _get_statement(self, *args: Any, **named: Any) -> Any:
         """Behind all that prepares. Private, hence a contract test."""
         statement = await super()._get_statement(*args, **named)
-        self._prepared.append(statement)
+        self._prepared.known.append(statement)
         return statement
 
     def is_driven(self, text: str) -> bool:
