@@ -145,7 +145,7 @@ class Execution:
             self._bell is not None
             and not self._bell.done()
             and not self._leaving
-            and actor.action.kind not in (ActionKind.POINT, ActionKind.SLEEP)
+            and actor.action.kind not in (ActionKind.START, ActionKind.POINT, ActionKind.SLEEP)
             and not self._any(State.WAITING)
         )
 

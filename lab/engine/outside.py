@@ -18,15 +18,19 @@ class Outside:
         self._loop = loop
         self._sockets = self._open_sockets()
         self.processes: list[asyncio.SubprocessTransport] = []
+        self.met = False
+        """Somebody may have waited for it."""
 
     def own_socket(self, number: int) -> None:
         """A connection of the lab's was opened on this socket: it leads to nowhere else."""
         self._sockets |= {number}
 
     def is_there(self) -> bool:
-        """Whether a process of an actor's runs, or a socket to elsewhere is open."""
+        """Whether a process of an actor's runs, or a socket to elsewhere is open. Asked when somebody waits."""
         runs = (each.get_returncode() is None for each in self.processes)
-        return any(runs) or bool(self._open_sockets() - self._sockets)
+        there = any(runs) or bool(self._open_sockets() - self._sockets)
+        self.met = self.met or there
+        return there
 
     def _open_sockets(self) -> frozenset[int]:
         selector = getattr(self._loop, "_selector", None)
