@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -12,6 +13,7 @@ from lab.explore import Conditions, Explorer
 from lab.model.outcome import Ending
 from lab.model.record import ExecutionRecord, Failure
 from lab.model.replay_token import ReplayToken, encode, scenario_of, token_of
+from lab.model.starts import Starts
 from lab.model.trace import Trace
 from lab.report.failure import failure_report
 from lab.scenario.declare import Scenario, parameters_of, target_of
@@ -38,6 +40,7 @@ class Lab:
         self.replay = replay
         self._found: dict[tuple[str, str], ExecutionRecord] = {}
         self._serial: dict[str, Trace] = {}
+        self._starts: dict[type[Scenario], bool] = {}
 
     def __repr__(self) -> str:
         return "lab"
@@ -64,9 +67,12 @@ class Lab:
             schedule = Replay(self.replay.schedule)
             level = self.replay.isolation or level
         conditions = Conditions(level, checks=tuple(checks))
-        schedule = schedule or make_scheduler("serial", 0)
+        if schedule is None:
+            schedule = make_scheduler("serial", 0)
+        elif schedule.starts is None:
+            conditions = replace(conditions, starts=await self._starts_matter(scenario, conditions))
         if not schedule.calibrated:
-            await self._calibrate(scenario, schedule, level)
+            await self._calibrate(scenario, schedule, Conditions(level, starts=conditions.starts))
         record = await self._run(scenario, schedule, conditions)
         if record.failed and not schedule.exhausted:
             raise Violation(await self._report(record, conditions, minimised=schedule.final))
@@ -109,15 +115,21 @@ class Lab:
         with self.explorer.watching(*engines):
             yield
 
-    async def _calibrate(self, scenario: Scenario, scheduler: Scheduler, level: str | None) -> None:
+    async def _starts_matter(self, scenario: Scenario, conditions: Conditions) -> bool:
+        """Whether that an actor begins is a decision. Found out once for a class, so that all its examples agree."""
+        if type(scenario) not in self._starts:
+            self._starts[type(scenario)] = await self.explorer.starts(scenario, conditions) is Starts.DECIDED
+        return self._starts[type(scenario)]
+
+    async def _calibrate(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> None:
         """Show a scheduler the serial run of a scenario that it wants to see first; each is run once."""
-        key = repr((type(scenario), parameters_of(scenario), level))
+        key = repr((type(scenario), parameters_of(scenario), conditions))
         if key in self._serial and scheduler.begin(0):
             scheduler.end(self._serial[key])
             return
         while len(self._serial) >= SERIAL_RUNS_KEPT:
             del self._serial[next(iter(self._serial))]
-        self._serial[key] = (await self.explorer.run(scenario, scheduler, Conditions(level))).trace
+        self._serial[key] = (await self.explorer.run(scenario, scheduler, conditions)).trace
 
     async def _run(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> ExecutionRecord:
         record = await self.explorer.run(scenario, scheduler, conditions, recorded=True)

@@ -173,6 +173,8 @@ def _meet(one: Move, other: Move) -> bool:
     """Whether two statements touch the same rows, and not both by reading only. Where unsure, they do."""
     if one.ends or other.ends:
         return False
+    if ActionKind.START in (one.kind, other.kind):
+        return one.kind is other.kind
     if one.footprint.everything or other.footprint.everything:
         return one.kind in _TOUCHING and other.kind in _TOUCHING
     return any(
@@ -192,7 +194,7 @@ def _overlaps(trace: Trace) -> bool:
     ended = dict.fromkeys(trace.actors, True)
     last = {step.actor: step.number for step in trace}
     for before, after in pairwise(trace):
-        if not before.is_fault:
+        if not before.is_fault and before.action.kind is not ActionKind.START:
             ended[before.actor] = before.action.kind in _ENDS
         if after.is_fault:
             if not all(ended.values()):

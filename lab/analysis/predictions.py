@@ -23,7 +23,7 @@ from lab.model.trace import ActionKind, Trace
 
 __all__ = ["Prediction", "Shape", "predictions", "programs_of"]
 
-_WORK = frozenset({ActionKind.STATEMENT, ActionKind.FETCH, ActionKind.POINT})
+_WORK = frozenset({ActionKind.START, ActionKind.STATEMENT, ActionKind.FETCH, ActionKind.POINT})
 _ENDS = frozenset({ActionKind.COMMIT, ActionKind.ROLLBACK})
 LONGEST_RING = 4
 MOST = 40

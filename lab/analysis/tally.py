@@ -16,6 +16,7 @@ from lab.analysis.coverage import Coverage
 from lab.model.outcome import Ending
 from lab.model.record import ExecutionRecord
 from lab.model.remedy import Price
+from lab.model.starts import Starts
 from lab.model.verdict import Verdict
 from lab.scenario.declare import invariants_of
 
@@ -109,6 +110,7 @@ FAILURES = _counter(
     load=lambda failures: [ReportedFailure(**each) for each in failures],
 )
 NAMES = _counter(lambda mine, theirs: sorted({*mine, *theirs}))
+STARTS = _counter(lambda mine, theirs: mine if theirs is Starts.FIXED else theirs, load=Starts)
 LAST = _counter(lambda mine, theirs: theirs)
 """What the last part of a hunt says holds for the whole."""
 REASON = _counter(lambda mine, theirs: mine or theirs, shown=None)
@@ -127,6 +129,8 @@ class HuntResult:
     exhausted: bool = field(default=False, metadata=LAST)
     complete: bool = field(default=False, metadata=LAST)
     """Every trace was run: the search was exhausted, and left out only equivalent executions."""
+    starts: Starts = field(default=Starts.FIXED, metadata=STARTS)
+    """Whether that an actor begins was a decision."""
     preemption_bound: int | None = field(default=None, metadata=LAST)
     """Every schedule with at most so many preemptions and faults was run; None: the scheduler does not say."""
     outcomes: Counter[str] = field(default_factory=Counter, metadata=TALLY)

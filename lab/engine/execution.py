@@ -137,7 +137,7 @@ class Execution:
             and not self._bell.done()
             and not self._leaving
             and not self.messages.awaited
-            and actor.action.kind not in (ActionKind.POINT, ActionKind.SLEEP)
+            and actor.action.kind not in (ActionKind.START, ActionKind.POINT, ActionKind.SLEEP)
             and not self._any(State.WAITING)
         )
 

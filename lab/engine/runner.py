@@ -26,10 +26,10 @@ from lab.engine.turn import Turn
 from lab.engine.watchdog import Watchdog, watchdog
 from lab.errors import UncontrolledError
 from lab.model.choices import Alternative, Choices
-from lab.model.decision import Decision, Pause, Strike
+from lab.model.decision import Pause, Strike
 from lab.model.outcome import Ending
 from lab.model.record import Stall
-from lab.model.trace import LockWait, Step, Trace
+from lab.model.trace import Action, ActionKind, LockWait, Step, Trace
 
 __all__ = ["Finished", "Plan", "run"]
 
@@ -55,6 +55,8 @@ class Finished:
     """The actors that a fault hit."""
     late: frozenset[str] = frozenset()
     """The actors of which a timeout of their own fired."""
+    outside: bool = False
+    """Nobody could go on until something came from outside: a socket to elsewhere, a process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class Plan:
     faults: tuple[str, ...] = ()
     faults_at_least: int = 0
     faults_at_most: int = 0
+    starts: bool = False
+    """That an actor begins is a decision."""
 
 
 async def run(plan: Plan, choose: Callable[[Choices], int], ports: Ports, clock: Clock) -> Finished:
@@ -83,7 +87,7 @@ class _Runner:
         self.execution = execution
         self._choose = choose
         self.chance = Chance()
-        self._step_limit = plan.step_limit
+        self._step_limit, self._starts = plan.step_limit, plan.starts
         self._ports = ports
         self._strikes = Strikes(execution, ports.striker, plan.faults, plan.faults_at_least, plan.faults_at_most)
         self._striking = False
@@ -118,7 +122,7 @@ class _Runner:
             raise self._refusal
         return Finished(
             ending,
-            Trace(tuple(self._steps), tuple(bodies)),
+            Trace(tuple(self._steps), tuple(bodies), self._starts),
             self._values,
             self._errors,
             stalls,
@@ -126,11 +130,14 @@ class _Runner:
             self.execution.sessions,
             frozenset(self._strikes.struck),
             late=frozenset(self._strikes.late),
+            outside=self.execution.outside.met,
         )
 
     def _start(self, actor: Actor, body: Body) -> None:
         async def live() -> None:
             try:
+                if self._starts:
+                    await actor.park(Action(ActionKind.START))
                 self._dog.begin(actor.name, "step")
                 value = await body()
                 if not self.execution.closing:  # what ends only because the others were ended did not end
@@ -218,7 +225,8 @@ class _Runner:
         self.execution.arm()
         await self.execution.rest()
         self._striking = False
-        self._steps.append(Step(len(self._steps) + 1, fault, _decisions(alternatives), chosen.action))
+        decisions = tuple(each.decision for each in alternatives)
+        self._steps.append(Step(len(self._steps) + 1, fault, decisions, chosen.action))
 
     def _begin_step(self, chosen: Alternative, alternatives: tuple[Alternative, ...]) -> None:
         actor = self.execution.actors[chosen.actor]
@@ -243,7 +251,7 @@ class _Runner:
             Step(
                 number=len(self._steps) + 1,
                 chosen=chosen.decision,
-                alternatives=_decisions(turn.alternatives),
+                alternatives=tuple(each.decision for each in turn.alternatives),
                 action=chosen.action,
                 woken=chosen.woken,
                 result=turn.answer,
@@ -252,6 +260,8 @@ class _Runner:
             )
         )
         self._last = actor.name
+        if actor.state is State.STALLED and chosen.action.kind is ActionKind.START:
+            execution.outside.may_move((actor,))
         self._deadlocks += [(len(self._steps), detail) for detail in execution.deadlocks]
         execution.deadlocks.clear()
         return execution.alternatives(actor.name)
@@ -288,7 +298,3 @@ class _Runner:
                     f"{actor.name} did not end within {CLOSING_SECONDS:g} s of being cancelled: "
                     f"{line_of_task(actor.task)}"
                 )
-
-
-def _decisions(alternatives: tuple[Alternative, ...]) -> tuple[Decision, ...]:
-    return tuple(each.decision for each in alternatives)

@@ -41,6 +41,8 @@ class Conditions:
     """Asked for beside the scenario's own invariants; see `lab.checkers`."""
     recorded: bool = False
     """Record the history: who read and wrote which version of which row."""
+    starts: bool = False
+    """That an actor begins is a decision. A replay does as its schedule says."""
     remedy: Remedy | None = None
     """What is done as well, to see whether it helps."""
 

@@ -24,8 +24,10 @@ from lab.explore.databases import Databases
 from lab.explore.ending import masked, outcome_of, recorded
 from lab.explore.invariants import broken_invariants
 from lab.explore.serial_runs import SerialJudge
+from lab.explore.starts import starts_of
 from lab.model.outcome import Ending, Mask
 from lab.model.record import ExecutionRecord
+from lab.model.starts import Starts
 from lab.postgres.database import Database
 from lab.postgres.locks.remedy_locks import Locking
 from lab.postgres.recording.loads import remembering
@@ -36,7 +38,7 @@ from lab.postgres.server.monitor import LOST
 from lab.postgres.server.server import Server
 from lab.postgres.tables.reset import Snapshot
 from lab.scenario.checks import refuse_too_many_orders, serial_invariants_of
-from lab.scenario.declare import Scenario, actors_of
+from lab.scenario.declare import Scenario, actors_of, parameters_of
 from lab.scenario.validation import validate
 from lab.schedulers.base import Scheduler
 
@@ -60,6 +62,7 @@ class Explorer:
         self._watched: list[AsyncEngine] = []
         self._serial = SerialJudge(self._under)
         self._clock = Clock()
+        self._starts: dict[tuple[type[Scenario], str, str | None, int], Starts] = {}
 
     async def open(self) -> Cluster:
         """Connect to the server, if that was not done yet. Raises `ServerError`."""
@@ -118,6 +121,13 @@ class Explorer:
         conditions = replace(conditions, **changes) if changes else conditions
         return await self._under(scenario, scheduler, conditions, execution)
 
+    async def starts(self, scenario: Scenario, conditions: Conditions = AS_IT_STANDS) -> Starts:
+        """Whether it matters in which order the actors begin, as some serial runs show it. Raises what `run` raises."""
+        key = type(scenario), repr(parameters_of(scenario)), conditions.isolation, conditions.step_limit
+        if key not in self._starts:
+            self._starts[key] = await starts_of(self._under, scenario, conditions)
+        return self._starts[key]
+
     async def _under(
         self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions, execution: int = 0
     ) -> ExecutionRecord:
@@ -157,7 +167,8 @@ class Explorer:
         once = {each.name: partial(body, database.engine, scenario, each) for each in declarations}
         bodies = {name: partial(attempts, conditions.remedy, retries, each) for name, each in once.items()}
         limit = conditions.step_limit
-        plan = runner.Plan(bodies, limit, scenario.faults, scenario.faults_at_least, scenario.faults_at_most)
+        starts = conditions.starts if scheduler.starts is None else scheduler.starts
+        plan = runner.Plan(bodies, limit, scenario.faults, scenario.faults_at_least, scenario.faults_at_most, starts)
         ports = database.ports(breakpoints=conditions.breakpoints and scenario.breakpoints)
         with database.leading(scenario.outside), remembering():
             finished = await runner.run(plan, scheduler.choose, ports, self._clock)
@@ -183,6 +194,7 @@ class Explorer:
             anomalies=() if history is None else anomalies_in(history),
             broken=tuple(broken),
             notes=notes.notes,
+            outside=finished.outside,
             applied=None if locking is None else locking.applied(retries),
         )
         return record, database, snapshot

@@ -61,7 +61,7 @@ class SerialJudge:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._yardsticks: dict[tuple[type[Scenario], str, str, str | None], Yardstick] = {}
+        self._yardsticks: dict[tuple[type[Scenario], str, str, str | None, bool], Yardstick] = {}
 
     async def judge(
         self,
@@ -77,22 +77,24 @@ class SerialJudge:
         if obstacle := serial.obstacle(record.trace, record.outcome):
             return SerialJudgement(obstacle=obstacle)
         seen = await _seen(record, database, snapshot)
-        trial = _Trial(self, seen, snapshot, isolation, self._yardstick(record.scenario, snapshot, isolation))
+        yardstick = self._yardstick(record, snapshot, isolation)
+        trial = _Trial(self, seen, snapshot, isolation, yardstick)
         return await trial.judgement()
 
     async def effects(
-        self, scenario: Scenario, database: Database, snapshot: Snapshot, isolation: str | None, order: Order
+        self, judged: ExecutionRecord, database: Database, snapshot: Snapshot, isolation: str | None, order: Order
     ) -> Effects | None:
         """What the actors give in this order; None where they cannot run in it one after the other to their end."""
-        conditions = Conditions(isolation, breakpoints=False, actors=order)
-        record = await self._run(scenario, InOrder(order), conditions)
+        conditions = Conditions(isolation, breakpoints=False, actors=order, starts=judged.trace.starts)
+        record = await self._run(judged.scenario, InOrder(order), conditions)
         if not serial.is_serial(record.trace, record.outcome, order):
             return None
         return (await _seen(record, database, snapshot)).effects(order)
 
-    def _yardstick(self, scenario: Scenario, snapshot: Snapshot, isolation: str | None) -> Yardstick:
+    def _yardstick(self, record: ExecutionRecord, snapshot: Snapshot, isolation: str | None) -> Yardstick:
         """The serial runs that are known. They belong to the rows of one setup, which may hold a clock's values."""
-        key = type(scenario), repr(parameters_of(scenario)), snapshot.script, isolation
+        scenario = record.scenario
+        key = type(scenario), repr(parameters_of(scenario)), snapshot.script, isolation, record.trace.starts
         if key not in self._yardsticks:
             while len(self._yardsticks) >= YARDSTICKS_KEPT:
                 del self._yardsticks[next(iter(self._yardsticks))]
@@ -137,8 +139,8 @@ class _Trial:
         return False
 
     async def _serial_run(self, order: Order) -> Effects | None:
-        scenario, database = self.seen.record.scenario, self.seen.database
-        return await self.judge.effects(scenario, database, self.snapshot, self.isolation, order)
+        seen = self.seen
+        return await self.judge.effects(seen.record, seen.database, self.snapshot, self.isolation, order)
 
 
 async def _seen(record: ExecutionRecord, database: Database, snapshot: Snapshot) -> _Seen:

@@ -4,7 +4,8 @@
 
 The fields are version, module, class, parameters that are not the default, isolation level (`-`: as the
 scenario says), schedule, digest of the choices met, verdict, and a checksum over all before it. The verdict is left out
-where nothing was broken, and was not written by the first labs. A token travels through chats, CI logs and shells, so:
+where nothing was broken, and was not written by the first labs. In version `lab2` the first step of an actor is its
+beginning; in `lab1` all have begun before the first step. A token travels through chats, CI logs and shells, so:
 
 - it holds only characters that no shell treats specially in the middle of a word; all others are
   percent-encoded as UTF-8;
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 __all__ = ["ReplayToken", "decode", "encode", "scenario_of", "token_for", "token_of"]
 
 VERSION = "lab1"
+WITH_STARTS = "lab2"
+"""Also says that an actor begins: who is first is part of the schedule. What older labs wrote has no such decisions."""
+VERSIONS = (VERSION, WITH_STARTS)
 FIELDS = ("version", "module", "class", "parameters", "isolation", "schedule", "choices", "checksum")
 """Of a token without a verdict, which stands before the checksum."""
 CHECKSUM_LENGTH = 6
@@ -140,7 +144,7 @@ def encode(token: ReplayToken) -> str:
         )
     body = ":".join(
         (
-            VERSION,
+            WITH_STARTS if token.schedule.starts else VERSION,
             quoted(module, _IN_TARGET),
             quoted(name, _IN_TARGET),
             ",".join(_parameter(name, value) for name, value in token.parameters.items()),
@@ -207,7 +211,8 @@ def decode(text: str) -> ReplayToken:
     parameters = _parameters(fields[3])
     if fields[4] not in _LEVELS:
         refuse("isolation level", fields[4], f"one of {', '.join(_LEVELS)}")
-    schedule = Schedule(decisions_of(fields[5]), unquoted(fields[6], "digest of the choices"))
+    choices = unquoted(fields[6], "digest of the choices")
+    schedule = Schedule(decisions_of(fields[5]), choices, fields[0] == WITH_STARTS)
     verdict = verdict_in(fields[7]) if len(fields) > len(FIELDS) else None
     return ReplayToken(f"{module}:{name}", parameters, _LEVELS[fields[4]], schedule, verdict)
 
@@ -217,9 +222,9 @@ def _fields(text: str) -> list[str]:
     version = re.match(r"lab[0-9]+(?=:|$)", text)
     if version is None:
         raise TokenError(f"{shown(text)} is not a replay token: expected text that begins with {VERSION}:; {_COPY}")
-    if version[0] != VERSION:
+    if version[0] not in VERSIONS:
         raise TokenError(
-            f"the replay token is of version {clipped(version[0])}, but this lab reads {VERSION}; "
+            f"the replay token is of version {clipped(version[0])}, but this lab reads {' and '.join(VERSIONS)}; "
             "replay it with the version of the lab that made it"
         )
     if len(text) > MOST_CHARACTERS:

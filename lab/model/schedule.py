@@ -23,6 +23,8 @@ class Schedule:
 
     decisions: tuple[Decision, ...] = ()
     choices: str = ""
+    starts: bool = False
+    """That an actor begins is a decision; else all begin in the order of declaration, before the first one."""
 
     def __iter__(self) -> Iterator[Decision]:
         return iter(self.decisions)
@@ -41,4 +43,5 @@ class Schedule:
         return cls(
             tuple(step.chosen for step in trace),
             choices_digest(step.alternatives for step in trace),
+            trace.starts,
         )

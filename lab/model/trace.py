@@ -21,6 +21,8 @@ __all__ = ["Action", "ActionKind", "LockWait", "Result", "Step", "Trace"]
 class ActionKind(StrEnum):
     """The kinds of scheduling point at which an actor parks."""
 
+    START = "start"
+    """The actor begins: what comes before its first scheduling point. Only where the schedule decides who is first."""
     STATEMENT = "statement"
     FETCH = "fetch"
     COMMIT = "COMMIT"
@@ -128,6 +130,8 @@ class Trace:
 
     steps: tuple[Step, ...] = ()
     actors: tuple[str, ...] = field(default=())
+    starts: bool = False
+    """That an actor begins was a step; else all began in the order of declaration, before the first step."""
 
     def __iter__(self) -> Iterator[Step]:
         return iter(self.steps)

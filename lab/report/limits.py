@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from lab.analysis.coverage import Coverage, in_both_orders
 from lab.model.decision import FOR_A_STATEMENT, FOR_AN_EXECUTION
+from lab.model.starts import Starts
 
-__all__ = ["limits", "not_compared", "seen"]
+__all__ = ["begun", "limits", "not_compared", "seen"]
 
 
 def limits(
@@ -23,6 +24,14 @@ def limits(
         yield f"every schedule with at most {preemption_bound} preemptions and faults"
     if bound is not None:
         yield f"95 % sure: at most {bound:.2g} of the schedules it samples break anything (3/{coverage.samples})"
+
+
+def begun(starts: Starts) -> Iterator[str]:
+    """What is known of the order in which the actors begin, where it may matter."""
+    if starts is Starts.DECIDED:
+        yield "begin: the order in which the actors begin matters, so it is part of each schedule"
+    elif starts is Starts.UNKNOWN:
+        yield "begin: all actors began in one order; nobody knows whether that matters, so there may be more traces"
 
 
 def not_compared(values: Sequence[str]) -> Iterator[str]:

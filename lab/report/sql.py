@@ -54,6 +54,8 @@ def action_text(action: Action) -> str:
         return statement_text(action.text, action.parameters)
     if action.kind is ActionKind.SLEEP:
         return f"sleep {action.text}"
+    if action.kind is ActionKind.START:
+        return "begins"
     if action.kind is ActionKind.POINT:
         return f"point {action.text!r}"
     if action.kind is ActionKind.FETCH:

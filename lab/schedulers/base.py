@@ -82,6 +82,11 @@ class Scheduler(ABC):
         return None
 
     @property
+    def starts(self) -> bool | None:
+        """Whether that an actor begins is a decision; None: as the conditions of the execution say."""
+        return None
+
+    @property
     def predictions(self) -> tuple[int, int]:
         """How many predictions were tried, and how many came true."""
         return 0, 0

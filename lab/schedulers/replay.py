@@ -30,6 +30,11 @@ class Replay(Scheduler):
         self._schedule = schedule
         self._step = 0
 
+    @property
+    def starts(self) -> bool:
+        """As in the execution that is repeated."""
+        return self._schedule.starts
+
     def begin(self, execution: int) -> bool:
         """From the first step again. Never over: the caller decides how often."""
         self._step = 0

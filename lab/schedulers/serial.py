@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import permutations
 
 from lab.model.choices import Choices
-from lab.model.trace import Trace
+from lab.model.trace import ActionKind, Trace
 from lab.schedulers.base import Scheduler
 
 __all__ = ["InOrder", "Serial"]
@@ -50,11 +50,15 @@ class Serial(Scheduler):
 
 
 class InOrder(Scheduler):
-    """Runs the actors one after the other in one given order, each with the tasks that it starts."""
+    """Runs the actors one after the other in one given order, each with the tasks that it starts.
 
-    def __init__(self, order: Sequence[str]) -> None:
+    Where that an actor begins is a decision, those of `begin` do so before all else, in that order.
+    """
+
+    def __init__(self, order: Sequence[str], *, begin: Sequence[str] = ()) -> None:
         super().__init__()
         self._rank = {name: place for place, name in enumerate(order)}
+        self._begin = tuple(begin)
 
     def begin(self, execution: int) -> bool:
         """The same order each time."""
@@ -65,4 +69,8 @@ class InOrder(Scheduler):
         names = [each.partition("/")[0] for each in choices.names]
         if not names:
             return 0
+        starting = [each.actor for each in choices.alternatives if each.action.kind is ActionKind.START]
+        for name in self._begin:
+            if name in starting:
+                return choices.names.index(name)
         return min(range(len(names)), key=lambda index: (self._rank.get(names[index], len(self._rank)), index))

@@ -41,6 +41,11 @@ class Wrapper(Scheduler):
         return self.inner.bound
 
     @property
+    def starts(self) -> bool | None:
+        """As declared by the one inside."""
+        return self.inner.starts
+
+    @property
     def predictions(self) -> tuple[int, int]:
         """As declared by the one inside."""
         return self.inner.predictions

@@ -10,9 +10,10 @@ from typing import Any
 
 from lab.analysis.tally import FAILURES_KEPT, HuntResult
 from lab.errors import Divergence, LabError, SearchOver, ServerError
-from lab.explore import Explorer
+from lab.explore import Conditions, Explorer
 from lab.model.record import ExecutionRecord, Failure
 from lab.model.replay_token import decode, encode, scenario_of, token_of
+from lab.model.starts import Starts
 from lab.scenario.declare import Scenario
 from lab.scenario.registry import resolve
 from lab.schedulers import Scheduler, make_scheduler
@@ -70,17 +71,20 @@ class Hunt:
     async def _search(self, explorer: Explorer, result: HuntResult, started: float) -> None:
         job = self.job
         scheduler = make_scheduler(job.scheduler, job.seed, **job.options)
+        result.starts = await self._starts(explorer)
+        conditions = replace(job.conditions, starts=result.starts is Starts.DECIDED)
         if job.first and not scheduler.calibrated:  # it counts where it belongs, in the part that begins with it
-            await explorer.run(self.scenario, scheduler, job.conditions, checks=())
+            await explorer.run(self.scenario, scheduler, conditions, checks=())
         known = {(checker, broken) for checker, broken in job.known}
         for number in range(job.first, job.first + job.executions):
             if job.seconds is not None and time.monotonic() - started >= job.seconds:
                 return
-            result.preemption_bound = scheduler.bound - 1 if scheduler.bound else None
-            record = await self._next(explorer, scheduler, number)
+            bound = None if result.starts is Starts.UNKNOWN else scheduler.bound
+            result.preemption_bound = bound - 1 if bound else None
+            record = await self._next(explorer, scheduler, conditions, number)
             if record is None:
                 result.exhausted = True
-                result.complete = scheduler.complete
+                result.complete = scheduler.complete and result.starts is not Starts.UNKNOWN
                 return
             result.count(record, sampled=scheduler.sampled)
             result.predicted, result.came_true = scheduler.predictions
@@ -93,10 +97,18 @@ class Hunt:
             if result.endless == result.executions == ENDLESS:
                 return
 
-    async def _next(self, explorer: Explorer, scheduler: Scheduler, number: int) -> ExecutionRecord | None:
+    async def _starts(self, explorer: Explorer) -> Starts:
+        """Whether it matters who begins first; not asked where there is no time for an execution."""
+        if self.job.seconds is not None and self.job.seconds <= 0:
+            return Starts.UNKNOWN
+        return await explorer.starts(self.scenario, self.job.conditions)
+
+    async def _next(
+        self, explorer: Explorer, scheduler: Scheduler, conditions: Conditions, number: int
+    ) -> ExecutionRecord | None:
         """The execution with this number; None if the search is over."""
         try:
-            return await explorer.run(self.scenario, scheduler, self.job.conditions, execution=number)
+            return await explorer.run(self.scenario, scheduler, conditions, execution=number)
         except SearchOver:
             return None
 

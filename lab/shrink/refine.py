@@ -31,6 +31,7 @@ async def refined(
 ) -> AsyncIterator[Failure]:
     """The failure after each stage; the last one is complete. A caller that is interrupted keeps the stages before."""
     scenario = failure.record.scenario
+    conditions = replace(conditions, starts=failure.record.trace.starts)
     run = partial(explorer.run, scenario, conditions=conditions)
     smallest = await minimise(failure.record, run)
     isolation = conditions.isolation or ""

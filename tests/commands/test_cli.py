@@ -277,7 +277,7 @@ WRONG = {
     "empty token": (["replay", ""], 2, "is not a replay token"),
     "truncated token": (["replay", token("ann ben ben ann")[:-1]], 2, "was cut short"),
     "mistyped token": (["replay", token("ann ben").replace("ann", "ben")], 2, "was mistyped or cut"),
-    "other version": (["replay", token("ann").replace("lab1", "lab2")], 2, "is of version lab2"),
+    "other version": (["replay", token("ann").replace("lab1", "lab9")], 2, "is of version lab9"),
     "token's module": (["replay", token("ann ben", "nowhere:X")], 2, "no module named 'nowhere'"),
     "token's class": (["replay", token("ann ben", "scenarios.counter:Gone")], 2, "no scenario 'Gone'"),
     "token's actor": (["replay", token("ann cleo")], 2, "has no actor 'cleo'"),

@@ -141,7 +141,8 @@ class _Trials:
     async def _again(self, remedy: Remedy) -> ExecutionRecord:
         """The failing schedule, as near as it can be kept under a remedy."""
         wished = Wished([step.chosen for step in self._record.trace])
-        return await self._explorer.run(self._record.scenario, wished, self._job.conditions, remedy=remedy)
+        conditions = replace(self._job.conditions, remedy=remedy, starts=self._record.trace.starts)
+        return await self._explorer.run(self._record.scenario, wished, conditions)
 
     async def _hunt(self, remedy: Remedy | None) -> HuntResult:
         name = remedy.name if remedy is not None else "as it is"

@@ -1,0 +1,67 @@
+"""Finds out whether it can matter in which order the actors of a scenario begin.
+
+What comes before an actor's first statement is seen by nobody: it may wait for a connection of a pool, take a lock,
+fill a cache. So it is tried. The actors run one after the other, once with each of them beginning when it is its turn,
+and once with all of them beginning before, the last one first; and both again with the actors turned round. Each
+beginning then stands once before and once behind every other one, and behind all that the other does. Where no
+statement, parameter, result or final row differs, all can begin in one order. Where an actor that began had to wait for
+another, the other one's statements came first, so the order of statements differs.
+
+It is more than a search of statements could show, and less than a proof: what shows only when the actors' statements
+are interleaved is not met here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+from lab.explore.conditions import Conditions
+from lab.model.outcome import Ending
+from lab.model.record import ExecutionRecord
+from lab.model.starts import Starts
+from lab.model.trace import ActionKind, Trace
+from lab.scenario.declare import Scenario, actors_of
+from lab.schedulers.base import Scheduler
+from lab.schedulers.serial import InOrder
+
+__all__ = ["starts_of"]
+
+Run = Callable[[Scenario, Scheduler, Conditions], Awaitable[ExecutionRecord]]
+Order = Sequence[str]
+
+
+async def starts_of(run: Run, scenario: Scenario, conditions: Conditions) -> Starts:
+    """Whether it matters who begins first. `run` performs one execution, and raises what it raises."""
+    names = [each.name for each in conditions.of(actors_of(type(scenario)))]
+    bare = replace(conditions, starts=True, breakpoints=False, checks=(), recorded=False, remedy=None)
+    for order in (names, names[::-1]) if len(names) > 1 else ():
+        found = await _in_order(run, scenario, bare, order)
+        if found is not Starts.FIXED:
+            return found
+    return Starts.FIXED
+
+
+async def _in_order(run: Run, scenario: Scenario, conditions: Conditions, order: Order) -> Starts:
+    """Whether it matters, as far as serial runs in this order show it."""
+    runs: list[ExecutionRecord] = []
+    for begin in ((), order[::-1]):
+        record = await run(scenario, InOrder(order, begin=begin), conditions)
+        if record.outcome.ending is Ending.STEP_LIMIT or record.outside:
+            return Starts.UNKNOWN
+        runs.append(record)
+    alone, before = runs
+    if _same(alone, before):
+        return Starts.FIXED
+    again = await run(scenario, InOrder(order), conditions)
+    return Starts.DECIDED if _same(alone, again) else Starts.UNKNOWN
+
+
+def _same(one: ExecutionRecord, other: ExecutionRecord) -> bool:
+    """Whether two executions differ in nothing but when the actors began."""
+    return _after_the_start(one.trace) == _after_the_start(other.trace) and one.outcome == other.outcome
+
+
+def _after_the_start(trace: Trace) -> list[tuple[object, ...]]:
+    steps = (step for step in trace if step.action.kind is not ActionKind.START)
+    return [(step.chosen, step.action, step.woken, step.result, step.wait) for step in steps]
