@@ -28,7 +28,7 @@ from lab.errors import UncontrolledError
 from lab.model.choices import Alternative, Choices
 from lab.model.decision import Decision, Pause, Strike
 from lab.model.outcome import Ending
-from lab.model.record import Stall
+from lab.model.record import Sharing, Stall
 from lab.model.trace import LockWait, Step, Trace
 
 __all__ = ["Finished", "Plan", "run"]
@@ -48,6 +48,7 @@ class Finished:
     values: Mapping[str, object]
     errors: Mapping[str, BaseException]
     stalls: tuple[Stall, ...] = ()
+    sharings: tuple[Sharing, ...] = ()
     deadlocks: tuple[tuple[int, str], ...] = ()
     """Each deadlock as PostgreSQL reported it: (number of the step in which its victim was refused, detail)."""
     sessions: Mapping[int, str] = field(default_factory=dict)
@@ -122,6 +123,7 @@ class _Runner:
             self._values,
             self._errors,
             stalls,
+            tuple(self.execution.sharings),
             tuple(self._deadlocks),
             self.execution.sessions,
             frozenset(self._strikes.struck),

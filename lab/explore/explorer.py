@@ -177,6 +177,7 @@ class Explorer:
             masked(finished.trace, mask),
             outcome,
             stalls=finished.stalls,
+            sharings=finished.sharings,
             deadlocks=tuple(deadlock_cycle(detail, steps[:number], sessions) for number, detail in finished.deadlocks),
             history=history,
             unseen=unseen,

@@ -24,6 +24,7 @@ from lab.model.trace import Result
 from lab.postgres.connections.journal import Journal, Line
 from lab.postgres.connections.points import announced_by_driver
 from lab.postgres.connections.triggers import ALTERED, WRITTEN
+from lab.postgres.connections.uses import Uses
 from lab.postgres.connections.wire import Wire
 from lab.postgres.locks.freeze import ServerProcess
 from lab.postgres.locks.names import readable, wait_of
@@ -77,6 +78,8 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         self.journal = Journal()
         """Records what is sent and answered here; replaced by that of the database."""
         self.line = Line()
+        self.uses = Uses()
+        """Where it is noticed who uses it; replaced by that of the database."""
         self.in_use = False
         """It is set up for whoever has it now; what it answers before that is not part of a step."""
         self.announced = False
@@ -121,7 +124,7 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
 
     async def suits(self, actor: Actor) -> None:
         """Give a session that lay in a pool of asyncpg's, or in a variable, the level of the actor that uses it."""
-        if self.levels is None or self.is_in_transaction() or self.isolation == (level := self.levels(actor.root.name)):
+        if self.levels is None or self.transaction_open or self.isolation == (level := self.levels(actor.root.name)):
             return
         self.in_use = False
         await self.isolate(level)
@@ -166,11 +169,12 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         actor = current_actor()
         if actor is None or not self.is_driven(query):
             return await operation(query, args, *more, **named)
-        await announced_by_driver(self, actor, query, args, several=several)
-        try:
-            return await operation(query, args, *more, **named)
-        finally:
-            self.announced = False
+        with self.uses.of(self):
+            await announced_by_driver(self, actor, query, args, several=several)
+            try:
+                return await operation(query, args, *more, **named)
+            finally:
+                self.announced = False
 
     async def _introspect_types(self, *args: Any) -> Any:
         with self._asking():
@@ -204,6 +208,11 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         self.journal.ended(self.line, 0, committed=False)
         super()._cleanup()
 
+    @property
+    def transaction_open(self) -> bool:
+        """Whether a transaction is open here. asyncpg's own question fails on a connection that was closed."""
+        return not self.is_closed() and self.is_in_transaction()
+
     async def add_listener(self, channel: str, callback: Any) -> None:
         """What asyncpg does; notifications then come at moments that the schedule decides."""
         self._listener = current_actor()
@@ -212,8 +221,8 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
     @property
     def may_be_notified(self) -> bool:
         """Whether an actor listens here, and PostgreSQL would send it what it has: no transaction is open."""
-        idle = self._waiting_for is None and not self.is_closed()
-        return bool(self._listeners) and self._listener is not None and idle and not self.is_in_transaction()
+        idle = self._waiting_for is None and not self.is_closed() and not self.transaction_open
+        return bool(self._listeners) and self._listener is not None and idle
 
     def hand_on(self) -> bool:
         """Call the listeners for what came. False if nothing did."""
