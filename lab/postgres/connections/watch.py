@@ -15,6 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.engine.interfaces import ExecuteStyle
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import await_only
+from sqlalchemy.util.concurrency import in_greenlet
 
 from lab.engine.gate import current_actor
 from lab.errors import ScenarioError
@@ -134,7 +135,7 @@ def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
         connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
     ) -> tuple[str, Any]:
         actor = current_actor()
-        if actor is None or not active():
+        if actor is None or not active() or not in_greenlet():  # without one SQLAlchemy refuses to send anything
             return statement, parameters
         fairy = connection.connection
         driver, bulk, touches = _driver(fairy), None, None
