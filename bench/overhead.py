@@ -38,7 +38,7 @@ from lab import Scenario, actor, invariant
 from lab.checkers.isolation.judge import judge
 from lab.explore import Explorer
 from lab.model.history import History
-from lab.postgres.connections.connection import ACTOR_SETTINGS
+from lab.postgres.connections.settings import ACTOR_SETTINGS
 from lab.postgres.server.cluster import Cluster
 from lab.postgres.server.embedded import embedded_server
 from lab.postgres.server.monitor import connect

@@ -19,6 +19,7 @@ __all__ = [
     "UsageError",
     "Violation",
     "first_line",
+    "is_a",
     "shown",
 ]
 
@@ -79,6 +80,11 @@ def shown(value: object) -> str:
     except BaseException as error:  # noqa: BLE001 - of whatever kind, it is named in the text
         return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
     return text.encode("utf-8", "backslashreplace").decode().translate(_UNPRINTABLE)
+
+
+def is_a(error: object, *kinds: type) -> bool:
+    """Whether an error of the user's is of one of these classes. `isinstance` would also ask the error itself."""
+    return issubclass(type(error), kinds)
 
 
 def first_line(error: BaseException) -> str:

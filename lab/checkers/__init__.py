@@ -20,6 +20,7 @@ __all__ = ["CHECKERS", "Checker", "Need", "askable", "findings_of", "needed", "r
 CHECKERS = Table(
     Checker,
     "CHECKER",
+    "lab.checkers.sharing",
     "lab.checkers.stalls",
     "lab.checkers.unexpected",
     "lab.checkers.isolation.promises",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.checkers.checker import Checker
+from lab.errors import is_a
 from lab.model.outcome import ActorResult, ResultKind
 from lab.model.record import ExecutionRecord, Finding
 from lab.scenario.declare import Allowed, actors_of
@@ -15,9 +16,12 @@ __all__ = ["CHECKER"]
 def _unexpected_results(record: ExecutionRecord) -> Iterator[Finding]:
     """A finding for each actor that raised neither an abort nor what the scenario or the actor allows."""
     scenario = record.scenario
+    sharing = {name.partition("/")[0] for each in record.sharings for name in (each.first, each.second)}
     allows = {each.name: (*scenario.allows, *each.allows) for each in actors_of(type(scenario))}
     for name, result in record.outcome.results.items():
         actor = name if name in allows else name.rpartition("/")[0]  # or a task of its own
+        if name.partition("/")[0] in sharing:
+            continue  # what comes of it is no finding of its own
         if result.kind is ResultKind.RAISED and not _allowed(result, allows.get(actor, scenario.allows)):
             state = f" (SQLSTATE {result.sqlstate})" if result.sqlstate else ""
             yield Finding("result", f"{name} ends without an error", f"{result.text}{state}")
@@ -26,7 +30,7 @@ def _unexpected_results(record: ExecutionRecord) -> Iterator[Finding]:
 def _allowed(result: ActorResult, allowed: tuple[Allowed, ...]) -> bool:
     states = {each for each in allowed if isinstance(each, str)}
     classes = tuple(each for each in allowed if isinstance(each, type))
-    return result.sqlstate in states or isinstance(result.error, classes)
+    return result.sqlstate in states or is_a(result.error, *classes)
 
 
 CHECKER = Checker(name="result", headline="UNEXPECTED ERROR", check=_unexpected_results)

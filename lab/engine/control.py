@@ -33,7 +33,7 @@ from anyio._backends._asyncio import AsyncIOBackend
 
 from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State, arrive, become, current_actor, running_as
-from lab.engine.loop_guard import kept_alive, replaced
+from lab.engine.loop_guard import CALLBACKS, kept_alive, replaced
 from lab.engine.ports import Libraries
 from lab.errors import UsageError
 from lab.model.trace import Action, ActionKind
@@ -103,7 +103,7 @@ def _task_factory(execution: Execution, libraries: Libraries, before: Callable[.
 
     def factory(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Future[Any]:
         parent = current_actor()
-        if parent is None or parent.execution is not execution or _is_of(coro, libraries.driver):
+        if parent is None or parent.execution is not execution or _is_of_itself(coro, libraries.driver):
             return make(loop, coro, **options)  # type: ignore[no-any-return]
         if _is_of(coro, libraries.sessions) and _called_from(libraries.sessions):
             actor = parent
@@ -165,12 +165,22 @@ def _is_of(coro: Coroutine[Any, Any, Any], folder: str) -> bool:
     return code is not None and code.co_filename.startswith(folder)
 
 
+def _is_of_itself(coro: Coroutine[Any, Any, Any], folder: str) -> bool:
+    """Whether a library starts a task for a coroutine of its own, from its code or in a callback of the loop."""
+    return _is_of(coro, folder) and _caller().startswith((folder, CALLBACKS))
+
+
 def _called_from(folder: str) -> bool:
     """Whether the library itself starts the task; `gather(session.execute(…), …)` in user code does not."""
+    return _caller().startswith(folder)
+
+
+def _caller() -> str:
+    """The file of the code that called asyncio."""
     frame = sys._getframe(1)  # noqa: SLF001
     while frame.f_back is not None and frame.f_code.co_filename.startswith((_ASYNCIO, __file__)):
         frame = frame.f_back
-    return frame.f_code.co_filename.startswith(folder)
+    return frame.f_code.co_filename
 
 
 def _call_later(execution: Execution, real: Callable[..., Any]) -> Callable[..., Any]:

@@ -26,6 +26,7 @@ from lab.engine.stalls import unanswered, wait_in_a_circle
 from lab.engine.turn import Turn
 from lab.engine.watchdog import bounds
 from lab.model.choices import Alternative
+from lab.model.record import Sharing
 from lab.model.trace import ActionKind, LockWait, Result
 
 __all__ = ["Execution"]
@@ -61,6 +62,7 @@ class Execution:
         self.look: Callable[[], object] = _leave_it  # called while somebody runs; what it raises ends the execution
         self.deadlocks: list[str] = []
         """The server's detail of each deadlock in the step under way."""
+        self.sharings: list[Sharing] = []
         self.decide: Callable[[], bool] = _leave_it
         """The runner's way to make a decision without a pass of the event loop; False leaves it to the runner."""
         self._leaving: list[int] = []

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from lab.engine.ports import Backend
 from lab.model.decision import Go
+from lab.model.record import Sharing
 from lab.model.trace import Action, ActionKind, LockWait, Result
 
 __all__ = ["Actor", "Host", "State", "actor_in", "arrive", "become", "current_actor", "point", "running_as"]
@@ -45,6 +46,8 @@ class Host(Protocol):
     """It is being broken off: nothing parks any more."""
     step: int
     """Number of the step that is under way, or was last."""
+    sharings: list[Sharing]
+    """Tasks that used one session or connection at the same time."""
 
     def adopt(self, parent: Actor) -> Actor:
         """A task that an actor starts, as an actor."""

@@ -19,7 +19,10 @@ from lab.engine.gate import actor_in, current_actor
 from lab.engine.watchdog import place_in, place_of
 from lab.errors import Interrupted, first_line
 
-__all__ = ["kept_alive", "replaced"]
+__all__ = ["CALLBACKS", "kept_alive", "replaced"]
+
+CALLBACKS = __file__
+"""The file from which every callback of the event loop is called during an execution."""
 
 _LOG = logging.getLogger("asyncio")
 """Where asyncio itself would say it."""

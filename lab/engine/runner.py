@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 
 from lab.engine.breakpoints import Breakpoints
 from lab.engine.chance import Chance
@@ -19,6 +18,7 @@ from lab.engine.clock import Clock
 from lab.engine.control import controlled
 from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State, running_as
+from lab.engine.plan import Body, Finished, Plan
 from lab.engine.ports import Ports
 from lab.engine.stalls import line_of_task, lost_in, stall_of
 from lab.engine.strikes import Strikes
@@ -31,45 +31,10 @@ from lab.model.outcome import Ending
 from lab.model.record import Stall
 from lab.model.trace import Action, ActionKind, LockWait, Step, Trace
 
-__all__ = ["Finished", "Plan", "run"]
+__all__ = ["run"]
 
 CLOSING_SECONDS = 5.0
 """How long cancelled actors may take to end once their backends are gone; beyond it nothing can be run any more."""
-
-Body = Callable[[], Awaitable[object]]
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """One execution as the engine saw it: `values` and `errors` by root actor; those in neither did not end."""
-
-    ending: Ending
-    trace: Trace
-    values: Mapping[str, object]
-    errors: Mapping[str, BaseException]
-    stalls: tuple[Stall, ...] = ()
-    deadlocks: tuple[tuple[int, str], ...] = ()
-    """Each deadlock as PostgreSQL reported it: (number of the step in which its victim was refused, detail)."""
-    sessions: Mapping[int, str] = field(default_factory=dict)
-    struck: frozenset[str] = frozenset()
-    """The actors that a fault hit."""
-    late: frozenset[str] = frozenset()
-    """The actors of which a timeout of their own fired."""
-    outside: bool = False
-    """Nobody could go on until something came from outside: a socket to elsewhere, a process."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to run: the actors' bodies, and within which limits."""
-
-    bodies: Mapping[str, Body]
-    step_limit: int
-    faults: tuple[str, ...] = ()
-    faults_at_least: int = 0
-    faults_at_most: int = 0
-    starts: bool = False
-    """That an actor begins is a decision."""
 
 
 async def run(plan: Plan, choose: Callable[[Choices], int], ports: Ports, clock: Clock) -> Finished:
@@ -126,6 +91,7 @@ class _Runner:
             self._values,
             self._errors,
             stalls,
+            tuple(self.execution.sharings),
             tuple(self._deadlocks),
             self.execution.sessions,
             frozenset(self._strikes.struck),

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm.exc import StaleDataError
 
 from lab.checkers import Need, needed
+from lab.errors import is_a
 from lab.model.remedy import STALE, Remedy
 from lab.postgres.locks.remedy_locks import Locking
 from lab.postgres.recording.results import sqlstate_of
@@ -109,7 +110,7 @@ async def attempts(remedy: Remedy | None, retries: Counter[str], once: Callable[
         try:
             return await once()
         except Exception as error:
-            reason = STALE if isinstance(error, StaleDataError) else sqlstate_of(error)
+            reason = STALE if is_a(error, StaleDataError) else sqlstate_of(error)
             if reason not in RETRYABLE:
                 raise
             retries[reason] += 1

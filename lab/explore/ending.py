@@ -6,7 +6,7 @@ import dataclasses
 
 from sqlalchemy.exc import DBAPIError
 
-from lab.engine import runner
+from lab.engine.plan import Finished
 from lab.model.history import History
 from lab.model.outcome import ActorResult, Ending, Mask, Outcome, ResultKind
 from lab.model.trace import Step, Trace
@@ -27,7 +27,7 @@ async def recorded(database: Database, snapshot: Snapshot, mask: Mask) -> tuple[
         return None, ()
 
 
-async def outcome_of(database: Database, finished: runner.Finished, mask: Mask) -> Outcome:
+async def outcome_of(database: Database, finished: Finished, mask: Mask) -> Outcome:
     """What each actor returned or raised, as well as tasks of theirs whose errors nobody took; and the final rows."""
     results: dict[str, ActorResult] = {}
     tasks = [name for name in finished.errors if name not in finished.trace.actors]

@@ -18,6 +18,7 @@ from lab.checkers.isolation.promises import anomalies_in
 from lab.engine import runner
 from lab.engine.clock import Clock
 from lab.engine.faults import FAULTS, refuse_wrong_faults
+from lab.engine.plan import Plan
 from lab.errors import LabError, SearchOver, ServerError, UncontrolledError, UsageError, first_line
 from lab.explore.conditions import AS_IT_STANDS, Conditions, attempts, body
 from lab.explore.databases import Databases
@@ -168,7 +169,7 @@ class Explorer:
         bodies = {name: partial(attempts, conditions.remedy, retries, each) for name, each in once.items()}
         limit = conditions.step_limit
         starts = conditions.starts if scheduler.starts is None else scheduler.starts
-        plan = runner.Plan(bodies, limit, scenario.faults, scenario.faults_at_least, scenario.faults_at_most, starts)
+        plan = Plan(bodies, limit, scenario.faults, scenario.faults_at_least, scenario.faults_at_most, starts)
         ports = database.ports(breakpoints=conditions.breakpoints and scenario.breakpoints)
         with database.leading(scenario.outside), remembering():
             finished = await runner.run(plan, scheduler.choose, ports, self._clock)
@@ -188,6 +189,7 @@ class Explorer:
             masked(finished.trace, mask),
             outcome,
             stalls=finished.stalls,
+            sharings=finished.sharings,
             deadlocks=tuple(deadlock_cycle(detail, steps[:number], sessions) for number, detail in finished.deadlocks),
             history=history,
             unseen=unseen,

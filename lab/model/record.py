@@ -14,7 +14,7 @@ from lab.model.trace import LockWait, Trace
 from lab.model.yardstick import SerialJudgement
 from lab.scenario.declare import Scenario
 
-__all__ = ["AtLevel", "DeadlockEdge", "ExecutionRecord", "Failure", "Finding", "Relevance", "Stall"]
+__all__ = ["AtLevel", "DeadlockEdge", "ExecutionRecord", "Failure", "Finding", "Relevance", "Sharing", "Stall"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,17 @@ class Stall:
 
 
 @dataclass(frozen=True, slots=True)
+class Sharing:
+    """Two tasks, by their names, that used one session or connection at the same time, each with its line of code."""
+
+    what: str
+    first: str
+    first_place: str
+    second: str
+    second_place: str
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutionRecord:
     """A judged execution of a scenario at an isolation level ("" when each actor has its own default)."""
 
@@ -63,6 +74,7 @@ class ExecutionRecord:
     outcome: Outcome
     findings: tuple[Finding, ...] = ()
     stalls: tuple[Stall, ...] = ()
+    sharings: tuple[Sharing, ...] = ()
     deadlocks: tuple[tuple[DeadlockEdge, ...], ...] = field(default=())
     serial: SerialJudgement | None = None
     """How it compares with serial runs; None where nobody asked."""

@@ -28,6 +28,7 @@ from lab.postgres.connections.lead import Lead
 from lab.postgres.connections.meddling import Meddling
 from lab.postgres.connections.messages import Messages
 from lab.postgres.connections.pool import HOUSE, ActorPool
+from lab.postgres.connections.uses import Uses
 from lab.postgres.connections.watch import Address, Route, TableNames, instrumented
 from lab.postgres.locks.remedy_locks import Locking
 from lab.postgres.locks.row_locks import PostgresRowLocks
@@ -83,6 +84,7 @@ class Database:
                 may_freeze=cluster.server.may_freeze if cluster.abilities.frozen else _never,
                 journal=self.journal,
                 relations=self.tables.relations,
+                uses=Uses(),
             ),
             opened=self._opened,
             isolation=self._level,
@@ -252,7 +254,7 @@ class Database:
 
     async def end_open_transactions(self) -> None:
         """End sessions whose actor is done but left a transaction open; its locks would outlive the execution."""
-        leaked = [each.process.pid for each in self._connections if not each.is_closed() and each.is_in_transaction()]
+        leaked = [each.process.pid for each in self._connections if each.transaction_open]
         if leaked:
             await self.terminate(leaked)
 

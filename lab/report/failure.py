@@ -26,6 +26,7 @@ SECTIONS = Table(
     "lab.report.ends",
     "lab.report.deadlocks",
     "lab.report.waits",
+    "lab.report.sharing",
     "lab.report.how_to_replay",
 )
 """In the order in which they stand in the message."""

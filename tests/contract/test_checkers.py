@@ -15,7 +15,7 @@ from lab.errors import UsageError
 from lab.explore import Explorer
 from lab.model.history import History
 from lab.model.outcome import Ending, Outcome
-from lab.model.record import ExecutionRecord, Failure, Finding, Stall
+from lab.model.record import ExecutionRecord, Failure, Finding, Sharing, Stall
 from lab.model.table import Table
 from lab.model.trace import Trace
 from lab.report.failure import execution_report, failure_report
@@ -86,6 +86,7 @@ async def records(explorer: Explorer) -> list[ExecutionRecord]:
         replace(lost, history=replace(lost.history, transactions=promised)),
         replace(lost, history=None, serial=None, anomalies=()),
         replace(lost, outcome=Outcome(Ending.STALLED, {}), stalls=(Stall("alice", "app.py:1: lock"),), broken=()),
+        replace(lost, sharings=(Sharing("AsyncSession", "alice/1", "app.py:1: a", "alice/2", "app.py:2: b"),)),
         replace(lost, outcome=Outcome(Ending.STEP_LIMIT, {}), trace=Trace((), ("alice", "bob")), broken=()),
     ]
     return found

@@ -38,7 +38,9 @@ from hypothesis.strategies import SearchStrategy
 from sqlalchemy import Select, distinct, event, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import engine as async_engine
+from sqlalchemy.ext.asyncio import session as async_session
 from sqlalchemy.orm import aliased
 
 from lab.explore import Explorer
@@ -488,6 +490,29 @@ def _asked_for_asyncio(world: World, value: Any) -> bool:
     return value is True
 
 
+def _spawned(module: Any) -> Callable[[World, Any], Any]:
+    """A session's or connection's methods ask for it by name each time, with a method of what stands behind them."""
+
+    async def behaves(world: World, value: Any) -> bool:
+        owners: list[Any] = []
+
+        async def counted(function: Any, *arguments: Any, **named: Any) -> Any:
+            owners.append(function.__self__)
+            return await value(function, *arguments, **named)
+
+        before, module.greenlet_spawn = module.greenlet_spawn, counted
+        try:
+            async with AsyncSession(world.database.engine) as session:
+                await session.execute(text("SELECT 1"))
+                connection = await session.connection()
+                await connection.execute(text("SELECT 1"))
+        finally:
+            module.greenlet_spawn = before
+        return (session.sync_session if module is async_session else connection.sync_connection) in owners
+
+    return behaves
+
+
 def _address(world: World) -> dict[str, Any]:
     route = world.database._route.address.connect
     return {name: value for name, value in route.items() if name != "server_settings"}
@@ -696,6 +721,12 @@ CHECKS: Mapping[str, Check] = {
         lambda world: world.contexts["streamed"].cursor,
         lambda world, value: value is True and not world.contexts["plain"].cursor.server_side,
     ),
+    **{
+        f"sqlalchemy.ext.asyncio.{module.__name__.rpartition('.')[2]}.greenlet_spawn": Check(
+            lambda world, module=module: module, _spawned(module)
+        )
+        for module in (async_session, async_engine)
+    },
     "CompileState.statement": Check(
         lambda world: world.contexts["plain"].compiled.compile_state,
         lambda world, value: isinstance(value, Select) and value.get_final_froms() == [Account.__table__],

@@ -25,32 +25,13 @@ from lab.postgres.connections.caches import PreparedStatements
 from lab.postgres.connections.journal import Journal, Line
 from lab.postgres.connections.points import announced_by_driver
 from lab.postgres.connections.triggers import ALTERED, WRITTEN
+from lab.postgres.connections.uses import Uses
 from lab.postgres.connections.wire import Wire
 from lab.postgres.locks.freeze import ServerProcess
 from lab.postgres.locks.names import readable, wait_of
 from lab.postgres.statements.footprints import TransactionFootprint
 
-__all__ = ["ACTOR_SETTINGS", "PRIVILEGED_SETTINGS", "LabConnection"]
-
-ACTOR_SETTINGS = {
-    "jit": "off",
-    "max_parallel_workers_per_gather": "0",
-    "plan_cache_mode": "force_custom_plan",
-    "synchronize_seqscans": "off",
-    "timezone": "UTC",
-    "application_name": "concurrency-lab actor",
-}
-"""Settings of an actor's connection that keep plans and scans the same in every run of a schedule."""
-
-PRIVILEGED_SETTINGS = {
-    "deadlock_timeout": "1ms",
-    "log_lock_waits": "on",
-    "client_min_messages": "log",
-    "log_min_messages": "fatal",
-    "lc_messages": "C",
-}
-"""Settings that make a backend report each lock wait to its own client, right after its one deadlock check.
-All but `client_min_messages` need a superuser or GRANT SET ON PARAMETER."""
+__all__ = ["LabConnection"]
 
 _OWN_ROLE = "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE;"
 """Before all else: another role may not reset what the lab has set, and resetting all does not reset the role."""
@@ -78,6 +59,8 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         self.journal = Journal()
         """Records what is sent and answered here; replaced by that of the database."""
         self.line = Line()
+        self.uses = Uses()
+        """Where it is noticed who uses it; replaced by that of the database."""
         self.in_use = False
         """It is set up for whoever has it now; what it answers before that is not part of a step."""
         self.announced = False
@@ -125,7 +108,7 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
 
     async def suits(self, actor: Actor) -> None:
         """Give a session that lay in a pool of asyncpg's, or in a variable, the level of the actor that uses it."""
-        if self.levels is None or self.is_in_transaction() or self.isolation == (level := self.levels(actor.root.name)):
+        if self.levels is None or self.transaction_open or self.isolation == (level := self.levels(actor.root.name)):
             return
         self.in_use = False
         await self.isolate(level)
@@ -180,11 +163,12 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         actor = current_actor()
         if actor is None or not self.is_driven(query):
             return await operation(query, args, *more, **named)
-        await announced_by_driver(self, actor, query, args, several=several)
-        try:
-            return await operation(query, args, *more, **named)
-        finally:
-            self.announced = False
+        with self.uses.of(self):
+            await announced_by_driver(self, actor, query, args, several=several)
+            try:
+                return await operation(query, args, *more, **named)
+            finally:
+                self.announced = False
 
     async def _introspect_types(self, *args: Any) -> Any:
         with self._asking():
@@ -218,6 +202,11 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         self.journal.ended(self.line, 0, committed=False)
         super()._cleanup()
 
+    @property
+    def transaction_open(self) -> bool:
+        """Whether a transaction is open here. asyncpg's own question fails on a connection that was closed."""
+        return not self.is_closed() and self.is_in_transaction()
+
     async def add_listener(self, channel: str, callback: Any) -> None:
         """What asyncpg does; notifications then come at moments that the schedule decides."""
         self._listener = current_actor()
@@ -226,8 +215,8 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
     @property
     def may_be_notified(self) -> bool:
         """Whether an actor listens here, and PostgreSQL would send it what it has: no transaction is open."""
-        idle = self._waiting_for is None and not self.is_closed()
-        return bool(self._listeners) and self._listener is not None and idle and not self.is_in_transaction()
+        idle = self._waiting_for is None and not self.is_closed() and not self.transaction_open
+        return bool(self._listeners) and self._listener is not None and idle
 
     def hand_on(self) -> bool:
         """Call the listeners for what came. False if nothing did."""

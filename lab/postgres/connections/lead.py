@@ -86,6 +86,7 @@ class Lead:
             led_as(code),
             replaced(connect_utils, CONNECT, self._connect(getattr(connect_utils, CONNECT))),
             replaced(asyncpg.Connection, _PROTOCOL, Guard(vars(asyncpg.Connection)[_PROTOCOL], self._refuse)),
+            self._route.address.uses.noticed(),
             replaced(Engine, "raw_connection", self._raw_connection(Engine.raw_connection)),
         ):
             try:

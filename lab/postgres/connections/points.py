@@ -84,7 +84,7 @@ async def announced_by_driver(
     if asyncio.current_task() not in (None, actor.task) or actor.state is not State.RUNNING:
         return
     await connection.suits(actor)
-    if not connection.is_in_transaction():
+    if not connection.transaction_open:
         connection.transaction_footprint.begins()
         connection.level = connection.isolation
     connection.notices(actor.root.name, connection.process.pid, text)

@@ -15,6 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.engine.interfaces import ExecuteStyle
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import await_only
+from sqlalchemy.util.concurrency import in_greenlet
 
 from lab.engine.gate import current_actor
 from lab.errors import ScenarioError
@@ -24,6 +25,7 @@ from lab.postgres.connections.caches import CompiledCaches
 from lab.postgres.connections.connection import LabConnection
 from lab.postgres.connections.journal import Journal
 from lab.postgres.connections.points import SAVEPOINT, SAVEPOINT_KINDS, sets_a_timer, texts
+from lab.postgres.connections.uses import Uses
 from lab.postgres.locks.freeze import ServerProcess
 from lab.postgres.locks.remedy_locks import Locking, with_lock
 from lab.postgres.statements.bulk import Bulk, bulk_of
@@ -53,6 +55,8 @@ class Address:
     """Where the connection writes down what is sent and answered."""
     relations: MutableMapping[int, str]
     """Names of the database's tables and indexes, by object id; what actors make is added."""
+    uses: Uses
+    """Where it is noticed who uses the connection."""
 
     def open(self, dialect: Any, options: Mapping[str, Any]) -> Any:
         """A new connection, as SQLAlchemy's dialect wraps it; of the engine's own `options` the harmless ones count."""
@@ -73,6 +77,7 @@ class Address:
         connection.process = ServerProcess(pid, may_freeze=self.may_freeze(pid))
         connection.relations = self.relations
         connection.journal = self.journal
+        connection.uses = self.uses
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,7 @@ def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
     ) -> tuple[str, Any]:
         note_caches_of(context)
         actor = current_actor()
-        if actor is None or not active():
+        if actor is None or not active() or not in_greenlet():  # without one SQLAlchemy refuses to send anything
             return statement, parameters
         fairy = connection.connection
         driver, bulk, touches = _driver(fairy), None, None
@@ -156,7 +161,8 @@ def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
             several = executemany and context.execute_style is not ExecuteStyle.INSERTMANYVALUES
             action = Action(ActionKind.STATEMENT, sent, texts(parameters, several=several), touches)
         if (gate := actor.parks(action, bulk)) is not None:
-            await_only(actor.stay(gate))
+            with contextlib.nullcontext() if driver is None else driver.uses.of(driver):
+                await_only(actor.stay(gate))
         if driver is not None:
             _announce(driver, action, context, sent, parameters)
         return sent, parameters
@@ -179,7 +185,7 @@ def _locked(locking: Locking, driver: LabConnection, connection: Any, actor: str
     """The statement with the locks of a remedy; those that come before it have been taken. Not outside transactions."""
     if _level(connection.connection, driver) == "AUTOCOMMIT":
         return statement
-    if not driver.is_in_transaction():
+    if not driver.transaction_open:
         locking.begin(connection, actor, context)
     return locking.read(connection, statement, context)
 
@@ -194,7 +200,7 @@ def _bulk(driver: LabConnection, level: str, context: Any, statement: str, *, lo
 
 def _of_statement(tables: TableNames, driver: LabConnection, level: str, context: Any, *, locked: bool) -> Deferred:
     """What a statement that is about to be executed may touch."""
-    if not driver.is_in_transaction():
+    if not driver.transaction_open:
         driver.transaction_footprint.begins()
     unknown = level == "AUTOCOMMIT" or driver.journal.altered  # what is known of tables may no longer be true
     touched = footprint_of(None if unknown else context, tables.ordinary, tables.triggered)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import wraps
 from typing import Any
 
 from lab.engine.gate import Actor, arrive, current_actor
@@ -13,6 +14,19 @@ __all__ = ["Wire"]
 
 ROWS_KEPT = 20
 """Rows of a result that a trace keeps; more would make traces of bulk reads heavy."""
+
+
+def _used(operation: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """An operation in which an actor uses the connection, from before it parks until it is answered."""
+
+    @wraps(operation)
+    async def method(self: Wire, *args: Any, **named: Any) -> Any:
+        if current_actor() is None:
+            return await operation(self, *args, **named)
+        with self._connection.uses.of(self._connection):
+            return await operation(self, *args, **named)
+
+    return method
 
 
 class Wire:
@@ -31,6 +45,7 @@ class Wire:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._protocol, name)
 
+    @_used
     async def query(self, query: str, timeout: Any) -> Any:
         """A statement without parameters, or several: also BEGIN, COMMIT, ROLLBACK and what asyncpg calls a reset."""
         actor = current_actor()
@@ -72,6 +87,7 @@ class Wire:
         """No step of its own: the statement is one once it is executed."""
         return await self._through(self._protocol.prepare, *args, **named)
 
+    @_used
     async def bind_execute(self, state: Any, args: Any, *more: Any, **named: Any) -> Any:
         """A statement with its parameters."""
         actor = current_actor()
@@ -99,6 +115,7 @@ class Wire:
         if connection.journal.open:
             connection.journal.answered(connection.line, actor.name, connection.level, actor.execution.step, rows or ())
 
+    @_used
     async def execute(self, *args: Any, **named: Any) -> Any:
         """The next rows of a streamed result: a scheduling point, since it can lock and wait like any other."""
         actor = current_actor()
@@ -110,6 +127,7 @@ class Wire:
         self._answered(actor, rows, "FETCH")
         return answer
 
+    @_used
     async def bind_execute_many(self, state: Any, args: Any, *more: Any, **named: Any) -> Any:
         """A statement for several sets of parameters, in one go."""
         actor = current_actor()
@@ -123,6 +141,7 @@ class Wire:
         self._answered(actor, answer, "executed for each row")
         return answer
 
+    @_used
     async def bind(self, state: Any, args: Any, *more: Any, **named: Any) -> Any:
         """A statement whose rows are fetched by and by is begun."""
         actor = current_actor()
@@ -131,10 +150,12 @@ class Wire:
         await self._announced(actor, state.query, args)
         return await self._connection.during(actor, self._protocol.bind, state, args, *more, **named)
 
+    @_used
     async def copy_in(self, statement: str, *args: Any, **named: Any) -> Any:
         """COPY FROM."""
         return await self._copied(self._protocol.copy_in, statement, *args, **named)
 
+    @_used
     async def copy_out(self, statement: str, *args: Any, **named: Any) -> Any:
         """COPY TO."""
         return await self._copied(self._protocol.copy_out, statement, *args, **named)

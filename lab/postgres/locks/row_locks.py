@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from lab.engine.ports import LockableRow
 from lab.errors import ServerError
-from lab.postgres.connections.connection import ACTOR_SETTINGS
+from lab.postgres.connections.settings import ACTOR_SETTINGS
 from lab.postgres.recording.results import is_connection_loss
 from lab.postgres.server.server import Server
 from lab.postgres.statements.bulk import Bulk

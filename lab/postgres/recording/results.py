@@ -14,7 +14,7 @@ import asyncpg
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import StaleDataError
 
-from lab.errors import shown
+from lab.errors import is_a, shown
 from lab.model.outcome import ABORT_STATES, ActorResult, Mask, ResultKind
 from lab.model.record import DeadlockEdge
 from lab.model.trace import Step
@@ -48,12 +48,12 @@ def aborted_or_raised(
     """The result of an actor that ended with an error. One that a fault struck is excused for what the fault does."""
     server = _server_error(error)
     state = sqlstate_of(error)
-    aborted = state in ABORT_STATES or isinstance(error, StaleDataError)
+    aborted = state in ABORT_STATES or is_a(error, StaleDataError)
     if struck and all(map(_is_loss_to_its_client, _leaves(error))):
         # The words depend on whether the connection had prepared this statement before, which no schedule controls.
         return ActorResult(ResultKind.ABORTED, "connection lost", error=error)
-    aborted |= struck and isinstance(error, asyncio.CancelledError)
-    aborted |= late and any(isinstance(each, _ENDED_FROM_OUTSIDE) for each in _causes(error))
+    aborted |= struck and is_a(error, asyncio.CancelledError)
+    aborted |= late and any(is_a(each, *_ENDED_FROM_OUTSIDE) for each in _causes(error))
     name = type(server or error).__name__
     message = _text(server, "message") or shown(error).strip().split("\n")[0]
     return ActorResult(
@@ -81,12 +81,13 @@ def is_connection_loss(error: BaseException) -> bool:
 
 
 def _is_loss_to_its_client(error: BaseException) -> bool:
-    return isinstance(error, ConnectionError) or is_connection_loss(error)
+    return is_a(error, ConnectionError) or is_connection_loss(error)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
     """The errors in a group, as a task group raises it; of any other error, the error itself."""
-    if isinstance(error, BaseExceptionGroup):
+    if is_a(error, BaseExceptionGroup):
+        assert isinstance(error, BaseExceptionGroup)
         for each in error.exceptions:
             yield from _leaves(each)
     else:
@@ -103,8 +104,10 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(each))
         yield each
-        left += [cause for cause in (each.__cause__, each.__context__) if cause is not None]
-        left += each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+        causes = [_attribute(each, name) for name in ("__cause__", "__context__")]
+        left += [cause for cause in causes if isinstance(cause, BaseException)]
+        if is_a(each, BaseExceptionGroup):
+            left += _leaves(each)
 
 
 def deadlock_cycle(detail: str, steps: Sequence[Step], sessions: Mapping[int, str]) -> tuple[DeadlockEdge, ...]:
@@ -131,7 +134,7 @@ def _server_error(error: BaseException | None) -> BaseException | None:
     original = _attribute(error, "orig")
     if isinstance(original, BaseException):
         return original.__cause__ or original
-    return error if isinstance(error, asyncpg.PostgresError) else None
+    return error if is_a(error, asyncpg.PostgresError) else None
 
 
 def _attribute(error: object, name: str) -> object:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from lab.engine.watchdog import hurried
-from lab.postgres.connections.connection import ACTOR_SETTINGS, PRIVILEGED_SETTINGS
+from lab.postgres.connections.settings import ACTOR_SETTINGS, PRIVILEGED_SETTINGS
 from lab.postgres.locks.waits import PostgresLockWaits
 from lab.postgres.server.fitness import insist_on_fitness
 from lab.postgres.server.monitor import Monitor

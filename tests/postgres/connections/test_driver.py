@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import asyncpg
 import pytest
 from helpers.kit import Bank, Order, add, of, replays, told
 from sqlalchemy import text
@@ -119,3 +122,20 @@ async def test_a_wrong_watch_is_refused_in_a_sentence(explorer, wrong, sentence)
 
     with pytest.raises(ScenarioError, match=sentence):
         await explorer.run(Wrong(), Order())
+
+
+async def test_calls_of_a_pool_in_tasks_are_actors_of_their_own(explorer):
+    class Gathers(Bank):
+        @actor
+        async def alice(self) -> int:
+            async with asyncpg.create_pool("postgresql://nobody@nowhere.invalid/none", min_size=2) as pool:
+                await asyncio.gather(pool.execute(WRITE, 1), pool.execute(WRITE, 2))
+                return await asyncio.wait_for(pool.fetchval(READ), 5)
+
+        @actor
+        async def bob(self) -> None: ...
+
+    for order, left in (("alice/1 alice/2", 2), ("alice/2 alice/1", 1)):
+        record = await explorer.run(Gathers(), Order(order))
+        assert record.outcome.results["alice"].value == left, told(record.trace)
+        assert await replays(explorer, record)

@@ -1,0 +1,48 @@
+"""What the engine is asked to run, and what it hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from lab.model.outcome import Ending
+from lab.model.record import Sharing, Stall
+from lab.model.trace import Trace
+
+__all__ = ["Body", "Finished", "Plan"]
+
+Body = Callable[[], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One execution as the engine saw it: `values` and `errors` by root actor; those in neither did not end."""
+
+    ending: Ending
+    trace: Trace
+    values: Mapping[str, object]
+    errors: Mapping[str, BaseException]
+    stalls: tuple[Stall, ...] = ()
+    sharings: tuple[Sharing, ...] = ()
+    deadlocks: tuple[tuple[int, str], ...] = ()
+    """Each deadlock as PostgreSQL reported it: (number of the step in which its victim was refused, detail)."""
+    sessions: Mapping[int, str] = field(default_factory=dict)
+    struck: frozenset[str] = frozenset()
+    """The actors that a fault hit."""
+    late: frozenset[str] = frozenset()
+    """The actors of which a timeout of their own fired."""
+    outside: bool = False
+    """Nobody could go on until something came from outside: a socket to elsewhere, a process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run: the actors' bodies, and within which limits."""
+
+    bodies: Mapping[str, Body]
+    step_limit: int
+    faults: tuple[str, ...] = ()
+    faults_at_least: int = 0
+    faults_at_most: int = 0
+    starts: bool = False
+    """That an actor begins is a decision."""

@@ -1,0 +1,141 @@
+"""Notices when two tasks use one session or connection at the same time, which SQLAlchemy and asyncpg forbid.
+
+A session is in use from the call of one of its coroutine methods to the end of it. Whether two such times overlap in
+production depends on how long a connection takes to open and a statement to be answered, so most of the time nothing
+comes of it: SQLAlchemy and asyncpg raise an error only where it goes wrong at once. Here each use is looked at.
+
+All coroutine methods of a session or connection of SQLAlchemy's go through one function, which is replaced for the time
+of an execution. What is given to asyncpg itself is noticed on the wire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy.engine import Connection, Transaction
+from sqlalchemy.ext.asyncio import engine as async_engine
+from sqlalchemy.ext.asyncio import session as async_session
+from sqlalchemy.orm import Session, SessionTransaction, object_session
+
+from lab.engine.gate import Actor, current_actor
+from lab.engine.stalls import line_of_task
+from lab.engine.watchdog import is_library, line_of
+from lab.model.record import Sharing
+
+__all__ = ["Uses"]
+
+SPAWN = "greenlet_spawn"
+"""How SQLAlchemy's asyncio layer runs a method of its synchronous core."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """What one task does with a session or connection."""
+
+    actor: Actor
+    task: asyncio.Task[Any] | None
+    place: tuple[str, int] | None
+    """File and line of the user's code; None where a task runs nothing but a library's method."""
+
+    @property
+    def line(self) -> str:
+        return line_of_task(self.actor.root.task) if self.place is None else line_of(*self.place)
+
+
+class Uses:
+    """The sessions and connections that tasks of actors are using now."""
+
+    def __init__(self) -> None:
+        self._now: dict[int, list[_Use]] = {}
+        """By the `id` of what is used."""
+        self._outermost: dict[asyncio.Task[Any] | None, _Use] = {}
+
+    @contextlib.contextmanager
+    def of(self, used: object, name: str = "asyncpg connection") -> Iterator[None]:
+        """The time in which the running task uses something; nested uses of a task are one. `name` is for a reader."""
+        actor = current_actor()
+        if actor is None or actor.execution.closing:
+            yield
+            return
+        task = asyncio.current_task()
+        outer = self._outermost.get(task)
+        use = outer or self._outermost.setdefault(task, _Use(actor, task, _own_line()))
+        others = self._now.setdefault(id(used), [])
+        other = next((each for each in others if each.task is not task), None)
+        if other is not None:
+            _report(other, use, name)
+        others.append(use)
+        try:
+            yield
+        finally:
+            others.remove(use)
+            if not others:
+                self._now.pop(id(used), None)
+            if outer is None:
+                self._outermost.pop(task, None)
+
+    @contextlib.contextmanager
+    def noticed(self) -> Iterator[None]:
+        """Notice uses of SQLAlchemy's sessions and connections until the block ends."""
+        self._now.clear()
+        self._outermost.clear()
+        real = vars(async_session)[SPAWN]
+        spawn = self._spawn(real)
+        vars(async_session)[SPAWN] = vars(async_engine)[SPAWN] = spawn
+        try:
+            yield
+        finally:
+            vars(async_session)[SPAWN] = vars(async_engine)[SPAWN] = real
+
+    def _spawn(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        async def spawn(function: Callable[..., Any], *args: Any, **named: Any) -> Any:
+            if current_actor() is None or (used := _used_by(function, args)) is None:
+                return await real(function, *args, **named)
+            with self.of(used, "AsyncSession" if isinstance(used, Session) else "AsyncConnection"):
+                return await real(function, *args, **named)
+
+        return spawn
+
+
+def _used_by(function: Callable[..., Any], args: tuple[Any, ...]) -> Session | Connection | None:
+    """Whose method it is, or to which session or connection a function of the user's is applied."""
+    if function is getattr and not isinstance(args[0], Connection):  # an attribute of a mapped object
+        return object_session(args[0])
+    for each in (getattr(function, "__self__", None), *args[:1]):
+        if isinstance(each, Session | Connection):
+            return each
+        if isinstance(each, SessionTransaction):
+            return each.session
+        if isinstance(each, Transaction):
+            return each.connection
+    return None
+
+
+def _own_line() -> tuple[str, int] | None:
+    """Where the running task is in code of the user's."""
+    frame = sys._getframe(2)  # noqa: SLF001
+    while frame is not None:
+        if not _is_library(frame.f_code.co_filename):
+            return frame.f_code.co_filename, frame.f_lineno
+        if frame.f_code.co_filename == asyncio.events.__file__:
+            return None
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+@lru_cache(maxsize=2000)
+def _is_library(filename: str) -> bool:
+    return is_library(filename) or "/anyio/" in filename
+
+
+def _report(first: _Use, second: _Use, name: str) -> None:
+    found = second.actor.execution.sharings
+    pair = {first.actor.name, second.actor.name}
+    if not any(pair == {each.first, each.second} for each in found):
+        found.append(Sharing(name, first.actor.name, first.line, second.actor.name, second.line))
