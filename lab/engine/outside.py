@@ -72,7 +72,7 @@ class Outside:
         """Those whose code holds a socket to elsewhere where it waits, and for whose answer nobody has waited yet."""
         if not (open_ones := self._elsewhere()):
             return []
-        ends = {id(end) for callback in open_ones for end in _ends(callback)}
+        ends = {id(end) for handle in open_ones for end in self._ends(handle)}
         found = []
         for actor in stalled:
             frames, future = awaited_by(actor.task)
@@ -81,14 +81,14 @@ class Outside:
         return found
 
     def _elsewhere(self) -> list[Any]:
-        """For each socket to elsewhere, what the loop calls when it can be read, or else written."""
+        """For each socket to elsewhere, the handle of what the loop calls when it can be read, or else written."""
         selector = getattr(self._loop, "_selector", None)
         watched = () if selector is None else selector.get_map().values()
         handles = (key.data[0] or key.data[1] for key in watched)
-        callbacks = [handle._callback for handle in handles if handle is not None]  # noqa: SLF001 - nothing public says it
-        return list(filter(self._leads_elsewhere, callbacks))
+        return [each for each in handles if each is not None and self._leads_elsewhere(each)]
 
-    def _leads_elsewhere(self, callback: Any) -> bool:
+    def _leads_elsewhere(self, handle: Any) -> bool:
+        callback = handle._callback  # noqa: SLF001 - nothing public says it
         if callback == self._loop._read_from_self:  # noqa: SLF001 - how threads and signals wake the loop
             return False
         transport = getattr(callback, "__self__", None)
@@ -96,6 +96,20 @@ class Outside:
         protocol = getattr(protocol, "_app_protocol", protocol)  # of a connection with TLS
         module = sys.modules.get(type(protocol).__module__)
         return not (getattr(module, "__file__", None) or "").startswith(self._driver)
+
+    def _ends(self, handle: Any) -> Iterator[object]:
+        """What stands at this end of a socket: a transport and its protocol, or what somebody gave to `add_reader`.
+
+        Of what the loop itself calls (`sock_recv` and its kind), the future and the socket.
+        """
+        owner = getattr(handle._callback, "__self__", handle._callback)  # noqa: SLF001 - as above
+        if owner is self._loop:
+            yield from handle._args  # noqa: SLF001 - as above
+            return
+        yield owner
+        if isinstance(owner, asyncio.BaseTransport):
+            yield owner.get_protocol()
+            yield owner.get_extra_info("socket")
 
 
 def _waits_for_a_lock(actor: Actor) -> bool:
@@ -110,15 +124,6 @@ def _waits_for_a_lock(actor: Actor) -> bool:
 
 def _is_of_a_pool(code: CodeType) -> bool:
     return code.co_filename.endswith(_POOLS)
-
-
-def _ends(callback: Any) -> Iterator[object]:
-    """What stands at this end of a socket: a transport and its protocol, or what somebody gave to `add_reader`."""
-    owner = getattr(callback, "__self__", callback)
-    yield owner
-    if isinstance(owner, asyncio.BaseTransport):
-        yield owner.get_protocol()
-        yield owner.get_extra_info("socket")
 
 
 def _variables(frame: Any) -> dict[str, object]:

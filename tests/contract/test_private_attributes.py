@@ -656,6 +656,7 @@ CHECKS: Mapping[str, Check] = {
     "Handle._run": Check(_handle, _runs),
     "Handle._context": Check(_handle, lambda world, value: isinstance(value, contextvars.Context)),
     "Handle._callback": Check(_handle, lambda world, value: value == RAN.append),
+    "Handle._args": Check(_handle, lambda world, value: value == ("ran",)),
     "BaseEventLoop._ready": Check(lambda world: world.loop, _ready),
     "Future._log_traceback": Check(_failed, lambda world, value: value is True),
     "BaseSelectorEventLoop._selector": Check(lambda world: world.loop, _selector),
