@@ -158,6 +158,8 @@ class HuntResult:
     """Why not: of the first of them."""
     not_compared: list[str] = field(default_factory=list, metadata=NAMES)
     """What was not compared with serial runs, since it differs in every execution."""
+    uncontrolled: list[str] = field(default_factory=list, metadata=NAMES)
+    """The places that nobody compared, since they differ between two equal runs: `column lease.until`."""
     notes: list[str] = field(default_factory=list, metadata=NAMES)
     """What actors did to what the lab relies on."""
     trouble: str = field(default="", metadata=REASON)
@@ -220,6 +222,8 @@ class HuntResult:
         self.lock_waits += record.lock_waits
         self.traces.add(self.coverage.count(record.trace, sampled=sampled))
         self.endless += record.outcome.ending is Ending.STEP_LIMIT
+        if record.outcome.learnt:
+            self.uncontrolled = sorted({*self.uncontrolled, *record.outcome.learnt})
         if record.notes:
             self.notes = sorted({*self.notes, *record.notes})
         if record.serial is not None:

@@ -41,8 +41,6 @@ class Outside:
         self.processes: list[asyncio.SubprocessTransport] = []
         self._silent: dict[Actor, object] = {}
         """Those who got no answer in time -> what they await."""
-        self.met = False
-        """Somebody may have waited for it."""
 
     def may_move(self, stalled: Collection[Actor]) -> bool:
         """Whether one of these may go on by what comes from outside: a process, or a socket to elsewhere that is open.
@@ -52,9 +50,7 @@ class Outside:
         if all(map(_waits_for_a_lock, stalled)):
             return False
         runs = (each.get_returncode() is None for each in self.processes)
-        there = any(runs) or bool(self._elsewhere())
-        self.met = self.met or there
-        return there
+        return any(runs) or bool(self._elsewhere())
 
     async def answers(self, stalled: Collection[Actor], listen: Callable[[float], Awaitable[object]]) -> bool:
         """Wait for the answers that these asked for elsewhere; whose came first must not matter. False if none came.

@@ -31,8 +31,6 @@ class Finished:
     """The actors that a fault hit."""
     late: frozenset[str] = frozenset()
     """The actors of which a timeout of their own fired."""
-    outside: bool = False
-    """Nobody could go on until something came from outside: a socket to elsewhere, a process."""
 
 
 @dataclass(frozen=True, slots=True)

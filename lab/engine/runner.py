@@ -96,7 +96,6 @@ class _Runner:
             self.execution.sessions,
             frozenset(self._strikes.struck),
             late=frozenset(self._strikes.late),
-            outside=self.execution.outside.met,
         )
 
     def _start(self, actor: Actor, body: Body) -> None:
@@ -226,8 +225,6 @@ class _Runner:
             )
         )
         self._last = actor.name
-        if actor.state is State.STALLED and chosen.action.kind is ActionKind.START:
-            execution.outside.may_move((actor,))
         self._deadlocks += [(len(self._steps), detail) for detail in execution.deadlocks]
         execution.deadlocks.clear()
         return execution.alternatives(actor.name)

@@ -36,6 +36,8 @@ class Conditions:
     """Overrides the level of every transaction."""
     step_limit: int = STEP_LIMIT
     breakpoints: bool = True
+    faults: bool = True
+    """Whether those strike that the scenario is to withstand."""
     actors: Collection[str] | None = None
     """Those that take part, None for all. Invariants are skipped when only some actors run."""
     checks: tuple[str, ...] = ()

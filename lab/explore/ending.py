@@ -1,23 +1,40 @@
-"""How an execution ended, in texts that can be compared: what no schedule controls is masked."""
+"""How an execution ended, in texts that can be compared: what no schedule controls is left out."""
 
 from __future__ import annotations
 
 import dataclasses
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sqlalchemy.exc import DBAPIError
 
+from lab.checkers.serial.composite import composite_of, fields_of
 from lab.engine.plan import Finished
 from lab.model.history import History
+from lab.model.nature import UNCONTROLLED, WHOLE, Path, Places, Taint, covered, without_indexes
 from lab.model.outcome import ActorResult, Ending, Mask, Outcome, ResultKind
 from lab.model.trace import Step, Trace
+from lab.model.virtual_time import VirtualTime
 from lab.postgres.database import Database
 from lab.postgres.recording.results import aborted_or_raised, is_connection_loss, returned
 from lab.postgres.tables.reset import Snapshot
 
-__all__ = ["masked", "outcome_of", "recorded"]
+__all__ = ["CLOCKS_DIFFER", "Comparable", "clock_notes", "recorded", "result_of", "values_of"]
+
+CLOCKS_DIFFER = (
+    "a sleep or timeout of an actor moved the clock that actors read; the server's clock, which was used too, did not "
+    "move with it, so the two differ"
+)
+_SERVERS_CLOCK = re.compile(
+    r"\b(?:(?:now|(?:clock|statement|transaction)_timestamp|timeofday)\s*\(|(?:current_(?:timestamp|time|date)"
+    r"|localtime(?:stamp)?)\b)",
+    re.IGNORECASE,
+)
+
+Words = Callable[[str], str]
 
 
-async def recorded(database: Database, snapshot: Snapshot, mask: Mask) -> tuple[History | None, tuple[str, ...]]:
+async def recorded(database: Database, snapshot: Snapshot, mask: Words) -> tuple[History | None, tuple[str, ...]]:
     """The history, and the statements of which not all reads are known; None where its tables were dropped."""
     try:
         return await database.history(snapshot, mask)
@@ -27,44 +44,151 @@ async def recorded(database: Database, snapshot: Snapshot, mask: Mask) -> tuple[
         return None, ()
 
 
-async def outcome_of(database: Database, finished: Finished, mask: Mask) -> Outcome:
-    """What each actor returned or raised, as well as tasks of theirs whose errors nobody took; and the final rows."""
-    results: dict[str, ActorResult] = {}
-    tasks = [name for name in finished.errors if name not in finished.trace.actors]
-    for name in (*tasks, *finished.trace.actors):
-        if name in finished.errors:
-            struck = name in finished.struck
-            results[name] = aborted_or_raised(
-                finished.errors[name], finished.sessions, mask, struck=struck, late=name in finished.late
+def result_of(
+    finished: Finished,
+    name: str,
+    mask: Words,
+    missed: Callable[[str], object],
+    place: Callable[[Path, str], str] | None = None,
+) -> ActorResult:
+    """What an actor, or a task whose error nobody took, returned or raised. `missed` and `place`: see `described`."""
+    if name in finished.errors:
+        struck, late = name in finished.struck, name in finished.late
+        return aborted_or_raised(finished.errors[name], finished.sessions, mask, struck=struck, late=late)
+    if name in finished.values:
+        return returned(finished.values[name], mask, missed, place)
+    return ActorResult(ResultKind.UNFINISHED, "did not end")
+
+
+def values_of(step: Step) -> tuple[tuple[str, ...], ...]:
+    """The parameters of a step by row; of a statement that is executed once, there is one row."""
+    parameters = step.action.parameters
+    if any(isinstance(each, tuple) for each in parameters):
+        return tuple(tuple(map(str, each)) if isinstance(each, tuple) else (str(each),) for each in parameters)
+    return (tuple(map(str, parameters)),)
+
+
+def clock_notes(trace: Trace, mask: Mask, time: VirtualTime) -> Iterator[str]:
+    """That the server's clock did not move with the actors', where one of them slept and the server's was read."""
+    asked = any(_SERVERS_CLOCK.search(step.action.text) for step in trace if step.result is not None)
+    if time.passed and (mask.servers_clock or asked):
+        yield CLOCKS_DIFFER
+
+
+class Comparable:
+    """Makes of one execution what is compared: first of its trace, which says in which order UUIDs were met.
+
+    `methods`: actor -> its method.
+    """
+
+    def __init__(self, mask: Mask, places: Places, methods: Mapping[str, str]) -> None:
+        self._mask = mask
+        self._places = places
+        self._methods = methods
+        self._taint = Taint()
+
+    def text(self, text: str) -> str:
+        """A text at a place of which nothing is known."""
+        return self._mask(self._taint(text))
+
+    def _at(self, text: str, paths: frozenset[Path] | None) -> str:
+        """A text at a place that may be known to differ by nature."""
+        if paths is None:
+            return self.text(text)
+        return covered(self._mask.quietly(self._taint(text)), paths)
+
+    # ------------------------------------------------------------------ the trace
+
+    def trace(self, trace: Trace) -> Trace:
+        """The trace without what no schedule controls, in statements, bound values and results."""
+        return dataclasses.replace(trace, steps=tuple(map(self._step, trace.steps)))
+
+    def _step(self, step: Step) -> Step:
+        action, result = step.action, step.result
+        wait = step.wait and dataclasses.replace(step.wait, target=self.text(step.wait.target))
+        text = self._taint(action.text)
+        parameters = self._parameters(step, text)
+        if parameters != action.parameters or text != action.text:
+            action = dataclasses.replace(action, text=text, parameters=parameters)
+        if result is not None and result.rows:
+            rows = tuple(self._row(text, row) for row in result.rows)
+            if rows != result.rows:
+                result = dataclasses.replace(result, rows=rows)
+        return dataclasses.replace(step, action=action, result=result, wait=wait)
+
+    def _parameters(self, step: Step, text: str) -> tuple[object, ...]:
+        places = self._places.parameters
+
+        def row(values: Sequence[str]) -> tuple[str, ...]:
+            return tuple(self._at(each, places.get((text, place))) for place, each in enumerate(values))
+
+        if any(isinstance(each, tuple) for each in step.action.parameters):
+            return tuple(map(row, values_of(step)))
+        return row(values_of(step)[0])
+
+    def _row(self, text: str, row: Sequence[str]) -> tuple[str, ...]:
+        return tuple(self._cell(value, self._places.results.get((text, place))) for place, value in enumerate(row))
+
+    def _cell(self, value: str, paths: frozenset[Path] | None) -> str:
+        if paths is None or value == "None":
+            return self.text(value)
+        self._taint.add(value)
+        return covered(self._mask.quietly(value), paths)
+
+    # ------------------------------------------------------------------ the outcome
+
+    def outcome(self, finished: Finished, rows: Mapping[str, tuple[str, ...]]) -> Outcome:
+        """What each actor returned or raised, and tasks of theirs whose errors nobody took; and the final rows."""
+        tasks = [name for name in finished.errors if name not in finished.trace.actors]
+        results = {name: self._result(finished, name) for name in (*tasks, *finished.trace.actors)}
+        ending = finished.ending
+        if ending is Ending.COMPLETED and any(r.sqlstate == "40P01" for r in results.values()):
+            ending = Ending.DEADLOCKED
+        tables = {table: self._rows(table, texts) for table, texts in rows.items()}
+        return Outcome(ending, results, tables, tuple(sorted(self._mask.found)), self._places.names)
+
+    def _result(self, finished: Finished, name: str) -> ActorResult:
+        method = self._methods.get(name.partition("/")[0], "")
+        paths = self._places.returned.get(method)
+        if paths is None or name not in finished.values:
+            result = result_of(finished, name, self.text, self._miss)
+            return self._error(result) if method in self._places.errors and result.error is not None else result
+
+        def place(path: Path, text: str) -> str:
+            return UNCONTROLLED if path in paths or without_indexes(path) in paths else text
+
+        result = result_of(finished, name, self._quiet, self._miss, place)
+        return dataclasses.replace(result, text=UNCONTROLLED) if paths >= WHOLE else result
+
+    def _quiet(self, text: str) -> str:
+        return self._mask.quietly(self._taint(text))
+
+    def _error(self, result: ActorResult) -> ActorResult:
+        """An error of which only the type is compared."""
+        kind = result.text.partition(":")[0]
+        return dataclasses.replace(result, text=f"{kind}: {UNCONTROLLED}", detail=UNCONTROLLED if result.detail else "")
+
+    def _miss(self, kind: str) -> None:
+        self._mask.found.add(f"results of type {kind}")
+
+    def _rows(self, table: str, texts: Sequence[str]) -> tuple[str, ...]:
+        if table not in self._places.tables:
+            return tuple(map(self.text, texts))
+        columns = self._places.columns
+        rows = [fields_of(text) for text in texts]
+
+        def order(row: Sequence[str | None]) -> list[str]:
+            return [
+                "" if each is None else self._mask.number(each) if (table, place) in columns else each
+                for place, each in enumerate(row)
+            ]
+
+        return tuple(
+            composite_of(
+                [
+                    None if each is None else self._at(each, columns.get((table, place)))
+                    for place, each in enumerate(row)
+                ]
             )
-        elif name in finished.values:
-            results[name] = returned(finished.values[name], mask)
-        else:
-            results[name] = ActorResult(ResultKind.UNFINISHED, "did not end")
-    ending = finished.ending
-    if ending is Ending.COMPLETED and any(r.sqlstate == "40P01" for r in results.values()):
-        ending = Ending.DEADLOCKED
-    rows = {table: tuple(map(mask, texts)) for table, texts in (await database.rows()).items()}
-    return Outcome(ending, results, rows, tuple(sorted(mask.found)))
-
-
-def masked(trace: Trace, mask: Mask) -> Trace:
-    """The trace without what no schedule controls, in bound values and results."""
-    return dataclasses.replace(trace, steps=tuple(_masked_step(step, mask) for step in trace.steps))
-
-
-def _masked_step(step: Step, mask: Mask) -> Step:
-    action, result = step.action, step.result
-    wait = step.wait and dataclasses.replace(step.wait, target=mask(step.wait.target))
-    parameters = tuple(_masked_value(p, mask) for p in action.parameters)
-    if parameters != action.parameters:
-        action = dataclasses.replace(action, parameters=parameters)
-    if result is not None and result.rows:
-        rows = tuple(tuple(map(mask, row)) for row in result.rows)
-        if rows != result.rows:
-            result = dataclasses.replace(result, rows=rows)
-    return dataclasses.replace(step, action=action, result=result, wait=wait)
-
-
-def _masked_value(value: object, mask: Mask) -> object:
-    return tuple(map(mask, value)) if isinstance(value, tuple) else mask(str(value))
+            for row in sorted(rows, key=order)
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,16 +18,20 @@ from lab.checkers.isolation.promises import anomalies_in
 from lab.engine import runner
 from lab.engine.clock import Clock
 from lab.engine.faults import FAULTS, refuse_wrong_faults
-from lab.engine.plan import Plan
+from lab.engine.plan import Finished, Plan
 from lab.errors import LabError, SearchOver, ServerError, UncontrolledError, UsageError, first_line
 from lab.explore.conditions import AS_IT_STANDS, Conditions, attempts, body
 from lab.explore.databases import Databases
-from lab.explore.ending import masked, outcome_of, recorded
+from lab.explore.ending import Comparable, clock_notes, recorded
 from lab.explore.invariants import broken_invariants
+from lab.explore.nature import Natures
+from lab.explore.seen import Seen
 from lab.explore.serial_runs import SerialJudge
 from lab.explore.starts import starts_of
+from lab.model.nature import Places
 from lab.model.outcome import Ending, Mask
 from lab.model.record import ExecutionRecord
+from lab.model.remedy import Applied
 from lab.model.starts import Starts
 from lab.postgres.database import Database
 from lab.postgres.locks.remedy_locks import Locking
@@ -42,12 +46,21 @@ from lab.scenario.checks import refuse_too_many_orders, serial_invariants_of
 from lab.scenario.declare import Scenario, actors_of, parameters_of
 from lab.scenario.validation import validate
 from lab.schedulers.base import Scheduler
+from lab.schedulers.serial import Serial
 
 __all__ = ["Explorer"]
 
 
-_Ran = tuple[ExecutionRecord, Database, Snapshot]
-"""An execution, where it was run, and with what it began there."""
+@dataclass(frozen=True, slots=True)
+class _Performed:
+    """An execution that nobody has judged yet, where it was run, and with what it began there."""
+
+    scenario: Scenario
+    finished: Finished
+    database: Database
+    snapshot: Snapshot
+    mask: Mask
+    applied: Applied | None
 
 
 class Explorer:
@@ -62,6 +75,7 @@ class Explorer:
         self._databases = Databases(self.open, server.description)
         self._watched: list[AsyncEngine] = []
         self._serial = SerialJudge(self._under)
+        self._natures = Natures(self._observe)
         self._clock = Clock()
         self._starts: dict[tuple[type[Scenario], str, str | None, int], Starts] = {}
 
@@ -143,9 +157,22 @@ class Explorer:
             return await own._under(scenario, scheduler, conditions, execution)  # noqa: SLF001 - one of its own kind
         if not scheduler.begin(execution):
             raise SearchOver(f"the search is over: the scheduler has no execution {execution + 1}")
+        places = await self._natures.places(scenario, conditions.level)
+        with self._one(scenario):
+            performed = await self._perform(scenario, scheduler, conditions)
+            record = await self._record(performed, conditions, places)
+        scheduler.end(record.trace)
+        if serial_invariants_of(type(scenario), asked=by_serial_runs) and conditions.actors is None:
+            database, snapshot = performed.database, performed.snapshot
+            record = replace(record, serial=await self._serial.judge(record, database, snapshot, conditions.isolation))
+        return replace(record, findings=findings_of(record, conditions.checks))
+
+    @contextlib.contextmanager
+    def _one(self, scenario: Scenario) -> Iterator[None]:
+        """One execution. Raises `LabError` for a server that fails."""
         try:
             with self._clock.running():
-                record, database, snapshot = await self._execute(scenario, scheduler, conditions)
+                yield
         except (ServerError, DBAPIError, *LOST) as error:
             if isinstance(error, DBAPIError) and not is_connection_loss(error):
                 raise
@@ -153,12 +180,16 @@ class Explorer:
         finally:
             for each in self._databases:
                 each.give_back()
-        scheduler.end(record.trace)
-        if serial_invariants_of(type(scenario), asked=by_serial_runs) and conditions.actors is None:
-            record = replace(record, serial=await self._serial.judge(record, database, snapshot, conditions.isolation))
-        return replace(record, findings=findings_of(record, conditions.checks))
 
-    async def _execute(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> _Ran:
+    async def _observe(self, scenario: Scenario, level: str | None) -> Seen:
+        """A serial run that nobody judges."""
+        with self._one(scenario):
+            performed = await self._perform(scenario, Serial(), Conditions(level, faults=False))
+            database = performed.database
+            mask = performed.mask
+            return Seen.of(performed.finished, await database.rows(), database.tables.layout, mask)
+
+    async def _perform(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> _Performed:
         declarations = conditions.of(actors_of(type(scenario)))
         level = conditions.level
         levels = {each.name: level or each.isolation or scenario.isolation for each in declarations}
@@ -167,26 +198,36 @@ class Explorer:
         mask = Mask(self._clock.real(), snapshot.text, self._clock.time, self._clock.real)
         once = {each.name: partial(body, database.engine, scenario, each) for each in declarations}
         bodies = {name: partial(attempts, conditions.remedy, retries, each) for name, each in once.items()}
-        limit = conditions.step_limit
+        faults = scenario.faults if conditions.faults else ()
+        least = scenario.faults_at_least if conditions.faults else 0
         starts = conditions.starts if scheduler.starts is None else scheduler.starts
-        plan = Plan(bodies, limit, scenario.faults, scenario.faults_at_least, scenario.faults_at_most, starts)
+        plan = Plan(bodies, conditions.step_limit, faults, least, scenario.faults_at_most, starts)
         ports = database.ports(breakpoints=conditions.breakpoints and scenario.breakpoints)
         with database.leading(scenario.outside), remembering():
             finished = await runner.run(plan, scheduler.choose, ports, self._clock)
         await self._insist_on_a_server(database, finished.errors.values())
         await database.end_open_transactions()
         await self._databases.look(database, scenario)
-        notes = database.meddling
-        history, unseen = await recorded(database, snapshot, mask) if conditions.records else (None, ())
-        outcome = await outcome_of(database, finished, mask)
+        applied = None if locking is None else locking.applied(retries)
+        return _Performed(scenario, finished, database, snapshot, mask, applied)
+
+    async def _record(self, performed: _Performed, conditions: Conditions, places: Places) -> ExecutionRecord:
+        scenario, finished, database = performed.scenario, performed.finished, performed.database
+        methods = {each.name: each.attribute for each in actors_of(type(scenario))}
+        comparable = Comparable(performed.mask, places, methods)
+        trace = comparable.trace(finished.trace)
+        records = conditions.records
+        history, unseen = await recorded(database, performed.snapshot, comparable.text) if records else (None, ())
+        outcome = comparable.outcome(finished, await database.rows())
         asks = outcome.ending in (Ending.COMPLETED, Ending.DEADLOCKED) and conditions.actors is None
+        notes = database.meddling
         with database.leading(scenario.outside, "an invariant"):
             broken = await broken_invariants(database.house, scenario, outcome, notes.altered) if asks else ()
         steps, sessions = finished.trace.steps, finished.sessions
-        record = ExecutionRecord(
+        return ExecutionRecord(
             scenario,
-            level or scenario.isolation,
-            masked(finished.trace, mask),
+            conditions.level or scenario.isolation,
+            trace,
             outcome,
             stalls=finished.stalls,
             sharings=finished.sharings,
@@ -195,11 +236,9 @@ class Explorer:
             unseen=unseen,
             anomalies=() if history is None else anomalies_in(history),
             broken=tuple(broken),
-            notes=notes.notes,
-            outside=finished.outside,
-            applied=None if locking is None else locking.applied(retries),
+            notes=(*notes.notes, *clock_notes(trace, performed.mask, self._clock.time)),
+            applied=performed.applied,
         )
-        return record, database, snapshot
 
     async def _ready(
         self, scenario: Scenario, levels: Mapping[str, str], locking: Locking | None, conditions: Conditions

@@ -47,7 +47,7 @@ async def _in_order(run: Run, scenario: Scenario, conditions: Conditions, order:
     runs: list[ExecutionRecord] = []
     for begin in ((), order[::-1]):
         record = await run(scenario, InOrder(order, begin=begin), conditions)
-        if record.outcome.ending is Ending.STEP_LIMIT or record.outside:
+        if record.outcome.ending is Ending.STEP_LIMIT:
             return Starts.UNKNOWN
         runs.append(record)
     alone, before = runs

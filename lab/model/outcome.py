@@ -76,7 +76,9 @@ class Outcome:
     results: Mapping[str, ActorResult]
     rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     uncontrolled: tuple[str, ...] = field(default=(), compare=False)
-    """What was masked before comparison, for example "account: a clock value"."""
+    """What was masked by its looks, at a place of which nothing was learnt: "a clock value"."""
+    learnt: tuple[str, ...] = field(default=(), compare=False)
+    """The places that differ between two equal runs, so that they were not compared: "column lease.until"."""
 
     def digest(self) -> str:
         """Twelve hexadecimal characters that stand for this outcome in counts."""
@@ -126,6 +128,19 @@ class Mask:
         self._known = known
         self._uuids: dict[str, str] = {}
         self.found: set[str] = set()
+        self.servers_clock = False
+        """A value of the server's clock was met."""
+
+    def quietly(self, text: str) -> str:
+        """The same of a text at a place that is named otherwise."""
+        found = set(self.found)
+        text = self(text)
+        self.found = found
+        return text
+
+    def number(self, text: str) -> str:
+        """The mark of a UUID that was met before, "" for any other text."""
+        return self._uuids.get(text, "")
 
     def __call__(self, text: str) -> str:
         """The text with clock values as `<now>`, new UUIDs as `<uuid 1>`, and no memory addresses."""
@@ -170,6 +185,7 @@ class Mask:
                 return said
         if not real:
             return text
+        self.servers_clock = True
         self.found.add("a clock value")
         return "<now>"
 

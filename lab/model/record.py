@@ -88,8 +88,6 @@ class ExecutionRecord:
     """The objections of the scenario's invariants, which are checked while the final rows are still there."""
     notes: tuple[str, ...] = ()
     """What actors did to what the lab relies on, and what the lab made of it."""
-    outside: bool = field(default=False, compare=False)
-    """Nobody could go on until something came from outside the lab."""
     applied: Applied | None = field(default=None, compare=False)
     """What the remedy did under which it was run."""
 

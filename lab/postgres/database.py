@@ -280,8 +280,9 @@ class Database:
                 continue
             pool.warming = name
             try:
-                async with self.engine.connect():
-                    pass
+                async with contextlib.AsyncExitStack() as stack:
+                    for _ in range(pool.opened(name)):  # a fault may have ended any; how many are open must not depend
+                        await stack.enter_async_context(self.engine.connect())
             finally:
                 pool.warming = HOUSE
 

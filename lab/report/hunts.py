@@ -11,7 +11,7 @@ from lab.analysis.overview import Line, Row
 from lab.analysis.tally import HuntResult
 from lab.model.text import count
 from lab.model.verdict import Verdict
-from lab.report.limits import begun, limits, not_compared, seen
+from lab.report.limits import begun, differing, limits, not_compared, seen
 from lab.report.tables import hunt_table, matrix_table
 
 __all__ = ["AS_IT_STANDS", "demonstration_lines", "demonstration_table", "failure_texts", "hunt_lines", "levels_table"]
@@ -48,6 +48,7 @@ def hunt_lines(result: HuntResult, scheduler: str) -> Iterator[str]:
         yield from begun(result.starts)
         yield from seen(result.coverage)
         yield from not_compared(result.not_compared)
+        yield from differing(result.uncontrolled)
     if result.reason:
         yield f"{'ended early' if result.trouble else 'why'}: {result.reason}"
 

@@ -7,8 +7,12 @@ from collections.abc import Iterator, Sequence
 from lab.analysis.coverage import Coverage, in_both_orders
 from lab.model.decision import FOR_A_STATEMENT, FOR_AN_EXECUTION
 from lab.model.starts import Starts
+from lab.model.text import listed
 
-__all__ = ["begun", "limits", "not_compared", "seen"]
+__all__ = ["begun", "differing", "limits", "not_compared", "seen"]
+
+MOST_PLACES = 8
+"""Places that a sentence lists; JSON has them all."""
 
 
 def limits(
@@ -38,6 +42,12 @@ def not_compared(values: Sequence[str]) -> Iterator[str]:
     """What was not compared with serial runs, since it differs in every execution."""
     if values:
         yield f"not compared, since it differs in every execution: {', '.join(values)}"
+
+
+def differing(places: Sequence[str]) -> Iterator[str]:
+    """What was compared by nobody, since two equal runs showed that nothing controls it."""
+    if places:
+        yield f"not compared, since they differ between two equal runs: {listed(places, most=MOST_PLACES)}"
 
 
 def seen(coverage: Coverage) -> Iterator[str]:

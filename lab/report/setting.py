@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from lab.model.record import ExecutionRecord, Failure
 from lab.model.text import count
+from lab.report.limits import differing
 from lab.report.section import Message, Section
 
 __all__ = ["SECTION", "sure"]
@@ -14,6 +15,7 @@ __all__ = ["SECTION", "sure"]
 def _setting(message: Message) -> Iterator[str]:
     if message.failure is None:
         yield _of_an_execution(message.record)
+        yield from differing(message.record.outcome.learnt)
     else:
         yield from _of_a_failure(message.failure)
 
@@ -38,6 +40,7 @@ def _of_a_failure(failure: Failure) -> Iterator[str]:
         yield f"not every replay was identical: {failure.divergence}"
     if record.outcome.uncontrolled:
         yield f"not compared, since no schedule controls it: {', '.join(record.outcome.uncontrolled)}"
+    yield from differing(record.outcome.learnt)
 
 
 def sure(identical: int, replays: int) -> str:

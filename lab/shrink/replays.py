@@ -45,6 +45,7 @@ class Replays:
             "diverged": self.diverged,
             "verdict": self.verdict,
             "divergence": self.divergence,
+            "uncontrolled": [] if self.record is None else list(self.record.outcome.learnt),
         }
 
 

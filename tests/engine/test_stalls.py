@@ -144,6 +144,7 @@ async def test_a_timeout_of_its_own_that_ends_soon_keeps_an_actor_from_being_sta
     class Patient(Bank):
         @actor
         async def alice(self) -> None:
+            freed.clear()
             async with guard:
                 await freed.wait()
 
@@ -166,6 +167,7 @@ async def test_a_timeout_around_a_lock_wait_ends_a_stall_as_it_does_in_productio
     class Patient(Bank):
         @actor
         async def alice(self, session) -> None:
+            freed.clear()
             await session.execute(lock(1))
             await freed.wait()
             await session.commit()

@@ -15,7 +15,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from lab import Scenario, actor, invariant, serializable
 from lab.errors import ScenarioError, UsageError, Violation
 from lab.explore import Conditions
+from lab.explore.nature import Natures
 from lab.explore.serial_runs import SerialJudge
+from lab.model.nature import Places
 from lab.scenario.declare import invariants_of
 from lab.schedulers import make_scheduler
 from lab.schedulers.wrapper import Wrapper
@@ -136,7 +138,8 @@ async def test_ids_and_clock_values_are_not_compared_and_that_is_said(explorer):
 
     record = await explorer.run(Notes(), Order("ben ann ann ben ben"))
     assert not record.failed, record.findings
-    assert set(record.serial.normalised) >= {"a clock value", "ids of note"}
+    assert "ids of note" in record.serial.normalised
+    assert "column note.written" in record.outcome.learnt
     serial = await explorer.run(Notes(), Order("ann ann ben ben ben"))
     assert not serial.failed
 
@@ -199,8 +202,13 @@ async def test_more_than_six_actors_are_not_judged_unless_asked_and_then_refused
         await explorer.run(Deposits(), Order(), checks=("sereal",))
 
 
-async def test_where_no_serial_order_can_run_nothing_is_claimed(explorer):
+async def test_where_no_serial_order_can_run_nothing_is_claimed(explorer, monkeypatch):
     """Each waits in the process for what the other does, so there is nothing to compare with."""
+
+    async def nothing(natures, scenario, level):
+        return Places()  # flags that outlive an execution make two equal runs differ
+
+    monkeypatch.setattr(Natures, "places", nothing)
 
     @dataclass(frozen=True)
     class Handshake(Bank):

@@ -1,8 +1,13 @@
-"""Reads rows in PostgreSQL's text form of composite values."""
+"""Reads and writes rows in PostgreSQL's text form of composite values."""
 
 from __future__ import annotations
 
-__all__ = ["fields_of"]
+import re
+from collections.abc import Sequence
+
+__all__ = ["composite_of", "fields_of"]
+
+_SPECIAL = re.compile(r'[\s"\\(),]')
 
 
 def fields_of(text: str) -> list[str | None]:
@@ -45,3 +50,16 @@ def _field(text: str, at: int, end: int) -> tuple[str | None, int]:
     if quoted:
         raise ValueError(f"{text!r} ends within quotes")
     return ("".join(written) if at > start else None), at
+
+
+def composite_of(fields: Sequence[str | None]) -> str:
+    """The composite text of fields: the reverse of `fields_of`."""
+    return f"({','.join(map(_written, fields))})"
+
+
+def _written(field: str | None) -> str:
+    if field is None:
+        return ""
+    if field and not _SPECIAL.search(field):
+        return field
+    return '"' + field.replace("\\", "\\\\").replace('"', '""') + '"'

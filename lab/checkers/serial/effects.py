@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from lab.checkers.serial.composite import fields_of
 from lab.model.layout import Column, Drawn, Layout
+from lab.model.nature import UNCONTROLLED
 from lab.model.outcome import ActorResult, Outcome, ResultKind
 from lab.model.trace import ActionKind, Step, Trace
 
@@ -132,7 +133,7 @@ def _key(cells: tuple[Cell | None, ...], columns: tuple[Column, ...]) -> str:
     if len(cells) != len(columns):
         return ""
     own = [cell for cell, column in zip(cells, columns, strict=True) if column.key]
-    if any(cell is None or cell.origin or _UUID.search(cell.text) for cell in own):
+    if any(cell is None or cell.origin or _UUID.search(cell.text) or cell.text == UNCONTROLLED for cell in own):
         return ""
     return ",".join(map(_plain, own))
 

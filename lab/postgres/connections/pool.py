@@ -40,11 +40,17 @@ class ActorPool(Pool):
         ]
 
     def is_warm(self, owner: str, level: str) -> bool:
-        """Whether the connection that this actor will get first is open and at this isolation level."""
+        """Whether the connections of this actor are open, and the first that it will get is at this isolation level."""
         first = min(self._idle.get(owner, ()), key=self._turn, default=None)
         return (
-            first is not None and _is_open(first) and first.dbapi_connection.driver_connection.isolation == level  # type: ignore[union-attr]
+            first is not None
+            and all(map(_is_open, self._idle[owner]))
+            and first.dbapi_connection.driver_connection.isolation == level  # type: ignore[union-attr]
         )
+
+    def opened(self, owner: str) -> int:
+        """How many connections this actor had open at once, by now; one at least."""
+        return max(len(self._idle.get(owner, ())), 1)
 
     def _turn(self, entry: ConnectionPoolEntry) -> tuple[bool, int]:
         """Open connections first, in order of opening."""

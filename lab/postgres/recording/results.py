@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import asyncpg
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import StaleDataError
 
 from lab.errors import is_a, shown
-from lab.model.outcome import ABORT_STATES, ActorResult, Mask, ResultKind
+from lab.model.nature import Path
+from lab.model.outcome import ABORT_STATES, ActorResult, ResultKind
 from lab.model.record import DeadlockEdge
 from lab.model.trace import Step
 from lab.postgres.recording.described import described
@@ -33,17 +34,27 @@ _ENDED_FROM_OUTSIDE = (asyncio.CancelledError, TimeoutError, PoolTimeoutError)
 """What a cancellation and a timeout raise in an actor."""
 
 
-def returned(value: object, mask: Mask) -> ActorResult:
-    """The result of an actor that came to its end."""
+def returned(
+    value: object,
+    mask: Callable[[str], str],
+    missed: Callable[[str], object],
+    place: Callable[[Path, str], str] | None = None,
+) -> ActorResult:
+    """The result of an actor that came to its end. `missed` and `place` as in `described`."""
     try:
-        text = described(value, lambda kind: mask.found.add(f"results of type {kind}"))
+        text = described(value, missed, place)
     except BaseException as error:  # noqa: BLE001 - code of the value's own class, of whatever kind its error is
         text = f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
     return ActorResult(ResultKind.RETURNED, mask(shown(text)), value)
 
 
 def aborted_or_raised(
-    error: BaseException, sessions: Mapping[int, str], mask: Mask, *, struck: bool = False, late: bool = False
+    error: BaseException,
+    sessions: Mapping[int, str],
+    mask: Callable[[str], str],
+    *,
+    struck: bool = False,
+    late: bool = False,
 ) -> ActorResult:
     """The result of an actor that ended with an error. One that a fault struck is excused for what the fault does."""
     server = _server_error(error)
