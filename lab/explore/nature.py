@@ -18,7 +18,7 @@ from lab.model.outcome import ResultKind
 from lab.model.text import cut, listed
 from lab.scenario.declare import Scenario, actors_of, parameters_of, target_of
 
-__all__ = ["Natures", "learn"]
+__all__ = ["Natures", "difference", "learn"]
 
 SCENARIOS_KEPT = 200
 """As many as setups are kept; Hypothesis makes some 100 examples."""
@@ -44,7 +44,7 @@ class Natures:
             if len(self._known) >= SCENARIOS_KEPT:
                 del self._known[next(iter(self._known))]
             methods = {each.name: each.attribute for each in actors_of(type(scenario))}
-            self._known[key] = _difference(one, other) or learn(one, other, methods)
+            self._known[key] = difference(one, other) or learn(one, other, methods)
         known = self._known[key]
         if isinstance(known, str):
             raise UncontrolledError(
@@ -63,7 +63,7 @@ def learn(one: Seen, other: Seen, methods: Mapping[str, str]) -> Places:
     columns = _columns(one, other, names)
     named = {f"{table}.{_name(one, table, place)}" for table, place in columns}
     taints = Taint(), Taint()
-    for here, there in zip(one.steps, other.steps, strict=True):
+    for here, there in zip(*_aligned(one, other), strict=True):
         text = taints[0](here.step.action.text)
         for row, its in zip(here.parameters, there.parameters, strict=True):
             for place in _cells(row, its, text, parameters):
@@ -104,14 +104,14 @@ def _short(text: str) -> str:
 # ---------------------------------------------------------------------- whether two runs did the same
 
 
-def _difference(one: Seen, other: Seen) -> str:
+def difference(one: Seen, other: Seen) -> str:
     """The first difference in what was done, "" if there is none."""
     return next(_differences(one, other), "")
 
 
 def _differences(one: Seen, other: Seen) -> Iterator[str]:
     taints = Taint(), Taint()
-    for here, there in zip_longest(one.steps, other.steps):
+    for here, there in zip_longest(*_aligned(one, other)):
         if here is None or there is None or _done(here, taints[0]) != _done(there, taints[1]):
             number = (here or there).step.number
             yield f"in step {number}, {_said(here)} in the first run, {_said(there)} in the second"
@@ -127,6 +127,13 @@ def _differences(one: Seen, other: Seen) -> Iterator[str]:
         count, its_count = len(one.rows.get(table, ())), len(other.rows.get(table, ()))
         if count != its_count:
             yield f"{table} ends with {count} rows in the first run, with {its_count} in the second"
+
+
+def _aligned(one: Seen, other: Seen) -> Sequence[Sequence[Shown]]:
+    """The steps of both runs; by actor where answers from outside the lab came in another order."""
+    both = one.steps, other.steps
+    first, second = ([shown.step.chosen for shown in each] for each in both)
+    return both if first == second else [sorted(each, key=lambda shown: shown.step.actor) for each in both]
 
 
 def _done(shown: Shown, taint: Taint) -> tuple[object, ...]:

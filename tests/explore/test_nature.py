@@ -17,7 +17,12 @@ from lab import Scenario, actor, invariant
 from lab.errors import UncontrolledError
 from lab.explore import Conditions, Explorer
 from lab.explore.ending import CLOCKS_DIFFER
+from lab.explore.nature import difference
+from lab.explore.seen import Seen, Shown
+from lab.model.decision import Go
 from lab.model.nature import UNCONTROLLED
+from lab.model.outcome import Ending
+from lab.model.trace import Action, ActionKind, Step
 from lab.scenario.declare import target_of
 from lab.schedulers import make_scheduler
 from lab.search.hunt import Hunt
@@ -193,8 +198,9 @@ async def test_the_two_runs_are_no_executions_of_the_search(explorer):
         async def anything(self) -> None:
             """Without an invariant there would be serial runs as well."""
 
-    result = await Hunt(Counted(), Job(target_of(Counted()), executions=3)).run(explorer)
-    assert result.executions == 3
+    scheduler = make_scheduler("random", 0)
+    for number in range(3):
+        await explorer.run(Counted(), scheduler, execution=number)
     assert begun.count("a") == 2 + 3
     await explorer.run(Counted(), make_scheduler("serial", 0))
     assert begun.count("a") == 2 + 3 + 1
@@ -267,3 +273,18 @@ async def test_a_covered_key_does_not_hide_how_many_rows_there_are(explorer):
     result = await hunted(explorer, Once())
     assert [failure.checker for failure in result.failures] == ["serial"]
     assert UNCONTROLLED not in result.failures[0].broken
+
+
+def test_answers_from_outside_may_come_in_any_order():
+    """Who is first is then nobody's to say; what two runs are compared by is what each actor did."""
+
+    def run(*names: str, more: str = "") -> Seen:
+        both = Go("a"), Go("b")
+        steps = [
+            Step(number, Go(name), both, Action(ActionKind.STATEMENT, f"SELECT '{name}{more}'"))
+            for number, name in enumerate(names, 1)
+        ]
+        return Seen(Ending.COMPLETED, [Shown(step, ((),), ()) for step in steps], {}, {}, {}, {})
+
+    assert difference(run("a", "b"), run("b", "a")) == ""
+    assert difference(run("a", "b"), run("b", "a", more="!")).startswith("in step 1, a: SELECT 'a' in the first run")
