@@ -66,13 +66,13 @@ class Lab:
             scenario = scenario_of(self.replay, type(scenario))
             schedule = Replay(self.replay.schedule)
             level = self.replay.isolation or level
-        conditions = Conditions(level, checks=tuple(checks))
+        conditions = Conditions(level, checks=tuple(checks), drawn=True)
         if schedule is None:
             schedule = make_scheduler("serial", 0)
         elif schedule.starts is None:
             conditions = replace(conditions, starts=await self._starts_matter(scenario, conditions))
         if not schedule.calibrated:
-            await self._calibrate(scenario, schedule, Conditions(level, starts=conditions.starts))
+            await self._calibrate(scenario, schedule, Conditions(level, starts=conditions.starts, drawn=True))
         record = await self._run(scenario, schedule, conditions)
         if record.failed and not schedule.exhausted:
             raise Violation(await self._report(record, conditions, minimised=schedule.final))

@@ -46,6 +46,8 @@ class Conditions:
     """Record the history: who read and wrote which version of which row."""
     starts: bool = False
     """That an actor begins is a decision. A replay does as its schedule says."""
+    drawn: bool = False
+    """The scenario's parameters are one example of many, which may be taken to be alike."""
     remedy: Remedy | None = None
     """What is done as well, to see whether it helps."""
 

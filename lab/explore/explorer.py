@@ -157,7 +157,7 @@ class Explorer:
             return await own._under(scenario, scheduler, conditions, execution)  # noqa: SLF001 - one of its own kind
         if not scheduler.begin(execution):
             raise SearchOver(f"the search is over: the scheduler has no execution {execution + 1}")
-        places = await self._natures.places(scenario, conditions.level)
+        places = await self._natures.places(scenario, conditions.level, drawn=conditions.drawn)
         with self._one(scenario):
             performed = await self._perform(scenario, scheduler, conditions)
             record = await self._record(performed, conditions, places)

@@ -13,7 +13,7 @@ from itertools import zip_longest
 
 from lab.errors import UncontrolledError
 from lab.explore.seen import Seen, Shown, Value
-from lab.model.nature import WHOLE, Path, Places, Taint, json_leaves, json_of, without_indexes
+from lab.model.nature import WHOLE, Path, Places, Taint, joined, json_leaves, json_of, without_indexes
 from lab.model.outcome import ResultKind
 from lab.model.text import cut, listed
 from lab.scenario.declare import Scenario, actors_of, parameters_of, target_of
@@ -22,6 +22,8 @@ __all__ = ["Natures", "difference", "learn"]
 
 SCENARIOS_KEPT = 200
 """As many as setups are kept; Hypothesis makes some 100 examples."""
+EXAMPLES = 2
+"""Sets of parameters of which it is learnt, where they are drawn: what is said of them is mostly the same."""
 SHOWN = 60
 """Characters of a statement in a name."""
 
@@ -36,9 +38,16 @@ class Natures:
         self._observe = observe
         self._known: dict[Key, Places | str] = {}
 
-    async def places(self, scenario: Scenario, level: str | None) -> Places:
-        """The places that differ by nature. Raises `UncontrolledError` where two equal runs do not do the same."""
+    async def places(self, scenario: Scenario, level: str | None, *, drawn: bool = False) -> Places:
+        """The places that differ by nature. Raises `UncontrolledError` where two equal runs do not do the same.
+
+        `drawn`: these parameters are one example of many, so what was learnt of a few others will do.
+        """
         key = type(scenario), repr(parameters_of(scenario)), level
+        if drawn and key not in self._known:
+            others = [each for (cls, _, at), each in self._known.items() if (cls, at) == (type(scenario), level)]
+            if len(others) >= EXAMPLES and all(isinstance(each, Places) for each in others):
+                return joined(each for each in others if isinstance(each, Places))
         if key not in self._known:
             one, other = await self._observe(scenario, level), await self._observe(scenario, level)
             if len(self._known) >= SCENARIOS_KEPT:

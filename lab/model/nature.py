@@ -12,11 +12,22 @@ than none (the same UUID at two places is still the same). Then it is only named
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-__all__ = ["UNCONTROLLED", "WHOLE", "Path", "Places", "Taint", "covered", "json_leaves", "json_of", "without_indexes"]
+__all__ = [
+    "UNCONTROLLED",
+    "WHOLE",
+    "Path",
+    "Places",
+    "Taint",
+    "covered",
+    "joined",
+    "json_leaves",
+    "json_of",
+    "without_indexes",
+]
 
 UNCONTROLLED = "<uncontrolled>"
 """Stands for a value that differs by nature, wherever texts are compared."""
@@ -51,6 +62,21 @@ class Places:
     def tables(self) -> frozenset[str]:
         """Those with such a column."""
         return frozenset(table for table, _ in self.columns)
+
+
+def joined(several: Iterable[Places]) -> Places:
+    """The places of all of these."""
+    found, names = Places({}, {}, {}, {}), dict[str, None]()
+    parts = ("columns", "results", "parameters", "returned")
+    errors = frozenset[str]()
+    for each in several:
+        for part in parts:
+            kept: Any = getattr(found, part)
+            for key, paths in getattr(each, part).items():
+                kept[key] = kept.get(key, frozenset()) | paths
+        errors |= frozenset(each.errors)
+        names |= dict.fromkeys(each.names)
+    return replace(found, errors=errors, names=tuple(names))
 
 
 class Taint:
