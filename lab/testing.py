@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lab.errors import UsageError, Violation
+from lab.errors import UncontrolledError, UsageError, Violation
 from lab.explore import Conditions, Explorer
 from lab.model.outcome import Ending
 from lab.model.record import ExecutionRecord, Failure
@@ -76,6 +76,8 @@ class Lab:
         record = await self._run(scenario, schedule, conditions)
         if record.failed and not schedule.exhausted:
             raise Violation(await self._report(record, conditions, minimised=schedule.final))
+        if record.unsteady:
+            raise UncontrolledError(record.unsteady)
         return record
 
     async def hunt(

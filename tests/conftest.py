@@ -30,6 +30,14 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
+async def plain(server: Server, anyio_backend: str) -> AsyncIterator[Explorer]:
+    """An explorer that makes no runs before the first, and shows every value as it is."""
+    explorer = Explorer(server, learns=False)
+    yield explorer
+    await explorer.aclose()
+
+
+@pytest.fixture(scope="module")
 async def explorer(server: Server, anyio_backend: str) -> AsyncIterator[Explorer]:
     explorer = Explorer(server)
     yield explorer

@@ -160,6 +160,8 @@ class HuntResult:
     """What was not compared with serial runs, since it differs in every execution."""
     uncontrolled: list[str] = field(default_factory=list, metadata=NAMES)
     """The places that nobody compared, since they differ between two equal runs: `column lease.until`."""
+    unsteady: str = field(default="", metadata=REASON)
+    """Two equal serial runs did not do the same, so that nothing broke says nothing."""
     notes: list[str] = field(default_factory=list, metadata=NAMES)
     """What actors did to what the lab relies on."""
     trouble: str = field(default="", metadata=REASON)
@@ -183,6 +185,7 @@ class HuntResult:
         """Why the executions without a violation say too little; "" if they do not."""
         reasons = (
             (self.trouble, self.trouble),
+            (self.unsteady, self.unsteady),
             (self.endless, f"{self.endless} executions met the step limit"),
             (not self.executions, "the given time was too short for a single execution"),
             (self.unjudged == self.executions, f"nothing could be judged: {self.obstacle}"),
@@ -224,6 +227,7 @@ class HuntResult:
         self.endless += record.outcome.ending is Ending.STEP_LIMIT
         if record.outcome.learnt:
             self.uncontrolled = sorted({*self.uncontrolled, *record.outcome.learnt})
+        self.unsteady = self.unsteady or record.unsteady
         if record.notes:
             self.notes = sorted({*self.notes, *record.notes})
         if record.serial is not None:

@@ -64,10 +64,14 @@ class _Performed:
 
 
 class Explorer:
-    """Runs executions of scenarios on one server, on one event loop. Close it with `aclose`."""
+    """Runs executions of scenarios on one server, on one event loop. Close it with `aclose`.
 
-    def __init__(self, server: Server, *, may_crash: bool = False) -> None:
+    `learns`: what differs by nature is learnt before; without, every value is compared as it is.
+    """
+
+    def __init__(self, server: Server, *, may_crash: bool = False, learns: bool = True) -> None:
         self._server = server
+        self._learns = learns
         self._may_crash = may_crash
         self._own: tuple[Server, Explorer] | None = None
         """A server for scenarios that crash it: others may be at work on `server`."""
@@ -105,7 +109,7 @@ class Explorer:
             if self._server.version is None:
                 raise UsageError(f"a scenario with the fault {fault!r} needs the embedded server; leave the URL out")
             server = embedded_server(self._server.version)
-            self._own = server, Explorer(server, may_crash=True)
+            self._own = server, Explorer(server, may_crash=True, learns=self._learns)
         return self._own[1]
 
     @contextlib.contextmanager
@@ -157,7 +161,9 @@ class Explorer:
             return await own._under(scenario, scheduler, conditions, execution)  # noqa: SLF001 - one of its own kind
         if not scheduler.begin(execution):
             raise SearchOver(f"the search is over: the scheduler has no execution {execution + 1}")
-        places = await self._natures.places(scenario, conditions.level, drawn=conditions.drawn)
+        places = Places()
+        if self._learns:
+            places = await self._natures.places(scenario, conditions.level, drawn=conditions.drawn)
         with self._one(scenario):
             performed = await self._perform(scenario, scheduler, conditions)
             record = await self._record(performed, conditions, places)
@@ -237,6 +243,7 @@ class Explorer:
             anomalies=() if history is None else anomalies_in(history),
             broken=tuple(broken),
             notes=(*notes.notes, *clock_notes(trace, performed.mask, self._clock.time)),
+            unsteady=places.unsteady,
             applied=performed.applied,
         )
 

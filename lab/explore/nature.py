@@ -1,8 +1,8 @@
 """Learns what no schedule controls in a scenario, from two runs of one serial schedule.
 
 They are made before its first execution at an isolation level, and belong to no search. What they do must be the same:
-otherwise no schedule can be repeated, and nothing that is said of one holds for the next time. What differs in values
-alone is left out of every comparison, and named.
+otherwise no schedule can be repeated, and a search that broke nothing says nothing of the next one. What differs in
+values alone is left out of every comparison, and named.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from itertools import zip_longest
 
-from lab.errors import UncontrolledError
 from lab.explore.seen import Seen, Shown, Value
 from lab.model.nature import WHOLE, Path, Places, Taint, joined, json_leaves, json_of, without_indexes
 from lab.model.outcome import ResultKind
@@ -36,32 +35,36 @@ class Natures:
 
     def __init__(self, observe: Callable[[Scenario, str | None], Awaitable[Seen]]) -> None:
         self._observe = observe
-        self._known: dict[Key, Places | str] = {}
+        self._known: dict[Key, Places] = {}
 
     async def places(self, scenario: Scenario, level: str | None, *, drawn: bool = False) -> Places:
-        """The places that differ by nature. Raises `UncontrolledError` where two equal runs do not do the same.
+        """The places that differ by nature. `drawn`: these parameters are one example of many.
 
-        `drawn`: these parameters are one example of many, so what was learnt of a few others will do.
+        Of those, what was learnt of a few will do.
         """
         key = type(scenario), repr(parameters_of(scenario)), level
-        if drawn and key not in self._known:
-            others = [each for (cls, _, at), each in self._known.items() if (cls, at) == (type(scenario), level)]
-            if len(others) >= EXAMPLES and all(isinstance(each, Places) for each in others):
-                return joined(each for each in others if isinstance(each, Places))
-        if key not in self._known:
-            one, other = await self._observe(scenario, level), await self._observe(scenario, level)
-            if len(self._known) >= SCENARIOS_KEPT:
-                del self._known[next(iter(self._known))]
-            methods = {each.name: each.attribute for each in actors_of(type(scenario))}
-            self._known[key] = difference(one, other) or learn(one, other, methods)
-        known = self._known[key]
-        if isinstance(known, str):
-            raise UncontrolledError(
-                f"two equal serial runs of {target_of(scenario)} do not do the same, so no schedule of it can be "
-                f"repeated: {known}; chance that is not the lab's decides, or state of the process that outlives a run "
-                "(a cache or a counter in a module)"
-            )
-        return known
+        if key in self._known:
+            return self._known[key]
+        others = [each for (cls, _, at), each in self._known.items() if (cls, at) == (type(scenario), level)]
+        if drawn and len(others) >= EXAMPLES:
+            return joined(others)
+        one, other = await self._observe(scenario, level), await self._observe(scenario, level)
+        if len(self._known) >= SCENARIOS_KEPT:
+            del self._known[next(iter(self._known))]
+        methods = {each.name: each.attribute for each in actors_of(type(scenario))}
+        if said := difference(one, other):
+            self._known[key] = Places(unsteady=_sentence(scenario, said))
+        else:
+            self._known[key] = learn(one, other, methods)
+        return self._known[key]
+
+
+def _sentence(scenario: Scenario, said: str) -> str:
+    return (
+        f"two equal serial runs of {target_of(scenario)} do not do the same, so no schedule of it can be repeated: "
+        f"{said}; chance that is not the lab's decides, or state of the process that outlives a run (a cache or a "
+        "counter in a module)"
+    )
 
 
 def learn(one: Seen, other: Seen, methods: Mapping[str, str]) -> Places:

@@ -57,6 +57,8 @@ class Places:
     """Methods of actors whose error texts are covered."""
     names: tuple[str, ...] = ()
     """All of them, for people."""
+    unsteady: str = ""
+    """That two equal runs did not do the same, in a sentence; then nothing is known of places."""
 
     @property
     def tables(self) -> frozenset[str]:
@@ -76,6 +78,7 @@ def joined(several: Iterable[Places]) -> Places:
                 kept[key] = kept.get(key, frozenset()) | paths
         errors |= frozenset(each.errors)
         names |= dict.fromkeys(each.names)
+        found = replace(found, unsteady=found.unsteady or each.unsteady)
     return replace(found, errors=errors, names=tuple(names))
 
 

@@ -267,7 +267,7 @@ def states(state: str) -> Any:
 @pytest.mark.parametrize(
     ("state", "again"), [("40001", True), ("40P01", True), ("55P03", False), ("23505", False), ("57014", False)]
 )
-async def test_only_what_the_server_refuses_for_concurrency_is_tried_again(explorer, state, again):
+async def test_only_what_the_server_refuses_for_concurrency_is_tried_again(plain, state, again):
     """A serialization failure or a deadlock runs the whole actor again with a new session; nothing else does."""
     sessions = []
 
@@ -292,14 +292,14 @@ async def test_only_what_the_server_refuses_for_concurrency_is_tried_again(explo
         async def bob(self, session: AsyncSession) -> None:
             await session.execute(text("SELECT 1"))
 
-    record = await explorer.run(Once(), Order(), remedy=Remedy("retry", attempts=3))
+    record = await plain.run(Once(), Order(), remedy=Remedy("retry", attempts=3))
     result = record.outcome.results["alice"]
     assert len({id(session) for session in sessions}) == 1 + again
     assert (result.returned, result.sqlstate) == (again, "" if again else state)
     assert record.outcome.rows["account"][0] == f"(1,{100 + again})", "the first attempt is rolled back"
     assert record.applied.retries == ({state: 1} if again else {})
     assert record.aborts == ({} if state in ("23505", "57014") else {state: 1})
-    assert (await explorer.run(Once(), Order())).applied is None
+    assert (await plain.run(Once(), Order())).applied is None
 
 
 async def test_attempts_end_and_the_last_refusal_is_the_answer(explorer):
@@ -318,9 +318,9 @@ async def test_attempts_end_and_the_last_refusal_is_the_answer(explorer):
     assert record.aborts == {"40001": 4}
 
 
-async def test_a_stale_version_is_tried_again_and_counted(explorer):
+async def test_a_stale_version_is_tried_again_and_counted(plain):
     attempts: list[int] = []
-    record = await explorer.run(
+    record = await plain.run(
         refused(StaleDataError("no row"), attempts=attempts), Order(), remedy=Remedy("retry", attempts=3)
     )
     assert record.outcome.results["alice"].value == 2
@@ -328,10 +328,10 @@ async def test_a_stale_version_is_tried_again_and_counted(explorer):
     assert record.aborts == {"StaleDataError": 1}
 
 
-async def test_what_the_application_raises_is_its_answer(explorer):
+async def test_what_the_application_raises_is_its_answer(plain):
     """An error of the code is never tried again, whether it is the first or comes from a second attempt."""
     attempts: list[int] = []
-    record = await explorer.run(refused(ValueError("no"), attempts=attempts), Order(), remedy=Remedy("r", attempts=9))
+    record = await plain.run(refused(ValueError("no"), attempts=attempts), Order(), remedy=Remedy("r", attempts=9))
     assert (len(attempts), record.applied.retries) == (1, {})
     assert isinstance(record.outcome.results["alice"].error, ValueError)
 

@@ -93,12 +93,12 @@ class Program(Bank):
 
 
 @pytest.mark.parametrize("level", ISOLATION_LEVELS)
-async def test_every_read_is_of_the_version_that_postgresql_says_and_no_promise_is_broken(explorer, level):
+async def test_every_read_is_of_the_version_that_postgresql_says_and_no_promise_is_broken(plain, level):
     reads, equal = 0, 0
     for program in range(PROGRAMS):
         scheduler = make_scheduler("random", program)
         for number in range(EXECUTIONS):
-            record = await explorer.run(Program(program), scheduler, execution=number, isolation=level, recorded=True)
+            record = await plain.run(Program(program), scheduler, execution=number, isolation=level, recorded=True)
             checked, looked_alike = compared(record)
             assert not record.findings, (program, number, record.findings, str(record.schedule))
             assert record.unseen == ()
