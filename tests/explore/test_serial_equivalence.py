@@ -15,9 +15,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from lab import Scenario, actor, invariant, serializable
 from lab.errors import ScenarioError, UsageError, Violation
 from lab.explore import Conditions
-from lab.explore.nature import Natures
 from lab.explore.serial_runs import SerialJudge
-from lab.model.nature import Places
 from lab.scenario.declare import invariants_of
 from lab.schedulers import make_scheduler
 from lab.schedulers.wrapper import Wrapper
@@ -202,13 +200,11 @@ async def test_more_than_six_actors_are_not_judged_unless_asked_and_then_refused
         await explorer.run(Deposits(), Order(), checks=("sereal",))
 
 
-async def test_where_no_serial_order_can_run_nothing_is_claimed(explorer, monkeypatch):
-    """Each waits in the process for what the other does, so there is nothing to compare with."""
+async def test_where_no_serial_order_can_run_nothing_is_claimed(plain):
+    """Each waits in the process for what the other does, so there is nothing to compare with.
 
-    async def nothing(natures, scenario, level):
-        return Places()  # flags that outlive an execution make two equal runs differ
-
-    monkeypatch.setattr(Natures, "places", nothing)
+    Its flags outlive an execution, so two equal runs differ: nothing is learnt of it.
+    """
 
     @dataclass(frozen=True)
     class Handshake(Bank):
@@ -248,7 +244,7 @@ async def test_where_no_serial_order_can_run_nothing_is_claimed(explorer, monkey
     scheduler = Fresh(make_scheduler("random", 1))
     SerialJudge.effects = cleared
     try:
-        record = await explorer.run(Handshake(), scheduler)
+        record = await plain.run(Handshake(), scheduler)
     finally:
         SerialJudge.effects = original
     assert not record.failed
