@@ -13,7 +13,7 @@ from itertools import zip_longest
 
 from lab.explore.seen import Seen, Shown, Value
 from lab.model.nature import WHOLE, Path, Places, Taint, joined, json_leaves, json_of, without_indexes
-from lab.model.outcome import ResultKind
+from lab.model.outcome import Ending, ResultKind
 from lab.model.text import cut, listed
 from lab.scenario.declare import Scenario, actors_of, parameters_of, target_of
 
@@ -48,15 +48,19 @@ class Natures:
         others = [each for (cls, _, at), each in self._known.items() if (cls, at) == (type(scenario), level)]
         if drawn and len(others) >= EXAMPLES:
             return joined(others)
-        one, other = await self._observe(scenario, level), await self._observe(scenario, level)
         if len(self._known) >= SCENARIOS_KEPT:
             del self._known[next(iter(self._known))]
-        methods = {each.name: each.attribute for each in actors_of(type(scenario))}
-        if said := difference(one, other):
-            self._known[key] = Places(unsteady=_sentence(scenario, said))
-        else:
-            self._known[key] = learn(one, other, methods)
+        self._known[key] = await self._learnt(scenario, level)
         return self._known[key]
+
+    async def _learnt(self, scenario: Scenario, level: str | None) -> Places:
+        one = await self._observe(scenario, level)
+        if one.ending is Ending.STEP_LIMIT:  # it says nothing, and neither would another
+            return Places()
+        other = await self._observe(scenario, level)
+        if said := difference(one, other):
+            return Places(unsteady=_sentence(scenario, said))
+        return learn(one, other, {each.name: each.attribute for each in actors_of(type(scenario))})
 
 
 def _sentence(scenario: Scenario, said: str) -> str:

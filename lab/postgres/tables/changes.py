@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["CATALOG", "Beside", "beside_of", "objection"]
+__all__ = ["CATALOG", "EVENT_TRIGGERS", "Beside", "beside_of", "objection"]
 
 _WHOLE = (
     "pg_attribute",
@@ -44,6 +44,8 @@ SELECT row(oid, relname, relnamespace, relowner, relkind, relnatts, relchecks, r
            relrowsecurity, relreplident)::text
 FROM pg_class WHERE oid >= {_FIRST_OF_USERS}
 """
+EVENT_TRIGGERS = "SELECT string_agg(concat(evtname, evtenabled, evtfoid), ' ' ORDER BY evtname) FROM pg_event_trigger"
+"""The event triggers of a database. None reports that one of them was dropped or disabled."""
 CATALOG = f"""
 SELECT md5(coalesce(string_agg(line, '|' ORDER BY line), '')) FROM ({" UNION ALL ".join([*_PARTS, _CLASSES])}) AS lines
 """

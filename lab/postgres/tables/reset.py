@@ -20,7 +20,7 @@ from lab.model.layout import Layout, Position
 from lab.postgres.connections.triggers import TRIGGER, install, install_on_catalog
 from lab.postgres.server.monitor import Monitor
 from lab.postgres.tables.catalog import layout_of, positions_of
-from lab.postgres.tables.changes import CATALOG
+from lab.postgres.tables.changes import CATALOG, EVENT_TRIGGERS
 
 __all__ = ["Snapshot", "Tables"]
 
@@ -169,11 +169,15 @@ class Tables:
             self._catalog = await self._fingerprint()
 
     async def differs(self) -> bool:
-        """Whether the catalog changed since the lab installed its own; for a superuser event triggers say so."""
-        return not self._privileged and await self._fingerprint() != self._catalog
+        """Whether the catalog changed since the lab installed its own.
+
+        For a superuser event triggers say so, as long as nobody touches these.
+        """
+        return await self._fingerprint() != self._catalog
 
     async def _fingerprint(self) -> str | None:
-        return None if self._privileged else await self._monitor.fetchval(CATALOG)
+        found: str | None = await self._monitor.fetchval(EVENT_TRIGGERS if self._privileged else CATALOG)
+        return found
 
     async def keep_ground(self) -> None:
         """From now on the tables are empty when they hold what they hold now."""
