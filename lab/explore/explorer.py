@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,20 +18,20 @@ from lab.checkers.isolation.promises import anomalies_in
 from lab.engine import runner
 from lab.engine.clock import Clock
 from lab.engine.faults import FAULTS, refuse_wrong_faults
-from lab.engine.plan import Finished, Plan
+from lab.engine.plan import Plan
 from lab.errors import LabError, SearchOver, ServerError, UncontrolledError, UsageError, first_line
 from lab.explore.conditions import AS_IT_STANDS, Conditions, attempts, body
 from lab.explore.databases import Databases
 from lab.explore.ending import Comparable, clock_notes, recorded
 from lab.explore.invariants import broken_invariants
 from lab.explore.nature import Natures
+from lab.explore.performed import Performed
 from lab.explore.seen import Seen
 from lab.explore.serial_runs import SerialJudge
 from lab.explore.starts import starts_of
 from lab.model.nature import Places
 from lab.model.outcome import Ending, Mask
 from lab.model.record import ExecutionRecord
-from lab.model.remedy import Applied
 from lab.model.starts import Starts
 from lab.postgres.database import Database
 from lab.postgres.locks.remedy_locks import Locking
@@ -46,21 +46,10 @@ from lab.scenario.checks import refuse_too_many_orders, serial_invariants_of
 from lab.scenario.declare import Scenario, actors_of, parameters_of
 from lab.scenario.validation import validate
 from lab.schedulers.base import Scheduler
+from lab.schedulers.guided import Wished
 from lab.schedulers.serial import Serial
 
 __all__ = ["Explorer"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Performed:
-    """An execution that nobody has judged yet, where it was run, and with what it began there."""
-
-    scenario: Scenario
-    finished: Finished
-    database: Database
-    snapshot: Snapshot
-    mask: Mask
-    applied: Applied | None
 
 
 class Explorer:
@@ -167,6 +156,10 @@ class Explorer:
         with self._one(scenario):
             performed = await self._perform(scenario, scheduler, conditions)
             record = await self._record(performed, conditions, places)
+            news = self._learns and self._natures.has_news(scenario, conditions.level, places, record.trace)
+            seen = await performed.seen() if news else None
+        if seen is not None:
+            performed, record = await self._repeated(seen, record, conditions, places)
         scheduler.end(record.trace)
         if serial_invariants_of(type(scenario), asked=by_serial_runs) and conditions.actors is None:
             database, snapshot = performed.database, performed.snapshot
@@ -190,12 +183,23 @@ class Explorer:
     async def _observe(self, scenario: Scenario, level: str | None) -> Seen:
         """A serial run that nobody judges."""
         with self._one(scenario):
-            performed = await self._perform(scenario, Serial(), Conditions(level, faults=False))
-            database = performed.database
-            mask = performed.mask
-            return Seen.of(performed.finished, await database.rows(), database.tables.layout, mask)
+            return await (await self._perform(scenario, Serial(), Conditions(level, faults=False))).seen()
 
-    async def _perform(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> _Performed:
+    async def _repeated(
+        self, seen: Seen, record: ExecutionRecord, conditions: Conditions, known: Places
+    ) -> tuple[Performed, ExecutionRecord]:
+        """The same execution once more, which shows what of it differs by nature. The second one is judged."""
+        scenario = record.scenario
+        again = Wished(record.schedule.decisions)
+        again.begin(0)
+        with self._one(scenario):
+            performed = await self._perform(scenario, again, replace(conditions, starts=record.trace.starts))
+            places = self._natures.teach(scenario, conditions.level, known, seen, await performed.seen())
+            if places.names != known.names:
+                self._serial.forget(type(scenario))
+            return performed, await self._record(performed, conditions, places)
+
+    async def _perform(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> Performed:
         declarations = conditions.of(actors_of(type(scenario)))
         level = conditions.level
         levels = {each.name: level or each.isolation or scenario.isolation for each in declarations}
@@ -215,9 +219,9 @@ class Explorer:
         await database.end_open_transactions()
         await self._databases.look(database, scenario)
         applied = None if locking is None else locking.applied(retries)
-        return _Performed(scenario, finished, database, snapshot, mask, applied)
+        return Performed(scenario, finished, database, snapshot, mask, applied)
 
-    async def _record(self, performed: _Performed, conditions: Conditions, places: Places) -> ExecutionRecord:
+    async def _record(self, performed: Performed, conditions: Conditions, places: Places) -> ExecutionRecord:
         scenario, finished, database = performed.scenario, performed.finished, performed.database
         methods = {each.name: each.attribute for each in actors_of(type(scenario))}
         comparable = Comparable(performed.mask, places, methods)

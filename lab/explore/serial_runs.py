@@ -91,6 +91,10 @@ class SerialJudge:
             return None
         return (await _seen(record, database, snapshot)).effects(order)
 
+    def forget(self, cls: type[Scenario]) -> None:
+        """Make the serial runs of a scenario again: more is known of what in them cannot be compared."""
+        self._yardsticks = {key: kept for key, kept in self._yardsticks.items() if key[0] is not cls}
+
     def _yardstick(self, record: ExecutionRecord, snapshot: Snapshot, isolation: str | None) -> Yardstick:
         """The serial runs that are known. They belong to the rows of one setup, which may hold a clock's values."""
         scenario = record.scenario

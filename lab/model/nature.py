@@ -57,6 +57,8 @@ class Places:
     """Methods of actors whose error texts are covered."""
     names: tuple[str, ...] = ()
     """All of them, for people."""
+    statements: frozenset[str] | None = None
+    """Those that equal runs have shown, as they are compared; None where nothing was learnt."""
     unsteady: str = ""
     """That two equal runs did not do the same, in a sentence; then nothing is known of places."""
 
@@ -78,6 +80,8 @@ def joined(several: Iterable[Places]) -> Places:
                 kept[key] = kept.get(key, frozenset()) | paths
         errors |= frozenset(each.errors)
         names |= dict.fromkeys(each.names)
+        if each.statements is not None:
+            found = replace(found, statements=each.statements | (found.statements or frozenset()))
         found = replace(found, unsteady=found.unsteady or each.unsteady)
     return replace(found, errors=errors, names=tuple(names))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pytest
+from helpers.kit import Bank, Order, add, replays
 from sqlalchemy import Column, DateTime, Float, Integer, MetaData, Table, Text, Uuid, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,7 +19,7 @@ from lab import Scenario, actor, invariant
 from lab.errors import UncontrolledError
 from lab.explore import Conditions, Explorer
 from lab.explore.ending import CLOCKS_DIFFER
-from lab.explore.nature import difference
+from lab.explore.equal_runs import difference
 from lab.explore.seen import Seen, Shown
 from lab.model.decision import Go
 from lab.model.nature import UNCONTROLLED
@@ -310,3 +311,25 @@ def test_answers_from_outside_may_come_in_any_order():
 
     assert difference(run("a", "b"), run("b", "a")) == ""
     assert difference(run("a", "b"), run("b", "a", more="!")).startswith("in step 1, a: SELECT 'a' in the first run")
+
+
+async def test_what_only_an_interleaving_shows_is_learnt_from_the_same_schedule_again(explorer):
+    """A statement that no serial run reaches draws from the server: its values are compared by nobody either."""
+
+    class Looks(Bank):
+        @actor
+        async def alice(self, session: AsyncSession) -> None:
+            await session.execute(add(1))
+            await session.commit()
+            await session.execute(add(1))
+            await session.commit()
+
+        @actor
+        async def bob(self, session: AsyncSession) -> object:
+            balance = await session.scalar(text("SELECT balance FROM account WHERE id = 1"))
+            return await session.scalar(text("SELECT random()")) if balance == 101 else balance
+
+    record = await explorer.run(Looks(), Order("alice alice bob"), checks=("serial",))
+    assert record.outcome.results["bob"].text == UNCONTROLLED
+    assert any("SELECT random()" in name for name in record.outcome.learnt)
+    assert await replays(explorer, record, 5)

@@ -1,0 +1,31 @@
+"""An execution that is over, while the database still holds what it left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lab.engine.plan import Finished
+from lab.explore.seen import Seen
+from lab.model.outcome import Mask
+from lab.model.remedy import Applied
+from lab.postgres.database import Database
+from lab.postgres.tables.reset import Snapshot
+from lab.scenario.declare import Scenario
+
+__all__ = ["Performed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """An execution that nobody has judged yet, where it was run, and with what it began there."""
+
+    scenario: Scenario
+    finished: Finished
+    database: Database
+    snapshot: Snapshot
+    mask: Mask
+    applied: Applied | None
+
+    async def seen(self) -> Seen:
+        """All its values, to be compared with those of an equal run."""
+        return Seen.of(self.finished, await self.database.rows(), self.database.tables.layout, self.mask)
