@@ -33,8 +33,9 @@ from anyio._backends._asyncio import AsyncIOBackend
 
 from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State, arrive, become, current_actor, running_as
-from lab.engine.loop_guard import CALLBACKS, kept_alive, replaced
+from lab.engine.loop_guard import CALLBACKS, kept_alive
 from lab.engine.ports import Libraries
+from lab.engine.replaced import replaced
 from lab.errors import UsageError
 from lab.model.trace import Action, ActionKind
 

@@ -16,10 +16,11 @@ from typing import Any
 
 from lab.engine.execution import Execution
 from lab.engine.gate import actor_in, current_actor
+from lab.engine.replaced import replaced
 from lab.engine.watchdog import place_in, place_of
 from lab.errors import Interrupted, first_line
 
-__all__ = ["CALLBACKS", "kept_alive", "replaced"]
+__all__ = ["CALLBACKS", "kept_alive"]
 
 CALLBACKS = __file__
 """The file from which every callback of the event loop is called during an execution."""
@@ -42,21 +43,6 @@ def kept_alive(execution: Execution, loop: asyncio.AbstractEventLoop) -> Iterato
         finally:
             if sys.getrecursionlimit() < limit:
                 sys.setrecursionlimit(limit)
-
-
-@contextlib.contextmanager
-def replaced(owner: object, name: str, value: object) -> Iterator[None]:
-    """Replace an attribute for the time of the block."""
-    own = vars(owner)
-    before, had = own.get(name), name in own
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        if had:
-            setattr(owner, name, before)
-        else:
-            delattr(owner, name)
 
 
 def _stop(execution: Execution, real: Callable[[], None]) -> Callable[[], None]:

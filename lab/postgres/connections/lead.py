@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 from asyncpg import connect_utils
@@ -20,9 +21,10 @@ from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lab.engine.gate import Actor, current_actor
+from lab.engine.replaced import replaced
 from lab.errors import ScenarioError
 from lab.postgres.connections.connection import LabConnection
-from lab.postgres.connections.others import CONNECT, Guard, led, led_as, replaced
+from lab.postgres.connections.others import CONNECT, Guard, led, led_as
 from lab.postgres.connections.redirect import Redirected
 from lab.postgres.connections.watch import Route
 
@@ -106,7 +108,7 @@ class Lead:
 
     def _connect(self, real: Callable[..., Any]) -> Callable[..., Any]:
         async def connect(*, loop: Any, connection_class: type[Any], record_class: Any, **options: Any) -> Any:
-            if not led() or issubclass(connection_class, LabConnection) or options.get("host") in self._outside:
+            if not led() or issubclass(connection_class, LabConnection) or _host(options) in self._outside:
                 return await real(loop=loop, connection_class=connection_class, record_class=record_class, **options)
             actor = current_actor()
             with contextlib.nullcontext() if actor is None else actor.busy():
@@ -172,3 +174,8 @@ class Lead:
             self._lent[engine] = Redirected(AsyncEngine(engine), self._route)
         self._lent[engine].on()
         self._lent[engine].chill()
+
+
+def _host(options: Mapping[str, Any]) -> str | None:
+    """Where a call of asyncpg leads, as far as it says so: by name, or within a URL."""
+    return options.get("host") or urlsplit(options.get("dsn") or "").hostname

@@ -11,10 +11,11 @@ from typing import Any
 from asyncpg import connect_utils
 
 from lab.engine.gate import current_actor
+from lab.engine.replaced import replaced
 from lab.errors import ScenarioError
 from lab.postgres.connections.connection import LabConnection
 
-__all__ = ["CONNECT", "Guard", "led", "led_as", "refusing_others", "replaced"]
+__all__ = ["CONNECT", "Guard", "led", "led_as", "refusing_others"]
 
 CONNECT = "_connect"
 """The one function of asyncpg through which every connection is opened."""
@@ -66,17 +67,6 @@ def _place(connection: Any) -> str:
     address, parameters = connection._addr, connection._params  # noqa: SLF001 - nothing public tells
     where = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)
     return f"postgresql://{parameters.user}@{where}/{parameters.database}"
-
-
-@contextlib.contextmanager
-def replaced(owner: Any, name: str, value: object) -> Iterator[None]:
-    """Put something else in the place of an attribute until the block ends."""
-    before = vars(owner)[name]
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
 
 
 @contextlib.contextmanager

@@ -37,7 +37,7 @@ class Redirected:
             )
         self._engine = engine
         self._own: Pool = engine.sync_engine.pool
-        self.lent: Pool = self._own.recreate()
+        self._lent: Pool = self._own.recreate()
         self._active = False
         self._warm = False
         self._opened: list[LabConnection] = []
@@ -60,7 +60,7 @@ class Redirected:
 
     def on(self) -> None:
         """Send the engine to the lab's database."""
-        self._engine.sync_engine.pool = self.lent
+        self._engine.sync_engine.pool = self._lent
         self._active = True
 
     def off(self) -> None:
@@ -74,8 +74,8 @@ class Redirected:
 
     async def warm(self, actors: int) -> None:
         """Open what the pool allows, up to one connection an actor; at first one at least, to set up the dialect."""
-        wanted = min(actors, _size(self.lent, actors))
-        if _idle(self.lent) >= wanted and self._warm:
+        wanted = min(actors, _size(self._lent, actors))
+        if _idle(self._lent) >= wanted and self._warm:
             return
         async with contextlib.AsyncExitStack() as held:
             held.enter_context(refusing_others(OWN_WAY))

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import session as async_session
 from sqlalchemy.orm import Session, SessionTransaction, object_session
 
 from lab.engine.gate import Actor, current_actor
+from lab.engine.replaced import replaced
 from lab.engine.stalls import line_of_task
 from lab.engine.watchdog import is_library, line_of
 from lab.model.record import Sharing
@@ -85,13 +86,9 @@ class Uses:
         """Notice uses of SQLAlchemy's sessions and connections until the block ends."""
         self._now.clear()
         self._outermost.clear()
-        real = vars(async_session)[SPAWN]
-        spawn = self._spawn(real)
-        vars(async_session)[SPAWN] = vars(async_engine)[SPAWN] = spawn
-        try:
+        spawn = self._spawn(vars(async_session)[SPAWN])
+        with replaced(async_session, SPAWN, spawn), replaced(async_engine, SPAWN, spawn):
             yield
-        finally:
-            vars(async_session)[SPAWN] = vars(async_engine)[SPAWN] = real
 
     def _spawn(self, real: Callable[..., Any]) -> Callable[..., Any]:
         async def spawn(function: Callable[..., Any], *args: Any, **named: Any) -> Any:

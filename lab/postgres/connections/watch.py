@@ -7,11 +7,10 @@ SQLAlchemy's asyncio layer runs its synchronous core in a greenlet, so an event 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import event
 from sqlalchemy.engine.interfaces import ExecuteStyle
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import await_only
@@ -24,6 +23,7 @@ from lab.model.trace import Action, ActionKind
 from lab.postgres.connections.caches import CompiledCaches
 from lab.postgres.connections.connection import LabConnection
 from lab.postgres.connections.journal import Journal
+from lab.postgres.connections.listening import listening
 from lab.postgres.connections.points import SAVEPOINT, SAVEPOINT_KINDS, sets_a_timer, texts
 from lab.postgres.connections.uses import Uses
 from lab.postgres.locks.freeze import ServerProcess
@@ -109,26 +109,13 @@ class Route:
     """Whether the engine goes this way now; an application's engine does only during an execution."""
 
 
-@contextlib.contextmanager
-def instrumented(engine: AsyncEngine, route: Route) -> Iterator[None]:
+def instrumented(engine: AsyncEngine, route: Route) -> contextlib.AbstractContextManager[None]:
     """Watch an engine until the block ends. Connections that it had before must have been disposed of."""
-    listeners: list[tuple[Any, str, Callable[..., Any], dict[str, bool]]] = [
+    return listening(
         (engine.sync_engine.dialect, "do_connect", _connector(route.address, route.opened, route.active), {}),
-        (
-            engine.sync_engine,
-            "before_cursor_execute",
-            _before_statement(route),
-            {"retval": True},
-        ),
+        (engine.sync_engine, "before_cursor_execute", _before_statement(route), {"retval": True}),
         (engine.sync_engine, "checkout", _isolate(route.isolation), {}),
-    ]
-    for target, name, handler, options in listeners:
-        event.listen(target, name, handler, **options)
-    try:
-        yield
-    finally:
-        for target, name, handler, _ in listeners:
-            event.remove(target, name, handler)
+    )
 
 
 def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:

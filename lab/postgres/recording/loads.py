@@ -7,34 +7,27 @@ transaction is empty by then, though the actor, or whoever called it, may have l
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import event, inspect
+from sqlalchemy import inspect
 from sqlalchemy.orm import InstanceState, Mapper, Session
 
 from lab.engine.gate import current_actor
+from lab.postgres.connections.listening import listening
 
 __all__ = ["loaded_by", "remembering"]
 
 _LOADED = "lab: what it had loaded"
 
 
-@contextlib.contextmanager
-def remembering() -> Iterator[None]:
+def remembering() -> contextlib.AbstractContextManager[None]:
     """Keep what actors load and write until the block ends."""
-    listeners: list[tuple[Any, str, Any, dict[str, bool]]] = [
+    return listening(
         (Mapper, "load", _keep, {"raw": True}),
         (Mapper, "refresh", _keep, {"raw": True}),
         (Session, "before_flush", _written, {}),
-    ]
-    for target, name, handler, options in listeners:
-        event.listen(target, name, handler, **options)
-    try:
-        yield
-    finally:
-        for target, name, handler, _ in listeners:
-            event.remove(target, name, handler)
+    )
 
 
 def loaded_by(state: InstanceState[Any]) -> Mapping[str, object]:
