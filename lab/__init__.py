@@ -5,9 +5,7 @@ The public names are loaded when they are first used, so that importing the pack
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # `typing` is not imported: the sooner `lab.cli` listens to signals, the better
 if TYPE_CHECKING:
     from lab.engine.gate import point
     from lab.errors import Divergence, LabError, ScenarioError, ServerError, TokenError, UsageError, Violation
@@ -70,6 +68,8 @@ def __getattr__(name: str) -> object:
         place = _PLACES[name]
     except KeyError:
         raise AttributeError(f"module 'lab' has no attribute {name!r}") from None
+    import importlib  # noqa: PLC0415 - the same
+
     value = globals()[name] = getattr(importlib.import_module(place), name)
     return value
 
