@@ -1,8 +1,7 @@
 """Reads SQLAlchemy's constructs: the only file that touches what SQLAlchemy keeps private in them.
 
 No public way leads to FOR UPDATE, LIMIT, ON CONFLICT, the values of an UPDATE or the columns of a result. A construct
-is read once for each compiled form, which SQLAlchemy's cache keeps for the next time. The value is kept with it, and so
-are the results of readers.
+is read once, and so are the results of readers (`remembered`).
 
 Any statement that SQLAlchemy can send may come: light tables, functions alone, DDL, constructs of an application's own.
 A construct that is not foreseen here counts as not understood, for every reader, and is never an error of the actor.
@@ -10,11 +9,9 @@ A construct that is not foreseen here counts as not understood, for every reader
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import Column, Select, Table
 from sqlalchemy.sql import operators
@@ -34,6 +31,7 @@ from sqlalchemy.sql.selectable import CTE, SelectBase
 from sqlalchemy.sql.visitors import iterate
 
 from lab.postgres.statements.functions import AGGREGATES, PURE
+from lab.postgres.statements.remembered import remembered
 from lab.postgres.statements.statement import NOT_UNDERSTOOD, Binding, Kind, RowLock, Shown, Statement
 
 __all__ = ["bindings_of", "read", "statement_of", "unlocked", "values_of", "where"]
@@ -41,43 +39,25 @@ __all__ = ["bindings_of", "read", "statement_of", "unlocked", "values_of", "wher
 _WORD = re.compile(r"[a-z_][a-z0-9_]*", re.IGNORECASE)
 _OPAQUE = frozenset({"cte", "textual_select", "table_valued_alias", "sequence"})
 """Elements, by SQLAlchemy's names for them, that may hold or do what the construct around them does not show."""
-_log = logging.getLogger(__name__)
 Made = TypeVar("Made")
-_known: WeakKeyDictionary[Any, dict[Hashable, Any]] = WeakKeyDictionary()
-"""For each compiled form: its statement, and what readers made of that, by their functions."""
 
 
 def statement_of(compiled: Any) -> Statement | None:
     """The statement of this compiled form; None for None, which a statement of the driver's own has."""
     if compiled is None:
         return None
-    return _remembered(compiled, statement_of, lambda: _statement(compiled), NOT_UNDERSTOOD)
+    return remembered(compiled, statement_of, lambda: _statement(compiled), NOT_UNDERSTOOD)
 
 
 def read(compiled: Any, reader: Callable[..., Made], *facts: Hashable, otherwise: Made) -> Made:
-    """What `reader(statement, *facts)` returns, computed once for each compiled form.
+    """What `reader(statement, *facts)` returns, computed once for equal compiled forms.
 
     `otherwise` is for what has no compiled form, and for a statement at which the reader fails.
     """
     statement = statement_of(compiled)
     if statement is None:
         return otherwise
-    return _remembered(compiled, (reader, *facts), lambda: reader(statement, *facts), otherwise)
-
-
-def _remembered(compiled: Any, key: Hashable, make: Callable[[], Made], otherwise: Made) -> Made:
-    try:
-        known = _known.setdefault(compiled, {})
-    except TypeError:  # a compiled form without weak references
-        known = {}
-    if key not in known:
-        try:
-            known[key] = make()
-        except Exception:  # noqa: BLE001 - a construct may be anything, and this is not an error of the actor
-            _log.warning("this statement counts as not understood, since it could not be read: %s", compiled)
-            _log.debug("why it could not be read", exc_info=True)
-            known[key] = otherwise
-    return known[key]  # type: ignore[no-any-return]
+    return remembered(compiled, (reader, *facts), lambda: reader(statement, *facts), otherwise)
 
 
 # ------------------------------------------------------------------ parts that other modules send again
