@@ -11,6 +11,7 @@ from functools import cached_property
 from lab.model.footprint import Access, Lock, Rows
 from lab.model.record import ExecutionRecord
 from lab.model.trace import ActionKind
+from lab.scenario.databases import metadata_of
 from lab.scenario.declare import actors_of
 
 __all__ = ["DEADLOCK", "Facts", "Touch"]
@@ -102,8 +103,10 @@ class Facts:
         return None if self.obscure or not tables or not all(map(self._has_a_key, tables)) else rows
 
     def _has_a_key(self, table: str) -> bool:
-        metadata = self.record.scenario.metadata
-        known = None if metadata is None else metadata.tables.get(table)
+        schema, _, name = table.rpartition(".")
+        metadata = metadata_of(type(self.record.scenario))
+        places = ((metadata.get(schema), name), *((each, table) for each in metadata.values()))
+        known = next((each.tables[key] for each, key in places if each is not None and key in each.tables), None)
         return known is not None and bool(known.primary_key.columns)
 
     @property

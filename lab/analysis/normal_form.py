@@ -41,4 +41,5 @@ def digest(trace: Trace, order: HappensBefore | None = None) -> str:
 
 def _seen(step: Step) -> tuple[object, ...]:
     action = step.action
-    return step.actor, action.kind.value, action.text, action.parameters, step.woken, step.wait is not None
+    seen = step.actor, action.kind.value, action.text, action.parameters, step.woken, step.wait is not None
+    return (*seen, action.database) if action.database else seen

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
-from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm.exc import StaleDataError
 
@@ -17,6 +16,7 @@ from lab.errors import is_a
 from lab.model.remedy import STALE, Remedy
 from lab.postgres.locks.remedy_locks import Locking
 from lab.postgres.recording.results import sqlstate_of
+from lab.scenario.databases import metadata_of
 from lab.scenario.declare import ActorDeclaration, Scenario
 
 __all__ = ["AS_IT_STANDS", "STEP_LIMIT", "Conditions", "attempts", "body"]
@@ -72,9 +72,9 @@ class Conditions:
         """From what `dump` made, as JSON has it."""
         return cls(**{**values, "checks": tuple(values["checks"])})
 
-    def locking(self, metadata: MetaData | None) -> Locking | None:
+    def locking(self, cls: type[Scenario]) -> Locking | None:
         """The locks of the remedy, for one execution."""
-        return None if self.remedy is None else Locking(self.remedy, metadata)
+        return None if self.remedy is None else Locking(self.remedy, metadata_of(cls))
 
     def of(self, declarations: Iterable[ActorDeclaration]) -> tuple[ActorDeclaration, ...]:
         """The actors that take part, as they are declared; those of a sequence begin in its order."""

@@ -11,16 +11,17 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
-from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from lab.errors import ScenarioError, ServerError, first_line
 from lab.explore.invariants import bounded, call, cancelled
+from lab.postgres.connections.apart import Apart
 from lab.postgres.database import Database, Hook
 from lab.postgres.recording.results import is_connection_loss
 from lab.postgres.server.cluster import Cluster
 from lab.postgres.tables.changes import beside_of, objection
 from lab.postgres.tables.reset import Snapshot
+from lab.scenario.databases import metadata_of
 from lab.scenario.declare import Scenario, parameters_of, target_of
 
 __all__ = ["Databases"]
@@ -30,7 +31,9 @@ SNAPSHOTS_KEPT = 200
 
 Parameters = str | None
 """The parameters of a scenario as a text; None where a database serves all."""
-Key = tuple[int, type[Scenario] | None, Parameters]
+Metadata = tuple[tuple[str, int], ...]
+"""By the name of the database, where several are told apart: which metadata."""
+Key = tuple[Metadata, type[Scenario] | None, Parameters]
 """The metadata, and the scenario whose own the database is."""
 
 
@@ -40,7 +43,7 @@ class Databases:
     def __init__(self, open_cluster: Callable[[], Awaitable[Cluster]], description: str) -> None:
         self._open_cluster = open_cluster
         self._description = description
-        self._kept: dict[Key, tuple[MetaData | None, Database]] = {}
+        self._kept: dict[Key, tuple[Apart, Database]] = {}
         self._snapshots: dict[tuple[Key, type[Scenario], str], Snapshot] = {}
         self._own_by_setup: set[Key] = set()
 
@@ -88,7 +91,7 @@ class Databases:
             )
 
     def _key(self, scenario: Scenario) -> Key:
-        metadata, cls, parameters = id(scenario.metadata), type(scenario), repr(parameters_of(scenario))
+        metadata, cls, parameters = _metadata(scenario), type(scenario), repr(parameters_of(scenario))
         if (metadata, cls, parameters) in self._own_by_setup:
             return metadata, cls, parameters
         if not _has_hook(cls):
@@ -101,7 +104,8 @@ class Databases:
             if len(self._kept) >= DATABASES_KEPT:
                 await self._drop(next(iter(self._kept)))
             hook = self._hook(scenario) if _has_hook(type(scenario)) else None
-            self._kept[key] = scenario.metadata, await Database.create(cluster, scenario.metadata, hook)
+            apart = Apart(metadata_of(type(scenario)), tuple(scenario.databases))
+            self._kept[key] = apart, await Database.create(cluster, apart, hook)
         return self._kept[key][1]
 
     async def _drop(self, key: Key) -> None:
@@ -133,7 +137,7 @@ class Databases:
 
     def _give_to(self, scenario: Scenario, key: Key) -> Key:
         """Make a database the scenario's own, because its setup changed the catalog there."""
-        own = id(scenario.metadata), type(scenario), repr(parameters_of(scenario))
+        own = _metadata(scenario), type(scenario), repr(parameters_of(scenario))
         self._own_by_setup.add(own)
         if own != key:
             self._snapshots = {each: kept for each, kept in self._snapshots.items() if each[0] != key}
@@ -174,6 +178,10 @@ async def _setup(scenario: Scenario, database: Database) -> None:
     async with AsyncSession(database.engine) as session:
         await call(scenario.setup, session)
         await session.commit()
+
+
+def _metadata(scenario: Scenario) -> Metadata:
+    return tuple((name, id(each)) for name, each in scenario.databases.items()) or (("", id(scenario.metadata)),)
 
 
 def _has_hook(cls: type[Scenario]) -> bool:

@@ -203,7 +203,7 @@ class Explorer:
         declarations = conditions.of(actors_of(type(scenario)))
         level = conditions.level
         levels = {each.name: level or each.isolation or scenario.isolation for each in declarations}
-        locking, retries = conditions.locking(scenario.metadata), Counter[str]()
+        locking, retries = conditions.locking(type(scenario)), Counter[str]()
         database, snapshot = await self._ready(scenario, levels, locking, conditions)
         mask = Mask(self._clock.real(), snapshot.text, self._clock.time, self._clock.real)
         once = {each.name: partial(body, database.engine, scenario, each) for each in declarations}

@@ -50,6 +50,8 @@ class Action:
     parameters: tuple[object, ...] = ()
     touches: Deferred | None = field(default=None, compare=False, repr=False)
     """What it may touch, where that is known."""
+    database: str = field(default="", repr=False)
+    """Where a scenario tells databases apart: that in which it happens, "" for the first."""
 
     @property
     def footprint(self) -> Footprint | None:

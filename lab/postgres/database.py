@@ -14,12 +14,12 @@ from pathlib import Path
 
 import asyncpg
 import sqlalchemy
-from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from lab.engine.ports import Libraries, Ports
 from lab.errors import LabError, ScenarioError, first_line
 from lab.model.history import History
+from lab.postgres.connections.apart import ALL_ONE, Apart
 from lab.postgres.connections.caches import CompiledCaches, chill
 from lab.postgres.connections.connection import LabConnection
 from lab.postgres.connections.endings import forget, learned
@@ -57,11 +57,11 @@ class Database:
     """A database that can run executions of scenarios over one set of tables."""
 
     def __init__(
-        self, cluster: Cluster, name: str, monitor: Monitor, metadata: MetaData | None = None, hook: Hook | None = None
+        self, cluster: Cluster, name: str, monitor: Monitor, apart: Apart = ALL_ONE, hook: Hook | None = None
     ) -> None:
         self.cluster = cluster
         self.name = name
-        self._metadata, self._hook = metadata, hook
+        self._apart, self._hook = apart, hook
         self._template: str | None = None
         """A database that is this one as it was before anybody changed the catalog; nobody is connected to it."""
         self.meddling = Meddling()
@@ -98,7 +98,7 @@ class Database:
         self.house = self.engine.execution_options(compiled_cache=self._caches.house)
         """The same engine for invariants, which need not begin with empty caches."""
         self._matches = Matches(self.house)
-        self._lead = Lead(self._route, {self.engine.sync_engine})
+        self._lead = Lead(self._route, {self.engine.sync_engine}, apart)
         self.leading, self.give_back = self._lead.leading, self._lead.give_back
 
     def _opened(self, connection: LabConnection) -> None:
@@ -106,11 +106,11 @@ class Database:
         self._connections.append(connection)
 
     @classmethod
-    async def create(cls, cluster: Cluster, metadata: MetaData | None, hook: Hook | None = None) -> Database:
+    async def create(cls, cluster: Cluster, apart: Apart, hook: Hook | None = None) -> Database:
         """Make a database and its tables. Raises `ScenarioError` if the metadata cannot be created."""
         name = await cluster.create_database()
         monitor = await cluster.monitor(name)
-        database = cls(cluster, name, monitor, metadata, hook)
+        database = cls(cluster, name, monitor, apart, hook)
         try:
             await database._build()
         except BaseException:
@@ -121,9 +121,7 @@ class Database:
     async def _build(self) -> None:
         """Make the tables in an empty database. Raises `ScenarioError`, and what the hook raises."""
         try:
-            if self._metadata is not None:
-                async with self.engine.begin() as connection:
-                    await connection.run_sync(self._metadata.create_all)
+            await self._apart.create(self.engine)
             if self._hook is not None:
                 async with self.engine.connect() as connection:
                     await self._hook(self, connection)
@@ -131,7 +129,7 @@ class Database:
             raise
         except Exception as error:
             raise ScenarioError(f"the tables cannot be created: {first_line(error)}") from error
-        await self.tables.learn(self._metadata)
+        await self.tables.learn(self._apart.metadata)
         if self._hook is not None:
             await self.tables.keep_ground()
 
@@ -160,7 +158,7 @@ class Database:
         if not self.journal.altered and await self.tables.differs():
             self.journal.altered = True
         if self.journal.altered:
-            await self.tables.learn(self._metadata, installs=False)
+            await self.tables.learn(self._apart.metadata, installs=False)
         self.meddling.confirm(altered=self.journal.altered)
         return self.journal.altered
 
@@ -168,7 +166,7 @@ class Database:
         """Take the catalog as it is now, or still is, for what every execution begins with."""
         if self._template is not None and not altered:
             return
-        await self.tables.learn(self._metadata)
+        await self.tables.learn(self._apart.metadata)
         template, self._template = self._template, None
         if template is not None:
             await self.cluster.drop_database(template)
@@ -188,7 +186,7 @@ class Database:
             await self._build()
             await self.adopt()
         else:
-            await self.tables.learn(self._metadata, installs=False)
+            await self.tables.learn(self._apart.metadata, installs=False)
         self.journal.altered = False
 
     async def _disconnect(self) -> None:
@@ -260,6 +258,11 @@ class Database:
 
     def _notice(self, actor: str, pid: int, statement: str) -> None:
         self.meddling.notices(actor, pid, statement)
+        if self._apart.names and (objection := self._apart.objection(statement, lambda: self._schema_of(pid))):
+            raise self._lead.refuse(f"{actor} {objection}")
+
+    def _schema_of(self, pid: int) -> str:
+        return next(each.schema for each in self._connections if each.process.pid == pid)
 
     async def rows(self) -> Mapping[str, tuple[str, ...]]:
         """The final rows of every table, also of those that actors made."""

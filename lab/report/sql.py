@@ -50,6 +50,10 @@ def _outside_literals(text: str, change: Callable[[str], str]) -> str:
 
 def action_text(action: Action) -> str:
     """What an actor does at a scheduling point, in words of SQL where there are any."""
+    return f"{action.database}: {_plain(action)}" if action.database else _plain(action)
+
+
+def _plain(action: Action) -> str:
     if action.kind is ActionKind.STATEMENT:
         return statement_text(action.text, action.parameters)
     if action.kind is ActionKind.SLEEP:

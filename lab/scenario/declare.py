@@ -59,6 +59,7 @@ class Scenario:
     Class attributes:
 
     - `metadata`: the tables, made once; between executions only their rows are restored.
+    - `databases`: name in URLs -> metadata or None, of each database of the application; by default all are one.
     - `isolation`: the isolation level of every transaction, unless an actor states its own.
     - `allows`: exceptions and SQLSTATEs that an actor may end with. 40001 (serialization failure), 40P01 (deadlock),
       55P03 (lock not available) and SQLAlchemy's `StaleDataError` always may.
@@ -73,6 +74,7 @@ class Scenario:
     """
 
     metadata: ClassVar[MetaData | None] = None
+    databases: ClassVar[Mapping[str, MetaData | None]] = {}
     isolation: ClassVar[str] = "READ COMMITTED"
     allows: ClassVar[tuple[Allowed, ...]] = ()
     watch: ClassVar[tuple[AsyncEngine, ...]] = ()
@@ -232,9 +234,7 @@ def parameters_of(scenario: Scenario, *, changed_only: bool = False) -> dict[str
 
 
 def _default(field: dataclasses.Field[Any]) -> object:
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return field.default
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def once_for_each_class(read: Callable[[type[Scenario]], Value]) -> Callable[[type[Scenario]], Value]:

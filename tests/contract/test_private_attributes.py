@@ -44,6 +44,7 @@ from sqlalchemy.ext.asyncio import session as async_session
 from sqlalchemy.orm import aliased
 
 from lab.explore import Explorer
+from lab.postgres.connections.apart import Apart
 from lab.postgres.connections.connection import LabConnection
 from lab.postgres.connections.pool import ActorPool
 from lab.postgres.connections.wire import Wire
@@ -95,7 +96,7 @@ class Recorder:
 @pytest.fixture(scope="module")
 async def world(server, anyio_backend) -> AsyncIterator[World]:
     explorer = Explorer(server)
-    database = await Database.create(await explorer.open(), Base.metadata)
+    database = await Database.create(await explorer.open(), Apart({"": Base.metadata}))
     try:
         calls = await _operations(database)
         async with database.engine.connect() as connection:

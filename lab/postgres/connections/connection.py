@@ -47,6 +47,8 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
     def __init__(self, protocol: Any, *args: Any) -> None:
         super().__init__(protocol, *args)
         self.process = ServerProcess(protocol.get_server_pid(), may_freeze=False)
+        self.schema = ""
+        """Where tables are that it names without a schema, where databases are told apart; "" for the first."""
         self.isolation = ""
         """The default isolation level that was last set on this session, "" for that of its first moment."""
         self.notices_pauses = False

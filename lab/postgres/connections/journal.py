@@ -36,6 +36,7 @@ class Sent:
 
     `sent` and `answered` are times; `step` is the number of the step in which the answer came. `written` holds the
     details that the trigger reported, `rows` the answer. A statement that the driver sent by itself has no `context`.
+    Tables whose names say no schema are in `schema`, "" for the lab's first.
     """
 
     sent: int
@@ -47,6 +48,7 @@ class Sent:
     rows: list[Any] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
     failed: bool = False
+    schema: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +114,10 @@ class Journal:
         elif tag in UNREPORTED:
             self.altered = True
 
-    def sends(self, line: Line, context: Any, text: str, parameters: Any) -> None:
+    def sends(self, line: Line, context: Any, text: str, parameters: Any, schema: str = "") -> None:
         """An actor was let go with a statement."""
         self.time += 1
-        line.pending = Sent(self.time, context, text, parameters)
+        line.pending = Sent(self.time, context, text, parameters, schema=schema)
 
     def marks(self, line: Line, kind: ActionKind, name: str) -> None:
         """An actor was let go with an operation on a savepoint."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from lab.engine.gate import Actor, current_actor
 from lab.engine.replaced import replaced
 from lab.errors import ScenarioError
+from lab.postgres.connections.apart import Apart
 from lab.postgres.connections.connection import LabConnection
 from lab.postgres.connections.others import CONNECT, Guard, led, led_as
 from lab.postgres.connections.redirect import Redirected
@@ -36,10 +38,14 @@ _KEPT = ("statement_cache_size", "max_cached_statement_lifetime", "max_cacheable
 
 
 class Lead:
-    """What actors open in the executions of one database. `house` are the engines that lead there anyway."""
+    """What actors open in the executions of one database. `house` are the engines that lead there anyway.
 
-    def __init__(self, route: Route, house: Collection[Engine]) -> None:
-        self._route = route
+    `apart` says which databases of the application are told apart.
+    """
+
+    def __init__(self, route: Route, house: Collection[Engine], apart: Apart) -> None:
+        address = dataclasses.replace(route.address, apart=apart, refuse=self.refuse)
+        self._route = dataclasses.replace(route, address=address)
         self._house = house
         self._lent: dict[Engine, Redirected] = {}
         self._classes: dict[type[Any], type[LabConnection]] = {asyncpg.Connection: LabConnection}
@@ -87,7 +93,7 @@ class Lead:
         with (
             led_as(code),
             replaced(connect_utils, CONNECT, self._connect(getattr(connect_utils, CONNECT))),
-            replaced(asyncpg.Connection, _PROTOCOL, Guard(vars(asyncpg.Connection)[_PROTOCOL], self._refuse)),
+            replaced(asyncpg.Connection, _PROTOCOL, Guard(vars(asyncpg.Connection)[_PROTOCOL], self.refuse)),
             self._route.address.uses.noticed(),
             replaced(Engine, "raw_connection", self._raw_connection(Engine.raw_connection)),
         ):
@@ -99,7 +105,7 @@ class Lead:
         if self._refusal is not None:
             raise self._refusal
 
-    def _refuse(self, sentence: str) -> ScenarioError:
+    def refuse(self, sentence: str) -> ScenarioError:
         """An error to raise in an actor; its execution is no execution then, whatever the actor makes of it."""
         self._refusal = self._refusal or ScenarioError(sentence)
         return ScenarioError(sentence)
@@ -127,12 +133,13 @@ class Lead:
     ) -> LabConnection:
         address = self._route.address
         own = {name: options[name] for name in _KEPT if name in options}
+        schema = address.schema_of(options)
         connection: LabConnection = await asyncpg.connect(
-            **{**address.connect, **own, "server_settings": address.server_settings(options)},
+            **{**address.connect, **own, "server_settings": address.server_settings(options, schema)},
             connection_class=connection_class,
             record_class=record_class,
         )
-        address.adopt(connection)
+        address.adopt(connection, schema)
         self._route.opened(connection)
         if asyncio.current_task() not in self._taking:  # SQLAlchemy sets its own up, and says when they are in use
             connection.levels = self._route.isolation
@@ -165,7 +172,7 @@ class Lead:
         if engine.dialect.driver != "asyncpg":
             if engine.dialect.name in self._outside or url.host in self._outside:
                 return
-            raise self._refuse(
+            raise self.refuse(
                 f"{who} uses the engine {url.render_as_string()}, whose driver {engine.dialect.driver} the lab "
                 "cannot lead to its own database; make the engine with postgresql+asyncpg, or write "
                 f'outside = ("{engine.dialect.name}",) in the scenario if it is meant'

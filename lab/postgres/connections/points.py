@@ -93,17 +93,17 @@ async def announced_by_driver(
     touches: Deferred | None = None
     if found is None:
         touches = connection.transaction_footprint.statement(footprint_of(None, (), ()), connection.level)
-        action = Action(ActionKind.STATEMENT, text, texts(parameters, several=several), touches)
+        action = Action(ActionKind.STATEMENT, text, texts(parameters, several=several), touches, connection.schema)
     else:
         kind = SAVEPOINT_KINDS[" ".join(found[1].upper().split())]
         if kind is ActionKind.ROLLBACK_TO:
             touches = connection.transaction_footprint.end(connection.level)
-        action = Action(kind, found[2], touches=touches)
+        action = Action(kind, found[2], touches=touches, database=connection.schema)
     await actor.park(action)
     connection.announced = True
     if not connection.journal.open:
         return
     if found is None:
-        connection.journal.sends(connection.line, None, text, parameters)
+        connection.journal.sends(connection.line, None, text, parameters, connection.schema)
     else:
         connection.journal.marks(connection.line, action.kind, found[2])

@@ -20,10 +20,12 @@ from lab.engine.gate import current_actor
 from lab.errors import ScenarioError
 from lab.model.footprint import Deferred
 from lab.model.trace import Action, ActionKind
+from lab.postgres.connections.apart import ALL_ONE, Apart, quoted
 from lab.postgres.connections.caches import CompiledCaches
 from lab.postgres.connections.connection import LabConnection
 from lab.postgres.connections.journal import Journal
 from lab.postgres.connections.listening import listening
+from lab.postgres.connections.others import led
 from lab.postgres.connections.points import SAVEPOINT, SAVEPOINT_KINDS, sets_a_timer, texts
 from lab.postgres.connections.uses import Uses
 from lab.postgres.locks.freeze import ServerProcess
@@ -57,22 +59,35 @@ class Address:
     """Names of the database's tables and indexes, by object id; what actors make is added."""
     uses: Uses
     """Where it is noticed who uses the connection."""
+    apart: Apart = ALL_ONE
+    """The databases of the application that are told apart here."""
+    refuse: Callable[[str], ScenarioError] = ScenarioError
 
     def open(self, dialect: Any, options: Mapping[str, Any]) -> Any:
         """A new connection, as SQLAlchemy's dialect wraps it; of the engine's own `options` the harmless ones count."""
         kept: dict[str, Any] = {name: value for name, value in options.items() if name in _OWN_OPTIONS}
-        kept["server_settings"] = self.server_settings(options)
+        schema = self.schema_of(options)
+        kept["server_settings"] = self.server_settings(options, schema)
         adapted = dialect.loaded_dbapi.connect(connection_class=LabConnection, **{**self.connect, **kept})
-        self.adopt(adapted.driver_connection)
+        self.adopt(adapted.driver_connection, schema)
         return adapted
 
-    def server_settings(self, options: Mapping[str, Any]) -> dict[str, str]:
+    def schema_of(self, options: Mapping[str, Any]) -> str:
+        """The schema to which a connection with these options leads. Raises what `refuse` makes."""
+        schema, objection = self.apart.place_of(options)
+        if objection:
+            raise self.refuse(f"{led() or 'the watched engine'} {objection}")
+        return schema
+
+    def server_settings(self, options: Mapping[str, Any], schema: str) -> dict[str, str]:
         """Those that code gave in its own `options`, with the lab's on top."""
         own = options.get("server_settings") or {}
-        return {**own, **self.connect.get("server_settings", {}), **self.settings}
+        place = {"search_path": quoted(schema)} if schema else {}
+        return {**own, **self.connect.get("server_settings", {}), **self.settings, **place}
 
-    def adopt(self, connection: LabConnection) -> None:
+    def adopt(self, connection: LabConnection, schema: str) -> None:
         """Give a new connection what it needs to know of its place."""
+        connection.schema = schema
         pid = connection.get_server_pid()
         connection.process = ServerProcess(pid, may_freeze=self.may_freeze(pid))
         connection.relations = self.relations
@@ -131,6 +146,7 @@ def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
             return statement, parameters
         fairy = connection.connection
         driver, bulk, touches = _driver(fairy), None, None
+        where = "" if driver is None else driver.schema
         sent, level = statement, "" if driver is None else _level(fairy, driver)
         if driver is not None and (locking := locking_now()) is not None:
             sent = _locked(locking, driver, connection, actor.name, statement, context)
@@ -138,7 +154,7 @@ def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
             kind = SAVEPOINT_KINDS[found[1].upper()]
             if driver is not None and kind is ActionKind.ROLLBACK_TO:
                 touches = driver.transaction_footprint.end(level)
-            action = Action(kind, found[2], touches=touches)
+            action = Action(kind, found[2], touches=touches, database=where)
         else:
             if driver is not None:
                 notices(actor.root.name, driver.process.pid, statement)
@@ -146,7 +162,7 @@ def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
                 touches = _of_statement(tables, driver, level, context, locked=locked)
                 bulk = _bulk(driver, level, context, sent, locked=locked)
             several = executemany and context.execute_style is not ExecuteStyle.INSERTMANYVALUES
-            action = Action(ActionKind.STATEMENT, sent, texts(parameters, several=several), touches)
+            action = Action(ActionKind.STATEMENT, sent, texts(parameters, several=several), touches, where)
         if (gate := actor.parks(action, bulk)) is not None:
             with contextlib.nullcontext() if driver is None else driver.uses.of(driver):
                 await_only(actor.stay(gate))
@@ -163,7 +179,7 @@ def _announce(driver: LabConnection, action: Action, context: Any, sent: str, pa
     if not driver.journal.open:
         return
     if action.kind is ActionKind.STATEMENT:
-        driver.journal.sends(driver.line, context, sent, parameters)
+        driver.journal.sends(driver.line, context, sent, parameters, driver.schema)
     else:
         driver.journal.marks(driver.line, action.kind, action.text)
 
@@ -173,8 +189,8 @@ def _locked(locking: Locking, driver: LabConnection, connection: Any, actor: str
     if _level(connection.connection, driver) == "AUTOCOMMIT":
         return statement
     if not driver.transaction_open:
-        locking.begin(connection, actor, context)
-    return locking.read(connection, statement, context)
+        locking.begin(connection, actor, context, driver.schema)
+    return locking.read(connection, statement, context, driver.schema)
 
 
 def _bulk(driver: LabConnection, level: str, context: Any, statement: str, *, locked: bool) -> Bulk | None:
@@ -182,7 +198,7 @@ def _bulk(driver: LabConnection, level: str, context: Any, statement: str, *, lo
     driver.notices_pauses |= sets_a_timer(statement)
     if driver.notices_pauses or "SERIALIZABLE" in (level, driver.isolation):
         return None
-    return bulk_of(context, statement, locked=locked)
+    return bulk_of(context, statement, locked=locked, schema=driver.schema)
 
 
 def _of_statement(tables: TableNames, driver: LabConnection, level: str, context: Any, *, locked: bool) -> Deferred:
@@ -190,7 +206,7 @@ def _of_statement(tables: TableNames, driver: LabConnection, level: str, context
     if not driver.transaction_open:
         driver.transaction_footprint.begins()
     unknown = level == "AUTOCOMMIT" or driver.journal.altered  # what is known of tables may no longer be true
-    touched = footprint_of(None if unknown else context, tables.ordinary, tables.triggered)
+    touched = footprint_of(None if unknown else context, tables.ordinary, tables.triggered, driver.schema)
     if locked:
         touched = with_lock(touched)
     return driver.transaction_footprint.statement(touched, level)

@@ -75,7 +75,8 @@ class Wire:
     ) -> None:
         connection = self._connection
         if ends is not None and connection.in_use:  # what SQLAlchemy does with a new connection is no step
-            await arrive(Action(ends, touches=connection.transaction_footprint.end(connection.level)))
+            touches = connection.transaction_footprint.end(connection.level)
+            await arrive(Action(ends, touches=touches, database=connection.schema))
         elif driven:
             await announced_by_driver(connection, actor, query)
         elif level is not None and not connection.announced:
@@ -121,7 +122,7 @@ class Wire:
         actor = current_actor()
         if actor is None:
             return await self._protocol.execute(*args, **named)
-        await arrive(Action(ActionKind.FETCH, str(args[2])))
+        await arrive(Action(ActionKind.FETCH, str(args[2]), database=self._connection.schema))
         answer = await self._connection.during(actor, self._protocol.execute, *args, **named)
         rows = answer[0] if isinstance(answer, tuple) else answer
         self._answered(actor, rows, "FETCH")

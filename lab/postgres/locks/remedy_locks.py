@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from enum import Enum, auto
 from typing import Any
@@ -22,7 +22,7 @@ from lab.model.footprint import Access, Lock, Rows
 from lab.model.remedy import Applied, Remedy
 from lab.postgres.statements.construct import read, statement_of, values_of, where
 from lab.postgres.statements.functions import AGGREGATES, COLLECTING, PURE
-from lab.postgres.statements.pieces import name_of
+from lab.postgres.statements.pieces import name_of, qualified
 from lab.postgres.statements.statement import Kind, Statement
 
 __all__ = ["Locking", "with_lock"]
@@ -57,9 +57,13 @@ class _How(Enum):
 class Locking:
     """The locks of one remedy in one execution."""
 
-    def __init__(self, remedy: Remedy, metadata: MetaData | None) -> None:
+    def __init__(self, remedy: Remedy, metadata: Mapping[str, MetaData | None]) -> None:
+        """`metadata` by the schema to which the connections lead that are for it; "" is the lab's first."""
         self._remedy = remedy
-        self._tables = {name_of(table): table for table in (metadata.tables.values() if metadata is not None else ())}
+        self._tables: dict[str, dict[str, Table]] = {
+            schema: {qualified(name_of(table), schema): table for table in each.tables.values()} if each else {}
+            for schema, each in metadata.items()
+        }
         self._locked: set[str] = set()
         self._left: set[str] = set()
 
@@ -67,28 +71,29 @@ class Locking:
         """What was done, beside the attempts that were made again."""
         return Applied(retries, frozenset(self._locked), frozenset(self._left))
 
-    def begin(self, connection: Any, actor: str, context: Any) -> None:
-        """At the beginning of a transaction: lock what the actor is to lock first."""
+    def begin(self, connection: Any, actor: str, context: Any, schema: str = "") -> None:
+        """At the beginning of a transaction on a connection that leads to `schema`: lock what the actor is to lock."""
         if context.execution_options.get(_OWN):
             return
-        for question in self._first(self._remedy.rows_of(actor)):
+        for question in self._first(self._remedy.rows_of(actor), self._tables[schema]):
             _ask(connection, question, {})
 
-    def _first(self, rows: Iterable[Rows]) -> Iterator[Select[Any]]:
+    def _first(self, rows: Iterable[Rows], tables: Mapping[str, Table]) -> Iterator[Select[Any]]:
         by_table: dict[str, list[Rows]] = {}
         for each in rows:
-            by_table.setdefault(each.table, []).append(each)
+            if each.table in tables:  # others are locked where a transaction on their own database begins
+                by_table.setdefault(each.table, []).append(each)
         for name in sorted(by_table):
-            table = self._tables[name]
+            table = tables[name]
             keys = list(table.primary_key.columns)
             wanted = [_criterion(table, each) for each in by_table[name]]
             yield select(*keys).where(or_(*wanted)).order_by(*keys).with_for_update()
 
-    def read(self, connection: Any, statement: str, context: Any) -> str:
+    def read(self, connection: Any, statement: str, context: Any, schema: str = "") -> str:
         """Before a statement: the text to send instead, which locks what it reads where that is wanted and possible."""
         if not self._remedy.lock_reads or context.execution_options.get(_OWN):
             return statement
-        how, tables = _how(context, statement)
+        how, tables = _how(context, statement, schema)
         if how is _How.NOT_AT_ALL or not self._wanted(tables, statement, context):
             return statement
         if how is _How.LEFT_ALONE or connection.connection.dbapi_connection.readonly:
@@ -97,7 +102,7 @@ class Locking:
         self._locked.add(statement)
         if how is _How.AT_ITS_END:
             return statement + _CLAUSE
-        _ask(connection, *_rows_of(next(iter(tables)), self._tables, context))
+        _ask(connection, *_rows_of(next(iter(tables)), self._tables.get(schema, {}), context))
         return statement
 
     def _wanted(self, tables: frozenset[str], statement: str, context: Any) -> bool:
@@ -132,7 +137,7 @@ def _value(text: str) -> object:
     return _KINDS[kind](value)
 
 
-def _rows_of(name: str, tables: dict[str, Table], context: Any) -> tuple[Select[Any], Any]:
+def _rows_of(name: str, tables: Mapping[str, Table], context: Any) -> tuple[Select[Any], Any]:
     """The query that locks the rows which a statement of one table reads, and its parameters."""
     statement = statement_of(context.compiled)
     assert statement is not None
@@ -143,13 +148,13 @@ def _rows_of(name: str, tables: dict[str, Table], context: Any) -> tuple[Select[
     return question, values_of(question, context)
 
 
-def _how(context: Any, text: str) -> tuple[_How, frozenset[str]]:
+def _how(context: Any, text: str, schema: str) -> tuple[_How, frozenset[str]]:
     """How a statement can be made to lock what it reads, and the names of the tables."""
     compiled = getattr(context, "compiled", None)
     statement = statement_of(compiled)
     if statement is None or statement.kind is Kind.TEXT:
         return (_How.LEFT_ALONE if _PLAIN.match(text) else _How.NOT_AT_ALL), frozenset()
-    tables = frozenset(map(name_of, statement.tables))
+    tables = frozenset(qualified(name_of(table), schema) for table in statement.tables)
     return read(compiled, _locks_of, otherwise=_How.LEFT_ALONE), tables
 
 

@@ -21,6 +21,7 @@ from lab.postgres.connections.settings import ACTOR_SETTINGS
 from lab.postgres.recording.results import is_connection_loss
 from lab.postgres.server.server import Server
 from lab.postgres.statements.bulk import Bulk
+from lab.postgres.statements.pieces import qualified
 
 __all__ = ["PostgresRowLocks"]
 
@@ -53,12 +54,14 @@ class PostgresRowLocks:
         if statement.question is None:
             return ()
         found: dict[tuple[object, ...], LockableRow] = {}
-        for row in await self._ask(*statement.question):
+        for row in await self._ask(statement, *statement.question):
             _, lockable, *values = row
             key = tuple(values)
             if not lockable or len(found) > ROWS_AT_MOST:
                 break  # the statement waits there by itself, and never gets further in this step
-            found.setdefault(key, LockableRow(statement.table.name, key, _readable(statement, key)))
+            name = statement.table.name
+            name = name if statement.table.schema else qualified(name, statement.schema)
+            found.setdefault(key, LockableRow(name, key, _readable(statement, key)))
         return tuple(found.values())
 
     async def hold(self, statement: object, row: LockableRow) -> bool:
@@ -69,7 +72,7 @@ class PostgresRowLocks:
         if not self._holding:
             self._holding = True
             await self._command("BEGIN")
-        return bool(await self._ask(select(*keys).where(*here).with_for_update(skip_locked=True), {}))
+        return bool(await self._ask(statement, select(*keys).where(*here).with_for_update(skip_locked=True), {}))
 
     async def let_go(self) -> None:
         """See `RowLocks`."""
@@ -88,10 +91,11 @@ class PostgresRowLocks:
     async def _command(self, command: str) -> None:
         await (await self._open()).exec_driver_sql(command)
 
-    async def _ask(self, query: Any, parameters: Any) -> Sequence[Any]:
+    async def _ask(self, statement: Bulk, query: Any, parameters: Any) -> Sequence[Any]:
         connection = await self._open()
+        options = {"schema_translate_map": {None: statement.schema}} if statement.schema else {}
         try:
-            return (await connection.execute(query, parameters)).all()
+            return (await connection.execute(query, parameters, execution_options=options)).all()
         except SQLAlchemyError as error:
             if is_connection_loss(error):
                 raise ServerError("the server died while rows for breakpoints were looked up") from error

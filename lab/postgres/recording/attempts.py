@@ -166,7 +166,7 @@ class _Reader:
                     item.installed.append((attempt.session.ended, last))
 
     def _statement(self, attempt: Attempt, sent: Sent) -> None:
-        reading = reading_of(sent.context, sent.text, self._keys)
+        reading = reading_of(sent.context, sent.text, self._keys, sent.schema)
         if attempt.session.level in ONE_SNAPSHOT:
             attempt.snapshot = attempt.snapshot or sent.sent
         attempt.writes |= reading.writes or bool(sent.written)

@@ -42,9 +42,10 @@ def described(condition: Condition) -> str:
     given = sent.parameters
     values = given[condition.number] if given and isinstance(given[0], (tuple, list)) else given
     parts = _LITERAL.split(" ".join(found[1].split()))
+    beginning = f"{sent.schema}."
     for place in range(0, len(parts), 2):
         text = _PLACEHOLDER.sub(lambda number: _value(values, int(number[1])), parts[place])
-        parts[place] = text.replace(f"{table}.", "")
+        parts[place] = text.replace(f"{table.removeprefix(beginning)}.", "")
     return f"{table} where {''.join(parts)}"
 
 
@@ -85,7 +86,7 @@ async def _matching(connection: AsyncConnection, condition: Condition, rows: Seq
     table = condition.reading.construct
     columns = (column(each.name, each.type) for each in table.columns)
     documents = cast(bindparam("rows", f"[{','.join(rows)}]", Text), JSONB)
-    made = func.jsonb_populate_recordset(literal_column(f"NULL::{_quoted(table)}"), documents)
+    made = func.jsonb_populate_recordset(literal_column(f"NULL::{_quoted(table, condition.sent.schema)}"), documents)
     given = made.table_valued(*columns, with_ordinality="ordinality", name="given")
     compiled, values = condition.sent.context.compiled, condition.sent.context.compiled_parameters[condition.number]
 
@@ -110,5 +111,5 @@ async def _matching(connection: AsyncConnection, condition: Condition, rows: Seq
         return None
 
 
-def _quoted(table: Any) -> str:
-    return ".".join('"' + part.replace('"', '""') + '"' for part in (table.schema, table.name) if part)
+def _quoted(table: Any, schema: str) -> str:
+    return ".".join('"' + part.replace('"', '""') + '"' for part in (table.schema or schema, table.name) if part)

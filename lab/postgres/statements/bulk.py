@@ -27,8 +27,10 @@ _NOTICES = re.compile(r"\b(?:NOWAIT|SKIP\s+LOCKED)\b", re.IGNORECASE)
 class Bulk:
     """A statement that may lock several rows of one table, and the query that finds them, made when it is needed."""
 
-    def __init__(self, table: Table, construct: Any, context: Any) -> None:
+    def __init__(self, table: Table, construct: Any, context: Any, schema: str = "") -> None:
         self.table = table
+        self.schema = schema
+        """Where tables are whose names say no schema; "" for the lab's first."""
         self._construct = construct
         self._context = context
 
@@ -47,7 +49,7 @@ class Bulk:
             return None
 
 
-def bulk_of(context: Any, text: str, *, locked: bool = False) -> Bulk | None:
+def bulk_of(context: Any, text: str, *, locked: bool = False, schema: str = "") -> Bulk | None:
     """The locks of a statement about to be executed, if they may be on several rows and are understood.
 
     `locked`: it is a plain SELECT to which the lab adds a lock.
@@ -65,7 +67,7 @@ def bulk_of(context: Any, text: str, *, locked: bool = False) -> Bulk | None:
         return None
     if context.cursor.server_side:
         return None
-    return Bulk(table, construct, context)
+    return Bulk(table, construct, context, schema)
 
 
 def _table(statement: Statement) -> Table | None:

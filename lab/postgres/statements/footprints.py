@@ -8,6 +8,7 @@ footprint, which counts as touching everything.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,7 @@ from lab.postgres.statements.pieces import (
     name_of,
     parent_locks,
     parents,
+    qualified,
     unique_keys,
     unique_name,
 )
@@ -66,23 +68,24 @@ def _unknown() -> None:
 
 
 def footprint_of(
-    context: Any, tables: Collection[str], triggered: Collection[str]
+    context: Any, tables: Collection[str], triggered: Collection[str], schema: str = ""
 ) -> Callable[[], tuple[Access, ...] | None]:
     """A function that computes later what a statement will touch; it returns None if that is not understood.
 
-    `tables` are the ordinary tables of the database, `triggered` those with triggers of the user's own.
+    `tables` are the ordinary tables of the database, `triggered` those with triggers of the user's own; a name without
+    one is of the `schema`, "" for the lab's first.
     """
     compiled = getattr(context, "compiled", None)
     if compiled is None:
         return _unknown
     rows = getattr(context, "compiled_parameters", None)  # DDL has none
-    return partial(_accesses, compiled, rows, tables, triggered)
+    return partial(_accesses, compiled, rows, tables, triggered, schema)
 
 
 def _accesses(
-    compiled: Any, rows: Any, tables: Collection[str], triggered: Collection[str]
+    compiled: Any, rows: Any, tables: Collection[str], triggered: Collection[str], schema: str
 ) -> tuple[Access, ...] | None:
-    pieces = read(compiled, _shape, otherwise=None)
+    pieces = read(compiled, _shape_in, schema, otherwise=None)
     if pieces is None:
         return None
     names = {piece.table.partition("!")[0] for piece in pieces}
@@ -94,6 +97,13 @@ def _accesses(
 
 
 # ------------------------------------------------------------------ the shape of a statement
+
+
+def _shape_in(statement: Statement, schema: str) -> tuple[Piece, ...] | None:
+    pieces = _shape(statement)
+    if pieces is None or not schema:
+        return pieces
+    return tuple(replace(piece, table=qualified(piece.table, schema)) for piece in pieces)
 
 
 def _shape(statement: Statement) -> tuple[Piece, ...] | None:

@@ -25,6 +25,7 @@ __all__ = [
     "name_of",
     "parent_locks",
     "parents",
+    "qualified",
     "unique_keys",
     "unique_name",
     "value_of",
@@ -111,6 +112,11 @@ def _texts(value: Any) -> frozenset[str] | None:
 def name_of(table: Table) -> str:
     """A table's name as `reset` and the reports say it."""
     return table.name if table.schema in (None, "public") else f"{table.schema}.{table.name}"
+
+
+def qualified(name: str, schema: str) -> str:
+    """The name of a table, as `name_of` says it, where a connection leads to a schema; "" for the lab's first."""
+    return name if not schema or "." in name.partition("!")[0] else f"{schema}.{name}"
 
 
 def unique_name(table: Table, unique: tuple[Any, ...]) -> str:

@@ -15,7 +15,7 @@ from sqlalchemy import Table
 
 from lab.postgres.statements.construct import read, statement_of
 from lab.postgres.statements.functions import PURE
-from lab.postgres.statements.pieces import name_of
+from lab.postgres.statements.pieces import name_of, qualified
 from lab.postgres.statements.statement import Kind, Statement
 
 __all__ = ["Reading", "Role", "reading_of"]
@@ -60,8 +60,21 @@ _NOTHING = Reading()
 _UNKNOWN = Reading(understood=False)
 
 
-def reading_of(context: Any, text: str, keys: Mapping[str, Collection[str]]) -> Reading:
-    """The reading of a statement that was executed. `keys` maps the tables to the columns of their primary keys."""
+def reading_of(context: Any, text: str, keys: Mapping[str, Collection[str]], schema: str = "") -> Reading:
+    """The reading of a statement that was executed. `keys` maps the tables to the columns of their primary keys.
+
+    A table whose name has no schema is one of `schema`, "" for the lab's first.
+    """
+    if not schema:
+        return _reading_of(context, text, keys)
+    beginning = f"{schema}."
+    seen = {name.removeprefix(beginning): columns for name, columns in keys.items() if name.startswith(beginning)}
+    found = _reading_of(context, text, {name: columns for name, columns in keys.items() if "." in name} | seen)
+    roles = tuple(replace(each, table=qualified(each.table, schema)) for each in found.roles)
+    return replace(found, table=found.table and qualified(found.table, schema), roles=roles)
+
+
+def _reading_of(context: Any, text: str, keys: Mapping[str, Collection[str]]) -> Reading:
     compiled = getattr(context, "compiled", None)
     statement = statement_of(compiled)
     if statement is None or statement.kind in (Kind.QUERY, Kind.TEXT, Kind.OTHER):

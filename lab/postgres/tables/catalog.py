@@ -52,8 +52,8 @@ Place = tuple[int, int]
 """A column by table and number."""
 
 
-async def layout_of(monitor: Monitor, metadata: MetaData | None) -> Layout:
-    """The layout of the existing tables. `metadata` adds the sequences that SQLAlchemy itself draws from."""
+async def layout_of(monitor: Monitor, metadata: Mapping[str, MetaData | None]) -> Layout:
+    """The layout of the existing tables. `metadata`, by schema, adds the sequences that SQLAlchemy draws from."""
     rows = await monitor.fetch(_COLUMNS)
     parents: dict[Place, list[Place]] = {}
     for child, number, parent, parent_number in map(tuple, await monitor.fetch(_REFERENCES)):
@@ -84,14 +84,16 @@ def _sequence(row: asyncpg.Record, asked_for: str | None) -> str | None:
     return asked_for
 
 
-def _asked_for(metadata: MetaData | None) -> Mapping[str, str]:
+def _asked_for(metadata: Mapping[str, MetaData | None]) -> Mapping[str, str]:
     """Column -> its sequence, for those that SQLAlchemy fills: the catalog has no default for them."""
     found = {}
-    for table in metadata.tables.values() if metadata is not None else ():
-        short = table.name if table.schema in (None, "public") else f"{table.schema}.{table.name}"
+    tables = [(place, table) for place, each in metadata.items() if each is not None for table in each.tables.values()]
+    for place, table in tables:
+        within = table.schema or place
+        short = table.name if within in ("", "public") else f"{within}.{table.name}"
         for column in table.columns:
             if isinstance(column.default, Sequence):
-                schema = column.default.schema or "public"
+                schema = column.default.schema or place or "public"
                 found[f"{short}.{column.name}"] = f"{_quoted(schema)}.{_quoted(column.default.name)}"
     return found
 

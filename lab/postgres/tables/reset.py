@@ -125,13 +125,13 @@ class Tables:
         self.layout = Layout()
         """Columns, keys, and which of them a sequence fills."""
 
-    async def learn(self, metadata: MetaData | None = None, *, installs: bool = True) -> None:
+    async def learn(self, metadata: Mapping[str, MetaData | None] | None = None, *, installs: bool = True) -> None:
         """Read from the catalog which tables and sequences there are. Call it whenever the schema was made or changed.
 
-        `metadata` adds what the catalog does not know: the sequences that SQLAlchemy itself draws from. Without
-        `installs` the database is only looked at.
+        `metadata`, by schema, adds what the catalog does not know: the sequences that SQLAlchemy itself draws from.
+        Without `installs` the database is only looked at.
         """
-        self.layout = await layout_of(self._monitor, metadata)
+        self.layout = await layout_of(self._monitor, metadata or {})
         rows = await self._monitor.fetch(_TABLES)
         parents = await self._monitor.fetch(_FOREIGN_KEYS)
         order = _parents_first([row["oid"] for row in rows], parents)

@@ -145,7 +145,7 @@ def looked_at(context) -> tuple[object, ...]:
     """What every reader makes of a statement."""
     sent = str(context.compiled)
     touched = footprint_of(context, {"note", "entry"}, ())()
-    locking = Locking(Remedy("locks", lock_reads=frozenset({"note"})), METADATA)
+    locking = Locking(Remedy("locks", lock_reads=frozenset({"note"})), {"": METADATA})
     connection = SimpleNamespace(
         execute=lambda *_, **__: SimpleNamespace(all=list),
         connection=SimpleNamespace(dbapi_connection=SimpleNamespace(readonly=False)),
