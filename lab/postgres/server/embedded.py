@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from lab.engine.ports import ServerClock
@@ -120,19 +121,13 @@ def _started(install: Install, version: int, folder: Path, owned: int, library: 
     # Both ends for now: opening does not wait for the keeper, and the keeper sees no end before we hold ours.
     both = os.open(pipe, os.O_RDWR)
     try:
-        options = {
-            **SETTINGS,
-            **SETTINGS_SINCE.get(version, {}),
-            "unix_socket_directories": '"{}"'.format(str(sockets).replace('"', '""')),
-        }
         clock = None if library is None else MovedClock(folder, library)
+        options = {"unix_socket_directories": '"{}"'.format(str(sockets).replace('"', '""'))}
         if clock is not None:
             options["log_line_prefix"] = "%n "  # when it was said, in seconds
-        command = [install.programs / "bin" / "postgres", "-D", data]
-        command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         keeping = _keeper(
             owned,
-            command=[str(part) for part in command],
+            command=_command(install, version, data, options),
             folder=str(folder),
             pipe=str(pipe),
             data=str(data),
@@ -156,6 +151,12 @@ def _started(install: Install, version: int, folder: Path, owned: int, library: 
         clock.run_ahead(0)
         clock = clock if moved else None
     return _server(version, folder, running, close, clock)
+
+
+def _command(install: Install, version: int, data: Path, options: Mapping[str, str]) -> list[str]:
+    settings = {**SETTINGS, **SETTINGS_SINCE.get(version, {}), **options}
+    given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    return [str(install.programs / "bin" / "postgres"), "-D", str(data), *given]
 
 
 class _Running:
