@@ -101,20 +101,25 @@ def _without_default_deadline(test: Any) -> None:
 
 @pytest.fixture(scope="session")
 def lab_server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """The server of this run: one by URL, or an embedded one that every xdist worker shares."""
+    """The server of this run."""
+    with _in_one_sentence():
+        server = _server(request.config)
+    with server:
+        yield server
+
+
+def _server(config: pytest.Config) -> Server:
+    """One by URL, or an embedded one. The workers of xdist share it, unless its clock can be moved."""
+    from lab.postgres.server.clock import installed_library  # noqa: PLC0415
     from lab.postgres.server.embedded import embedded_server, shared_server  # noqa: PLC0415
     from lab.postgres.server.server import external_server  # noqa: PLC0415
 
-    config = request.config
-    with _in_one_sentence():
-        if (url := _url(config)) is not None:
-            server = external_server(url)
-        elif rendezvous := getattr(config, "workerinput", {}).get("lab_rendezvous"):
-            server = shared_server(Path(rendezvous))
-        else:
-            server = embedded_server()
-    with server:
-        yield server
+    if (url := _url(config)) is not None:
+        return external_server(url)
+    rendezvous = getattr(config, "workerinput", {}).get("lab_rendezvous")
+    if rendezvous and installed_library() is None:
+        return shared_server(Path(rendezvous))
+    return embedded_server()
 
 
 @pytest.fixture(scope="module")

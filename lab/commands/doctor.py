@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import aclosing
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from lab.commands.options import json_option, server_options
 
 if TYPE_CHECKING:
     from lab.postgres.server.cluster import Abilities
+    from lab.postgres.server.server import Server
 
 __all__ = ["command"]
 
@@ -30,18 +32,18 @@ async def command(*, url: str | None, version: str, as_json: bool) -> None:
         async with aclosing(Explorer(server)) as explorer:
             abilities = (await explorer.open()).abilities
     if as_json:
-        show_json({"server": server.description, **asdict(abilities)})
+        show_json({"server": server.description, **asdict(abilities), "clock_follows": server.clock is not None})
     else:
-        out.print(plain_table(("", "", ""), _examination(server.description, abilities)))
+        out.print(plain_table(("", "", ""), _examination(server, abilities)))
 
 
-def _examination(server: str, abilities: Abilities) -> list[tuple[str, str, str]]:
+def _examination(server: Server, abilities: Abilities) -> list[tuple[str, str, str]]:
     def yes(*, works: bool, without: str) -> tuple[str, str]:
         return ("yes", "") if works else ("no", without)
 
     major, minor = divmod(abilities.version, 10000)
     return [
-        ("server", server, f"PostgreSQL {major}.{minor}"),
+        ("server", server.description, f"PostgreSQL {major}.{minor}"),
         ("databases of the lab's own", *yes(works=abilities.may_create_databases, without="needs CREATEDB")),
         (
             "lock waits are pushed",
@@ -67,4 +69,23 @@ def _examination(server: str, abilities: Abilities) -> list[tuple[str, str, str]
                 without="needs a superuser; triggers fire when the rows of a setup are restored",
             ),
         ),
+        (
+            "the server's clock follows the actors'",
+            *yes(works=server.clock is not None, without=_own_clock(embedded=server.folder is not None)),
+        ),
     ]
+
+
+def _own_clock(*, embedded: bool) -> str:
+    """Why a server's clock is its own, and what that means."""
+    from lab.postgres.server.clock import SWITCH, installed_library
+
+    if not embedded:
+        why = "works on the embedded server only"
+    elif os.environ.get(SWITCH) == "own":
+        why = f"{SWITCH}=own says so"
+    elif installed_library() is None:
+        why = "needs Linux and the extra: pip install 'concurrency-lab[clock]'"
+    else:
+        why = "the library of the extra cannot be loaded here"
+    return f"{why}; a sleep of an actor does not move now() of the server"

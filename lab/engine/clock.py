@@ -5,8 +5,10 @@ by time-machine, in C, so that modules which imported a function by name read it
 same clock. `time.monotonic`, on which the event loop's own time rests, and `time.sleep` are replaced for the code of
 actors only: the lab's own waits stay real.
 
-The execution begins at the real time at which the explorer was made, to the second: the server's clock is its own, and
-an application compares the two (`WHERE expires_at < now()`), so they must not lie far from each other.
+The execution begins at the real time at which the explorer was made, to the second. The server's clock is its own, and
+an application compares the two (`WHERE expires_at < now()`). Where the lab may move it, it begins at the same moment
+and makes each leap of this one; in between it runs on, since PostgreSQL's own timers rest on it (docs/architecture.md,
+"The server's clock").
 
 Out of reach: `from time import monotonic` at a module's import, and `time.perf_counter`, which measures and is
 never kept.
@@ -19,13 +21,14 @@ import contextlib
 import contextvars
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import time_machine
 
 from lab.engine.gate import Actor, current_actor
+from lab.engine.ports import ServerClock
 from lab.errors import UsageError
+from lab.model.server_time import ServerTime
 from lab.model.virtual_time import SECOND, VirtualTime
 
 __all__ = ["Clock", "Timer", "Timers"]
@@ -33,6 +36,12 @@ __all__ = ["Clock", "Timer", "Timers"]
 
 LONG_SECONDS = 1.0
 """No operation takes so long by the load of a machine alone, which is some milliseconds."""
+
+LATE_ALARM = 11_000
+"""Microseconds that the server's clock leaps beyond a leap of a second or more.
+
+PostgreSQL takes an alarm that it set for coming until it is 10 ms late, and sets no other: without this, a
+`statement_timeout` as long as a sleep would keep the report of a lock wait back."""
 
 
 class Timer(asyncio.TimerHandle):
@@ -74,10 +83,18 @@ class Timers:
 
 
 class Clock:
-    """The clock of an explorer's executions. It begins anew in each."""
+    """The clock of an explorer's executions. It begins anew in each. `server`: the server's, where it may be moved."""
 
-    def __init__(self) -> None:
+    server: ServerTime
+    """What the server's clock shows in the execution that runs. Known from its setup on, or from where actors begin."""
+
+    def __init__(self, server: ServerClock | None = None) -> None:
         self.time = VirtualTime(int(time.time()))
+        self._moved = server
+        self._set_up = 0
+        """How far from the beginning, in microseconds, the server's clock was after the last setup in an execution."""
+        self._lead = 0
+        """The most that was in any execution."""
         self._monotonic = time.monotonic()
         self._traveller: Any = None
         self.timers = Timers()
@@ -87,6 +104,7 @@ class Clock:
         """One execution: the whole process reads this clock. Raises `UsageError` where another library holds it."""
         self.time.begin()
         self.timers = Timers()
+        self._set_up = 0
         travel = time_machine.travel(self.time.began // SECOND, tick=False)
         try:
             self._traveller = travel.start()
@@ -97,24 +115,53 @@ class Clock:
             yield
         finally:
             travel.stop()
+            if self._moved is not None:
+                self._moved.run_ahead(0)
 
-    @staticmethod
-    def real() -> datetime:
-        """The real time, which a server's clock shows."""
-        return time_machine.escape_hatch.datetime.datetime.now(UTC)
+    @property
+    def server_follows(self) -> bool:
+        """Whether the server's clock makes the leaps of this one."""
+        return self._moved is not None
+
+    @contextlib.contextmanager
+    def setting_up(self) -> Iterator[None]:
+        """A setup or a schema hook. What it stores may show the server's clock: for no actor is that still to come."""
+        self._let_server_show(self.time.began + self._set_up)
+        try:
+            yield
+        finally:
+            self._set_up = self.server.now - self.time.began
+            self._lead = max(self._lead, self._set_up)
+
+    def actors_begin(self) -> None:
+        """The tables are as the setup left them. From here on the server's clock is the same in each execution."""
+        self._let_server_show(self.time.began + self._lead)
+
+    def _let_server_show(self, moment: int) -> None:
+        """Set the server's clock where that is possible; else it shows the machine's time."""
+        self.server = ServerTime(_machine_time, ahead=0 if self._moved is None else moment - _machine_time())
+        if self._moved is not None:
+            self._moved.run_ahead(self.server.ahead)
+
+    def _let_server_leap(self, microseconds: int) -> None:
+        if self._moved is not None and microseconds:
+            self.server.move(microseconds + (LATE_ALARM if microseconds >= SECOND else 0))
+            self._moved.run_ahead(self.server.ahead)
 
     def step_of(self, actor: Actor) -> None:
         """A step of this actor begins: a microsecond passes, and if it slept, the rest of its sleep."""
-        moved = self.time.step()
+        step, slept = self.time.step(), 0
         if actor.wakes is not None:
-            moved += self.time.move_to(actor.wakes)
+            slept = self.time.move_to(actor.wakes)
             actor.wakes = None
-        self._shift(moved)
+        self._shift(step + slept)
+        self._let_server_leap(slept)
 
     def move_to(self, passed: int) -> None:
         """Let time pass, if it has not, until so much has passed since the beginning, as `VirtualTime.passed`."""
         if moved := self.time.move_to(passed):
             self._shift(moved)
+            self._let_server_leap(moved)
 
     def monotonic(self) -> float:
         """What an actor reads as `time.monotonic()`, and as the time of its event loop."""
@@ -176,3 +223,8 @@ class Clock:
                 self.move_to(self.time.after(seconds))
 
         return sleep
+
+
+def _machine_time() -> int:
+    """Microseconds since 1970, whatever the actors read."""
+    return int(time_machine.escape_hatch.time.time_ns()) // 1000

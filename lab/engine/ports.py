@@ -6,7 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Backend", "Libraries", "LockWaits", "LockableRow", "Messages", "Ports", "RowLocks", "Striker"]
+__all__ = [
+    "Backend",
+    "Libraries",
+    "LockWaits",
+    "LockableRow",
+    "Messages",
+    "Ports",
+    "RowLocks",
+    "ServerClock",
+    "Striker",
+]
 
 
 class Backend(Protocol):
@@ -83,6 +93,13 @@ class Messages(Protocol):
 
     async def bring(self) -> bool:
         """Ask these sessions for what the server has for them, and hand it on. True if there was anything."""
+
+
+class ServerClock(Protocol):
+    """The clock of the server, where the lab may move it."""
+
+    def run_ahead(self, microseconds: int) -> None:
+        """From now on show the machine's time and so much more; less where it is negative."""
 
 
 class Striker(Protocol):

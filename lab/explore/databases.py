@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -38,11 +39,20 @@ Key = tuple[Metadata, type[Scenario] | None, Parameters]
 
 
 class Databases:
-    """The databases of one explorer, and the snapshots of what setups made in them."""
+    """The databases of one explorer, and the snapshots of what setups made in them.
 
-    def __init__(self, open_cluster: Callable[[], Awaitable[Cluster]], description: str) -> None:
+    A setup or a schema hook runs in a block of `setting_up`.
+    """
+
+    def __init__(
+        self,
+        open_cluster: Callable[[], Awaitable[Cluster]],
+        description: str,
+        setting_up: Callable[[], AbstractContextManager[None]],
+    ) -> None:
         self._open_cluster = open_cluster
         self._description = description
+        self._setting_up = setting_up
         self._kept: dict[Key, tuple[Apart, Database]] = {}
         self._snapshots: dict[tuple[Key, type[Scenario], str], Snapshot] = {}
         self._own_by_setup: set[Key] = set()
@@ -163,7 +173,8 @@ class Databases:
     async def _run(self, code: Callable[[], Awaitable[object]], what: str, database: Database | None = None) -> None:
         """Run what people wrote, and raise `ScenarioError` if it fails or takes too long."""
         try:
-            await bounded(code, what, "setup")
+            with self._setting_up():
+                await bounded(code, what, "setup")
         except (ScenarioError, ServerError):
             raise
         except BaseException as error:

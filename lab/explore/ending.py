@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from sqlalchemy.exc import DBAPIError
 
 from lab.checkers.serial.composite import composite_of, fields_of
+from lab.engine.clock import Clock
 from lab.engine.plan import Finished
 from lab.model.history import History
 from lab.model.nature import UNCONTROLLED, WHOLE, Path, Places, Taint, covered, without_indexes
 from lab.model.outcome import ActorResult, Ending, Mask, Outcome, ResultKind
 from lab.model.trace import Step, Trace
-from lab.model.virtual_time import VirtualTime
 from lab.postgres.database import Database
 from lab.postgres.recording.results import aborted_or_raised, is_connection_loss, returned
 from lab.postgres.tables.reset import Snapshot
@@ -68,10 +68,10 @@ def values_of(step: Step) -> tuple[tuple[str, ...], ...]:
     return (tuple(map(str, parameters)),)
 
 
-def clock_notes(trace: Trace, mask: Mask, time: VirtualTime) -> Iterator[str]:
+def clock_notes(trace: Trace, mask: Mask, clock: Clock) -> Iterator[str]:
     """That the server's clock did not move with the actors', where one of them slept and the server's was read."""
     asked = any(_SERVERS_CLOCK.search(step.action.text) for step in trace if step.result is not None)
-    if time.passed and (mask.servers_clock or asked):
+    if clock.time.passed and not clock.server_follows and (mask.servers_clock or asked):
         yield CLOCKS_DIFFER
 
 

@@ -65,11 +65,11 @@ class Explorer:
         self._own: tuple[Server, Explorer] | None = None
         """A server for scenarios that crash it: others may be at work on `server`."""
         self._cluster: Cluster | None = None
-        self._databases = Databases(self.open, server.description)
+        self._clock = Clock(server.clock)
+        self._databases = Databases(self.open, server.description, self._clock.setting_up)
         self._watched: list[AsyncEngine] = []
         self._serial = SerialJudge(self._under)
         self._natures = Natures(self._observe)
-        self._clock = Clock()
         self._starts: dict[tuple[type[Scenario], str, str | None, int], Starts] = {}
 
     async def open(self) -> Cluster:
@@ -205,7 +205,8 @@ class Explorer:
         levels = {each.name: level or each.isolation or scenario.isolation for each in declarations}
         locking, retries = conditions.locking(type(scenario)), Counter[str]()
         database, snapshot = await self._ready(scenario, levels, locking, conditions)
-        mask = Mask(self._clock.real(), snapshot.text, self._clock.time, self._clock.real)
+        self._clock.actors_begin()
+        mask = Mask(self._clock.server, snapshot.text, self._clock.time)
         once = {each.name: partial(body, database.engine, scenario, each) for each in declarations}
         bodies = {name: partial(attempts, conditions.remedy, retries, each) for name, each in once.items()}
         faults = scenario.faults if conditions.faults else ()
@@ -246,7 +247,7 @@ class Explorer:
             unseen=unseen,
             anomalies=() if history is None else anomalies_in(history),
             broken=tuple(broken),
-            notes=(*notes.notes, *clock_notes(trace, performed.mask, self._clock.time)),
+            notes=(*notes.notes, *clock_notes(trace, performed.mask, self._clock)),
             unsteady=places.unsteady,
             applied=performed.applied,
         )

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 
+from lab.model.server_time import ServerTime
 from lab.model.virtual_time import SECOND, VirtualTime
 
 __all__ = ["ABORT_STATES", "ActorResult", "Ending", "Mask", "Outcome", "ResultKind"]
@@ -110,21 +111,14 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 class Mask:
     """Replaces what no schedule controls in texts of one execution.
 
-    A timestamp is taken for a value of the server's clock exactly when it lies between the start and the end of the
-    execution in real time, which `present` gives, and is none of the actors' clock `time`; times that a scenario sets
-    itself stay. A UUID is taken for random when the setup did not already hold it.
+    A timestamp is taken for a value of the server's clock exactly when that clock, `server`, showed it in this
+    execution and it is none of the actors' clock `time`; times that a scenario sets itself stay. A UUID is taken for
+    random when the setup did not already hold it.
     """
 
-    def __init__(
-        self,
-        started: datetime,
-        known: str = "",
-        time: VirtualTime | None = None,
-        present: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._started = started.astimezone(UTC)
+    def __init__(self, server: ServerTime, known: str = "", time: VirtualTime | None = None) -> None:
+        self._server = server
         self._time = time
-        self._present = present
         self._known = known
         self._uuids: dict[str, str] = {}
         self.found: set[str] = set()
@@ -175,15 +169,13 @@ class Mask:
     def _now_or(self, text: str, moment: datetime) -> str:
         """The mark, or the text of a moment outside the execution. A moment without a zone is taken for UTC's."""
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-        present = self._present()
-        real = self._started <= moment <= present
-        if self._time is not None:
-            number = (moment - _EPOCH) // _MICROSECOND
-            if (said := self._time.said(number, real=real)) is not None:
-                if moment > present:
-                    self._time.foresee(number)
-                return said
-        if not real:
+        number = (moment - _EPOCH) // _MICROSECOND
+        shown = self._server.showed(number)
+        if self._time is not None and (said := self._time.said(number, shown=shown)) is not None:
+            if number > self._server.now:
+                self._time.foresee(number)
+            return said
+        if not shown:
             return text
         self.servers_clock = True
         self.found.add("a clock value")

@@ -79,15 +79,15 @@ class VirtualTime:
         """What will have passed so many seconds from now; fractions of a millisecond are a whole one."""
         return self.passed + max(ceil(min(seconds, LONGEST) * 1000 - ROUNDING), 0) * MILLISECOND
 
-    def said(self, moment: int, *, real: bool = False) -> str | None:
+    def said(self, moment: int, *, shown: bool = False) -> str | None:
         """A moment as it is compared, `<now + 300 s>`; None if it is not one of this clock's.
 
-        `real`: the server's clock may have shown it.
+        `shown`: the server's clock showed it.
         """
         away = moment - self.began
         if not 0 <= away % MILLISECOND <= min(self.steps, STEPS) or abs(away) > FARTHEST:
             return None
-        if real and moment not in self._shown and moment not in self._ahead:
+        if shown and moment not in self._shown and moment not in self._ahead:
             return None
         away -= away % MILLISECOND
         if not away:
@@ -95,6 +95,6 @@ class VirtualTime:
         return f"<now {'-' if away < 0 else '+'} {abs(away) / SECOND:.15g} s>"
 
     def foresee(self, moment: int) -> None:
-        """Remember a moment of this clock that the real time has not reached."""
+        """Remember a moment of this clock that the server's has not reached."""
         if len(self._ahead) < KEPT:
             self._ahead.add(moment)

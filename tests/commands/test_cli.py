@@ -238,7 +238,8 @@ def test_list_and_doctor_speak_json():
         "checks": [],
     }
     assert f"{LOST}  planted of scenarios.counter:Counted  READ COMMITTED  ann, ben" in plain
-    assert json.loads(found).keys() >= {"server", "version", "superuser", "may_create_databases", "pushed", "frozen"}
+    abilities = {"server", "version", "superuser", "may_create_databases", "pushed", "frozen", "clock_follows"}
+    assert json.loads(found).keys() >= abilities
     assert "hunt" in help_text
 
 

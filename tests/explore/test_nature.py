@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import re
 import uuid
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -26,6 +27,7 @@ from lab.model.nature import UNCONTROLLED
 from lab.model.outcome import Ending
 from lab.model.trace import Action, ActionKind, Step
 from lab.model.verdict import Verdict
+from lab.postgres.server.embedded import embedded_server
 from lab.scenario.declare import target_of
 from lab.schedulers import make_scheduler
 from lab.search.hunt import Hunt
@@ -255,8 +257,8 @@ async def test_what_is_found_counts_although_no_schedule_can_be_repeated(explore
     assert result.verdict == Verdict.FAIL
 
 
-async def test_that_a_sleep_moved_only_one_of_two_clocks_is_said(explorer):
-    """Where the server's clock is read, by a statement or by a default, and an actor slept."""
+async def test_that_a_sleep_moved_only_one_of_two_clocks_is_said():
+    """Where the server's clock is its own and read, by a statement or by a default, and an actor slept."""
 
     @dataclass(frozen=True)
     class Sleeping(Scenario):
@@ -271,9 +273,11 @@ async def test_that_a_sleep_moved_only_one_of_two_clocks_is_said(explorer):
             await session.execute(insert(ITEM).values(owner="x") if self.reads else text("SELECT 1"))
             await session.commit()
 
-    for sleeps, reads in ((True, True), (False, True), (True, False)):
-        record = await explorer.run(Sleeping(sleeps=sleeps, reads=reads), make_scheduler("serial", 0))
-        assert (CLOCKS_DIFFER in record.notes) == (sleeps and reads)
+    with embedded_server(clock=False) as server:
+        async with aclosing(Explorer(server)) as explorer:
+            for sleeps, reads in ((True, True), (False, True), (True, False)):
+                record = await explorer.run(Sleeping(sleeps=sleeps, reads=reads), make_scheduler("serial", 0))
+                assert (CLOCKS_DIFFER in record.notes) == (sleeps and reads)
 
 
 async def test_a_covered_key_does_not_hide_how_many_rows_there_are(explorer):

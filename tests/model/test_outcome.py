@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
 from lab.model.outcome import ActorResult, Ending, Mask, Outcome, ResultKind
+from lab.model.server_time import ServerTime
 
 STARTED = datetime.now(UTC) - timedelta(seconds=5)
+
+
+def machine_time() -> int:
+    return time.time_ns() // 1000
+
+
+def server_time(began: datetime) -> ServerTime:
+    return ServerTime(machine_time, since=int(began.timestamp()) * 1_000_000)
 
 
 def outcome(**changes) -> Outcome:
@@ -67,7 +77,7 @@ def test_committed_are_those_that_returned():
     ],
 )
 def test_a_moment_within_the_execution_is_taken_for_the_clock(text):
-    mask = Mask(STARTED)
+    mask = Mask(server_time(STARTED))
     masked = mask(text.format(now=datetime.now(UTC) - timedelta(seconds=1)))
     assert "<now>" in masked
     assert "20" not in masked
@@ -76,7 +86,7 @@ def test_a_moment_within_the_execution_is_taken_for_the_clock(text):
 
 def test_a_moment_in_another_zone_is_taken_for_the_clock():
     now = (datetime.now(UTC) - timedelta(seconds=1)).astimezone(timezone(timedelta(hours=5, minutes=30)))
-    assert Mask(STARTED)(now.isoformat()) == "<now>"
+    assert Mask(server_time(STARTED))(now.isoformat()) == "<now>"
 
 
 @pytest.mark.parametrize("zone", [None, UTC, *(timezone(timedelta(hours=h, minutes=30)) for h in (5, -4))])
@@ -85,7 +95,7 @@ def test_a_moment_as_python_shows_it_is_taken_for_the_clock(zone, precision):
     """As in what an actor returns, and in the rows of its statements; without the parts that are zero."""
     moment = (datetime.now(UTC) - timedelta(seconds=1)).replace(**precision)
     shown = moment.replace(tzinfo=None) if zone is None else moment.astimezone(zone)
-    mask = Mask(moment - timedelta(seconds=1))
+    mask = Mask(server_time(moment - timedelta(seconds=1)))
     assert mask(f"Event(made={shown!r}, n=2026)") == "Event(made=<now>, n=2026)"
     assert mask.found == {"a clock value"}
     assert mask(repr(shown - timedelta(days=1))) == repr(shown - timedelta(days=1))
@@ -102,7 +112,7 @@ def test_a_moment_as_python_shows_it_is_taken_for_the_clock(zone, precision):
     ],
 )
 def test_times_that_a_scenario_sets_itself_stay(text):
-    mask = Mask(STARTED)
+    mask = Mask(server_time(STARTED))
     assert mask(text) == text
     assert not mask.found
 
@@ -110,11 +120,11 @@ def test_times_that_a_scenario_sets_itself_stay(text):
 def test_new_uuids_are_numbered_in_the_order_of_their_appearance():
     one, two = "6ba7b810-9dad-41d1-80b4-00c04fd430c8", "6ba7b811-9dad-41d1-80b4-00c04fd430c8"
     known = "00000000-0000-4000-8000-000000000001"
-    mask = Mask(STARTED, known=f"rows {known}")
+    mask = Mask(server_time(STARTED), known=f"rows {known}")
     assert mask(f"{one} {two} {one} {known}") == f"<uuid 1> <uuid 2> <uuid 1> {known}"
     assert mask.found == {"a generated UUID"}
 
 
 def test_memory_addresses_go():
-    assert Mask(STARTED)("<object object at 0x7f0001>") == "<object object>"
-    assert Mask(STARTED)("meet me at 0x") == "meet me at 0x"
+    assert Mask(server_time(STARTED))("<object object at 0x7f0001>") == "<object object>"
+    assert Mask(server_time(STARTED))("meet me at 0x") == "meet me at 0x"

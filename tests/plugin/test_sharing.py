@@ -9,10 +9,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 from helpers.lab_program import temporary_folder
+
+from lab.postgres.server.clock import SWITCH, installed_library
+from lab.pytest_plugin import _server
 
 COUNTS_SERVERS = """
 import pathlib, psutil, pytest
@@ -63,6 +67,7 @@ def left_over(of: Path) -> list[str]:
 def test_xdist_workers_share_one_server_and_leave_nothing_behind(project, temporary, monkeypatch):
     """Two workers meet one server, each in a database of its own; afterwards neither process nor folder is left."""
     monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setenv(SWITCH, "own")
     project.makepyfile(COUNTS_SERVERS)
     result = project.runpytest_subprocess("-n", "2", "-p", "no:cacheprovider")
     result.assert_outcomes(passed=4)
@@ -71,6 +76,15 @@ def test_xdist_workers_share_one_server_and_leave_nothing_behind(project, tempor
     ((folder, _),) = {tuple(path.read_text().split()) for path in seen}
     assert folder == str(temporary)
     assert left_over(temporary) == []
+
+
+@pytest.mark.skipif(installed_library() is None, reason="the extra `clock` is not installed")
+def test_an_xdist_worker_has_a_server_of_its_own_where_a_clock_is_moved(tmp_path):
+    """One server has one clock, and each worker moves it for executions of its own."""
+    worker = SimpleNamespace(getoption=lambda name: None, workerinput={"lab_rendezvous": str(tmp_path)})
+    with _server(worker) as one, _server(worker) as other:
+        assert one.pid != other.pid
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_that_is_killed_leaves_nothing_behind(project, temporary, monkeypatch):

@@ -236,6 +236,6 @@ async def test_a_demonstration_ends_when_its_server_is_gone(workers):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(own.pid, signal.SIGKILL)
 
-    with embedded_server() as own, pytest.raises(ServerError, match="cannot connect to"):
+    with embedded_server(clock=False) as own, pytest.raises(ServerError, match="cannot connect to"):
         await hunt(own)
     assert 1 <= len(lines) <= 1 + 2 * workers

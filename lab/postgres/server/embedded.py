@@ -16,14 +16,18 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
+from lab.engine.ports import ServerClock
 from lab.engine.watchdog import hurried
 from lab.errors import ServerError
 from lab.postgres.server import keeper
+from lab.postgres.server.clock import MovedClock, clock_library
 from lab.postgres.server.folders import owned_folder, remove_abandoned
 from lab.postgres.server.install import Account, Install, prepared
 from lab.postgres.server.server import Server
+from lab.postgres.server.settings import SETTINGS, SETTINGS_SINCE
 from lab.postgres.server.versions import DEFAULT_VERSION
 
 __all__ = ["embedded_server", "joined_server", "shared_server"]
@@ -42,40 +46,34 @@ MEMORY = "/dev/shm"  # noqa: S108 - mkdtemp makes a folder of our own in it
 ROOMY = 1 << 30
 """Bytes that must be free there: in a container it may be as small as 64 MB, and a server needs some 60."""
 
-SETTINGS = {
-    "autovacuum": "off",  # its locks are noise; the lab vacuums between executions
-    "bgwriter_lru_maxpages": "0",
-    "checkpoint_timeout": "1d",
-    "deadlock_timeout": "1s",
-    "dynamic_shared_memory_type": "mmap",  # in the data folder, so it goes with it
-    "fsync": "off",
-    "full_page_writes": "off",
-    "huge_pages": "off",
-    "jit": "off",
-    "listen_addresses": "",
-    "max_connections": "200",
-    "max_logical_replication_workers": "0",
-    "max_wal_senders": "0",
-    "max_wal_size": "1GB",
-    "shared_buffers": "32MB",
-    "unix_socket_permissions": "0700",
-    "wal_level": "minimal",
-    "wal_writer_delay": "10s",  # what was committed without waiting stays unwritten until somebody else writes
-}
-SETTINGS_SINCE = {18: {"io_method": "sync"}}
 
+def embedded_server(version: int = DEFAULT_VERSION, *, clock: bool = True) -> Server:
+    """Start a server of one's own. Raises `ServerError` if it does not come up.
 
-def embedded_server(version: int = DEFAULT_VERSION) -> Server:
-    """Start a server of one's own. Raises `ServerError` if it does not come up."""
+    Its clock can be moved where the extra is installed, unless `clock` is false.
+    """
     try:
         install = prepared(version)
+        library = clock_library(install.account) if clock else None
         bases = _bases(install.account)
         remove_abandoned(bases)
-        folder, owned = owned_folder(bases[0])
     except OSError as error:
         raise _did_not_start(error) from error
     try:
-        return _started(install, version, folder, owned)
+        return _in_a_folder(install, version, bases[0], library)
+    except ServerError:
+        if library is None:
+            raise
+        return _in_a_folder(install, version, bases[0], None)  # the library may be what keeps it from starting
+
+
+def _in_a_folder(install: Install, version: int, base: str, library: Path | None) -> Server:
+    try:
+        folder, owned = owned_folder(base)
+    except OSError as error:
+        raise _did_not_start(error) from error
+    try:
+        return _started(install, version, folder, owned, library)
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, OSError):
@@ -102,7 +100,7 @@ def shared_server(rendezvous: Path, version: int = DEFAULT_VERSION) -> Server:
             close = contextlib.ExitStack()
             close.callback(running.leave)
             return _server(found["version"], folder, running, close)
-        server = embedded_server(version)
+        server = embedded_server(version, clock=False)  # each process has a clock of its own
         place.write_text(json.dumps({"folder": str(server.folder), "pid": server.pid, "version": version}))
         return server
 
@@ -111,7 +109,7 @@ def _did_not_start(error: OSError) -> ServerError:
     return ServerError(f"the embedded server did not start: {error}")
 
 
-def _started(install: Install, version: int, folder: Path, owned: int) -> Server:
+def _started(install: Install, version: int, folder: Path, owned: int, library: Path | None) -> Server:
     account = install.account
     if account.user is not None:
         folder.chmod(0o711)  # the server's account passes through it to its own two folders
@@ -123,22 +121,20 @@ def _started(install: Install, version: int, folder: Path, owned: int) -> Server
     # Both ends for now: opening does not wait for the keeper, and the keeper sees no end before we hold ours.
     both = os.open(pipe, os.O_RDWR)
     try:
-        options = {
-            **SETTINGS,
-            **SETTINGS_SINCE.get(version, {}),
-            "unix_socket_directories": '"{}"'.format(str(sockets).replace('"', '""')),
-        }
-        command = [install.programs / "bin" / "postgres", "-D", data]
-        command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        clock = None if library is None else MovedClock(folder, library)
+        options = {"unix_socket_directories": '"{}"'.format(str(sockets).replace('"', '""'))}
+        if clock is not None:
+            options["log_line_prefix"] = "%n "  # when it was said, in seconds
         keeping = _keeper(
             owned,
-            command=[str(part) for part in command],
+            command=_command(install, version, data, options),
             folder=str(folder),
             pipe=str(pipe),
             data=str(data),
             template=str(install.template),
             user=account.user,
             group=account.group,
+            environment={} if clock is None else clock.environment,
         )
         running = _Running(keeping, os.open(pipe, os.O_WRONLY), folder=folder, owned=owned)
     finally:
@@ -150,7 +146,17 @@ def _started(install: Install, version: int, folder: Path, owned: int) -> Server
     except ServerError:
         close.close()
         raise
-    return _server(version, folder, running, close)
+    if clock is not None:
+        moved = clock.is_moved(running.said)
+        clock.run_ahead(0)
+        clock = clock if moved else None
+    return _server(version, folder, running, close, clock)
+
+
+def _command(install: Install, version: int, data: Path, options: Mapping[str, str]) -> list[str]:
+    settings = {**SETTINGS, **SETTINGS_SINCE.get(version, {}), **options}
+    given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    return [str(install.programs / "bin" / "postgres"), "-D", str(data), *given]
 
 
 class _Running:
@@ -165,6 +171,8 @@ class _Running:
         owned: int | None = None,
     ) -> None:
         self.pid = pid
+        self.said = ""
+        """The first word of what the server said when it was ready."""
         self._folder = folder
         self._owned = None if owned is None else os.dup(owned)
         self._users = None if folder is None else (folder / "users").open("a")
@@ -180,7 +188,8 @@ class _Running:
         word, _, rest = self._keeping.stdout.readline().strip().partition(" ")
         if word != "ready":
             raise ServerError(f"the embedded server did not start: {rest or 'its keeper died'}")
-        self.pid = int(rest)
+        pid, _, self.said = rest.partition(" ")
+        self.pid = int(pid)
 
     def crash(self) -> None:
         """End the server as a crash does and start it again on the same data; returns when it is ready."""
@@ -238,7 +247,9 @@ def joined_server(version: int, folder: Path, pid: int) -> Server:
     return _server(version, folder, _Running(None, None, pid), contextlib.ExitStack())
 
 
-def _server(version: int, folder: Path, running: _Running, close: contextlib.ExitStack) -> Server:
+def _server(
+    version: int, folder: Path, running: _Running, close: contextlib.ExitStack, clock: ServerClock | None = None
+) -> Server:
     return Server(
         description=f"embedded PostgreSQL {version}",
         connect={"host": str(folder / "s"), "user": "postgres", "database": "postgres"},
@@ -247,6 +258,7 @@ def _server(version: int, folder: Path, running: _Running, close: contextlib.Exi
         folder=folder,
         version=version,
         crash=running.crash,
+        clock=clock,
         on_close=close,
     )
 

@@ -6,8 +6,9 @@ removes the folder. It runs alone, from the standard library only, in a session 
 SIGKILL to the lab's process group reaches it.
 
 Called with one argument, a JSON object: `command` (the server's command line), `folder` (removed at the end), `pipe`,
-`data`, `template` (what `data` begins as), and `user` and `group` (ids to run the server under, or null). It prints
-one line: `ready PID` or `failed REASON`. Each `crash` that is written to the pipe stops the server as a crash does,
+`data`, `template` (what `data` begins as), `user` and `group` (ids to run the server under, or null), and, if there are
+any, `environment` (variables for the server alone). It prints one line: `ready PID WORD`, with the first word of the
+server's own line, or `failed REASON`. Each `crash` that is written to the pipe stops the server as a crash does,
 without a checkpoint, starts it again on the same data, and prints such a line again.
 """
 
@@ -70,7 +71,7 @@ def ready(order: dict[str, Any], log: IO[str]) -> subprocess.Popen[str]:
         note(line, log)
         lines.append(line.strip())
         if READY in line:
-            say(f"ready {server.pid}")
+            say(f"ready {server.pid} {line.split()[0]}")
             break
     else:
         server.wait()
@@ -101,7 +102,7 @@ def start(order: dict[str, Any]) -> subprocess.Popen[str]:
         group=order["group"],
         extra_groups=None if order["user"] is None else [],
         cwd=order["folder"],
-        env=ENVIRONMENT,
+        env=ENVIRONMENT | order.get("environment", {}),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

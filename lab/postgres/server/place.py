@@ -37,8 +37,11 @@ class Place:
             yield server
 
     def of(self, server: Server) -> Place:
-        """The same server, for another process that uses it while this one holds it."""
-        if server.folder is None:
+        """The same server, for another process that uses it while this one holds it.
+
+        One whose clock this process moves serves no other, so the other is to start its own.
+        """
+        if server.folder is None or server.clock is not None:
             return self
         return Place(None, self.version, str(server.folder), server.pid)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from lab.engine.ports import ServerClock
 from lab.postgres.server.url import parsed
 
 __all__ = ["Server", "external_server"]
@@ -33,6 +34,8 @@ class Server:
     version: int | None = None
     crash: Callable[[], None] | None = None
     """Ends the server as a crash does and starts it again; only the process that started a server can."""
+    clock: ServerClock | None = None
+    """Moves the clock of a server that serves this process alone; None where it cannot be moved."""
     on_close: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, compare=False, repr=False)
     cleaned: Callable[[str], str] = field(default=_as_it_is, compare=False, repr=False)
     """A message of the driver or the server without the secrets of the URL."""
