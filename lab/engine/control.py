@@ -26,6 +26,8 @@ import contextlib
 import contextvars
 import sys
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -267,8 +269,10 @@ def _subprocess(execution: Execution, real: Callable[..., Any]) -> Callable[...,
 
 def _run_in_executor(real: Callable[..., Any]) -> Callable[..., Any]:
     def run_in_executor(executor: Any, function: Callable[..., Any], *args: Any) -> Any:
-        future = real(executor, function, *args)
         actor = current_actor()
+        if actor is not None and isinstance(executor, ThreadPoolExecutor | None):
+            function = partial(contextvars.copy_context().run, function)  # it runs for the actor, as by `to_thread`
+        future = real(executor, function, *args)
         if actor is not None:
             actor.running_again()  # released by another actor, it may come here without having parked
             actor.flights += 1

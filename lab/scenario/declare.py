@@ -65,7 +65,7 @@ class Scenario:
       55P03 (lock not available) and SQLAlchemy's `StaleDataError` always may.
     - `watch`: engines of the application itself, opened before the actors begin. In an execution they lead to the lab's
       database, and so does whatever else actors open with SQLAlchemy or asyncpg.
-    - `outside`: what actors are meant to reach beside that, by dialect (`sqlite`) or host; anything else is refused.
+    - `outside`: what actors are meant to reach beside that: dialect (`sqlite`), driver (`psycopg`) or host.
     - `faults`: which faults the scenario is to withstand, by their names in `lab.engine.faults`: `cancel`, `kill`,
       `crash`; at most `faults_at_most` of them strike in one execution, at points that the schedule chooses. If
       fewer than `faults_at_least` have struck when all actors are done, the server crashes then; this needs `crash`.

@@ -26,6 +26,7 @@ from lab.engine.replaced import replaced
 from lab.errors import ScenarioError
 from lab.postgres.connections.apart import Apart
 from lab.postgres.connections.connection import LabConnection
+from lab.postgres.connections.drivers import Drivers, permitted
 from lab.postgres.connections.others import CONNECT, Guard, led, led_as
 from lab.postgres.connections.redirect import Redirected
 from lab.postgres.connections.watch import Route
@@ -50,6 +51,7 @@ class Lead:
         self._lent: dict[Engine, Redirected] = {}
         self._classes: dict[type[Any], type[LabConnection]] = {asyncpg.Connection: LabConnection}
         self._refusal: ScenarioError | None = None
+        self._drivers = Drivers(self.refuse, route.address.connect)
         self._outside: Collection[str] = ()
         self._taking: set[asyncio.Task[Any]] = set()
         """The tasks in which SQLAlchemy takes a connection from a pool."""
@@ -92,6 +94,7 @@ class Lead:
             self.used.clear()
         with (
             led_as(code),
+            self._drivers.refused(outside),
             replaced(connect_utils, CONNECT, self._connect(getattr(connect_utils, CONNECT))),
             replaced(asyncpg.Connection, _PROTOCOL, Guard(vars(asyncpg.Connection)[_PROTOCOL], self.refuse)),
             self._route.address.uses.noticed(),
@@ -115,7 +118,10 @@ class Lead:
     def _connect(self, real: Callable[..., Any]) -> Callable[..., Any]:
         async def connect(*, loop: Any, connection_class: type[Any], record_class: Any, **options: Any) -> Any:
             if not led() or issubclass(connection_class, LabConnection) or _host(options) in self._outside:
-                return await real(loop=loop, connection_class=connection_class, record_class=record_class, **options)
+                with permitted():
+                    return await real(
+                        loop=loop, connection_class=connection_class, record_class=record_class, **options
+                    )
             actor = current_actor()
             with contextlib.nullcontext() if actor is None else actor.busy():
                 return await self._open(actor, self._class_like(connection_class), record_class, options)
@@ -141,7 +147,7 @@ class Lead:
         )
         address.adopt(connection, schema)
         self._route.opened(connection)
-        if asyncio.current_task() not in self._taking:  # SQLAlchemy sets its own up, and says when they are in use
+        if _task() not in self._taking:  # SQLAlchemy sets its own up, and says when they are in use
             connection.levels = self._route.isolation
             await connection.isolate(self._route.isolation(None if actor is None else actor.root.name))
             connection.in_use = True
@@ -154,7 +160,7 @@ class Lead:
             own = getattr(engine, "_proxied", engine)  # the engine behind one with options of its own
             if (who := led()) and own not in self.used and own not in self._house:
                 self._lend(who, own)
-            task = asyncio.current_task() if who else None
+            task = _task() if who else None
             if task is None:
                 return real(engine)
             self._taking.add(task)
@@ -170,7 +176,7 @@ class Lead:
         self.used.add(engine)
         url = engine.url
         if engine.dialect.driver != "asyncpg":
-            if engine.dialect.name in self._outside or url.host in self._outside:
+            if not {engine.dialect.name, engine.dialect.driver, url.host}.isdisjoint(self._outside):
                 return
             raise self.refuse(
                 f"{who} uses the engine {url.render_as_string()}, whose driver {engine.dialect.driver} the lab "
@@ -181,6 +187,14 @@ class Lead:
             self._lent[engine] = Redirected(AsyncEngine(engine), self._route)
         self._lent[engine].on()
         self._lent[engine].chill()
+
+
+def _task() -> asyncio.Task[Any] | None:
+    """The task that runs; None in a thread."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
 
 
 def _host(options: Mapping[str, Any]) -> str | None:

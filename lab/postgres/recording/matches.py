@@ -88,13 +88,13 @@ async def _matching(connection: AsyncConnection, condition: Condition, rows: Seq
     documents = cast(bindparam("rows", f"[{','.join(rows)}]", Text), JSONB)
     made = func.jsonb_populate_recordset(literal_column(f"NULL::{_quoted(table, condition.sent.schema)}"), documents)
     given = made.table_valued(*columns, with_ordinality="ordinality", name="given")
-    compiled, values = condition.sent.context.compiled, condition.sent.context.compiled_parameters[condition.number]
+    names, values = condition.reading.names, condition.sent.context.compiled_parameters[condition.number]
 
     def put(element: Any, **more: Any) -> Any:
         if isinstance(element, Column):
             return given.c[element.name]
         if isinstance(element, BindParameter):  # the construct may be of an earlier execution, with other values
-            value = value_of(values, compiled.bind_names[element])
+            value = value_of(values, names[element])
             return bindparam(None, value, element.type, expanding=element.expanding, unique=True)
         return None
 

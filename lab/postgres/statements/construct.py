@@ -183,7 +183,8 @@ def _change(construct: Any, compiled: Any) -> dict[str, Any]:
 def _condition(construct: Any, compiled: Any) -> dict[str, Any]:
     criteria = where(construct)
     parts = list(_conjuncts(criteria))
-    return {"criteria": criteria, "parts": len(parts), "bindings": tuple(_bindings(parts, compiled.bind_names))}
+    names = compiled.bind_names
+    return {"criteria": criteria, "names": names, "parts": len(parts), "bindings": tuple(_bindings(parts, names))}
 
 
 def bindings_of(clause: Any, compiled: Any) -> tuple[Binding, ...]:

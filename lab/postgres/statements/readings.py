@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Table
@@ -44,6 +44,8 @@ class Reading:
     roles: tuple[Role, ...] = ()
     key: tuple[tuple[str, str], ...] = ()
     criteria: tuple[Any, ...] = ()
+    names: Mapping[Any, str] = field(default_factory=dict, repr=False, compare=False)
+    """The names of the parameters in `criteria`."""
     construct: Any = None
     """The table as SQLAlchemy knows it."""
     computes: bool = False
@@ -148,7 +150,7 @@ def _condition(statement: Statement, table: Table, keys: Mapping[str, Collection
     }
     if len(key) == statement.parts and set(key) == set(keys[name]):
         return Reading(name, key=tuple((column, key[column]) for column in keys[name]), construct=table)
-    return Reading(name, criteria=statement.criteria, construct=table)
+    return Reading(name, criteria=statement.criteria, names=statement.names, construct=table)
 
 
 def _is_plain(statement: Statement) -> bool:

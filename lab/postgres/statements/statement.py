@@ -5,6 +5,7 @@ Tables and columns are SQLAlchemy's own, since its metadata knows their keys, co
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
@@ -84,6 +85,8 @@ class Statement:
     """A table stands there under another name: maybe two roles of one table, whose keys must not be mixed up."""
     criteria: tuple[Any, ...] = ()
     """The WHERE clause as SQLAlchemy has it, for readers that send it to PostgreSQL again; empty if it has none."""
+    names: Mapping[Any, str] = field(default_factory=dict, repr=False, compare=False)
+    """The names of its parameters in every equal compiled form; their objects are those of the form that was read."""
     parts: int = 0
     """How many parts of the WHERE clause must all hold."""
     bindings: tuple[Binding, ...] = ()
