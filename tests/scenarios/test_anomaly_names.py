@@ -79,19 +79,19 @@ def test_every_planted_bug_is_named_or_says_why_it_is_none():
     assert not {*NAMED} & {*UNNAMED}
 
 
-async def replayed(explorer, name: str):
+async def replayed(plain, name: str):
     cls = PLANTED[name]
     token = decode(planted_bug_of(cls).token)
     replay = Replay(token.schedule)
-    record = await explorer.run(scenario_of(token, cls), replay, isolation=token.isolation or None, recorded=True)
+    record = await plain.run(scenario_of(token, cls), replay, isolation=token.isolation or None, recorded=True)
     assert record.failed
     return record
 
 
 @pytest.mark.parametrize("name", NAMED)
-async def test_an_isolation_anomaly_is_reported_by_its_name_with_a_correct_cycle(explorer, name):
+async def test_an_isolation_anomaly_is_reported_by_its_name_with_a_correct_cycle(plain, name):
     """Each edge of it is held against the history and against the trace."""
-    record = await replayed(explorer, name)
+    record = await replayed(plain, name)
     assert record.anomalies[0] == NAMED[name]
     assert record.unseen == ()
     anomaly = judge(record.history).anomalies[0]
@@ -104,8 +104,8 @@ async def test_an_isolation_anomaly_is_reported_by_its_name_with_a_correct_cycle
 
 
 @pytest.mark.parametrize("name", UNNAMED)
-async def test_what_is_no_isolation_anomaly_is_called_none(explorer, name):
-    record = await replayed(explorer, name)
+async def test_what_is_no_isolation_anomaly_is_called_none(plain, name):
+    record = await replayed(plain, name)
     assert record.anomalies == (), UNNAMED[name]
     assert bool(record.unseen) == (name == "OwnerMayBeNull")
 

@@ -148,26 +148,26 @@ def test_a_sequence_is_a_probe_and_names_the_levels_that_allow_its_anomaly(cls):
 
 
 @each_case
-async def test_a_sequence_ends_as_postgresql_documents(explorer, cls, level):
+async def test_a_sequence_ends_as_postgresql_documents(plain, cls, level):
     """Who read what, who waited and who was refused in which step, and the final rows."""
-    ends_as_expected(await run(explorer, cls, level), CASES[cls, level])
+    ends_as_expected(await run(plain, cls, level), CASES[cls, level])
 
 
 @each_case
-async def test_a_sequence_replays_identically(explorer, cls, level):
+async def test_a_sequence_replays_identically(plain, cls, level):
     """Three times of three, from what was recorded."""
-    assert await replays(explorer, await run(explorer, cls, level), 3, isolation=level)
+    assert await replays(plain, await run(plain, cls, level), 3, isolation=level)
 
 
-async def test_the_write_that_waited_finds_nothing_to_delete(explorer):
+async def test_the_write_that_waited_finds_nothing_to_delete(plain):
     """At READ COMMITTED the row of value 20 that the DELETE had found is another one when it may go on."""
-    record = await run(explorer, PMPWrite, RC)
+    record = await run(plain, PMPWrite, RC)
     assert record.trace.steps[3].result.tag == "DELETE 0"
 
 
 async def test_the_sequences_end_alike_on_the_oldest_version(anyio_backend):
     with embedded_server(16) as server:
-        explorer = Explorer(server)
+        explorer = Explorer(server, learns=False)
         assert (await explorer.open()).abilities.version // 10000 == 16
         for (cls, level), expected in CASES.items():
             ends_as_expected(await run(explorer, cls, level), expected)
