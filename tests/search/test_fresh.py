@@ -36,12 +36,24 @@ async def found(explorer, job: Job) -> HuntResult:
     return done.result
 
 
+@pytest.fixture(scope="module")
+async def hunted(explorer) -> HuntResult:
+    """A failure as a hunt reports it, for all tests."""
+    return await found(explorer, LOST)
+
+
+@pytest.fixture
+def lost(hunted) -> HuntResult:
+    """What a test may change."""
+    return replace(hunted, failures=list(hunted.failures))
+
+
 def children() -> list[psutil.Process]:
     return [each for each in psutil.Process().children() if "lab.search.workers" in each.cmdline()]
 
 
-async def test_a_failure_that_a_fresh_process_repeats_says_so(explorer, server):
-    result = await found(explorer, LOST)
+async def test_a_failure_that_a_fresh_process_repeats_says_so(lost, server):
+    result = lost
     assert result.failures[0].fresh_process is None
     await tried_in_fresh_processes(Place().of(server), LOST, result)
     (failure,) = result.failures
@@ -83,15 +95,15 @@ def test_the_command_of_a_hunt_says_all_that_is_not_the_default():
     )
 
 
-async def test_where_nothing_reproduces_a_failure_the_report_says_what_was_tried(explorer):
-    (failure,) = (await found(explorer, LOST)).failures
+async def test_where_nothing_reproduces_a_failure_the_report_says_what_was_tried(lost):
+    (failure,) = lost.failures
     alone = with_fresh(failure, Fresh(reproduced=False, instead="diverges"))
     assert "in a fresh process the token diverges, so" in alone.report
     assert alone.report.endswith("; neither the schedule as it was found nor the same hunt reproduces it there")
 
 
-async def test_a_failure_that_cannot_be_tried_is_shown_with_the_reason(explorer):
-    (failure,) = (await found(explorer, LOST)).failures
+async def test_a_failure_that_cannot_be_tried_is_shown_with_the_reason(lost):
+    (failure,) = lost.failures
     untried = with_fresh(failure, Fresh(reproduced=None, instead="a worker process died: exit status 1"))
     assert untried.fresh_process is None
     assert untried.report == (
@@ -99,8 +111,8 @@ async def test_a_failure_that_cannot_be_tried_is_shown_with_the_reason(explorer)
     )
 
 
-async def test_an_interruption_meanwhile_keeps_the_failure_and_leaves_no_process(explorer, server):
-    result = await found(explorer, LOST)
+async def test_an_interruption_meanwhile_keeps_the_failure_and_leaves_no_process(lost, server):
+    result = lost
     before = result.failures[0]
     trying = asyncio.create_task(tried_in_fresh_processes(Place().of(server), LOST, result))
     while not (fresh := children()):  # noqa: ASYNC110 - another process sets no event of ours
@@ -111,8 +123,8 @@ async def test_an_interruption_meanwhile_keeps_the_failure_and_leaves_no_process
     assert not any(each.is_running() for each in fresh)
 
 
-async def test_nothing_is_tried_after_a_hunt_that_was_broken_off(explorer, server):
-    result = await found(explorer, LOST)
+async def test_nothing_is_tried_after_a_hunt_that_was_broken_off(lost, server):
+    result = lost
     result.trouble = INTERRUPTED
     await tried_in_fresh_processes(Place().of(server), LOST, result)
     assert result.failures[0].fresh_process is None

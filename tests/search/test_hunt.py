@@ -54,9 +54,9 @@ async def test_a_hunt_stops_at_the_first_violation_and_its_token_replays(explore
     assert replays.record.findings[0].name == found.invariant
 
 
-async def test_a_right_variant_passes_and_every_execution_is_counted(explorer):
+async def test_a_right_variant_passes_and_every_execution_is_counted(plain):
     """A pass counts as many outcomes as executions, and says that it was not exhaustive."""
-    result = await hunt(Transfer(), scheduler="random", executions=25, seed=7).run(explorer)
+    result = await hunt(Transfer(), scheduler="random", executions=25, seed=7).run(plain)
     assert (result.verdict, result.executions, result.exhausted, result.reason) == ("pass", 25, False, "")
     assert sum(result.outcomes.values()) == 25
     assert 1 < len(result.traces) <= 25
@@ -64,17 +64,17 @@ async def test_a_right_variant_passes_and_every_execution_is_counted(explorer):
     assert result.coverage.conflicted == 25
 
 
-async def test_a_reduction_that_is_over_has_run_every_trace(explorer):
+async def test_a_reduction_that_is_over_has_run_every_trace(plain):
     """Then a pass needs no chance: each execution was another trace, and none is left."""
     running = hunt(Transfer(), scheduler="dpor", executions=500, conditions=Conditions(breakpoints=False))
-    result = await running.run(explorer)
+    result = await running.run(plain)
     assert (result.verdict, result.exhausted, result.complete, result.bound) == ("pass", True, True, None)
     assert result.executions == len(result.traces) > 10
 
 
-async def test_a_search_that_was_cut_short_is_not_complete(explorer):
+async def test_a_search_that_was_cut_short_is_not_complete(plain):
     """A reduction with too few executions proves nothing of the rest, and its executions are no samples."""
-    result = await hunt(Transfer(), scheduler="dpor", executions=5).run(explorer)
+    result = await hunt(Transfer(), scheduler="dpor", executions=5).run(plain)
     assert (result.verdict, result.exhausted, result.complete, result.bound) == ("pass", False, False, None)
 
 
@@ -116,53 +116,53 @@ class Single(Bank):
         (Transfer(), "serial", "nothing overlapped: "),
     ],
 )
-async def test_a_search_that_could_not_have_shown_a_race_is_no_pass(explorer, scenario, scheduler, reason):
+async def test_a_search_that_could_not_have_shown_a_race_is_no_pass(plain, scenario, scheduler, reason):
     """Where nothing overlaps, or nobody meets, the verdict is inconclusive and says why."""
-    result = await hunt(scenario, scheduler=scheduler, executions=20).run(explorer)
+    result = await hunt(scenario, scheduler=scheduler, executions=20).run(plain)
     assert (result.verdict, result.bound) == ("inconclusive", None)
     assert result.reason.startswith(reason)
 
 
-async def test_equal_seeds_give_equal_hunts(explorer):
+async def test_equal_seeds_give_equal_hunts(plain):
     """Counts, outcomes and traces depend on the seed alone."""
     runs = [hunt(RingOfTwo(), scheduler="random", executions=5, seed=seed) for seed in (1, 1, 2)]
-    first, again, other = [await each.run(explorer) for each in runs]
+    first, again, other = [await each.run(plain) for each in runs]
     assert (first.outcomes, first.traces) == (again.outcomes, again.traces)
     assert first.traces != other.traces
 
 
 @pytest.mark.parametrize("scheduler", ["random", "urw", "portfolio"])
-async def test_a_hunt_in_parts_is_the_hunt_as_a_whole(explorer, scheduler):
+async def test_a_hunt_in_parts_is_the_hunt_as_a_whole(plain, scheduler):
     """Executions are numbered through, so parts added together are the same hunt; what measures does so in each."""
     prologue = SCHEDULERS[scheduler].prologue or 5
-    options = {"scheduler": scheduler, "keep_going": True}
-    whole = await hunt(SwallowedDeadlock(), executions=prologue + 10, **options).run(explorer)
+    options = {"scheduler": scheduler, "keep_going": True, "refine": scheduler == "random"}
+    whole = await hunt(SwallowedDeadlock(), executions=prologue + 10, **options).run(plain)
     total = HuntResult(whole.target, whole.seed)
     for first, last in ((0, prologue), (prologue, prologue + 3), (prologue + 3, prologue + 10)):
         known = [each.key for each in total.failures]
         part = hunt(
             SwallowedDeadlock(), executions=last - first, first=first, total=prologue + 10, known=known, **options
         )
-        total.add(await part.run(explorer))
+        total.add(await part.run(plain))
     assert (total.outcomes, total.traces, total.executions) == (whole.outcomes, whole.traces, prologue + 10)
     assert total.coverage == whole.coverage
     assert total.failures == whole.failures
 
 
-async def test_depth_first_search_runs_every_interleaving(explorer):
+async def test_depth_first_search_runs_every_interleaving(plain):
     """Two actors of four steps: 8! / (4! * 4!) = 70, and then it is over. They only read, so all are one trace."""
-    result = await hunt(TwoReaders(), scheduler="dfs").run(explorer)
+    result = await hunt(TwoReaders(), scheduler="dfs").run(plain)
     assert (result.executions, len(result.traces), result.exhausted, result.verdict) == (70, 1, True, "inconclusive")
 
 
-async def test_a_bounded_search_says_its_options(explorer):
+async def test_a_bounded_search_says_its_options(plain):
     """The scheduler is named with its options where a failure was found, and the bound holds."""
-    result = await hunt(TwoReaders(), scheduler="dfs", options={"preemptions": 0}).run(explorer)
+    result = await hunt(TwoReaders(), scheduler="dfs", options={"preemptions": 0}).run(plain)
     assert (result.executions, result.exhausted) == (2, True)
-    found = await hunt(LostUpdate(), scheduler="dfs", options={"preemptions": 1}, seed=3).run(explorer)
+    found = await hunt(LostUpdate(), scheduler="dfs", options={"preemptions": 1}, seed=3).run(plain)
     assert "dfs(preemptions=1, seed=3)" in found.failures[0].report
     with pytest.raises(Violation, match=r"pct\(depth=2, seed=0\)"):
-        await Lab(explorer).hunt(LostUpdate(), scheduler="pct", depth=2)
+        await Lab(plain).hunt(LostUpdate(), scheduler="pct", depth=2)
 
 
 class Measures(Guided):
@@ -180,17 +180,17 @@ class Measures(Guided):
         self.seen.append(trace)
 
 
-async def test_a_schedule_that_measures_is_shown_a_serial_run_once_for_each_data(explorer, monkeypatch):
+async def test_a_schedule_that_measures_is_shown_a_serial_run_once_for_each_data(plain, monkeypatch):
     """Before the execution that counts; the same data need not be run again."""
     runs = []
-    run = explorer.run
+    run = plain.run
 
     async def counted(scenario, scheduler, *conditions, **changes):
         runs.append(scenario.amount)
         return await run(scenario, scheduler, *conditions, **changes)
 
-    monkeypatch.setattr(explorer, "run", counted)
-    lab, shown = Lab(explorer), []
+    monkeypatch.setattr(plain, "run", counted)
+    lab, shown = Lab(plain), []
     for amount in (30, 30, 20):
         schedule = Measures()
         await lab.check(Transfer(amount=amount), schedule)
@@ -200,16 +200,16 @@ async def test_a_schedule_that_measures_is_shown_a_serial_run_once_for_each_data
     assert shown[0] == shown[1] != shown[2]
 
 
-async def test_serial_runs_are_exhausted(explorer):
+async def test_serial_runs_are_exhausted(plain):
     """Every order of the actors, and no more."""
-    result = await hunt(LostUpdate(), scheduler="serial").run(explorer)
+    result = await hunt(LostUpdate(), scheduler="serial").run(plain)
     orders = math.factorial(len(actors_of(LostUpdate)))
     assert (result.executions, result.exhausted, result.complete) == (orders, True, False)
 
 
-async def test_no_time_is_no_verdict(explorer):
+async def test_no_time_is_no_verdict(plain):
     """A hunt without an execution is inconclusive and says why."""
-    result = await hunt(Transfer(), seconds=0).run(explorer)
+    result = await hunt(Transfer(), seconds=0).run(plain)
     assert (result.verdict, result.executions) == ("inconclusive", 0)
     assert result.reason == "the given time was too short for a single execution"
 
@@ -254,16 +254,16 @@ COUNTS: Counter[str] = Counter()
 
 
 @pytest.mark.parametrize("breaks", [0, 1])
-async def test_a_scenario_that_crashes_late_raises_unless_that_would_hide_a_violation(explorer, breaks):
+async def test_a_scenario_that_crashes_late_raises_unless_that_would_hide_a_violation(plain, breaks):
     """Without a violation the error is raised; with one, it ends the hunt and is its reason."""
     COUNTS.clear()
     COUNTS.update(crash=30, breaks=breaks)
     running = hunt(BreaksAfter(), executions=100, keep_going=True)
     if not breaks:
         with pytest.raises(ScenarioError, match=r"crashes_late .* raised ZeroDivisionError"):
-            await running.run(explorer)
+            await running.run(plain)
         return
-    result = await running.run(explorer)
+    result = await running.run(plain)
     assert result.verdict == "fail"
     assert "ZeroDivisionError" in result.reason
     assert [each.invariant for each in result.failures] == ["crashes late"]

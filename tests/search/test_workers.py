@@ -67,7 +67,9 @@ async def test_a_worker_that_dies_is_replaced(server):
 
 async def test_leaving_early_ends_the_workers(server):
     """Whoever has seen enough leaves, and the workers, busy as they are, go."""
-    perform = Workers(Place().of(server), 2).perform([Job(LOST, "random", 200), Job(RIGHT, "random", 100_000)])
+    perform = Workers(Place().of(server), 2).perform(
+        [Job(LOST, "random", 200, refine=False), Job(RIGHT, "random", 100_000)]
+    )
     async for index, done in perform:
         assert (index, done.result.verdict) == (0, "fail")
         break
@@ -109,10 +111,10 @@ async def test_hunting_everything_gives_a_line_for_each(server, workers):
     """A planted bug is expected to fail, a right variant to pass; nobody expects a scenario that cannot run."""
     jobs = [
         ("right", Job(RIGHT, "random", 5)),
-        ("planted", Job(LOST, "random", 100)),
+        ("planted", Job(LOST, "random", 100, refine=False)),
         ("planted", Job(RIGHT, "random", 5)),
         ("right", Job("nowhere:X", "random", 5)),
-        ("probe", Job(LOST, "random", 100)),
+        ("probe", Job(LOST, "random", 100, refine=False)),
     ]
     lines = {
         (line.kind, line.target): line.as_expected async for line in hunt_everything(server, Place(), jobs, workers)
@@ -158,7 +160,7 @@ class Busy(Scenario):
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_workers_that_compute_without_pause_end_with_their_parent(tmp_path, number):
     """Whatever ends it, they are gone at once, and so is the server."""
     (tmp_path / "busy.py").write_text(BUSY)
