@@ -192,7 +192,7 @@ async def measure(number: int, pairs: int, most: int, *, catalogue: bool) -> tup
     found: list[Program] = []
     swapped: Counter[str] = Counter()
     with embedded_server() as server:
-        explorer = Explorer(server)
+        explorer = Explorer(server, learns=False)
         for scenario in programs(number, catalogue=catalogue):
             for level in ISOLATION_LEVELS:
                 program = await compare(explorer, scenario, level, most)

@@ -5,9 +5,8 @@ The programs of `bench/reduction.py`, drawn from seeds, are run whole there; her
 
 from __future__ import annotations
 
+import importlib
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,27 +111,29 @@ async def exhaust(explorer, scenario, most: int) -> list:
     [(LostUpdate(), 8, 2), (TwoRows(), 10, 3), (Apart(), 2, 1), (ReadOnly(), 250, 7)],
     ids=lambda value: type(value).__name__ if isinstance(value, Bank) else str(value),
 )
-async def test_a_small_scenario_is_exhausted_in_few_executions(explorer, scenario, most, outcomes):
+async def test_a_small_scenario_is_exhausted_in_few_executions(plain, scenario, most, outcomes):
     """The numbers of outcomes are those of brute force over all interleavings."""
-    records = await exhaust(explorer, scenario, most)
+    records = await exhaust(plain, scenario, most)
     assert len({record.outcome.digest() for record in records}) == outcomes
 
 
-async def test_both_victims_of_a_deadlock_are_found(explorer):
+async def test_both_victims_of_a_deadlock_are_found(plain):
     """A wait is dependent on every lock: who waits last is the victim, and both may be."""
-    records = await exhaust(explorer, TwoRows(), 10)
+    records = await exhaust(plain, TwoRows(), 10)
     deadlocks = [record.outcome for record in records if record.outcome.ending is Ending.DEADLOCKED]
     victims = {name for outcome in deadlocks for name, result in outcome.results.items() if result.sqlstate == "40P01"}
     assert victims == {"ann", "ben"}
 
 
-def test_a_sample_of_programs_loses_no_outcome_and_independent_steps_can_be_swapped():
+def test_a_sample_of_programs_loses_no_outcome_and_independent_steps_can_be_swapped(monkeypatch, capsys):
     options = ["--no-catalogue", "--programs", "1", "--pairs", "30", "--most", "150", "--json"]
-    done = subprocess.run(
-        [sys.executable, BENCH / "reduction.py", *options], capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    figures = json.loads(done.stdout)
+    monkeypatch.syspath_prepend(BENCH)
+    monkeypatch.setattr("sys.argv", ["reduction.py", *options])
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module("reduction").main()
+    printed = capsys.readouterr()
+    assert ended.value.code == 0, printed.err
+    figures = json.loads(printed.out)
     assert figures["missed"] == figures["different"] == 0
     assert figures["reduced"] < figures["orders"]
     assert figures["pairs_swapped"] == 30
