@@ -107,11 +107,13 @@ class BoundedDepthFirst(Scheduler):
                 yield index
 
 
-async def failures(explorer: Explorer, scenario: Scenario, seed: int) -> dict[tuple[str, str], ExecutionRecord]:
+async def failures(
+    explorer: Explorer, scenario: Scenario, seed: int, tries: int
+) -> dict[tuple[str, str], ExecutionRecord]:
     """The first failure of each kind in one random hunt."""
     scheduler = make_scheduler("random", seed)
     found: dict[tuple[str, str], ExecutionRecord] = {}
-    for number in range(TRIES):
+    for number in range(tries):
         record = await explorer.run(scenario, scheduler, execution=number)
         if record.failed:
             found.setdefault(record.findings[0].key, record)
@@ -135,11 +137,11 @@ async def least(
     raise AssertionError(f"{key} was minimised to {enough} preemptions, and brute force does not find it with as many")
 
 
-async def rows(explorer: Explorer, cls: type[Scenario], seeds: int, most: int) -> list[Row]:
+async def rows(explorer: Explorer, cls: type[Scenario], seeds: int, tries: int, most: int) -> list[Row]:
     scenario = cls()
     made: dict[tuple[str, str], Row] = {}
     for seed in range(seeds):
-        for key, record in (await failures(explorer, scenario, seed)).items():
+        for key, record in (await failures(explorer, scenario, seed, tries)).items():
             smallest = await minimise(record, partial(explorer.run, scenario))
             trace = smallest.record.trace
             row = made.setdefault(key, Row(target_of(cls), key[1], [], [], trace.faults, [], [], 0, None, 0))
@@ -154,14 +156,14 @@ async def rows(explorer: Explorer, cls: type[Scenario], seeds: int, most: int) -
     return list(made.values())
 
 
-async def measure(targets: list[str], seeds: int, most: int) -> list[Row]:
+async def measure(targets: list[str], seeds: int, tries: int, most: int) -> list[Row]:
     chosen = [cls for cls in discover() if kind_of(cls) == "planted" and (not targets or cls.__name__ in targets)]
     found = []
     with Place().server() as server:
         explorer = Explorer(server)
         try:
             for cls in chosen:
-                found += await rows(explorer, cls, seeds, most)
+                found += await rows(explorer, cls, seeds, tries, most)
                 print(f"{cls.__name__}: {[row.judgement or 'least' for row in found[-1:]]}", file=sys.stderr)
         finally:
             await explorer.aclose()
@@ -171,12 +173,13 @@ async def measure(targets: list[str], seeds: int, most: int) -> list[Row]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--tries", type=int, default=TRIES, help="executions in which a seed looks for failures")
     parser.add_argument("--targets", nargs="*", default=[])
     parser.add_argument("--most", type=int, default=5000)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     sys.path.insert(0, str(Path.cwd()))  # the scenarios are in the folder from which this is started
-    found = asyncio.run(measure(options.targets, options.seeds, options.most))
+    found = asyncio.run(measure(options.targets, options.seeds, options.tries, options.most))
     shown = [
         (
             row.target.partition(":")[2], row.broken[:34], row.found, row.minimised, row.steps, row.faults, row.spent,

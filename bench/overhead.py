@@ -160,7 +160,7 @@ async def compare(server: Server, scenario: Bookings, pairs: int, seed: int) -> 
         assert not record.failed, record.findings
 
     with_lab, without = [], []
-    for number in range(-WARM_UP, pairs):
+    for number in range(-min(WARM_UP, pairs), pairs):
         taken = await _milliseconds(partial(in_the_lab, number)), await _milliseconds(lambda: plain.run(scenario))
         if number >= 0:
             with_lab.append(taken[0])
@@ -205,7 +205,7 @@ async def record(server: Server, pairs: int, seed: int) -> tuple[list[float], li
     explorer = Explorer(server)
     scenario, scheduler = TenStatements(), make_scheduler("random", seed)
     without, recorded, judged = [], [], []
-    for number in range(-WARM_UP, pairs):
+    for number in range(-min(WARM_UP, pairs), pairs):
         histories = []
 
         async def execute(number: int, *, recorded: bool, histories: list[History] = histories) -> None:

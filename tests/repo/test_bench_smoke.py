@@ -20,30 +20,30 @@ def bench(name: str, *options: str, may_fail: bool = False) -> dict[str, object]
 
 
 def test_the_overhead_bench_compares_both_workloads_with_and_without_the_lab():
-    figures = bench("overhead.py", "--pairs", "3")
+    figures = bench("overhead.py", "--pairs", "1")
     for suffix in ("", "_contended"):
         with_lab, without, ratio = (figures[key + suffix] for key in ("lab_ms", "plain_ms", "ratio"))
         assert ratio == pytest.approx(with_lab / without, rel=0.01)
 
 
 def test_the_replay_bench_counts_every_execution_and_no_replay_of_frozen_waiters_diverges():
-    figures = bench("replay.py", "--executions", "25", "--unfrozen", "4", "--workers", "2", "--busy-loops", "1")
-    assert (figures["executions"], figures["executions_unfrozen"]) == (25, 4)
+    figures = bench("replay.py", "--executions", "15", "--unfrozen", "1", "--workers", "1")
+    assert (figures["executions"], figures["executions_unfrozen"]) == (15, 1)
     assert figures["diverged"] == 0
     assert figures["diverged_unfrozen"] in range(figures["replays_unfrozen"] + 1)
-    assert sum(workload["frozen"]["executions"] for workload in figures["workloads"].values()) == 25
+    assert sum(workload["frozen"]["executions"] for workload in figures["workloads"].values()) == 15
     assert all("lock wait" in workload["frozen"]["schedules_with"] for workload in figures["workloads"].values())
 
 
 def test_the_start_bench_tells_a_first_start_from_a_cached_one():
-    figures = bench("start.py", "--starts", "2", "--pairs", "2")
+    figures = bench("start.py", "--starts", "1", "--pairs", "1")
     assert 0 < figures["cached_seconds"] < figures["first_seconds"]
     assert figures["close_seconds"] > 0
     assert figures["help_ratio"] == pytest.approx(figures["help_seconds"] / figures["imports_seconds"], rel=0.1)
 
 
 def test_the_minimise_bench_holds_a_minimised_failure_against_brute_force():
-    figures = bench("minimise.py", "--seeds", "1", "--targets", "LostUpdate")
+    figures = bench("minimise.py", "--seeds", "1", "--tries", "10", "--targets", "LostUpdate")
     assert figures["rows"]
     assert {(row["judgement"], row["least"]) for row in figures["rows"]} == {("", 1)}
 
@@ -65,7 +65,7 @@ def test_the_search_bench_compares_the_portfolio_with_single_schedulers():
 
 
 def test_the_history_bench_judges_clean_and_faulty_histories():
-    figures = bench("history.py", "--executions", "20", "--transactions", "100")
+    figures = bench("history.py", "--executions", "10", "--transactions", "100")
     assert (figures["external_clean_verdict"], figures["external_faulty_verdict"]) == ("pass", "fail")
     assert figures["execution_clean_not_serializable"] == 0 < figures["execution_faulty_not_serializable"]
     assert min(figures[key] for key in ("execution_clean_ms", "execution_faulty_ms", "external_largest_mib")) > 0
@@ -77,9 +77,9 @@ def test_the_history_bench_judges_clean_and_faulty_histories():
 )
 def test_the_endurance_bench_strikes_and_counts_what_is_left():
     """A kill in mid-hunt, and a growth run too short to be judged."""
-    few = ("--kills", "2", "--executions", "200", "--every", "25", "--only", "kill,growth")
+    few = ("--kills", "1", "--seed", "4", "--executions", "50", "--every", "10", "--only", "kill,growth")
     figures = bench("endurance.py", *few, may_fail=True)
-    assert figures["counts"]["kill"]["runs"] == 2
+    assert figures["counts"]["kill"]["runs"] == 1
     assert figures["counts"]["kill"]["left"] == 0
     assert figures["growth"]["status"] == 0
     assert figures["growth"]["left"] == []
