@@ -12,12 +12,14 @@ import contextlib
 import inspect
 import socket
 import sys
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.abc import Loader, MetaPathFinder
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from lab.engine.replaced import replaced
 from lab.errors import ScenarioError
@@ -98,6 +100,8 @@ class Drivers:
         self._server = server
         self._known = set[object]()
         """Where what is permitted has opened sockets: a statement is cancelled over one more."""
+        self._threads: WeakKeyDictionary[threading.Thread, str] = WeakKeyDictionary()
+        """Who started a thread: it may know nothing of that, since it need not have its starter's context."""
 
     @contextlib.contextmanager
     def refused(self, outside: Collection[str]) -> Iterator[None]:
@@ -120,7 +124,20 @@ class Drivers:
             stack.callback(sys.meta_path.remove, arrivals)
             for name in ("connect", "connect_ex"):
                 stack.enter_context(replaced(socket.socket, name, self._plug(getattr(socket.socket, name))))
+            stack.enter_context(replaced(threading.Thread, "start", self._starting(threading.Thread.start)))
             yield
+
+    def _who(self) -> str:
+        """Whose code is running, in a thread as well; "" for code that may do as it likes."""
+        return led() or self._threads.get(threading.current_thread(), "")
+
+    def _starting(self, real: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:
+        def start(thread: threading.Thread) -> None:
+            if who := led():
+                self._threads[thread] = f"a thread that {who} started"
+            real(thread)
+
+        return start
 
     @cached_property
     def _own(self) -> frozenset[object]:
@@ -134,7 +151,7 @@ class Drivers:
 
     def _shut(self, door: _Door, real: Callable[..., Any]) -> Callable[..., Any]:
         def opens(*args: Any, **named: Any) -> Any:
-            if not (who := led()) or (where := door.where(real, *args, **named)) is None:
+            if not (who := self._who()) or (where := door.where(real, *args, **named)) is None:
                 return real(*args, **named)
             if self._outside and not {door.driver, ANY, str(where.get("host"))}.isdisjoint(self._outside):
                 with permitted():
@@ -148,7 +165,7 @@ class Drivers:
 
     def _plug(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def connect(own: socket.socket, address: Any) -> Any:
-            if not (who := led()) or not _is_of_postgresql(address):
+            if not (who := self._who()) or not _is_of_postgresql(address):
                 return real(own, address)
             place = address[:2] if isinstance(address, tuple) else address
             if place in self._known or place in self._own:

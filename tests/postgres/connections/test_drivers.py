@@ -7,6 +7,8 @@ import contextlib
 import inspect
 import socket
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from helpers.kit import Bank, Order, add
@@ -67,6 +69,28 @@ async def test_a_call_of_another_driver_is_refused_with_its_place(driver, way, a
     with pytest.raises(ScenarioError, match=sentence) as refused:
         await explorer.run(calling(way, *args, **named), Order())
     assert "secret" not in str(refused.value)
+
+
+def _in_thread(function, *args) -> None:
+    def run() -> None:
+        with contextlib.suppress(ScenarioError):
+            function(*args)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+
+
+def _in_pool(function, *args) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(function, *args).result()
+
+
+@pytest.mark.parametrize("way", [_in_thread, _in_pool])
+async def test_a_thread_that_an_actor_starts_is_its_own(way, explorer):
+    """Though such a thread does not have the context of its starter."""
+    with pytest.raises(ScenarioError, match=r"a thread that alice started opens postgresql://me@nowhere.invalid:5433/"):
+        await explorer.run(calling(way, psycopg2.connect, URL), Order())
 
 
 @pytest.mark.parametrize("outside", ["psycopg2", "postgresql", "/nowhere"])
