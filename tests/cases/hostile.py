@@ -99,7 +99,7 @@ class BadParameter(Counted):
         raise ValueError("start is never right")
 
 
-CALLS = 200
+CALLS = 80
 """Calls of an actor in this process before something bad happens: enough for a failure to be found before."""
 calls = itertools.count(1)
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import signal
 import sys
 import tempfile
+from pathlib import Path
 
-import sqlalchemy.dialects.postgresql.asyncpg  # noqa: F401 - what a hunt needs, imported once for all
-
-import lab.search.campaign
-import lab.search.remedies  # noqa: F401 - the same
 from lab.cli import main
+
+runpy.run_path(str(Path(__file__).with_name("preload.py")))  # what a hunt needs, imported once for all
 
 
 def start(folder: str, arguments: list[str]) -> int:
