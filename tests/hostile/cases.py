@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 __all__ = ["CASES", "Case"]
 
 FEW = ("--executions", "6", "--no-remedies")
+NOT_AFRESH = ("--no-fresh",)
 SHORT = ("--step-seconds", "1", "--setup-seconds", "1", "--invariant-seconds", "1", "--import-seconds", "1")
 
 PASS, VIOLATION, WRONG, BROKEN = 0, 1, 2, 3
@@ -37,8 +38,10 @@ class Case:
 def hunt(target: str, status: int, says: str, *more: str, json: Mapping[str, Any] | None = None, **rest: Any) -> Case:
     """A hunt of few executions; with `json`, in JSON."""
     as_json = () if json is None else ("--json",)
+    in_here = NOT_AFRESH if status == VIOLATION else ()
     name = f"{target.partition(':')[2]} {' '.join(more)}".strip()
-    return Case(name, ("hunt", f"scenarios.{target}", *FEW, *more, *as_json), status, says, json=json, **rest)
+    arguments = ("hunt", f"scenarios.{target}", *FEW, *in_here, *more, *as_json)
+    return Case(name, arguments, status, says, json=json, **rest)
 
 
 def at_import(way: str, status: int, says: str, *arguments: str, **more: Any) -> Case:
@@ -305,7 +308,7 @@ def pressing_aimed() -> Iterator[Case]:
             for times in (1, 2):
                 yield Case(
                     f"{signal.Signals(number).name} {times} times {phase}",
-                    ("hunt", f"scenarios.pressed:{phase}"),
+                    ("hunt", f"scenarios.pressed:{phase}", *(NOT_AFRESH if says == TOKEN else ())),
                     VIOLATION if says == TOKEN else BROKEN,
                     says,
                     {"HOSTILE_SIGNAL": str(int(number)), "HOSTILE_TIMES": str(times)},
@@ -313,7 +316,16 @@ def pressing_aimed() -> Iterator[Case]:
                 )
 
 
+def afresh(cases: list[Case]) -> Iterator[Case]:
+    """Each violation once more, with the failure tried in a fresh process as well: most of what such a hunt costs."""
+    for case in cases:
+        if NOT_AFRESH[0] in case.arguments:
+            arguments = tuple(word for word in case.arguments if word not in NOT_AFRESH)
+            yield replace(case, name=f"{case.name}, afresh", arguments=arguments)
+
+
 CASES = [*raising(), *leaving(), *importing(), *hanging(), *astray(), *pressing(), *pressing_aimed()]
+AFRESH = list(afresh(CASES))
 LONG = (
     "--workers",
     "--keep-going",
@@ -329,5 +341,5 @@ BRIEF = {
     case.name
     for number, case in enumerate(CASES)
     if not any(part in case.name for part in LONG) and (number % 5 < 3 or case.press or case.pressed)
-}
+} | {f"{name}, afresh" for name in ("InActorSurrogate", "InActorNoTextAtAll", "InTaskInterrupt")}
 """Those that each change runs; the others are long."""

@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import json
 import os
+import runpy
 import signal
 import sys
 import tempfile
@@ -19,12 +20,9 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-import sqlalchemy.dialects.postgresql.asyncpg  # noqa: F401 - what a hunt needs, imported once for all
-
-import lab.explore
-import lab.search.campaign
-import lab.search.remedies.trials  # noqa: F401 - the same
 from lab.cli import main
+
+runpy.run_path(str(Path(__file__).parents[1] / "helpers" / "preload.py"))  # what a hunt needs, imported once for all
 
 LOOK = 0.02
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from helpers.lab_program import environment, temporary_folder
 
-from hostile.cases import BRIEF, CASES, Case
+from hostile.cases import AFRESH, BRIEF, CASES, Case
 
 HERE = Path(__file__).parent
 SECONDS = 15.0
@@ -75,7 +75,7 @@ def marks_of(case: Case) -> list[pytest.MarkDecorator]:
     return marks if case.name in BRIEF else [*marks, pytest.mark.long]
 
 
-TIMED = [pytest.param(case, id=case.name, marks=marks_of(case)) for case in CASES]
+TIMED = [pytest.param(case, id=case.name, marks=marks_of(case)) for case in CASES + AFRESH]
 
 
 @pytest.mark.parametrize("case", TIMED)

@@ -55,7 +55,8 @@ class Quiet(Scenario):
 
 def hostile(module: str, name: str, **methods: Callable[..., Any] | object) -> type[Quiet]:
     """A variant of `Quiet` with some methods of its own."""
-    return dataclass(frozen=True)(type(name, (Quiet,), {"__module__": module, "__doc__": name, **methods}))
+    made = type(name, (Quiet,), {"__module__": module, "__doc__": name, **methods})
+    return dataclass(frozen=True)(made) if "__post_init__" in methods else made  # a millisecond each, of hundreds
 
 
 def sql(statement: str) -> Callable[[Quiet, AsyncSession], Any]:

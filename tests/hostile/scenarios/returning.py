@@ -18,7 +18,7 @@ VALUES = {
     "NoTextAtAll": NoTextAtAll(),
     "NoString": NoString(),
     "Surrogate": "half a \udcff character",
-    "Long": "long " * 1_000_000,
+    "Long": "long " * 100_000,
 }
 for _name, _value in VALUES.items():
     globals()[_name] = hostile(__name__, _name, after=call(lambda value=_value: value))
