@@ -32,7 +32,8 @@ from lab.schedulers.replay import Replay
 from lab.shrink.minimise import minimise
 
 KINDS = ("cancel", "kill", "crash")
-REPLAYS = 20
+again = pytest.mark.parametrize("times", [4, pytest.param(20, marks=pytest.mark.long)])
+"""How often an execution is replayed."""
 
 
 def fault(kind: str, victim: str = "bob") -> str:
@@ -116,9 +117,10 @@ STATES = {
 }
 
 
+@again
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("state", STATES)
-async def test_a_fault_strikes_an_actor_in_any_state_and_replays(explorer, kind, state):
+async def test_a_fault_strikes_an_actor_in_any_state_and_replays(explorer, kind, state, times):
     """What bob did is gone, what alice did stays unless the whole server crashed before her commit."""
     cls, order = STATES[state]
     record = await explorer.run(cls(), Order(order.format(fault(kind))))
@@ -133,7 +135,7 @@ async def test_a_fault_strikes_an_actor_in_any_state_and_replays(explorer, kind,
     )
     assert not record.failed
     assert record.trace.faults == 1
-    assert await replays(explorer, record, REPLAYS)
+    assert await replays(explorer, record, times)
 
 
 async def test_the_story_names_the_fault_as_a_step_of_nobody(explorer):
@@ -193,15 +195,16 @@ class Retries(Bank):
         return await self.work(sessions, 2)
 
 
+@again
 @pytest.mark.parametrize(
     ("struck", "attempts"), [("kill@alice", ("2", "1")), ("crash@server", ("2", "2"))], ids=["kill", "crash"]
 )
-async def test_an_actor_that_connects_again_succeeds(explorer, struck, attempts):
+async def test_an_actor_that_connects_again_succeeds(explorer, struck, attempts, times):
     record = await explorer.run(Retries(), Order(f"alice bob alice {struck}"))
     assert tuple(result.text for result in record.outcome.results.values()) == attempts
     assert record.outcome.rows["account"] == ("(1,101)", "(2,101)", "(3,101)", "(4,101)")
     assert not record.failed
-    assert await replays(explorer, record, REPLAYS)
+    assert await replays(explorer, record, times)
 
 
 @pytest.mark.parametrize("kinds", [("kill",), ("crash",), ("cancel", "kill")])
@@ -220,14 +223,14 @@ async def test_a_retried_transaction_is_done_once_wherever_the_fault_strikes(exp
 
     scheduler = make_scheduler("random", 5)
     struck = 0
-    for number in range(40):
+    for number in range(24):
         record = await explorer.run(Anywhere(), scheduler, execution=number)
         assert not record.failed, execution_report(record)
         struck += bool(record.trace.faults)
         if record.trace.faults and number % 4 == 0:
             assert await replays(explorer, record, 1)
-    # With 8 points or more and 0.15 a point, an execution escapes with 0.27 or less; of 40, 20 do with p < 0.003.
-    assert struck > 20
+    # With 8 points or more and 0.15 a point, an execution escapes with 0.27 or less; of 24, 12 do with p < 0.02.
+    assert struck > 12
 
 
 # ------------------------------------------------------------------ tasks and engines of the application's own
@@ -257,8 +260,9 @@ class Parallel(Bank):
         return "done"
 
 
+@again
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_fault_strikes_an_actor_with_its_tasks(explorer, kind):
+async def test_a_fault_strikes_an_actor_with_its_tasks(explorer, kind, times):
     noticed = "bob alice/2" if kind == "kill" else "bob"  # the session that was used last is the one that is killed
     record = await explorer.run(Parallel(), Order(f"alice/1 alice/2 bob {fault(kind, 'alice')} {noticed}"))
     results, rows = record.outcome.results, record.outcome.rows["account"]
@@ -266,12 +270,13 @@ async def test_a_fault_strikes_an_actor_with_its_tasks(explorer, kind):
     assert results["alice"].text == struck_text(kind)
     assert rows[:3] == ("(1,100)", "(2,100)", "(3,101)" if kind != "crash" else "(3,100)")
     assert not record.failed
-    assert await replays(explorer, record, REPLAYS)
+    assert await replays(explorer, record, times)
 
 
+@again
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("pool_size", [1, 2])
-async def test_a_fault_reaches_the_application_s_own_engine(explorer, kind, pool_size):
+async def test_a_fault_reaches_the_application_s_own_engine(explorer, kind, pool_size, times):
     engine = create_async_engine(
         "postgresql+asyncpg://nobody@nowhere.invalid/none", pool_size=pool_size, max_overflow=0
     )
@@ -300,7 +305,7 @@ async def test_a_fault_reaches_the_application_s_own_engine(explorer, kind, pool
     lost_his = kind == "crash" and pool_size == 2  # with a pool of one he still stands in its queue
     assert results["bob"].text == ("connection lost" if lost_his else "'done'")
     assert not record.failed
-    assert await replays(explorer, record, REPLAYS)
+    assert await replays(explorer, record, times)
     await engine.dispose()
 
 
@@ -325,7 +330,7 @@ async def test_at_most_as_many_faults_strike_as_the_scenario_says(explorer, most
 
     scheduler = make_scheduler("random", 3)
     counts = set()
-    for number in range(30):
+    for number in range(12):
         record = await explorer.run(Several(), scheduler, execution=number)
         seen = 0
         for step in record.trace:
@@ -333,17 +338,18 @@ async def test_at_most_as_many_faults_strike_as_the_scenario_says(explorer, most
             seen += step.is_fault
         counts.add(seen)
     assert counts <= set(range(most + 1))
-    assert max(counts) >= min(most, 2), "with 30 executions of 8 points or more, two faults in one are the rule"
+    assert max(counts) >= min(most, 2), "with 12 executions of 8 points or more, none with two faults has p < 0.01"
 
 
-async def test_two_faults_in_one_execution_replay(explorer):
+@again
+async def test_two_faults_in_one_execution_replay(explorer, times):
     class Twice(Retries):
         faults_at_most = 2
 
     record = await explorer.run(Twice(), Order("alice kill@alice alice alice bob crash@server"))
     assert [result.text for result in record.outcome.results.values()] == ["3", "2"]
     assert record.trace.faults == 2
-    assert await replays(explorer, record, REPLAYS)
+    assert await replays(explorer, record, times)
 
 
 async def test_an_unknown_fault_is_refused_with_the_known_ones(explorer):
@@ -585,7 +591,7 @@ async def test_a_crash_that_must_come_comes_at_the_latest_when_all_are_done(expl
     """Each execution has exactly one, at every point from before the first step to after the last."""
     scheduler = make_scheduler("random", 2)
     places = set()
-    for number in range(40):
+    for number in range(24):
         record = await explorer.run(Acknowledges(), scheduler, execution=number)
         assert not record.failed
         assert record.trace.faults == 1
@@ -597,12 +603,13 @@ async def test_a_crash_that_must_come_comes_at_the_latest_when_all_are_done(expl
     assert {1, 2, 3, 4, "last"} <= places
 
 
-async def test_the_crash_at_the_end_replays(explorer):
+@again
+async def test_the_crash_at_the_end_replays(explorer, times):
     record = await explorer.run(Acknowledges(), Order())
     assert record.trace.steps[-1].alternatives == (Strike("crash", "server"),)
     assert record.outcome.committed == ("alice", "bob")
     assert record.outcome.rows["account"][:2] == ("(1,101)", "(2,101)")
-    assert await replays(explorer, record, REPLAYS)
+    assert await replays(explorer, record, times)
 
 
 async def test_faults_at_least_needs_a_crash_to_come(explorer):
