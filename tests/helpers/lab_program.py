@@ -42,8 +42,14 @@ def lab_started(*arguments: str, cwd: Path = CASES, **more: Any) -> subprocess.C
 
 
 def lab(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
-    """Run `lab` to its end, in a process of its own."""
+    """Run `lab` to its end, in a process of its own. It is started where the environment speaks to the interpreter."""
+    if _for_python(more.get("env", environment())) != _for_python(environment()):
+        return lab_started(*arguments, **more)
     return _launched([list(arguments)], **more)
+
+
+def _for_python(env: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if name.startswith("PYTHON")}
 
 
 @functools.cache
