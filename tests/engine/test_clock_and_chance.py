@@ -86,13 +86,14 @@ def writes(kind: str) -> Writes:
     return type("Writes", (Writes,), {"kind": kind})()
 
 
+@pytest.mark.parametrize("times", [5, pytest.param(20, marks=pytest.mark.long)])
 @pytest.mark.parametrize("kind", VALUES)
-async def test_every_kind_of_clock_and_chance_is_the_same_in_each_replay(explorer, kind):
+async def test_every_kind_of_clock_and_chance_is_the_same_in_each_replay(explorer, kind, times):
     scenario = writes(kind)
     first = await explorer.run(scenario, make_scheduler("random", 3))
     assert first.outcome.results["alice"].kind is ResultKind.RETURNED
     values = first.outcome.results["alice"].value, first.outcome.results["bob"].value
-    for _ in range(20):
+    for _ in range(times):
         again = await explorer.run(scenario, Replay(first.schedule))
         assert (again.trace, again.outcome) == (first.trace, first.outcome)
         assert (again.outcome.results["alice"].value, again.outcome.results["bob"].value) == values
