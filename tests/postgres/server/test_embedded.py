@@ -130,7 +130,7 @@ def gone(folder: Path, pid: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("repetition", range(3))
+@pytest.mark.parametrize("repetition", [0, *(pytest.param(number, marks=pytest.mark.long) for number in (1, 2))])
 def test_sigkill_amid_frozen_waiters_leaves_no_process_and_no_folder(repetition):
     done = subprocess.run(
         [sys.executable, "-c", KILLED.format(path=sys.path)], capture_output=True, text=True, check=False
