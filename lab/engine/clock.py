@@ -124,13 +124,16 @@ class Clock:
         return self._moved is not None
 
     @contextlib.contextmanager
-    def setting_up(self) -> Iterator[None]:
-        """A setup or a schema hook. What it stores may show the server's clock: for no actor is that still to come."""
-        self._let_server_show(self.time.began + self._set_up)
+    def setting_up(self, earlier: int) -> Iterator[None]:
+        """A setup or a schema hook, so many microseconds before the beginning.
+
+        What it stores may show the server's clock: for no actor is that still to come.
+        """
+        self._let_server_show(self.time.began + self._set_up - earlier)
         try:
             yield
         finally:
-            self._set_up = self.server.now - self.time.began
+            self._set_up = max(self._set_up, self.server.now - self.time.began)
             self._lead = max(self._lead, self._set_up)
 
     def actors_begin(self) -> None:

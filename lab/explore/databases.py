@@ -29,6 +29,8 @@ __all__ = ["Databases"]
 
 DATABASES_KEPT = 4
 SNAPSHOTS_KEPT = 200
+HOUR = 3_600_000_000
+"""Microseconds; longer than any schema hook takes."""
 
 Parameters = str | None
 """The parameters of a scenario as a text; None where a database serves all."""
@@ -41,14 +43,14 @@ Key = tuple[Metadata, type[Scenario] | None, Parameters]
 class Databases:
     """The databases of one explorer, and the snapshots of what setups made in them.
 
-    A setup or a schema hook runs in a block of `setting_up`.
+    A setup or a schema hook runs in a block of `setting_up`, so many microseconds before the beginning of executions.
     """
 
     def __init__(
         self,
         open_cluster: Callable[[], Awaitable[Cluster]],
         description: str,
-        setting_up: Callable[[], AbstractContextManager[None]],
+        setting_up: Callable[[int], AbstractContextManager[None]],
     ) -> None:
         self._open_cluster = open_cluster
         self._description = description
@@ -173,7 +175,7 @@ class Databases:
     async def _run(self, code: Callable[[], Awaitable[object]], what: str, database: Database | None = None) -> None:
         """Run what people wrote, and raise `ScenarioError` if it fails or takes too long."""
         try:
-            with self._setting_up():
+            with self._setting_up(HOUR if database is None else 0):  # a schema is older than what happens in it
                 await bounded(code, what, "setup")
         except (ScenarioError, ServerError):
             raise

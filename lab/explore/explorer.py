@@ -97,7 +97,7 @@ class Explorer:
         if self._own is None:
             if self._server.version is None:
                 raise UsageError(f"a scenario with the fault {fault!r} needs the embedded server; leave the URL out")
-            server = embedded_server(self._server.version)
+            server = embedded_server(self._server.version, clock=self._server.clock is not None)
             self._own = server, Explorer(server, may_crash=True, learns=self._learns)
         return self._own[1]
 

@@ -117,6 +117,26 @@ async def test_what_a_later_statement_stores_reads_later(explorer):
             assert seen == sorted(seen)
 
 
+async def test_what_a_schema_hook_stores_is_older_than_the_setup(explorer):
+    """Migrations take seconds, and would put the server's clock ahead of the client's by as much."""
+
+    class Migrated(Sleeps):
+        @classmethod
+        async def schema(cls, connection) -> None:
+            await connection.execute(text("CREATE TABLE version (at timestamptz DEFAULT now())"))
+            await connection.execute(text("INSERT INTO version DEFAULT VALUES"))
+            await connection.execute(text("SELECT pg_sleep(1)"))
+
+        @actor(names=("alice", "bob"))
+        async def look(self, session) -> Any:
+            old = await session.scalar(text("SELECT now() - at BETWEEN '59 min' AND '61 min' FROM version"))
+            return old, await session.scalar(SECONDS) - time.time() < 1
+
+    for _ in range(2):
+        record = await explorer.run(Migrated(), make_scheduler("serial", 0))
+        assert record.outcome.results["alice"].value == (True, True)
+
+
 async def test_values_of_a_clock_that_leapt_are_masked_and_no_others(explorer):
     """Every moment that it showed is a clock value; what lies between was shown by nobody."""
     real = iter([1000, 1000, 1000, 1005, 1005, 1009, 1009, 1009, 1009, 1009, 1009])
