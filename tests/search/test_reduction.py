@@ -126,7 +126,7 @@ async def test_both_victims_of_a_deadlock_are_found(plain):
 
 
 def test_a_sample_of_programs_loses_no_outcome_and_independent_steps_can_be_swapped(monkeypatch, capsys):
-    options = ["--no-catalogue", "--programs", "1", "--pairs", "10", "--most", "40", "--json"]
+    options = ["--no-catalogue", "--programs", "3", "--pairs", "10", "--most", "40", "--json"]
     monkeypatch.syspath_prepend(BENCH)
     monkeypatch.setattr("sys.argv", ["reduction.py", *options])
     with pytest.raises(SystemExit) as ended:
