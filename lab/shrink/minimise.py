@@ -76,7 +76,7 @@ class _Minimisation:
     """The state of one minimisation: the best so far, what was run, what may still be spent."""
 
     def __init__(self, found: ExecutionRecord, run: Run) -> None:
-        self.best = found
+        self._take(found)
         self.spent = 0
         self.limit = 0
         self._goal: Finding = found.findings[0]
@@ -137,12 +137,16 @@ class _Minimisation:
         return True
 
     def _would_be_fewer(self, faults: int, preemptions: int) -> bool:
-        best = self.best.trace
+        most_faults, most_preemptions = self._fewest
         return (
-            faults <= best.extras
-            and preemptions <= best.preemptions
-            and (faults < best.extras or preemptions < best.preemptions)
+            faults <= most_faults
+            and preemptions <= most_preemptions
+            and (faults < most_faults or preemptions < most_preemptions)
         )
+
+    def _take(self, record: ExecutionRecord) -> None:
+        self.best = record
+        self._fewest = record.trace.extras, record.trace.preemptions
 
     async def _improves(self, scheduler: Scheduler, decisions: Indexes | None = None) -> bool:
         """Run one candidate; whether it is the best now."""
@@ -158,7 +162,7 @@ class _Minimisation:
         if not same or _size(record.trace) >= _size(self.best.trace):
             return False
         others = [finding for finding in record.findings if finding.key != self._goal.key]
-        self.best = replace(record, findings=(*same, *others))  # a report is headed by what the search was for
+        self._take(replace(record, findings=(*same, *others)))  # a report is headed by what the search was for
         return True
 
 

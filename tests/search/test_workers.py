@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -22,7 +23,7 @@ from lab.postgres.server.server import Server
 from lab.schedulers.portfolio import PROLOGUE
 from lab.search.campaign import _parts, hunt_everything, hunt_one
 from lab.search.job import Job
-from lab.search.workers import Workers
+from lab.search.workers import JobResult, Workers
 
 LOST, RIGHT = "scenarios.transfer:LostUpdate", "scenarios.transfer:Transfer"
 
@@ -31,20 +32,55 @@ def children() -> list[psutil.Process]:
     return [each for each in psutil.Process().children() if "lab.search.workers" in each.cmdline()]
 
 
-async def answers(server: Server, jobs, number: int = 2):
-    return {index: done async for index, done in Workers(Place().of(server), number).perform(jobs)}
+@dataclass(frozen=True)
+class Work:
+    """Jobs that two workers performed, and what everybody could read of them meanwhile."""
+
+    jobs: list[Job]
+    done: dict[int, JobResult]
+    known: list[bytes]
 
 
-async def test_every_job_has_its_answer_and_no_worker_is_left(server):
-    """Results come back under the index of their job, errors as sentences with their exit status."""
+@pytest.fixture(scope="module")
+async def work(server) -> Work:
+    """On a server that is given by a URL with a password."""
     jobs = [Job(LOST, "random", 20), Job("nowhere:X", "random", 5), Job(RIGHT, "random", 5)]
-    done = await answers(server, iter(jobs))
+    url = f"postgresql://postgres:hunter2hunter2@/postgres?host={server.folder / 's'}"
+    known = []
+
+    async def look() -> None:
+        while not children():  # noqa: ASYNC110 - another process sets no event of ours
+            await asyncio.sleep(0.001)
+        known.extend(what_is_known_of(each.pid) for each in children())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAB_URL", "postgresql://u:hunter2hunter2@h/d")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(look())
+            done = {index: result async for index, result in Workers(Place(url), 2).perform(iter(jobs))}
+    return Work(jobs, done, known)
+
+
+def what_is_known_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes()
+
+
+async def test_every_job_has_its_answer_and_no_worker_is_left(work):
+    """Results come back under the index of their job, errors as sentences with their exit status."""
+    jobs, done = work.jobs, work.done
     assert sorted(done) == [0, 1, 2]
     assert [done[index].job for index in range(3)] == jobs
     assert (done[0].result.verdict, done[2].result.verdict) == ("fail", "pass")
     assert done[0].result.failures[0].report.startswith("LOST UPDATE")
     assert (done[1].exit_status, done[1].error[:24]) == (2, "no module named 'nowhere")
     assert children() == []
+
+
+def test_the_url_is_neither_in_the_arguments_nor_in_the_environment_of_a_worker(work):
+    """Every user of a machine reads the arguments of its processes."""
+    assert {work.done[index].result.verdict for index in (0, 2)} == {"fail", "pass"}
+    assert work.known
+    assert not [text for text in work.known if b"hunter2" in text]
 
 
 async def test_a_worker_that_dies_is_replaced(server):
@@ -201,29 +237,6 @@ def test_a_lifeline_works_where_the_kernel_does_not_help():
     os.close(writing)
     assert child.wait(20) == -signal.SIGKILL
     child.stdout.close()
-
-
-def what_is_known_of(pid: int) -> bytes:
-    return Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes()
-
-
-async def test_the_url_is_neither_in_the_arguments_nor_in_the_environment_of_a_worker(server, monkeypatch):
-    """Every user of a machine reads the arguments of its processes."""
-    monkeypatch.setenv("LAB_URL", "postgresql://u:hunter2hunter2@h/d")
-    url = f"postgresql://postgres:hunter2hunter2@/postgres?host={server.folder / 's'}"
-    seen = []
-
-    async def look() -> None:
-        while not children():  # noqa: ASYNC110 - another process sets no event of ours
-            await asyncio.sleep(0.001)
-        seen.extend(what_is_known_of(each.pid) for each in children())
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(look())
-        done = [result async for _, result in Workers(Place(url), 2).perform([Job(RIGHT, "random", 3)] * 2)]
-    assert [each.result.verdict for each in done] == ["pass", "pass"]
-    assert seen
-    assert not [text for text in seen if b"hunter2" in text]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
