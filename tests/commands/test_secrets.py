@@ -39,6 +39,12 @@ ERRORS = [
 ]
 
 
+PAUSE = 0.02
+"""Seconds between two looks: what lives shorter shows nothing to anybody, and a core is left to what is watched."""
+BRIEF = (0, 12)
+"""One that cannot be read, and one with nobody there."""
+
+
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Foreign]:
     """A server on which the role `guarded` needs its password."""
@@ -79,7 +85,7 @@ def look(ending: int) -> tuple[int, list[str]]:
     """Read what can be read of every process, until nobody holds the other end of a pipe."""
     found: set[str] = set()
     looks = 0
-    while not select.select([ending], [], [], 0)[0]:
+    while not select.select([ending], [], [], PAUSE)[0]:
         looks += 1
         for pid in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208
             for file in ("cmdline", "environ", "comm"):
@@ -104,9 +110,9 @@ def test_hunts_with_workers_and_remedies_show_no_password(guarded, watched):
     with temporary_folder() as folder:
         given = environment(LAB_URL=url(guarded), TMPDIR=str(folder))
         for line in (
-            ["hunt", "LostCount", "--workers", "2"],
-            ["hunt", "LostCount", "--json", "--executions", "20"],
-            ["matrix", "LostCount", "--executions", "5"],
+            ["hunt", "LostCount", "--workers", "2", "--executions", "8"],
+            ["hunt", "LostCount", "--json", "--no-remedies", "--no-fresh"],
+            ["matrix", "LostCount", "--executions", "2"],
             ["doctor"],
             ["doctor", "--json"],
             ["hunt", "--executions", "2"],
@@ -115,6 +121,7 @@ def test_hunts_with_workers_and_remedies_show_no_password(guarded, watched):
             assert done.returncode in (0, 1), done.stderr
             assert SECRET not in done.stdout + done.stderr
         assert files_with_the_secret(folder) == []
+    assert guarded.sql("SELECT datname FROM pg_database WHERE datname LIKE 'concurrency_lab_%'").strip() == ""
 
 
 def test_errors_of_thirty_kinds_show_no_password(guarded, watched):
@@ -133,7 +140,7 @@ def test_errors_of_thirty_kinds_show_no_password(guarded, watched):
 
 
 def test_a_pytest_run_shows_no_password(guarded, watched, tmp_path):
-    """Also of tests that fail with all their local variables shown, and with workers of pytest-xdist."""
+    """Also of tests that fail with all their local variables shown, and in a worker of pytest-xdist."""
     (tmp_path / "scenarios").symlink_to(CASES / "scenarios")
     (tmp_path / "conftest.py").write_text(
         "import pytest\n@pytest.fixture(scope='session')\ndef anyio_backend(): return 'asyncio'\n"
@@ -144,7 +151,7 @@ def test_a_pytest_run_shows_no_password(guarded, watched, tmp_path):
         "async def test_defect(lab, lab_server):\n    held = lab_server.connect\n    raise RuntimeError(lab_server)\n"
         "def test_log(lab_server):\n    assert lab_server == 1\n"
     )
-    for options in ((), ("-n", "2")):
+    for options in ((), ("-n", "1")):
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "--showlocals", "-vv", "--junitxml=report.xml", *options],
             cwd=tmp_path,
@@ -159,7 +166,13 @@ def test_a_pytest_run_shows_no_password(guarded, watched, tmp_path):
     assert files_with_the_secret(tmp_path) == []
 
 
-@pytest.mark.parametrize("given", [text.format(*[SECRET] * text.count("{}")) for text in ERRORS[::4]])
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param(text.format(*[SECRET] * text.count("{}")), marks=() if number in BRIEF else pytest.mark.long)
+        for number, text in enumerate(ERRORS)
+    ],
+)
 def test_a_pytest_run_with_a_wrong_url_shows_no_password(given, tmp_path):
     (tmp_path / "test_it.py").write_text("async def test_it(lab): ...\n")
     done = subprocess.run(

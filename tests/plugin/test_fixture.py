@@ -14,7 +14,7 @@ from lab import schedules
 from counter import LostCount
 
 @settings(derandomize=True, database=None)
-@given(scenario=st.builds(LostCount, amount=st.integers(1, 50)), schedule=schedules())
+@given(scenario=st.builds(LostCount, amount=st.integers(1, 5)), schedule=schedules())
 async def test_counts(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 """
