@@ -42,27 +42,28 @@ class Hunt:
         self.folder = folder
         self.process = psutil.Process(pid)
         self.family: set[psutil.Process] = {self.process}
-        self.postmaster = 0
+        self.postmasters: list[int] = []
+        """Where the server's clock follows, each worker has a server of its own."""
         self.mapped: set[str] = set()
 
     def wait_for_backends(self, number: int) -> None:
         """Until actors have connections: from here on the hunt is under way."""
         wait_until(lambda: len(self.backends()) >= number or not status_of(self.process), START_SECONDS)
         assert status_of(self.process), "the hunt ended before it was killed"
+        assert len(self.backends()) >= number
 
     def backends(self) -> list[int]:
-        """The server's processes that serve a client."""
-        if not self.postmaster:
-            with contextlib.suppress(StopIteration, OSError, IndexError, ValueError):
-                place = next(self.folder.glob("lab-*/data/postmaster.pid"))
-                self.postmaster = int(place.read_text().split()[0])
-        return [pid for pid in children(self.postmaster) if b"concurrency_lab_" in read(f"/proc/{pid}/cmdline")]
+        """The processes of its servers that serve a client of the lab."""
+        self.postmasters = list(filter(None, map(_postmaster_of, self.folder.glob("lab-*/data/postmaster.pid"))))
+        served = [pid for postmaster in self.postmasters for pid in children(postmaster)]
+        return [pid for pid in served if b"concurrency_lab_" in read(f"/proc/{pid}/cmdline")]
 
     def meet_the_family(self) -> None:
         """Note the processes that must be gone afterwards: server, keeper, workers."""
         with contextlib.suppress(psutil.NoSuchProcess):
-            server = psutil.Process(self.postmaster)
-            self.family |= {server, *server.children(), *self.process.children(recursive=True)}
+            self.family |= set(self.process.children(recursive=True))
+            for server in map(psutil.Process, self.postmasters):
+                self.family |= {server, *server.children()}
         for each in self.family:
             self.mapped |= set(re.findall(r"/dev/shm/\S+", read(f"/proc/{each.pid}/maps").decode()))
 
@@ -77,7 +78,15 @@ class Hunt:
         """Processes, folders and shared memory of this hunt that are still there."""
         alive = [f"{each} {status_of(each)}" for each in self.family if status_of(each)]
         shared = [path for path in self.mapped if Path(path).exists()]
-        return alive + [str(path) for path in self.folder.iterdir()] + segments_of(self.postmaster) + shared
+        segments = [each for postmaster in self.postmasters for each in segments_of(postmaster)]
+        return alive + [str(path) for path in self.folder.iterdir()] + segments + shared
+
+
+def _postmaster_of(place: Path) -> int:
+    """The server whose file this is; 0 for one that is just starting."""
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        return int(place.read_text().split()[0])
+    return 0
 
 
 def read(path: str) -> bytes:
@@ -176,7 +185,7 @@ def test_a_killed_lab_leaves_nothing_behind_and_the_next_start_works(folder):
 
 @pytest.mark.alone
 def test_a_killed_lab_takes_its_workers_with_it(folder):
-    """With two workers the server is shared; when the lab is killed, it and the workers go as well."""
+    """With two workers; when the lab is killed, they and their servers go as well."""
     chance = random.Random(21)
     for number in range(2):
         with start(folder, "--workers", "2") as process:
@@ -221,11 +230,12 @@ def test_a_killed_keeper_takes_the_server_with_it(folder):
         hunt.wait_for_backends(3)
         wait_until(hunt.frozen, 2)
         hunt.meet_the_family()
-        keeper = psutil.Process(hunt.postmaster).parent()
+        (postmaster,) = hunt.postmasters
+        keeper = psutil.Process(postmaster).parent()
         assert keeper is not None
         assert "keeper.py" in " ".join(keeper.cmdline())
         keeper.kill()
         assert process.wait(START_SECONDS) == 3
         wait_until(lambda: not any(map(status_of, hunt.family)), SECONDS)
         assert [str(each) for each in hunt.family if status_of(each)] == []
-        assert segments_of(hunt.postmaster) == []
+        assert segments_of(postmaster) == []
