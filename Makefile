@@ -10,13 +10,14 @@ READY = $(VENV)/ready
 hunt: $(READY)
 	$(BIN)/lab hunt
 
+# Three processes on two cores: each waits for its server, or for time, a third of its time.
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 -m "not alone and not long"
+	$(BIN)/python -m pytest -n 3 -m "not alone and not long"
 	$(BIN)/python -m pytest -m "alone and not long"
 
 # What `test` leaves out as well: the same checks, repeated more often.
 test-all: $(READY)
-	$(BIN)/python -m pytest -n 2 -m "not alone"
+	$(BIN)/python -m pytest -n 3 -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
 check: $(READY)
@@ -33,7 +34,7 @@ invariants: $(READY)
 
 coverage: $(READY)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 2 -m "not alone and not long"
+	$(BIN)/coverage run -m pytest -n 3 -m "not alone and not long"
 	$(BIN)/coverage run -m pytest -m alone
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
