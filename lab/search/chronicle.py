@@ -22,7 +22,7 @@ from lab.shrink.replays import replay_times
 
 __all__ = ["collect"]
 
-EXECUTIONS = 25
+EXECUTIONS = 15
 """Executions at each isolation level. The claim at its own level is held by its test; this shows how the levels
 differ."""
 REPLAYS = 2
