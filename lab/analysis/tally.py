@@ -164,6 +164,8 @@ class HuntResult:
     """Two equal serial runs did not do the same, so that nothing broke says nothing."""
     notes: list[str] = field(default_factory=list, metadata=NAMES)
     """What actors did to what the lab relies on."""
+    unsearched: list[str] = field(default_factory=list, metadata=NAMES)
+    """What could have been done in another order, but by no schedule here, so that not every trace was run."""
     trouble: str = field(default="", metadata=REASON)
     """Why the hunt ended early, "" if it did not."""
     seconds: float = field(default=0.0, metadata=TIME)
@@ -230,6 +232,8 @@ class HuntResult:
         self.unsteady = self.unsteady or record.unsteady
         if record.notes:
             self.notes = sorted({*self.notes, *record.notes})
+        if record.unsearched:
+            self.unsearched = sorted({*self.unsearched, *record.unsearched})
         if record.serial is not None:
             self.not_compared = sorted({*self.not_compared, *record.serial.normalised})
             if record.serial.obstacle and not any(i.checker != "serial" for i in invariants_of(type(record.scenario))):

@@ -19,11 +19,17 @@ __all__ = ["Breakpoints"]
 
 
 class Breakpoints:
-    """The breakpoints of one execution; `locks` is None where there are to be none."""
+    """The breakpoints of one execution; `locks` is None where there are to be none.
 
-    def __init__(self, execution: Execution, locks: RowLocks | None) -> None:
+    Without `may_pause` the first statement that could pause is only noticed.
+    """
+
+    def __init__(self, execution: Execution, locks: RowLocks | None, *, may_pause: bool) -> None:
         self._execution = execution
         self._locks = locks
+        self._may_pause = may_pause
+        self.missed = False
+        """A statement met several rows, and no session can be stopped between them here."""
         self._left = FOR_AN_EXECUTION if locks is not None else 0
         self._rows: dict[str, Sequence[LockableRow]] = {}
         """The rows of each actor's pending statement, as they were found for the decision that is being made."""
@@ -44,6 +50,9 @@ class Breakpoints:
         for actor in sorted(filter(_is_bulk, self._execution.actors.values()), key=lambda actor: actor.rank):
             rows = self._rows[actor.name] = await self._locks.rows(actor.bulk)
             self._execution.own[self._locks.pid] = BREAKPOINT
+            if len(rows) > 1 and not self._may_pause:
+                self.missed, self._left = True, 0
+                return ()
             found += [Alternative(Pause(actor.name, number), actor.action) for number in _spread(len(rows))]
         return tuple(found)
 

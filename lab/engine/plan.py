@@ -31,6 +31,8 @@ class Finished:
     """The actors that a fault hit."""
     late: frozenset[str] = frozenset()
     """The actors of which a timeout of their own fired."""
+    unpaused: bool = False
+    """A statement met several rows, and could not be paused between them on this server."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,10 +127,14 @@ class Libraries:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """All that one execution needs of the database side. Without `row_locks` there are no breakpoints."""
+    """All that one execution needs of the database side. Without `row_locks` there are no breakpoints.
+
+    Where a session cannot be stopped between two rows (`may_pause`), the statements that could pause are only noticed.
+    """
 
     waits: LockWaits
     messages: Messages
     striker: Striker
     libraries: Libraries
     row_locks: RowLocks | None = None
+    may_pause: bool = True

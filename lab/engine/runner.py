@@ -57,7 +57,7 @@ class _Runner:
         self._strikes = Strikes(execution, ports.striker, plan.faults, plan.faults_at_least, plan.faults_at_most)
         self._striking = False
         """A fault strikes: what it moves comes to rest before the next decision."""
-        self._breakpoints = Breakpoints(execution, ports.row_locks)
+        self._breakpoints = Breakpoints(execution, ports.row_locks, may_pause=ports.may_pause)
         self._steps: list[Step] = []
         self._last: str | None = None
         """The actor of the last step."""
@@ -96,6 +96,7 @@ class _Runner:
             self.execution.sessions,
             frozenset(self._strikes.struck),
             late=frozenset(self._strikes.late),
+            unpaused=self._breakpoints.missed,
         )
 
     def _start(self, actor: Actor, body: Body) -> None:

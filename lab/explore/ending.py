@@ -19,11 +19,24 @@ from lab.postgres.database import Database
 from lab.postgres.recording.results import aborted_or_raised, is_connection_loss, returned
 from lab.postgres.tables.reset import Snapshot
 
-__all__ = ["CLOCKS_DIFFER", "Comparable", "clock_notes", "recorded", "result_of", "values_of"]
+__all__ = [
+    "CLOCKS_DIFFER",
+    "ORDERS_OF_ROWS",
+    "Comparable",
+    "clock_notes",
+    "recorded",
+    "result_of",
+    "unsearched",
+    "values_of",
+]
 
 CLOCKS_DIFFER = (
     "a sleep or timeout of an actor moved the clock that actors read; the server's clock, which was used too, did not "
     "move with it, so the two differ"
+)
+ORDERS_OF_ROWS = (
+    "orders in which statements meet the same rows: nothing pauses between two rows of a statement here, which needs "
+    "the embedded server"
 )
 _SERVERS_CLOCK = re.compile(
     r"\b(?:(?:now|(?:clock|statement|transaction)_timestamp|timeofday)\s*\(|(?:current_(?:timestamp|time|date)"
@@ -32,6 +45,11 @@ _SERVERS_CLOCK = re.compile(
 )
 
 Words = Callable[[str], str]
+
+
+def unsearched(finished: Finished) -> tuple[str, ...]:
+    """What could have been done in another order, but by no schedule."""
+    return (ORDERS_OF_ROWS,) if finished.unpaused else ()
 
 
 async def recorded(database: Database, snapshot: Snapshot, mask: Words) -> tuple[History | None, tuple[str, ...]]:

@@ -22,7 +22,7 @@ from lab.engine.plan import Plan
 from lab.errors import LabError, SearchOver, ServerError, UncontrolledError, UsageError, first_line
 from lab.explore.conditions import AS_IT_STANDS, Conditions, attempts, body
 from lab.explore.databases import Databases
-from lab.explore.ending import Comparable, clock_notes, recorded
+from lab.explore.ending import Comparable, clock_notes, recorded, unsearched
 from lab.explore.invariants import broken_invariants
 from lab.explore.nature import Natures
 from lab.explore.performed import Performed
@@ -214,6 +214,8 @@ class Explorer:
         starts = conditions.starts if scheduler.starts is None else scheduler.starts
         plan = Plan(bodies, conditions.step_limit, faults, least, scenario.faults_at_most, starts)
         ports = database.ports(breakpoints=conditions.breakpoints and scenario.breakpoints)
+        if scheduler.pauses and not ports.may_pause:
+            raise UsageError("a schedule that pauses a statement between two rows needs the embedded server")
         with database.leading(scenario.outside), remembering():
             finished = await runner.run(plan, scheduler.choose, ports, self._clock)
         await self._insist_on_a_server(database, finished.errors.values())
@@ -248,6 +250,7 @@ class Explorer:
             anomalies=() if history is None else anomalies_in(history),
             broken=tuple(broken),
             notes=(*notes.notes, *clock_notes(trace, performed.mask, self._clock)),
+            unsearched=unsearched(finished),
             unsteady=places.unsteady,
             applied=performed.applied,
         )

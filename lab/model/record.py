@@ -88,6 +88,8 @@ class ExecutionRecord:
     """The objections of the scenario's invariants, which are checked while the final rows are still there."""
     notes: tuple[str, ...] = ()
     """What actors did to what the lab relies on, and what the lab made of it."""
+    unsearched: tuple[str, ...] = ()
+    """What could have been done in another order, but by no schedule here."""
     unsteady: str = field(default="", compare=False)
     """Why no schedule of the scenario can be repeated, so that an execution without a violation says nothing."""
     applied: Applied | None = field(default=None, compare=False)

@@ -143,9 +143,9 @@ class Database:
             await self.cluster.drop_database(self._template)
 
     def ports(self, *, breakpoints: bool) -> Ports:
-        """What the engine needs for an execution here. No breakpoints where a paused backend could not be frozen."""
-        row_locks = self._row_locks if breakpoints and self.cluster.abilities.frozen else None
-        return Ports(self._waits, Messages(self._connections), self, LIBRARIES, row_locks)
+        """What the engine needs for an execution here. No pauses where a paused backend could not be frozen."""
+        row_locks, may_pause = self._row_locks if breakpoints else None, self.cluster.abilities.frozen
+        return Ports(self._waits, Messages(self._connections), self, LIBRARIES, row_locks, may_pause)
 
     # ------------------------------------------------------------------ the catalog
 

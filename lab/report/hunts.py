@@ -34,6 +34,8 @@ def hunt_lines(result: HuntResult, scheduler: str) -> Iterator[str]:
     end = "; every schedule of this scheduler was run" if result.exhausted else ""
     yield f"{result.verdict}: {result.target}: {searched} · {scheduler}{end}"
     if result.verdict == Verdict.PASS:
+        for each in result.unsearched:
+            yield f"not searched: {each}"
         for line in limits(
             len(result.traces),
             result.coverage,

@@ -87,6 +87,11 @@ class Scheduler(ABC):
         return None
 
     @property
+    def pauses(self) -> bool:
+        """Whether it will pause a statement between two rows, wherever it runs."""
+        return False
+
+    @property
     def predictions(self) -> tuple[int, int]:
         """How many predictions were tried, and how many came true."""
         return 0, 0

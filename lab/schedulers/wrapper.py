@@ -46,6 +46,11 @@ class Wrapper(Scheduler):
         return self.inner.starts
 
     @property
+    def pauses(self) -> bool:
+        """As declared by the one inside."""
+        return self.inner.pauses
+
+    @property
     def predictions(self) -> tuple[int, int]:
         """As declared by the one inside."""
         return self.inner.predictions

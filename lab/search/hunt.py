@@ -84,7 +84,7 @@ class Hunt:
             record = await self._next(explorer, scheduler, conditions, number)
             if record is None:
                 result.exhausted = True
-                result.complete = scheduler.complete and result.starts is not Starts.UNKNOWN
+                result.complete = scheduler.complete and not result.unsearched and result.starts is not Starts.UNKNOWN
                 return
             result.count(record, sampled=scheduler.sampled)
             result.predicted, result.came_true = scheduler.predictions

@@ -17,11 +17,20 @@ from sqlalchemy.exc import DBAPIError
 from lab import Scenario, actor
 from lab.errors import ServerError, UsageError
 from lab.explore import Explorer
+from lab.explore.ending import ORDERS_OF_ROWS
 from lab.model.history import Write
 from lab.model.outcome import Ending
+from lab.model.replay_token import decode
 from lab.model.secret import Secret
 from lab.postgres.server.cluster import COMMENT, PREFIX
 from lab.postgres.server.server import external_server
+from lab.report.hunts import hunt_lines
+from lab.scenario.declare import planted_bug_of
+from lab.schedulers.replay import Replay
+from lab.schedulers.serial import Serial
+from lab.search.job import Job
+from lab.search.workers import perform
+from scenarios.deadlock import PriceListsInOrderOfTheFile
 
 
 def url(server, role: str = "postgres", database: str = "postgres") -> str:
@@ -318,3 +327,26 @@ async def test_a_connection_of_the_labs_own_that_breaks_off_is_a_failing_server(
     with pytest.raises(ServerError, match="failed: connection was closed in the middle of operation"):
         await explorer.run(Two(), Order())
     await explorer.aclose()
+
+
+async def test_what_needs_a_pause_between_two_rows_is_said_to_be_unsearched(guest):
+    job = Job("scenarios.deadlock:PriceListsInOrderOfTheFile", executions=200)
+    result = (await perform(guest, job)).result
+    assert result.verdict == "pass"
+    assert result.exhausted
+    assert not result.complete
+    assert result.unsearched == [ORDERS_OF_ROWS]
+    lines = list(hunt_lines(result, "portfolio"))
+    assert f"not searched: {ORDERS_OF_ROWS}" in lines
+    assert not [line for line in lines if "all" in line and "traces" in line]
+
+
+async def test_a_hunt_without_such_statements_leaves_nothing_unsearched(guest):
+    record = await guest.run(Withdrawals(), Serial())
+    assert record.unsearched == ()
+
+
+async def test_a_token_with_a_pause_is_refused_in_a_sentence(guest):
+    token = planted_bug_of(PriceListsInOrderOfTheFile).token
+    with pytest.raises(UsageError, match="pauses a statement between two rows needs the embedded server"):
+        await guest.run(PriceListsInOrderOfTheFile(), Replay(decode(token).schedule))

@@ -20,6 +20,9 @@ VERSIONS = (15, 16, 18)
 ROLES = ("owner", "trusted", "maker")
 GRANTED = "deadlock_timeout, log_lock_waits, log_min_messages, lc_messages"
 FEW = ("--json", "--no-remedies", "--no-fresh", "--executions", "60", "--workers", "1")
+PAUSED = "scenarios.deadlock:PriceListsInOrderOfTheFile"
+"""Its bug needs a pause between two rows of a statement."""
+PARTLY = "pass, as far as it was searched"
 TOGETHER = {15: "maker", 16: "owner", 18: "trusted"}
 """What each change runs, so that it meets every version and every role."""
 SAMPLE = {
@@ -66,7 +69,11 @@ def verdict(server: Foreign, role: str, target: str) -> str:
     if done.returncode == 2:
         assert "needs the embedded server" in done.stderr, done.stderr
         return "cannot run there"
-    return json.loads(done.stdout)["verdict"]
+    found = json.loads(done.stdout)
+    if found["unsearched"] and found["verdict"] == "pass":
+        assert not found["complete"]
+        return PARTLY
+    return str(found["verdict"])
 
 
 def expected(target: str) -> str:
@@ -104,11 +111,14 @@ def test_verdicts_are_those_of_the_embedded_server_and_a_foreign_database_stays_
 def test_the_whole_catalogue_has_equal_verdicts_in_all_that_can_run(foreign, role, at_home, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
     before = dump(foreign)
-    different = {}
+    different, partly = {}, set()
     for target in sorted(each["target"] for each in entries("scenarios")):
         at_home.setdefault(target, expected(target))
         found = verdict(foreign, role, target)
-        if found not in (at_home[target], "cannot run there"):
+        if found not in (at_home[target], "cannot run there", PARTLY):
             different[target] = (found, at_home[target])
+        if found == PARTLY:
+            partly.add(target)
     assert not different
+    assert {target for target in partly if at_home[target] == "fail"} == {PAUSED}
     assert dump(foreign) == before
