@@ -10,14 +10,15 @@ READY = $(VENV)/ready
 hunt: $(READY)
 	$(BIN)/lab hunt
 
-# Three processes on two cores: each waits for its server, or for time, a third of its time.
+# Three processes on two cores: each waits for its server, or for time, a third of its time. Each begins with files of its
+# own, so that what a file shares is made once, and at the end takes work from the others.
 test: $(READY)
-	$(BIN)/python -m pytest -n 3 -m "not alone and not long"
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not alone and not long"
 	$(BIN)/python -m pytest -m "alone and not long"
 
 # What `test` leaves out as well: the same checks, repeated more often.
 test-all: $(READY)
-	$(BIN)/python -m pytest -n 3 -m "not alone"
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
 check: $(READY)

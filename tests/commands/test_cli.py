@@ -128,7 +128,12 @@ def test_every_kind_of_hunt_has_its_exit_status():
     assert result["other level"]["isolation"] == "REPEATABLE READ"
 
 
-def test_the_number_of_workers_changes_nothing_but_the_time():
+@pytest.mark.parametrize(
+    "options",
+    [("--keep-going",), pytest.param(("--seed", "5", "--no-remedies"), marks=pytest.mark.long)],
+    ids=["keep going", "stop at the first"],
+)
+def test_the_number_of_workers_changes_nothing_but_the_time(options):
     """Two workers give the same counts, outcomes and failures as one, with --keep-going and without.
 
     In so few executions the portfolio does not turn to reduction, which only a hunt of one worker has.
@@ -140,9 +145,7 @@ def test_the_number_of_workers_changes_nothing_but_the_time():
             del price["milliseconds"], price["times"]
         return {key: value for key, value in result.items() if key != "seconds"}
 
-    assert hunted("--workers", "2", "--keep-going") == hunted("--workers", "1", "--keep-going")
-    first = ("--seed", "5", "--no-remedies")
-    assert hunted("--workers", "2", *first) == hunted("--workers", "1", *first)
+    assert hunted("--workers", "2", *options) == hunted("--workers", "1", *options)
 
 
 def test_workers_share_the_time_that_is_given():

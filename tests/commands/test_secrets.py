@@ -139,7 +139,8 @@ def test_errors_of_thirty_kinds_show_no_password(guarded, watched):
         assert "Traceback" not in err, line
 
 
-def test_a_pytest_run_shows_no_password(guarded, watched, tmp_path):
+@pytest.mark.parametrize("options", [pytest.param((), marks=pytest.mark.long), ("-n", "1")])
+def test_a_pytest_run_shows_no_password(guarded, watched, tmp_path, options):
     """Also of tests that fail with all their local variables shown, and in a worker of pytest-xdist."""
     (tmp_path / "scenarios").symlink_to(CASES / "scenarios")
     (tmp_path / "conftest.py").write_text(
@@ -151,18 +152,17 @@ def test_a_pytest_run_shows_no_password(guarded, watched, tmp_path):
         "async def test_defect(lab, lab_server):\n    held = lab_server.connect\n    raise RuntimeError(lab_server)\n"
         "def test_log(lab_server):\n    assert lab_server == 1\n"
     )
-    for options in ((), ("-n", "1")):
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "--showlocals", "-vv", "--junitxml=report.xml", *options],
-            cwd=tmp_path,
-            env=environment(LAB_URL=url(guarded)),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=200,
-        )
-        assert "3 failed" in done.stdout, done.stdout + done.stderr
-        assert SECRET not in done.stdout + done.stderr
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--showlocals", "-vv", "--junitxml=report.xml", *options],
+        cwd=tmp_path,
+        env=environment(LAB_URL=url(guarded)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert "3 failed" in done.stdout, done.stdout + done.stderr
+    assert SECRET not in done.stdout + done.stderr
     assert files_with_the_secret(tmp_path) == []
 
 
