@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 
+import click  # noqa: F401
 import rich.progress  # noqa: F401
 import sqlalchemy.dialects.postgresql.asyncpg  # noqa: F401
 
