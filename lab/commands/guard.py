@@ -22,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Coroutine
 from types import FrameType
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import click
 
@@ -44,6 +44,7 @@ ANSWER_SECONDS = 1.4
 LINGER_SECONDS = 1.0
 """How long the child may take to go once its answer is written: threads and `atexit` functions of the user's."""
 PR_SET_PDEATHSIG = 1
+Result = TypeVar("Result")
 _FRAME = re.compile(r'File "(.+)", line (\d+) in (\S+)')
 
 
@@ -84,21 +85,27 @@ class Guard:
             return
         again, self._pressed = bool(self._pressed), now
         self._dog.hurry()
-        if again or self._task is None or self._loop is None or not self._dog.has_begun:
+        if self._task is None or self._loop is None:
+            return  # nothing runs yet; what comes first looks
+        if again:
             raise Interrupted
         if not self._task.done():
             self._task.cancel()
             self._loop.call_soon_threadsafe(lambda: None)
 
-    def run(self, command: Coroutine[Any, Any, int]) -> int:
-        """Run the work in an event loop; returns its exit status."""
+    def run(self, command: Coroutine[Any, Any, Result]) -> Result:
+        """Run the work in an event loop; returns what it came to."""
 
-        async def work() -> int:
-            self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        async def work() -> Result:
+            self._loop = asyncio.get_running_loop()
+            self._task = self._dog.work = asyncio.current_task()
             _listen(self.press)
-            status = await command
+            if self._pressed:
+                command.close()
+                raise asyncio.CancelledError
+            result = await command
             self.answers.flush()
-            return status
+            return result
 
         try:
             return self._runner.run(work())

@@ -58,10 +58,7 @@ class Commands(click.Group):
             result.close()  # it has been run in the child
             raise
 
-        async def status() -> int:
-            return EXIT[await result]
-
-        return guard.end(ended(lambda: guard.run(status())))
+        return guard.end(ended(lambda: EXIT[guard.run(result)]))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -144,6 +144,8 @@ class _Runner:
         if said := self.execution.broken or self._dog.overdue:
             raise UncontrolledError(said)
         if self._dog.late > 0:
+            if self._dog.within_bounds:  # only the end of the hunt makes it late; somebody swallowed what said so
+                raise asyncio.CancelledError
             running = self.execution.in_state(State.RUNNING)
             places = "; ".join(line_of_task(actor.task) for actor in running)
             raise UncontrolledError(self._dog.sentence(places or "an unknown place"))

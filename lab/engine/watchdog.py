@@ -22,6 +22,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from time import monotonic  # the name, so that it is the real time also in the code of actors
 from types import FrameType, TracebackType
+from typing import Any
 
 from lab.errors import Interrupted
 from lab.model.bounds import OPTIONS, Bounds
@@ -70,7 +71,10 @@ class Watchdog:
         """Why and where the code that ran last was broken off; "" if it was not."""
         self.has_begun = False
         """Whether code of a scenario has run, here or in a worker: from then on there may be something to show."""
+        self.work: asyncio.Task[Any] | None = None
+        """The task that a hurry ends, where the lab owns the process."""
         self._hurry = math.inf
+        self._insisted = False
         self._bound = "step"
 
     def begin(self, doing: str, bound: str) -> None:
@@ -114,6 +118,11 @@ class Watchdog:
         return monotonic() - min(self.until, self._hurry) if self.doing else -1.0
 
     @property
+    def within_bounds(self) -> bool:
+        """Whether the code that runs has not taken too long, whatever hurry there is."""
+        return monotonic() <= self.until
+
+    @property
     def left(self) -> float:
         """How many seconds the code that runs has, or any that begins now."""
         longest = max(self.bounds.step, self.bounds.setup, self.bounds.invariant, self.bounds.imports)
@@ -126,10 +135,23 @@ class Watchdog:
     def bark(self, frame: FrameType | None) -> None:
         """Called by a timer. Raises `Overdue` in code of the user's that takes too long without awaiting anything."""
         if self.late > 0 and (place := place_in(frame)):
-            if monotonic() <= self.until:
+            if self.within_bounds:
                 raise Interrupted
             self.overdue = self.sentence(place)
             raise Overdue(self.overdue)
+        if self._is_unheard:
+            self._insisted = True
+            raise Interrupted
+
+    @property
+    def _is_unheard(self) -> bool:
+        """Whether a cancelled task has not ended before any scenario began: what it waits for does not await.
+
+        Cancelling comes first since an exception that a signal raises can be lost: finalizers, comparisons called from
+        C and tracers throw it away, or make another one of it.
+        """
+        unfinished = self.work is not None and not self.work.done()
+        return unfinished and not self.has_begun and not self._insisted and monotonic() > self._hurry
 
 
 watchdog: ContextVar[Watchdog | None] = ContextVar("lab_watchdog", default=None)
