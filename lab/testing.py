@@ -13,6 +13,7 @@ from lab.explore import Conditions, Explorer
 from lab.model.outcome import Ending
 from lab.model.record import ExecutionRecord, Failure
 from lab.model.replay_token import ReplayToken, encode, scenario_of, token_of
+from lab.model.shown import shown
 from lab.model.starts import Starts
 from lab.model.trace import Trace
 from lab.report.failure import failure_report
@@ -106,7 +107,7 @@ class Lab:
         )
         result = await hunt.run(self.explorer)
         if result.failures:
-            raise Violation(result.failures[0].report)
+            raise Violation(shown(result.failures[0].report))
         if result.reason:
             raise UsageError(f"the hunt of {result.target} is inconclusive: {result.reason}")
         return result.executions

@@ -2,27 +2,57 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from rich.console import Console
+
+from lab.model.shown import Veil
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["err", "out", "progress_bar", "show_json"]
+__all__ = ["err", "out", "progress_bar", "show_failure", "show_json"]
 
 WIDTH = 120
 """Columns where the output is not a terminal."""
 
-out = Console(highlight=False, width=None if sys.stdout and sys.stdout.isatty() else WIDTH)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+_FILE: Any = Console.file
+
+
+class _Console(Console):
+    """Writes no secret, wherever its stream leads at that time."""
+
+    answered = False
+    """A JSON value was written."""
+
+    @property
+    def file(self) -> IO[str]:
+        """The stream."""
+        return cast("IO[str]", Veil(lambda: _FILE.__get__(self)))
+
+    @file.setter
+    def file(self, stream: IO[str]) -> None:
+        _FILE.__set__(self, stream)
+
+
+out = _Console(highlight=False, width=None if sys.stdout and sys.stdout.isatty() else WIDTH)
+err = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def show_json(value: Any) -> None:
     """One JSON value on standard output."""
+    out.answered = True
     out.out(json.dumps(value, indent=2))
+
+
+def show_failure(sentence: str, status: int) -> None:
+    """The same for a command that came to nothing, if it was to show JSON and has not done so."""
+    if "--json" in sys.argv and not out.answered:
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it
+            show_json({"error": sentence, "exit_status": status})
 
 
 def progress_bar(*, quiet: bool) -> Progress:

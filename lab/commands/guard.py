@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import math
 import os
 import re
 import select
@@ -26,8 +27,8 @@ from typing import IO, Any, TypeVar
 
 import click
 
-from lab.commands.console import out
-from lab.engine.watchdog import Watchdog, is_library, place_of, watched
+from lab.commands.console import out, show_failure
+from lab.engine.watchdog import Watchdog, is_library, leave_if_forked, place_of, watched
 from lab.errors import Interrupted, UncontrolledError
 from lab.model.bounds import Bounds
 from lab.search.streams import answers_aside
@@ -51,10 +52,10 @@ _FRAME = re.compile(r'File "(.+)", line (\d+) in (\S+)')
 class Guard:
     """The child's side: its end mark, where answers go, and what a signal does."""
 
-    def __init__(self, mark: int, answers: IO[str], dog: Watchdog) -> None:
+    def __init__(self, mark: int, seal: bytes, answers: IO[str], dog: Watchdog) -> None:
         self.answers = answers
         """What standard output was when the lab was started."""
-        self._mark = mark
+        self._mark, self._seal, self._process = mark, seal, os.getpid()
         self._dog = dog
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -65,8 +66,9 @@ class Guard:
 
     def end(self, status: int) -> int:
         """The work is done and its answer written: set the mark, then let go of what is left, however long it takes."""
+        leave_if_forked(self._process)
         with contextlib.suppress(OSError):
-            os.write(self._mark, bytes([status]))
+            os.write(self._mark, self._seal + bytes([status]))
         with contextlib.suppress(BaseException):  # tasks and threads that were left behind
             self._runner.close()
         return status
@@ -75,7 +77,7 @@ class Guard:
         """End the process at once."""
         with contextlib.suppress(Exception):
             os.write(2, f"lab: {sentence}\n".encode(errors="backslashreplace"))
-            os.write(self._mark, bytes([BROKEN]))
+            os.write(self._mark, self._seal + bytes([BROKEN]))
         os.kill(os.getpid(), signal.SIGKILL)
 
     def press(self, number: int, frame: FrameType | None) -> None:
@@ -136,6 +138,7 @@ def guarded(bounds: Bounds) -> Guard:
         if stream is not None:
             stream.flush()
     reader, mark = os.pipe()
+    seal = os.urandom(16)  # code of the user's may write to every descriptor that it finds
     dump = tempfile.TemporaryFile()  # noqa: SIM115 - for the life of both processes
     parent = os.getpid()
     # Until both have their handlers: an exception in what Python itself does after a fork would be lost.
@@ -144,7 +147,7 @@ def guarded(bounds: Bounds) -> Guard:
     if child:
         os.close(mark)
         with dump:
-            raise click.exceptions.Exit(_wait_for(child, reader, dump))
+            raise click.exceptions.Exit(_wait_for(child, reader, seal, dump))
     os.close(reader)
     _end_with(parent)
     answers = answers_aside()
@@ -155,7 +158,7 @@ def guarded(bounds: Bounds) -> Guard:
 
     block = contextlib.ExitStack()
     dog = block.enter_context(watched(bounds, leave, dump.fileno()))
-    guard = Guard(mark, answers, dog)
+    guard = Guard(mark, seal, answers, dog)
     guard.watched = block
     _listen(guard.press)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
@@ -170,7 +173,7 @@ def _end_with(parent: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _wait_for(child: int, reader: int, dump: IO[bytes]) -> int:
+def _wait_for(child: int, reader: int, seal: bytes, dump: IO[bytes]) -> int:
     """The parent's side: pass signals on until the child is gone; returns the exit status."""
     pressed = 0.0
 
@@ -186,12 +189,11 @@ def _wait_for(child: int, reader: int, dump: IO[bytes]) -> int:
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     _listen(press)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-    mark, marked, listening = b"", 0.0, [reader, wake]
+    mark, listening, until = _EndMark(reader, seal), [reader, wake], math.inf
     while not (ended := os.waitpid(child, os.WNOHANG))[0]:
-        ends = (
-            [marked + (0.2 if pressed else LINGER_SECONDS)] if mark else [pressed + ANSWER_SECONDS] if pressed else []
-        )
-        left = max(0.0, min(ends) - time.monotonic()) if ends else None
+        if pressed and mark.status is None:
+            until = pressed + ANSWER_SECONDS
+        left = None if until == math.inf else max(0.0, until - time.monotonic())
         if left == 0.0:
             os.kill(child, signal.SIGKILL)
             ended = os.waitpid(child, 0)
@@ -199,15 +201,33 @@ def _wait_for(child: int, reader: int, dump: IO[bytes]) -> int:
         ready = select.select(listening, [], [], left)[0]
         if wake in ready:
             os.read(wake, 4096)
-        if reader in ready:
-            mark, marked = os.read(reader, 1), time.monotonic()
+        if reader in ready and not mark.read():
             listening.remove(reader)
-    if not mark and reader in listening and select.select([reader], [], [], 0.0)[0]:
-        mark = os.read(reader, 1)
-    if mark:
-        return mark[0]
-    click.echo(f"lab: {_why(os.waitstatus_to_exitcode(ended[1]), dump, interrupted=bool(pressed))}", err=True)
+            if mark.status is not None:
+                until = time.monotonic() + (0.2 if pressed else LINGER_SECONDS)
+    while reader in listening and select.select([reader], [], [], 0.0)[0] and mark.read():
+        pass
+    if mark.status is not None:
+        return mark.status
+    why = _why(os.waitstatus_to_exitcode(ended[1]), dump, interrupted=bool(pressed))
+    click.echo(f"lab: {why}", err=True)
+    show_failure(why, BROKEN)
     return BROKEN
+
+
+class _EndMark:
+    """What the child writes when its work is done: the seal that only this process gave it, and its exit status."""
+
+    def __init__(self, reader: int, seal: bytes) -> None:
+        self.status: int | None = None
+        self._reader, self._seal, self._said = reader, seal, b""
+
+    def read(self) -> bool:
+        """Read what is there, also what others have written. Whether there is anything to wait for."""
+        self._said += (more := os.read(self._reader, 4096))
+        _, _, after = self._said.partition(self._seal)
+        self.status = after[0] if after else None
+        return bool(more) and self.status is None
 
 
 def _why(code: int, dump: IO[bytes], *, interrupted: bool) -> str:

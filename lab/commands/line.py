@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 
 from lab.commands import COMMANDS
-from lab.commands.console import err
+from lab.commands.console import err, show_failure
 from lab.commands.options import bounds_of
 from lab.errors import LabError, UsageError
 from lab.model.secret import without_urls
@@ -95,9 +95,10 @@ def ended(action: Callable[[], int]) -> int:
         text = io.StringIO()
         error.show(text)
         click.echo(without_urls(text.getvalue()), err=True, nl=False)
+        show_failure(without_urls(error.format_message()), error.exit_code)
         return error.exit_code
     except LabError as error:
-        _say(str(error))
+        _say(str(error), error.exit_status)
         return error.exit_status
     except (KeyboardInterrupt, click.Abort):
         _say("interrupted")
@@ -112,11 +113,13 @@ def ended(action: Callable[[], int]) -> int:
         import traceback
 
         err.print(without_urls(traceback.format_exc()), markup=False)
+        show_failure("a defect of the lab; standard error has its traceback", BROKEN)
     return BROKEN
 
 
-def _say(sentence: str) -> None:
+def _say(sentence: str, status: int = BROKEN) -> None:
     err.print(f"lab: {without_urls(sentence)}", markup=False)
+    show_failure(without_urls(sentence), status)
 
 
 def _unread() -> None:

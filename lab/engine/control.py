@@ -24,6 +24,7 @@ import asyncio.futures
 import asyncio.tasks
 import contextlib
 import contextvars
+import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,7 @@ from lab.engine.gate import Actor, State, arrive, become, current_actor, running
 from lab.engine.loop_guard import CALLBACKS, kept_alive
 from lab.engine.ports import Libraries
 from lab.engine.replaced import replaced
+from lab.engine.watchdog import leave_if_forked
 from lab.errors import UsageError
 from lab.model.trace import Action, ActionKind
 
@@ -91,7 +93,10 @@ def controlled(execution: Execution, libraries: Libraries) -> Iterator[None]:
 
 
 def _select(execution: Execution, real: Callable[[float | None], list[Any]]) -> Callable[..., list[Any]]:
+    process = os.getpid()
+
     def select(timeout: float | None = None) -> list[Any]:
+        leave_if_forked(process)
         if (timeout is not None and timeout <= 0) or not execution.needs_a_look():
             return real(timeout)
         if events := real(0):

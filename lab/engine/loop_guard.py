@@ -29,6 +29,10 @@ _LOG = logging.getLogger("asyncio")
 """Where asyncio itself would say it."""
 
 
+_LEFT = "exception was never retrieved"
+"""How asyncio's message about a future ends, when it is collected."""
+
+
 @contextlib.contextmanager
 def kept_alive(execution: Execution, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
     """For the time of the block: actors cannot end the event loop, and a lowered recursion limit is put back."""
@@ -59,11 +63,20 @@ def _stop(execution: Execution, real: Callable[[], None]) -> Callable[[], None]:
 def _call_exception_handler(
     loop: asyncio.AbstractEventLoop, real: Callable[[dict[str, Any]], None]
 ) -> Callable[[dict[str, Any]], None]:
-    """What a callback of an actor's raised is said in one line; asyncio would write a traceback."""
+    """What a callback of an actor's raised is said in one line; asyncio would write a traceback.
+
+    So is the error of a future that nobody asked for it, once in an execution: whose it was is not known any more.
+    """
+    left: set[str] = set()
 
     def call_exception_handler(context: dict[str, Any]) -> None:
         handle, error = context.get("handle"), context.get("exception")
         actor = None if handle is None else actor_in(handle._context)  # noqa: SLF001 - as below
+        if error is not None and loop.get_exception_handler() is None and context.get("message", "").endswith(_LEFT):
+            if (said := first_line(error)) not in left:
+                left.add(said)
+                _LOG.error("a future or task of an actor failed, and nobody asked for its error: %s", said)
+            return
         if actor is None or error is None:
             real(context)
             return

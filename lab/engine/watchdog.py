@@ -14,6 +14,7 @@ import contextlib
 import faulthandler
 import linecache
 import math
+import os
 import signal
 import sys
 import sysconfig
@@ -34,6 +35,7 @@ __all__ = [
     "hurried",
     "importing",
     "is_library",
+    "leave_if_forked",
     "line_of",
     "place_of",
     "watchdog",
@@ -207,6 +209,12 @@ def place_of(error: BaseException, otherwise: str = "an unknown place") -> str:
             found = line_of(name, trace.tb_lineno)
         trace = trace.tb_next
     return found
+
+
+def leave_if_forked(process: int) -> None:
+    """End this process if it is not `process`: an actor forked it, and it would go on with the lab's own work."""
+    if os.getpid() != process:
+        os._exit(1)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from lab.postgres.connections.apart import Apart
 from lab.postgres.database import Database, Hook
 from lab.postgres.recording.results import is_connection_loss
 from lab.postgres.server.cluster import Cluster
-from lab.postgres.tables.changes import beside_of, objection
+from lab.postgres.tables.changes import Beside, beside_of, objection, still
 from lab.postgres.tables.reset import Snapshot
 from lab.scenario.databases import metadata_of
 from lab.scenario.declare import Scenario, parameters_of, target_of
@@ -58,6 +58,8 @@ class Databases:
         self._kept: dict[Key, tuple[Apart, Database]] = {}
         self._snapshots: dict[tuple[Key, type[Scenario], str], Snapshot] = {}
         self._own_by_setup: set[Key] = set()
+        self._beside: dict[str, Beside] = {}
+        """What lay beside each database when its rows were made."""
 
     def __iter__(self) -> Iterator[Database]:
         return (database for _, database in self._kept.values())
@@ -101,6 +103,12 @@ class Databases:
                 f"an actor of {target_of(scenario)} ran {command}, whose effects belong to the whole server, so "
                 "the lab cannot undo them; leave it out of actors"
             )
+        before = self._beside.get(database.name)
+        if not database.meddling.beside or before is None:
+            return
+        if refused := objection(before, still(before, await database.beside()), may_add_roles=False):
+            database.journal.altered = True
+            raise ScenarioError(f"an actor of {target_of(scenario)} {refused}")
 
     def _key(self, scenario: Scenario) -> Key:
         metadata, cls, parameters = _metadata(scenario), type(scenario), repr(parameters_of(scenario))
@@ -141,6 +149,7 @@ class Databases:
             key = self._give_to(scenario, key)
         if altered or key[1] is not None:
             await database.adopt(altered=altered)
+        self._beside[database.name] = await database.beside()
         if len(self._snapshots) >= SNAPSHOTS_KEPT:
             self._snapshots.pop(next(iter(self._snapshots)))
         snapshot = await database.tables.capture()

@@ -11,6 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from lab.checkers.serial.composite import composite_of, fields_of
 from lab.engine.clock import Clock
 from lab.engine.plan import Finished
+from lab.engine.watchdog import Watchdog, watchdog
+from lab.errors import UncontrolledError
 from lab.model.history import History
 from lab.model.nature import UNCONTROLLED, WHOLE, Path, Places, Taint, covered, without_indexes
 from lab.model.outcome import ActorResult, Ending, Mask, Outcome, ResultKind
@@ -70,6 +72,21 @@ def result_of(
     place: Callable[[Path, str], str] | None = None,
 ) -> ActorResult:
     """What an actor, or a task whose error nobody took, returned or raised. `missed` and `place`: see `described`."""
+    dog = watchdog.get() or Watchdog()
+    with dog.during(f"the text of what {name} raised or returned", "step"):  # it comes from code of the user's
+        result = _result_of(finished, name, mask, missed, place)
+    if dog.overdue:
+        raise UncontrolledError(dog.overdue)
+    return result
+
+
+def _result_of(
+    finished: Finished,
+    name: str,
+    mask: Words,
+    missed: Callable[[str], object],
+    place: Callable[[Path, str], str] | None,
+) -> ActorResult:
     if name in finished.errors:
         struck, late = name in finished.struck, name in finished.late
         return aborted_or_raised(finished.errors[name], finished.sessions, mask, struck=struck, late=late)

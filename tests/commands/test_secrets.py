@@ -124,6 +124,40 @@ def test_hunts_with_workers_and_remedies_show_no_password(guarded, watched):
     assert guarded.sql("SELECT datname FROM pg_database WHERE datname LIKE 'concurrency_lab_%'").strip() == ""
 
 
+LEAKS = """
+import os
+from dataclasses import dataclass
+from lab import Scenario, actor, invariant
+from sqlalchemy import MetaData
+
+@dataclass(frozen=True)
+class Leaks(Scenario):
+    metadata = MetaData()
+
+    @actor
+    async def ann(self, session):
+        raise RuntimeError(f"{'x' * 70} cannot use " + os.environ["LAB_URL"])
+
+    @actor
+    async def ben(self, session):
+        return os.environ["LAB_URL"]
+
+    @invariant
+    async def nothing_is_shown(self):
+        assert False, os.environ["LAB_URL"]
+"""
+
+
+def test_a_report_shows_no_password_that_code_of_a_scenario_put_into_it(guarded, tmp_path):
+    (tmp_path / "leaks.py").write_text(LEAKS)
+    given = environment(LAB_URL=url(guarded), PYTHONPATH=str(CASES))
+    for more in ((), ("--json",), ("--workers", "2")):
+        done = lab("hunt", "leaks:Leaks", "--executions", "4", "--no-fresh", *more, cwd=tmp_path, env=given)
+        assert done.returncode == 1, done.stderr
+        assert "guarded:***@" in done.stdout or more == ("--json",)
+        assert SECRET not in done.stdout + done.stderr
+
+
 def test_errors_of_thirty_kinds_show_no_password(guarded, watched):
     """Given by the environment, in the wrong place, and for commands that have no use for a URL."""
     wrong = [text.format(*[SECRET] * text.count("{}")) for text in ERRORS]

@@ -34,7 +34,7 @@ def dog(monkeypatch):
 @pytest.fixture
 def guard(dog):
     reader, mark = os.pipe()
-    guard = Guard(mark, io.StringIO(), dog)
+    guard = Guard(mark, b"seal", io.StringIO(), dog)
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     yield guard
     guard.end(0)

@@ -98,13 +98,16 @@ def raising() -> Iterator[Case]:
     yield hunt("raising:InPropertyExit", WRONG, "must be `async def`")
     for kind in ("NoText", "NoTextAtAll", "NoString", "Surrogate", "Long"):
         yield hunt(f"returning:{kind}", PASS, "", json={"verdict": "pass", "executions": 6})
+    yield hunt("raising:OutlastsItsTimeout", VIOLATION, "TimeoutError")
+    yield hunt("raising:ErrsInAHandler", VIOLATION, "ValueError: a mistake")
+    yield hunt("raising:LeavesAFuture", PASS, "nobody asked for its error: ValueError: lost")
     yield hunt("leaving:NamedTwice", WRONG, "ann")
-    yield hunt("leaving:NamedTwiceAtOnce", WRONG, "cleo")
+    yield hunt("leaving:NamedTwiceAtOnce", WRONG, "cleo", json={"exit_status": WRONG})
 
 
 def leaving() -> Iterator[Case]:
     """Nobody but the end of a hunt writes 0, and nothing but a violation 1."""
-    for way in ("Leaves", "LeavesOne", "LeavesInC", "Killed", "Aborts", "Becomes", "LeavesInThread"):
+    for way in ("Leaves", "LeavesOne", "LeavesInC", "Killed", "Aborts", "Becomes", "LeavesInThread", "Forges"):
         yield hunt(f"leaving:InActor{way}", BROKEN, "ended")
     for way in ("Leaves", "LeavesOne"):
         yield hunt(f"leaving:InSetup{way}", BROKEN, "ended")
@@ -112,7 +115,8 @@ def leaving() -> Iterator[Case]:
         yield hunt(f"leaving:InActor{way}", BROKEN, "died", "--workers", "2")
     yield hunt("leaving:InActorTerminated", BROKEN, "interrupted")
     yield hunt("leaving:InActorExitsInThread", PASS, "", json={"verdict": "pass"})
-    yield hunt("leaving:InActorForksAndLeaves", PASS, "", json={"verdict": "pass"})
+    for way in ("Leaves", "Returns"):
+        yield hunt(f"leaving:InActorForksAnd{way}", PASS, "", json={"verdict": "pass"})
 
 
 LIST, MATRIX = ("list", "importing"), ("matrix", "importing:Right", "--executions", "2")
@@ -167,6 +171,8 @@ def hanging() -> Iterator[Case]:
     yield hunt("hanging:InActorLocksCatalog", BROKEN, "catalogs", *SHORT)
     yield hunt("hanging:LocksItselfOut", VIOLATION, "cleo", *SHORT)
     yield hunt("hanging:Sixty", BROKEN, "nothing overlapped", "--executions", "1")
+    for kind in ("Raises", "Returns"):
+        yield hunt(f"hanging:{kind}WhatTakesForEverToShow", BROKEN, "hanging.py:", *SHORT)
     for place in ("Setup", "Invariant"):
         for way in ("Sleeps", "Computes", "Blocks", "Never", "Thread"):
             yield hunt(f"hanging:In{place}{way}", WRONG, "hanging.py:", *SHORT)
@@ -245,6 +251,8 @@ def astray() -> Iterator[Case]:
         "Factory",
     ):
         yield hunt(f"astray:{name}", PASS, "", json=unharmed)
+    for kind, says in {"SetsForDatabase": "settings of a role", "ChangesRoles": "changes roles"}.items():
+        yield hunt(f"astray:{kind}Last", WRONG, says)
     yield hunt("astray:Warns", VIOLATION, "UserWarning")
     yield hunt("astray:ClosesAll", BROKEN, "")
     yield hunt("astray:LeavesOpen", VIOLATION, "somebody can always go on", "--keep-going", json=broken)

@@ -18,6 +18,11 @@ _ALTERS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _ENDS = re.compile(r"\b(pg_terminate_backend|pg_cancel_backend|DROP\s+DATABASE)\b", re.IGNORECASE)
+_BESIDE = re.compile(
+    r"\s*(?:DO|CALL)\b|\b(pg_authid|pg_auth_members|pg_db_role_setting|pg_database|allow_system_table_mods)\b",
+    re.IGNORECASE,
+)
+"""What may change roles, or settings of roles and databases, without a command that says so."""
 LONGEST = 60
 
 
@@ -29,6 +34,8 @@ class Meddling:
     """They may have changed the schema: the database is not used again."""
     ended: str = ""
     """They ended sessions, perhaps the lab's own."""
+    beside: bool = False
+    """They may have changed what lies beside the database."""
     hushed: dict[int, str] = field(default_factory=dict)
     """Process id of a session that may no longer report its waits -> who did what."""
 
@@ -45,6 +52,7 @@ class Meddling:
         """An actor is about to send a statement."""
         if not _meddles(statement):
             return
+        self.beside = self.beside or bool(_BESIDE.search(statement))
         short = " ".join(statement.split())
         short = short if len(short) <= LONGEST else f"{short[:LONGEST]} …"
         if found := _HUSHES.search(statement):
@@ -59,4 +67,5 @@ class Meddling:
 @lru_cache(maxsize=2000)
 def _meddles(statement: str) -> bool:
     """Whether a statement touches what the lab relies on."""
-    return bool(_HUSHES.search(statement) or _ALTERS.match(statement) or _ENDS.search(statement))
+    found = _HUSHES.search(statement) or _ALTERS.match(statement) or _ENDS.search(statement)
+    return bool(found or _BESIDE.search(statement))

@@ -106,7 +106,10 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it came of, with the errors in each group."""
+    """An error and what it was raised from, with the errors in each group.
+
+    Not what was being handled when it was raised: a mistake in a handler is one of its own.
+    """
     seen: set[int] = set()
     left = [error]
     while left:
@@ -115,8 +118,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(each))
         yield each
-        causes = [_attribute(each, name) for name in ("__cause__", "__context__")]
-        left += [cause for cause in causes if isinstance(cause, BaseException)]
+        if isinstance(cause := _attribute(each, "__cause__"), BaseException):
+            left.append(cause)
         if is_a(each, BaseExceptionGroup):
             left += _leaves(each)
 

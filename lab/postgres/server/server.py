@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from lab.engine.ports import ServerClock
+from lab.model.shown import keep_back
 from lab.postgres.server.url import parsed
 
 __all__ = ["Server", "external_server"]
@@ -54,6 +55,7 @@ class Server:
 def external_server(url: str) -> Server:
     """A server given by URL. Raises `UsageError` for a URL that cannot be one; the sentence does not show the URL."""
     address = parsed(url)
+    keep_back(address.secrets)
     return Server(
         description=address.description,
         connect=address.connect,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["CATALOG", "EVENT_TRIGGERS", "Beside", "beside_of", "objection"]
+__all__ = ["CATALOG", "EVENT_TRIGGERS", "Beside", "beside_of", "objection", "still"]
 
 _WHOLE = (
     "pg_attribute",
@@ -68,6 +68,12 @@ Beside = tuple[tuple[str, ...], ...]
 async def beside_of(connection: Any) -> Beside:
     """Temporary tables; roles; their memberships; settings of roles and of the database of an asyncpg connection."""
     return tuple(map(tuple, await connection.fetchrow(_BESIDE)))
+
+
+def still(before: Beside, after: Beside) -> Beside:
+    """`after` without what others may have added since: temporary tables of open sessions, and roles."""
+    roles, members = (tuple(each for each in after[i] if each in before[i]) for i in (1, 2))
+    return before[0], roles, members, after[3]
 
 
 def objection(before: Beside, after: Beside, *, may_add_roles: bool) -> str:

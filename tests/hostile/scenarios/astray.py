@@ -46,6 +46,8 @@ STATEMENTS = {
     "DropsLabsSchema": "DROP SCHEMA concurrency_lab CASCADE",
     "DropsDatabase": "DO $$ BEGIN EXECUTE 'DROP DATABASE ' || current_database(); END $$",
     "AltersDatabase": "DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || ' CONNECTION LIMIT 0'; END $$",
+    "SetsForDatabase": "DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || ' SET work_mem = 77'; END $$",
+    "ChangesRoles": "UPDATE pg_authid SET rolconnlimit = 99",
     "RenamesInFunction": "DO $$ BEGIN EXECUTE 'ALTER TABLE counter RENAME TO counted'; END $$",
     "TerminatesItself": "SELECT pg_terminate_backend(pg_backend_pid())",
     "TerminatesAll": "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()",

@@ -153,3 +153,25 @@ class Sixty(Quiet):
     async def others(self, session: AsyncSession, name: str) -> None:
         await session.execute(ADD)
         await session.commit()
+
+
+class Slow(Exception):
+    """Its text never comes."""
+
+    def __str__(self) -> str:
+        time.sleep(3600)
+        return ""
+
+    __repr__ = __str__
+
+
+async def raises_slow(self: Quiet, session: AsyncSession) -> None:
+    raise Slow
+
+
+async def returns_slow(self: Quiet, session: AsyncSession) -> object:
+    return Slow()
+
+
+RaisesWhatTakesForEverToShow = hostile(__name__, "RaisesWhatTakesForEverToShow", after=raises_slow)
+ReturnsWhatTakesForEverToShow = hostile(__name__, "ReturnsWhatTakesForEverToShow", after=returns_slow)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
+import stat
 import sys
 import threading
 from dataclasses import dataclass
@@ -15,7 +17,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from lab import actor
 
+
+def forges() -> None:
+    """Write into every pipe what might pass for the end of a hunt that passed, and leave."""
+    for number in range(3, 64):
+        with contextlib.suppress(OSError):
+            if stat.S_ISFIFO(os.fstat(number).st_mode):
+                os.write(number, b"\0")
+    os._exit(0)
+
+
 WAYS = {
+    "Forges": forges,
+    "ForksAndReturns": lambda: os.fork(),
     "Leaves": lambda: os._exit(0),
     "LeavesOne": lambda: os._exit(1),
     "LeavesInC": lambda: ctypes.CDLL(None)._exit(0),

@@ -139,3 +139,24 @@ for _kind, _act in ERRORS.items():
     globals()[f"InProperty{_kind}"] = hostile(
         __name__, f"InProperty{_kind}", ann=property(lambda self, act=_act: act())
     )
+
+
+async def outlasts(self: Quiet, session: AsyncSession) -> None:
+    async with asyncio.timeout(0.1):
+        await asyncio.sleep(5)
+
+
+async def errs_in_a_handler(self: Quiet, session: AsyncSession) -> None:
+    try:
+        await asyncio.wait_for(asyncio.Event().wait(), 0.1)
+    except TimeoutError:
+        raise ValueError("a mistake")  # noqa: B904 - as a mistake comes
+
+
+async def leaves_a_future(self: Quiet, session: AsyncSession) -> None:
+    asyncio.get_running_loop().create_future().set_exception(ValueError("lost"))
+
+
+OutlastsItsTimeout = hostile(__name__, "OutlastsItsTimeout", before=outlasts)
+ErrsInAHandler = hostile(__name__, "ErrsInAHandler", before=errs_in_a_handler)
+LeavesAFuture = hostile(__name__, "LeavesAFuture", before=leaves_a_future)
