@@ -33,7 +33,7 @@ AHEAD = 3600
 """Seconds by which a server starts in the future: what it says of the time then shows whether its clock is moved."""
 NEAR = 60
 """Seconds that may lie between what a server says and when that is read."""
-FORMAT = "1"
+FORMAT = "2"
 
 
 def installed_library() -> Path | None:

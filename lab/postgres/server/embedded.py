@@ -25,7 +25,7 @@ from lab.errors import ServerError
 from lab.postgres.server import keeper
 from lab.postgres.server.clock import MovedClock, clock_library
 from lab.postgres.server.folders import owned_folder, remove_abandoned
-from lab.postgres.server.install import Account, Install, prepared
+from lab.postgres.server.install import Account, Install, prepared, prepared_anew
 from lab.postgres.server.server import Server
 from lab.postgres.server.settings import SETTINGS, SETTINGS_SINCE
 from lab.postgres.server.versions import DEFAULT_VERSION
@@ -60,11 +60,25 @@ def embedded_server(version: int = DEFAULT_VERSION, *, clock: bool = True) -> Se
     except OSError as error:
         raise _did_not_start(error) from error
     try:
-        return _in_a_folder(install, version, bases[0], library)
+        return _with_or_without(install, version, bases[0], library)
+    except ServerError:
+        if hurried():
+            raise
+    # What a list of the template does not show may keep it from starting: once more, with one made anew.
+    with contextlib.ExitStack() as undo:
+        with prepared_anew(version, install) as renewed:
+            server = undo.enter_context(_with_or_without(renewed, version, bases[0], library))
+        undo.pop_all()
+        return server
+
+
+def _with_or_without(install: Install, version: int, base: str, library: Path | None) -> Server:
+    try:
+        return _in_a_folder(install, version, base, library)
     except ServerError:
         if library is None:
             raise
-        return _in_a_folder(install, version, bases[0], None)  # the library may be what keeps it from starting
+        return _in_a_folder(install, version, base, None)  # the library may be what keeps it from starting
 
 
 def _in_a_folder(install: Install, version: int, base: str, library: Path | None) -> Server:
@@ -266,11 +280,8 @@ def _server(
 def _bases(account: Account) -> list[str]:
     """Where folders of our own may be made, best first: short enough for a socket, and open to the server's account."""
     places = (*_in_memory(), tempfile.gettempdir(), "/tmp")  # noqa: S108 - mkdtemp makes a folder of our own in it
-    return [base for base in places[:-1] if _fits(base, account)] + [places[-1]]
-
-
-def _fits(base: str, account: Account) -> bool:
-    return len(os.fsencode(base)) <= LONGEST_SOCKET_FOLDER and account.reaches(Path(base))
+    short = (base for base in places[:-1] if len(os.fsencode(base)) <= LONGEST_SOCKET_FOLDER)
+    return [base for base in short if account.reaches(Path(base))] + [places[-1]]
 
 
 def _in_memory() -> tuple[str, ...]:

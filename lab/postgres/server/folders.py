@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-__all__ = ["PREFIX", "RUN", "locked", "owned_folder", "remove_abandoned"]
+__all__ = ["PREFIX", "RUN", "owned_folder", "remove_abandoned"]
 
 PREFIX = "lab-"
 RUN = f"{PREFIX}run-"
@@ -80,11 +80,3 @@ def _unused(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(held)
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a file that stays, waiting for whoever holds it now. Raises `OSError`."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

