@@ -151,7 +151,7 @@ class Leaks(Scenario):
 def test_a_report_shows_no_password_that_code_of_a_scenario_put_into_it(guarded, tmp_path):
     (tmp_path / "leaks.py").write_text(LEAKS)
     given = environment(LAB_URL=url(guarded), PYTHONPATH=str(CASES))
-    for more in ((), ("--json",), ("--workers", "2")):
+    for more in ((), ("--json",)):
         done = lab("hunt", "leaks:Leaks", "--executions", "4", "--no-fresh", *more, cwd=tmp_path, env=given)
         assert done.returncode == 1, done.stderr
         assert "guarded:***@" in done.stdout or more == ("--json",)
