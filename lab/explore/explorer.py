@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -32,6 +33,7 @@ from lab.explore.starts import starts_of
 from lab.model.nature import Places
 from lab.model.outcome import Ending, Mask
 from lab.model.record import ExecutionRecord
+from lab.model.secret import without_urls
 from lab.model.starts import Starts
 from lab.postgres.database import Database
 from lab.postgres.locks.remedy_locks import Locking
@@ -80,10 +82,11 @@ class Explorer:
 
     async def aclose(self) -> None:
         """Give everything back: watched engines, connections, databases."""
-        with contextlib.suppress(*LOST):  # the server may be gone
+        with contextlib.suppress(*LOST, ServerError):  # the server may be gone
             await self._databases.close()
-            if self._cluster is not None:
-                await self._cluster.close()
+        with contextlib.suppress(*LOST):
+            if self._cluster is not None and (left := await self._cluster.close()):
+                sys.stderr.write(f"lab: {without_urls(left)}\n")  # what the run found is worth more than an error here
         self._databases.forget()
         self._cluster = None
         if self._own is not None:

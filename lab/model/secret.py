@@ -23,9 +23,10 @@ class Secret:
 
 
 _SHOWN = re.compile(
-    r"postgres(?:ql)?://(?:[\w.%-]+@)?(?:[\w.-]+|\[[0-9A-Fa-f:]+\])?(?::\d{1,5})?(?:/[\w.%-]*)?[.,;:)]?"
+    r"postgres(?:ql)?://(?:[\w.%+…-]*(?::\*\*\*)?@)?(?:[\w.%-]+|\[[0-9A-Fa-f:]+\])?(?::\d{1,5})?(?:/[\w.%+-]*)?[.,;:)]?"
 )
-"""What of a server's URL may be shown: scheme, role, host, port and database, and nothing that could be a password."""
+"""What of a server's URL may be shown: scheme, role, the stars that the lab itself writes for a password, host, port
+and database, and nothing that could be a password."""
 
 
 def without_urls(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 from lab.engine.gate import current_actor
+from lab.postgres.connections.settings import serves_house
 
 __all__ = ["ActorPool"]
 
@@ -65,7 +66,11 @@ class ActorPool(Pool):
             if entry.dbapi_connection is not None and not _is_open(entry):
                 entry.invalidate()  # the lab ended its backend; SQLAlchemy opens it again
             return entry
-        entry = self._create_connection()
+        token = serves_house.set(owner == HOUSE)
+        try:
+            entry = self._create_connection()
+        finally:
+            serves_house.reset(token)
         self._owner[entry] = owner, len(self._owner)
         return entry
 

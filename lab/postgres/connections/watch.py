@@ -27,6 +27,7 @@ from lab.postgres.connections.journal import Journal
 from lab.postgres.connections.listening import listening
 from lab.postgres.connections.others import led
 from lab.postgres.connections.points import SAVEPOINT, SAVEPOINT_KINDS, sets_a_timer, texts
+from lab.postgres.connections.settings import HOUSE_SETTINGS, YIELDING, serves_house
 from lab.postgres.connections.uses import Uses
 from lab.postgres.locks.freeze import ServerProcess
 from lab.postgres.locks.remedy_locks import Locking, with_lock
@@ -83,7 +84,9 @@ class Address:
         """Those that code gave in its own `options`, with the lab's on top."""
         own = options.get("server_settings") or {}
         place = {"search_path": quoted(schema)} if schema else {}
-        return {**own, **self.connect.get("server_settings", {}), **self.settings, **place}
+        house = HOUSE_SETTINGS if serves_house.get() else {}
+        lab = {name: value for name, value in self.settings.items() if name not in own or name not in YIELDING}
+        return {**own, **self.connect.get("server_settings", {}), **lab, **house, **place}
 
     def adopt(self, connection: LabConnection, schema: str) -> None:
         """Give a new connection what it needs to know of its place."""

@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from lab.engine.ports import LockableRow
 from lab.errors import ServerError
-from lab.postgres.connections.settings import ACTOR_SETTINGS
+from lab.postgres.connections.settings import ACTOR_SETTINGS, HOUSE_SETTINGS, guarding
 from lab.postgres.recording.results import is_connection_loss
 from lab.postgres.server.server import Server
 from lab.postgres.statements.bulk import Bulk
@@ -25,7 +25,13 @@ from lab.postgres.statements.pieces import qualified
 
 __all__ = ["PostgresRowLocks"]
 
-SETTINGS = {**ACTOR_SETTINGS, "application_name": "concurrency-lab breakpoints", "lock_timeout": "20ms"}
+SETTINGS = {
+    **guarding(0),
+    **HOUSE_SETTINGS,
+    **ACTOR_SETTINGS,
+    "application_name": "concurrency-lab breakpoints",
+    "lock_timeout": "20ms",
+}
 """Those of an actor, so that the rows come in the order of the actor's own plan; and a bound for table locks."""
 ROWS_AT_MOST = 1000
 """A statement that meets more rows is left alone: finding them would cost as much as the statement."""

@@ -20,10 +20,11 @@ from dataclasses import dataclass
 import asyncpg
 
 from lab.engine.watchdog import hurried
-from lab.postgres.connections.settings import ACTOR_SETTINGS, PRIVILEGED_SETTINGS
+from lab.errors import ServerError, first_line
+from lab.postgres.connections.settings import ACTOR_SETTINGS, PRIVILEGED_SETTINGS, guarding, own_settings
 from lab.postgres.locks.waits import PostgresLockWaits
 from lab.postgres.server.fitness import insist_on_fitness
-from lab.postgres.server.monitor import Monitor
+from lab.postgres.server.monitor import LOST, Monitor
 from lab.postgres.server.server import Server
 
 __all__ = ["Abilities", "Cluster"]
@@ -52,6 +53,15 @@ _END_SESSIONS = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WH
 """Waits, up to five seconds, until the processes are gone."""
 
 
+_PATH = """
+SELECT CASE current_setting('search_path') WHEN '' THEN 'public' WHEN '""' THEN 'public'
+       ELSE 'public, ' || current_setting('search_path') END
+WHERE 'public' <> ALL (current_schemas(false))
+"""
+_ANY = 10**9
+"""A version that is not known yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Abilities:
     """Which parts of the lab's lock control work on a server, for this role."""
@@ -76,16 +86,21 @@ class Cluster:
         self.abilities = abilities
         self._admin = admin
         self._admin_is_lost = False
+        self._gone = ""
+        """Why the server cannot be reached any more."""
         self._monitors: list[Monitor] = []
         self._crashed = -math.inf
         self._databases: list[str] = []
         self._numbers = itertools.count(1)
+        self._path: dict[str, str] = {}
+        """The search path of sessions, where the role's own has no place for tables in a fresh database."""
 
     @classmethod
     async def open(cls, server: Server) -> Cluster:
         """Connect, learn what the role may do, and drop what a killed lab left. Raises `ServerError`."""
         name = PREFIX + secrets.token_hex(6)
-        admin = await Monitor.open(server, server_settings=_named(server, name))
+        known = 10000 * server.version if server.version else _ANY
+        admin = await Monitor.open(server, server_settings=_named(server, name, known))
         try:
             if server.folder is None:  # the embedded one is known
                 await insist_on_fitness(server, admin)
@@ -99,9 +114,8 @@ class Cluster:
 
     def actor_settings(self) -> dict[str, str]:
         """Settings for the connections of actors, as far as the role may make them."""
-        if self.abilities.pushed:
-            return ACTOR_SETTINGS | PRIVILEGED_SETTINGS
-        return dict(ACTOR_SETTINGS)
+        settings = guarding(self.abilities.version) | self._path | ACTOR_SETTINGS
+        return settings | PRIVILEGED_SETTINGS if self.abilities.pushed else settings
 
     def lock_waits(self, monitor: Monitor, hushed: Callable[[], Collection[int]]) -> PostgresLockWaits:
         """The engine's view of lock waits, asked over `monitor`; `hushed`: the processes that do not report them."""
@@ -109,9 +123,17 @@ class Cluster:
 
     async def monitor(self, database: str) -> Monitor:
         """A connection of the lab's own to one of its databases, open until `dismiss`. Raises `ServerError`."""
-        monitor = await Monitor.open(self.server, database=database, server_settings=_named(self.server, self.name))
+        monitor = await self._monitor(database)
+        if self.server.folder is None and not self._path and (path := await monitor.fetchval(_PATH)):
+            monitor.terminate()
+            self._path = {"search_path": path}
+            monitor = await self._monitor(database)
         self._monitors.append(monitor)
         return monitor
+
+    async def _monitor(self, database: str) -> Monitor:
+        settings = _named(self.server, self.name, self.abilities.version) | self._path
+        return await Monitor.open(self.server, database=database, server_settings=settings)
 
     def dismiss(self, monitor: Monitor) -> None:
         """Close a connection that `monitor` opened."""
@@ -155,10 +177,9 @@ class Cluster:
 
         It takes a checkpoint, so a lab that was asked to end leaves it to the end of its embedded server.
         """
+        if self.server.folder is None or not hurried():
+            await self._command(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         self._databases.remove(name)
-        if self.server.folder is not None and hurried():
-            return
-        await self._command(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     async def crash(self) -> None:
         """Crash the server, and return when it is up again and the connections of `monitor` are restored."""
@@ -170,8 +191,14 @@ class Cluster:
             await monitor.reopen()
 
     async def _command(self, *statements: str) -> None:
-        if self._admin_is_lost:
-            await self._admin.reopen()
+        if self._gone:
+            raise ServerError(self._gone)
+        if self._admin_is_lost or self._admin.is_closed():
+            try:
+                await self._admin.reopen()
+            except ServerError as error:
+                self._gone = str(error)
+                raise
             self._admin_is_lost = False
         for statement in statements:
             await self._admin.execute(statement)
@@ -184,12 +211,23 @@ class Cluster:
         """
         return time.monotonic() - self._crashed < FRESH_SECONDS
 
-    async def close(self) -> None:
-        """Drop the lab's databases and disconnect. The embedded server goes as a whole, so nothing is dropped there."""
-        if self.server.folder is None and not self._admin.is_closed():
-            for name in list(self._databases):
-                await self.drop_database(name)
+    async def close(self) -> str:
+        """Drop the lab's databases and disconnect. The embedded server goes as a whole, so nothing is dropped there.
+
+        Returns a sentence about what could not be dropped; "" for nothing.
+        """
+        left = ""
+        if self.server.folder is None:
+            try:
+                for name in list(self._databases):
+                    await self.drop_database(name)
+            except (*LOST, ServerError) as error:
+                left = (
+                    f"could not drop {', '.join(self._databases)} on {self.server.description}, which the next start "
+                    f"of the same role will do: {self.server.cleaned(first_line(error))}"
+                )
         self._admin.terminate()
+        return left
 
     async def _drop_left_behind(self) -> None:
         if self.server.folder is not None:
@@ -200,9 +238,9 @@ class Cluster:
                 await self._admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
-def _named(server: Server, name: str) -> dict[str, str]:
+def _named(server: Server, name: str, version: int) -> dict[str, str]:
     """Settings of a session that shows that this lab lives."""
-    settings = {**server.connect.get("server_settings", {}), "application_name": name}
+    settings = {**server.connect.get("server_settings", {}), **own_settings(version), "application_name": name}
     if server.clock is not None:  # to look at a clock that is moved costs some microseconds, and nobody looks at these
         settings["track_activities"] = "off"
     return settings

@@ -27,7 +27,7 @@ from lab.postgres.server.clock import MovedClock, clock_library
 from lab.postgres.server.folders import owned_folder, remove_abandoned
 from lab.postgres.server.install import Account, Install, prepared, prepared_anew
 from lab.postgres.server.server import Server
-from lab.postgres.server.settings import SETTINGS, SETTINGS_SINCE
+from lab.postgres.server.settings import SELF_CONTAINED, SETTINGS, SETTINGS_SINCE
 from lab.postgres.server.versions import DEFAULT_VERSION
 
 __all__ = ["embedded_server", "joined_server", "shared_server"]
@@ -266,7 +266,7 @@ def _server(
 ) -> Server:
     return Server(
         description=f"embedded PostgreSQL {version}",
-        connect={"host": str(folder / "s"), "user": "postgres", "database": "postgres"},
+        connect={**SELF_CONTAINED, "host": str(folder / "s")},
         may_freeze=running.holds,
         pid=running.pid,
         folder=folder,

@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 
 from lab.errors import ServerError
-from lab.postgres.server.monitor import LOST, Monitor
+from lab.postgres.server.monitor import LOST, POOLER, Monitor
 from lab.postgres.server.server import Server
 
 __all__ = ["insist_on_fitness"]
@@ -20,12 +20,16 @@ LEAST_CONNECTIONS = 5
 """Beside the one that asks: to the lab's database, for setup and invariants, for two actors, and one to spare."""
 
 _OLDEST = 140000
+_OWNERS_INHERIT_BY_WISH = 15
+"""Before, everybody may make tables in `public`. Since, its owner may, by the role pg_database_owner, and from 16 on
+the owner of a database has what that role may also where it inherits nothing else."""
 
 _FACTS = """
 SELECT current_setting('server_version_num')::int AS version,
        pg_is_in_recovery() AS standby,
        pg_backend_pid() AS pid,
        r.rolcreatedb OR r.rolsuper AS may_create_databases,
+       r.rolinherit OR r.rolsuper AS inherits,
        CASE WHEN r.rolconnlimit < 0 OR r.rolsuper THEN NULL
             ELSE r.rolconnlimit - (SELECT count(*) FROM pg_stat_activity s WHERE s.usesysid = r.oid)
             END AS left_to_role,
@@ -43,30 +47,29 @@ async def insist_on_fitness(server: Server, admin: Monitor) -> None:
         async with admin.transaction():  # behind a pooler both halves of a query then meet one backend
             facts = await admin.fetchrow(_FACTS)
     except asyncpg.InvalidSQLStatementNameError as error:
-        raise ServerError(_POOLER.format(server.description)) from error
+        raise ServerError(POOLER.format(server.description)) from error
     except LOST as error:
         raise ServerError(f"{server.description} did not say what it is: {server.cleaned(str(error))}") from error
     if objection := _objection(facts, admin.get_server_pid()):
         raise ServerError(objection.format(server.description))
 
 
-_POOLER = (
-    "{} is a connection pooler, or lies behind one: sessions there are not the lab's own, and it cannot find out who "
-    "waits for whom; give the URL of the server itself"
-)
-
-
 def _objection(facts: Any, pid: int) -> str:
     if facts["version"] < _OLDEST:
         return "{} is older than PostgreSQL 14, and the lab needs that or a later one"
     if facts["pid"] != pid:  # a pooler answers with a number of its own
-        return _POOLER
+        return POOLER
     if facts["standby"]:
         return "{} is a standby, where nothing can be written; give the URL of its primary"
     if not facts["may_create_databases"]:
         return (
             "the role on {} may not create databases, and the lab works only in its own: "
             "ALTER ROLE … CREATEDB, or leave the URL out to use the embedded server"
+        )
+    if not facts["inherits"] and facts["version"] // 10000 == _OWNERS_INHERIT_BY_WISH:
+        return (
+            "the role on {} is NOINHERIT, so on PostgreSQL 15 it may make no tables in the schema public of a database "
+            "of its own: ALTER ROLE … INHERIT, or leave the URL out to use the embedded server"
         )
     return _too_few(facts["left_to_role"], facts["left_to_all"])
 

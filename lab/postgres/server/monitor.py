@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
@@ -9,11 +10,18 @@ import asyncpg
 from lab.errors import ServerError
 from lab.postgres.server.server import Server
 
-__all__ = ["LOST", "Monitor", "connect"]
+__all__ = ["LOST", "POOLER", "Monitor", "connect"]
 
 LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """The errors that a dying server causes here. The last one: the server's FATAL message arrived before our next
 query."""
+POOLER = (
+    "{} is a connection pooler, or lies behind one: sessions there are not the lab's own, and it cannot find out who "
+    "waits for whom; give the URL of the server itself"
+)
+LATEST = "transaction_timeout"
+"""A setting that the first connection asks for though the server may be too old to know it; its version is not known
+yet, and the setting may be what ends the session that asks."""
 CONNECT_SECONDS = 10.0
 """How long a server given by URL may take to answer at all."""
 
@@ -43,8 +51,20 @@ class Monitor:
 async def connect(server: Server, **options: Any) -> asyncpg.Connection:
     """A connection of the lab's own. Raises `ServerError` with one sentence."""
     try:
-        return await asyncpg.connect(**{**server.connect, "timeout": CONNECT_SECONDS, **options})
+        return await _connect(**{**server.connect, "timeout": CONNECT_SECONDS, **options})
     except (*LOST, TimeoutError, ValueError, TypeError) as error:
+        if "startup parameter" in str(error):  # no server refuses one in these words
+            raise ServerError(POOLER.format(server.description)) from None
         said = server.cleaned(str(error)).strip().splitlines()
         reason = said[0] if said else type(error).__name__
         raise ServerError(f"cannot connect to {server.description}: {reason}") from None
+
+
+async def _connect(*, server_settings: Mapping[str, str], **options: Any) -> asyncpg.Connection:
+    try:
+        return await asyncpg.connect(server_settings=server_settings, **options)
+    except asyncpg.UndefinedObjectError as error:
+        known = {name: value for name, value in server_settings.items() if f'"{name}"' not in str(error)}
+        if server_settings.keys() - known.keys() != {LATEST}:
+            raise
+    return await asyncpg.connect(server_settings=known, **options)

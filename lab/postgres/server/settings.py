@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
-__all__ = ["SETTINGS", "SETTINGS_SINCE"]
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["SELF_CONTAINED", "SETTINGS", "SETTINGS_SINCE"]
+
+SELF_CONTAINED: Mapping[str, Any] = {
+    "port": 5432,
+    "user": "postgres",
+    "password": "",
+    "database": "postgres",
+    "ssl": False,
+    "direct_tls": False,
+    "target_session_attrs": "any",
+    "krbsrvname": "postgres",
+    "gsslib": "gssapi",
+}
+"""All that asyncpg would look for in the environment (PGPORT, PGSSLMODE …) or a password file if it were not given:
+those are for the application's own server. The server asks for no password, and an empty one keeps the file unread."""
 
 SETTINGS = {
     "autovacuum": "off",  # its locks are noise; the lab vacuums between executions

@@ -56,6 +56,13 @@ _OF_LIBPQ = {
 }
 """Those that asyncpg reads in a URL of its own only."""
 _OF_SQLALCHEMY = {"prepared_statement_cache_size", "prepared_statement_name_func"}
+_OF_ONE_WORD = {"options", "role", "datestyle", "geqo", "intervalstyle", "jit", "seed", "timezone", "xmlbinary"}
+_OF_ONE_WORD |= {"xmloption"}
+"""PostgreSQL's settings for a session whose names have neither `_` nor a dot, and its `options`."""
+_SEVERAL_WORDS = re.compile(r"[A-Za-z]\w*[_.]\w[\w.]*", re.ASCII)
+"""The names of all others. The server itself refuses one that it does not know."""
+_AUTHORITY = re.compile(r"^[^/]*//(?:[^@]*@)?(?:\[[^\]]*\]|[^:/?]*)")
+"""All before the port."""
 _SHORTEST = 4
 """A shorter secret is a part of any text, so a text with it is not shown at all."""
 
@@ -102,10 +109,13 @@ def parsed(url: str) -> Address:
     if backend not in _POSTGRESQL:
         named = f"this URL names {backend}" if backend in _OTHERS else "this URL names something else"
         raise UsageError(f"the lab needs PostgreSQL, and {named}")
+    if "#" in f"{url.rpartition('@')[2] if found.username else url}{found.database}{found.host}":
+        raise UsageError(f"not a database URL: it has a # behind the host, which no URL of a server has; {EXPECTED}")
     if ambiguous:
         raise UsageError(f"not a database URL: it has more than one @, or an odd host; {EXPECTED}")
     try:
         connect = _asyncpg_arguments(found)
+        _port(_AUTHORITY.sub("", url))
     except ValueError:
         raise UsageError("not a database URL: its port is not a number between 1 and 65535") from None
     return Address(_description(found), connect, _secrets(found))
@@ -151,6 +161,7 @@ def _asyncpg_arguments(url: URL) -> dict[str, Any]:
     for name, given in url.query.items():
         value = given if isinstance(given, str) else given[-1]
         if name in _SYNONYMS:
+            _refuse_an_odd_one(_SYNONYMS[name], value, named)
             named[_SYNONYMS[name]] = value
         elif name in _OF_LIBPQ:
             of_libpq[name] = value
@@ -160,11 +171,14 @@ def _asyncpg_arguments(url: URL) -> dict[str, Any]:
                     "not a database URL: behind the question mark it has a parameter that may hold a password and is "
                     f"not known; {EXPECTED}"
                 )
+            if not (_SEVERAL_WORDS.fullmatch(name) or name.lower() in _OF_ONE_WORD):
+                raise UsageError(
+                    "not a database URL: behind the question mark it has a parameter that neither asyncpg nor "
+                    f"PostgreSQL knows; {EXPECTED}"
+                )
             settings[name] = value  # as libpq and asyncpg take what they do not know
     if named["port"] is not None:
-        named["port"] = int(str(named["port"]))
-        if not 0 < named["port"] < 1 << 16:
-            raise ValueError(named["port"])
+        named["port"] = _port(f":{named['port']}")
     if named["password"] is not None:
         named["password"] = Secret(named["password"])
     if of_libpq:
@@ -172,3 +186,23 @@ def _asyncpg_arguments(url: URL) -> dict[str, Any]:
     named["host"] = named["host"] or "localhost"
     named["server_settings"] = settings or None
     return {name: value for name, value in named.items() if value is not None}
+
+
+def _port(rest: str) -> int | None:
+    """The port at the beginning of what follows a host; None for none. Raises `ValueError` where it is not digits."""
+    if not rest.startswith(":"):
+        return None
+    digits = re.split("[/?]", rest[1:], maxsplit=1)[0]
+    if not digits:
+        return None
+    if not re.fullmatch("[0-9]{1,5}", digits) or not 0 < int(digits) < 1 << 16:
+        raise ValueError(digits)
+    return int(digits)
+
+
+def _refuse_an_odd_one(name: str, value: str, named: Mapping[str, Any]) -> None:
+    """Raises `UsageError` for a parameter that leads elsewhere than the URL before it, or may hold a password."""
+    if name in ("host", "user") and re.search("[@#]" if name == "host" else "[:@/#]", value):
+        raise UsageError(f"not a database URL: behind the question mark it has an odd {name}; {EXPECTED}")
+    if name in ("host", "port", "user") and named[name] not in (None, "") and str(named[name]) != value:
+        raise UsageError(f"not a database URL: it names two different values of {name}; {EXPECTED}")

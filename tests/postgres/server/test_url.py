@@ -48,6 +48,20 @@ WRONG = [
     "postgresql://u@127.0.0.1:1/d?x=password={}",
     "postgresql://u:{} @127.0.0.1:1/d",
     "postgresql://u:{}\n@127.0.0.1:1/d",
+    "postgresql://u@127.0.0.1:1/d?user=u:{}",
+    "postgresql://127.0.0.1:1/d?user=u:{}",
+    "postgresql://127.0.0.1:1/d?host=u:{}@h",
+    "postgresql://u@127.0.0.1:1/d?dsn={}",
+    "postgresql://u@127.0.0.1:1/d?pw={}",
+    "postgresql://u@127.0.0.1:1/d?hostaddr={}",
+    "postgresql://u@127.0.0.1:1/d#password={}",
+    "postgresql://127.0.0.1:1/d#x@{}",
+    "postgresql://u@127.0.0.1:1/d?application_name=x#{}",
+    "postgresql://u:{}@127.0.0.1:1_0/d",
+    "postgresql://u:{}@127.0.0.1:+1/d",
+    "postgresql://u:{}@127.0.0.1:１２/d",
+    "postgresql://u:{}@127.0.0.1/d?port=1_0",
+    "postgresql://u:{}@h/d?host=other",
 ]
 ODD = [
     "postgresql://u:{}@127.0.0.1:1/d",
@@ -127,6 +141,9 @@ def test_a_password_too_short_to_be_cut_out_hides_the_whole_message():
         ("host=h password=pw x", "host=h password=… x"),
         ("/tmp//a and ./b//c", "/tmp//a and ./b//c"),
         ("as module:Class", "as module:Class"),
+        ("to postgresql://u:***@127.0.0.1:1/d: [Errno 111]", "to postgresql://u:***@127.0.0.1:1/d: [Errno 111]"),
+        ("on postgresql://u:***@/d may", "on postgresql://u:***@/d may"),
+        ("on postgresql://u:***pw@/d may", "on postgresql://… may"),
     ],
 )
 def test_urls_in_other_messages_are_left_out(text, shown):
