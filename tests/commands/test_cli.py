@@ -314,8 +314,8 @@ WRONG = {
     ),
     "unknown option of a URL": (
         ["doctor", "--url", "postgresql://127.0.0.1:1/d?odd=1"],
-        3,
-        "cannot connect to postgresql://127.0.0.1:1/d",
+        2,
+        "a parameter that neither asyncpg nor PostgreSQL knows",
     ),
 }
 

@@ -111,6 +111,8 @@ def parsed(url: str) -> Address:
         raise UsageError(f"the lab needs PostgreSQL, and {named}")
     if "#" in f"{url.rpartition('@')[2] if found.username else url}{found.database}{found.host}":
         raise UsageError(f"not a database URL: it has a # behind the host, which no URL of a server has; {EXPECTED}")
+    if re.search("[/?#]", url.partition("://")[2].rpartition("@")[0]):
+        raise UsageError(f"not a database URL: it has / ? or # before an @; {EXPECTED}")
     if ambiguous:
         raise UsageError(f"not a database URL: it has more than one @, or an odd host; {EXPECTED}")
     try:

@@ -13,8 +13,6 @@ import pytest
 from helpers.lab_program import environment, lab
 from helpers.servers import Foreign, foreign_server, programs_of
 
-from lab.scenario.catalogue import entries
-
 ROOT = Path(__file__).parents[3]
 VERSIONS = (15, 16, 18)
 ROLES = ("owner", "trusted", "maker")
@@ -111,16 +109,32 @@ def test_verdicts_are_those_of_the_embedded_server_and_a_foreign_database_stays_
     assert left.strip() == ""
 
 
+def catalogue(**given: str) -> dict[str, str]:
+    """The verdict on every scenario of the catalogue that can run, from one short hunt of them all."""
+    done = lab("hunt", "--json", "--executions", "60", cwd=ROOT, env=environment(**given))
+    assert done.stdout, done.stderr
+    return {
+        each["target"]: PARTLY if each["unsearched"] and each["verdict"] == "pass" else each["verdict"]
+        for each in json.loads(done.stdout)["results"]
+        if not each["cannot"]
+    }
+
+
+@pytest.fixture(scope="session")
+def all_at_home() -> dict[str, str]:
+    """The same on the embedded server."""
+    return catalogue()
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("role", ROLES)
-def test_the_whole_catalogue_has_equal_verdicts_in_all_that_can_run(foreign, role, at_home, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT))
+def test_the_whole_catalogue_has_equal_verdicts_in_all_that_can_run(foreign, role, all_at_home):
     before = dump(foreign)
-    different = {}
-    for target in sorted(each["target"] for each in entries("scenarios")):
-        at_home.setdefault(target, expected(target))
-        found = verdict(foreign, role, target)
-        if found not in (*alike(at_home[target]), "cannot run there"):
-            different[target] = (found, at_home[target])
-    assert different == {PAUSED: (PARTLY, "fail")}
+    found = catalogue(LAB_URL=foreign.url(role, "theirs"))
+    assert len(found) > 100
+    assert {
+        target: (verdict, all_at_home[target])
+        for target, verdict in found.items()
+        if verdict not in alike(all_at_home[target])
+    } == {PAUSED: (PARTLY, "fail")}
     assert dump(foreign) == before

@@ -59,7 +59,7 @@ WRONG = [
     "postgresql://u@127.0.0.1:1/d?application_name=x#{}",
     "postgresql://u:{}@127.0.0.1:1_0/d",
     "postgresql://u:{}@127.0.0.1:+1/d",
-    "postgresql://u:{}@127.0.0.1:１２/d",
+    "postgresql://u:{}@127.0.0.1:\uff11\uff12/d",
     "postgresql://u:{}@127.0.0.1/d?port=1_0",
     "postgresql://u:{}@h/d?host=other",
 ]
