@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -98,6 +99,8 @@ class Clock:
         self._monotonic = time.monotonic()
         self._traveller: Any = None
         self.timers = Timers()
+        self._moving = threading.RLock()
+        """Threads of actors sleep beside each other, and each moves the clock."""
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -153,18 +156,20 @@ class Clock:
 
     def step_of(self, actor: Actor) -> None:
         """A step of this actor begins: a microsecond passes, and if it slept, the rest of its sleep."""
-        step, slept = self.time.step(), 0
-        if actor.wakes is not None:
-            slept = self.time.move_to(actor.wakes)
-            actor.wakes = None
-        self._shift(step + slept)
-        self._let_server_leap(slept)
+        with self._moving:
+            step, slept = self.time.step(), 0
+            if actor.wakes is not None:
+                slept = self.time.move_to(actor.wakes)
+                actor.wakes = None
+            self._shift(step + slept)
+            self._let_server_leap(slept)
 
     def move_to(self, passed: int) -> None:
         """Let time pass, if it has not, until so much has passed since the beginning, as `VirtualTime.passed`."""
-        if moved := self.time.move_to(passed):
-            self._shift(moved)
-            self._let_server_leap(moved)
+        with self._moving:
+            if moved := self.time.move_to(passed):
+                self._shift(moved)
+                self._let_server_leap(moved)
 
     def monotonic(self) -> float:
         """What an actor reads as `time.monotonic()`, and as the time of its event loop."""
@@ -223,7 +228,8 @@ class Clock:
         def sleep(seconds: float, /) -> None:
             real(seconds)
             if current_actor() is not None:
-                self.move_to(self.time.after(seconds))
+                with self._moving:
+                    self.move_to(self.time.after(seconds))
 
         return sleep
 

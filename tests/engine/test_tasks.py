@@ -272,6 +272,18 @@ async def test_work_in_threads_is_waited_for(explorer, work):
     assert [said(step.alternatives) for step in record.trace] == [("alice", "bob"), ("alice",)]
 
 
+async def test_threads_that_sleep_beside_each_other_move_one_clock(explorer):
+    """Each sleep moves the server's clock, too, by a file that is replaced."""
+
+    class Threads(Bank):
+        @actor(names=("alice", "bob", "cleo"))
+        async def work(self) -> None:
+            await asyncio.to_thread(lambda: [time.sleep(0.001) for _ in range(200)])
+
+    record = await explorer.run(Threads(), Order())
+    assert {result.text for result in record.outcome.results.values()} == {"None"}
+
+
 def _slow() -> str:
     time.sleep(0.02)
     return threading.current_thread().name
