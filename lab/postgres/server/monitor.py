@@ -60,7 +60,8 @@ async def connect(server: Server, **options: Any) -> asyncpg.Connection:
         raise ServerError(f"cannot connect to {server.description}: {reason}") from None
 
 
-async def _connect(*, server_settings: Mapping[str, str], **options: Any) -> asyncpg.Connection:
+async def _connect(*, server_settings: Mapping[str, str] | None = None, **options: Any) -> asyncpg.Connection:
+    server_settings = server_settings or {}
     try:
         return await asyncpg.connect(server_settings=server_settings, **options)
     except asyncpg.UndefinedObjectError as error:
