@@ -29,8 +29,6 @@ class Finished:
     sessions: Mapping[int, str] = field(default_factory=dict)
     struck: frozenset[str] = frozenset()
     """The actors that a fault hit."""
-    late: frozenset[str] = frozenset()
-    """The actors of which a timeout of their own fired."""
     unpaused: bool = False
     """A statement met several rows, and could not be paused between them on this server."""
 

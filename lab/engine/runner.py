@@ -95,7 +95,6 @@ class _Runner:
             tuple(self._deadlocks),
             self.execution.sessions,
             frozenset(self._strikes.struck),
-            late=frozenset(self._strikes.late),
             unpaused=self._breakpoints.missed,
         )
 

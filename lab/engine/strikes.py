@@ -26,8 +26,6 @@ class Strikes:
         self._owed = at_least
         self._left = at_most
         self.struck: set[str] = set()
-        self.late: set[str] = set()
-        """The actors of which a timeout of their own fired."""
 
     @property
     def has_any(self) -> bool:
@@ -56,11 +54,11 @@ class Strikes:
     async def strike(self, decision: Strike) -> None:
         """Let a fault strike; the actors that it moves run when this returns."""
         fault = FAULTS[decision.fault]
+        hit = await fault.strike(decision.actor, self._execution, self._striker)
         if not fault.unasked:
             self._left -= 1
             self._owed -= 1
-        hit = await fault.strike(decision.actor, self._execution, self._striker)
-        (self.late if fault.unasked else self.struck).update(hit)
+            self.struck.update(hit)
 
     def _alternative(self, fault: Fault, victim: str) -> Alternative:
         action = Action(ActionKind.FAULT, fault.told(victim, self._execution))

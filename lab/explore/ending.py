@@ -13,6 +13,7 @@ from lab.engine.clock import Clock
 from lab.engine.plan import Finished
 from lab.engine.watchdog import Watchdog, watchdog
 from lab.errors import UncontrolledError
+from lab.model.decision import TIME, Strike
 from lab.model.history import History
 from lab.model.nature import UNCONTROLLED, WHOLE, Path, Places, Taint, covered, without_indexes
 from lab.model.outcome import ActorResult, Ending, Mask, Outcome, ResultKind
@@ -80,6 +81,16 @@ def result_of(
     return result
 
 
+def _fired_beside_others(trace: Trace, late: str) -> bool:
+    """Whether a timeout of this actor fired between two steps of another. One that fires alone is its own doing."""
+    fired = [step.number for step in trace if step.chosen == Strike(TIME, late)]
+    steps: dict[str, list[int]] = {}
+    for step in trace:
+        steps.setdefault(step.actor.partition("/")[0], []).append(step.number)
+    others = (numbers for name, numbers in steps.items() if name not in ("", late))
+    return any(numbers[0] < moment < numbers[-1] for numbers in others for moment in fired)
+
+
 def _result_of(
     finished: Finished,
     name: str,
@@ -88,7 +99,8 @@ def _result_of(
     place: Callable[[Path, str], str] | None,
 ) -> ActorResult:
     if name in finished.errors:
-        struck, late = name in finished.struck, name in finished.late
+        struck = name in finished.struck
+        late = _fired_beside_others(finished.trace, name)
         return aborted_or_raised(finished.errors[name], finished.sessions, mask, struck=struck, late=late)
     if name in finished.values:
         return returned(finished.values[name], mask, missed, place)

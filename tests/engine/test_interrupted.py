@@ -66,6 +66,7 @@ async def test_what_has_begun_is_left_to_its_cancellation(dog):
         pass
     dog.hurry()
     dog.bark(None)
+    assert dog.has_begun
 
 
 def test_a_signal_before_the_event_loop_is_there_ends_the_work_before_it_begins(guard):

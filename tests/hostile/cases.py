@@ -98,7 +98,8 @@ def raising() -> Iterator[Case]:
     yield hunt("raising:InPropertyExit", WRONG, "must be `async def`")
     for kind in ("NoText", "NoTextAtAll", "NoString", "Surrogate", "Long"):
         yield hunt(f"returning:{kind}", PASS, "", json={"verdict": "pass", "executions": 6})
-    yield hunt("raising:OutlastsItsTimeout", VIOLATION, "TimeoutError")
+    for where in ("", "InATask"):
+        yield hunt(f"raising:OutlastsItsTimeout{where}", VIOLATION, "TimeoutError")
     yield hunt("raising:ErrsInAHandler", VIOLATION, "ValueError: a mistake")
     yield hunt("raising:LeavesAFuture", PASS, "nobody asked for its error: ValueError: lost")
     yield hunt("leaving:NamedTwice", WRONG, "ann")

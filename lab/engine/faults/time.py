@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from lab.engine.execution import Execution
 from lab.engine.faults.fault import Fault
-from lab.engine.gate import State
 from lab.engine.ports import Striker
 from lab.model.decision import TIME
 
@@ -30,15 +29,11 @@ class Time(Fault):
         fires = super().told(victim, execution)
         return fires if timer is None or timer.seconds <= 0 else f"{timer.seconds:.6g} s pass: {fires}"
 
-    async def strike(self, victim: str, execution: Execution, striker: Striker) -> tuple[str, ...]:
-        """Let the time pass, and the timer fire. One that its own sleep would outlast in any order is its own doing."""
-        timer = execution.clock.timers.first()
-        if timer is None:
-            return (victim,)
-        own = [each for each in execution.actors.values() if each.root.name == victim and each.state is not State.DONE]
-        outlasted = bool(own) and all(each.wakes is not None and each.wakes >= timer.due for each in own)
-        execution.clock.fire(timer)
-        return () if outlasted else (victim,)
+    async def strike(self, victim: str, execution: Execution, striker: Striker) -> tuple[str]:
+        """Let the time pass, and the timer fire."""
+        if (timer := execution.clock.timers.first()) is not None:
+            execution.clock.fire(timer)
+        return (victim,)
 
 
 FAULT = Time()

@@ -146,6 +146,11 @@ async def outlasts(self: Quiet, session: AsyncSession) -> None:
         await asyncio.sleep(5)
 
 
+async def outlasts_in_a_task(self: Quiet, session: AsyncSession) -> None:
+    async with asyncio.timeout(0.1):
+        await asyncio.gather(asyncio.sleep(5), asyncio.sleep(6))
+
+
 async def errs_in_a_handler(self: Quiet, session: AsyncSession) -> None:
     try:
         await asyncio.wait_for(asyncio.Event().wait(), 0.1)
@@ -158,5 +163,6 @@ async def leaves_a_future(self: Quiet, session: AsyncSession) -> None:
 
 
 OutlastsItsTimeout = hostile(__name__, "OutlastsItsTimeout", before=outlasts)
+OutlastsItsTimeoutInATask = hostile(__name__, "OutlastsItsTimeoutInATask", before=outlasts_in_a_task)
 ErrsInAHandler = hostile(__name__, "ErrsInAHandler", before=errs_in_a_handler)
 LeavesAFuture = hostile(__name__, "LeavesAFuture", before=leaves_a_future)
