@@ -13,7 +13,7 @@ from lab.engine.clock import Clock
 from lab.engine.plan import Finished
 from lab.engine.watchdog import Watchdog, watchdog
 from lab.errors import UncontrolledError
-from lab.model.decision import TIME, Strike
+from lab.model.decision import TIME, Go, Strike
 from lab.model.history import History
 from lab.model.nature import UNCONTROLLED, WHOLE, Path, Places, Taint, covered, without_indexes
 from lab.model.outcome import ActorResult, Ending, Mask, Outcome, ResultKind
@@ -81,14 +81,25 @@ def result_of(
     return result
 
 
-def _fired_beside_others(trace: Trace, late: str) -> bool:
-    """Whether a timeout of this actor fired between two steps of another. One that fires alone is its own doing."""
-    fired = [step.number for step in trace if step.chosen == Strike(TIME, late)]
+def _fired_by_the_schedule(trace: Trace, late: str) -> bool:
+    """Whether a timeout of this actor fired where it could have gone on, or between two steps of another.
+
+    One that fires while it sleeps or waits alone is its own doing: it does so in every order.
+    """
     steps: dict[str, list[int]] = {}
     for step in trace:
-        steps.setdefault(step.actor.partition("/")[0], []).append(step.number)
-    others = (numbers for name, numbers in steps.items() if name not in ("", late))
-    return any(numbers[0] < moment < numbers[-1] for numbers in others for moment in fired)
+        steps.setdefault(_root(step.actor), []).append(step.number)
+    others = [(numbers[0], numbers[-1]) for name, numbers in steps.items() if name not in ("", late)]
+    for step in trace:
+        if step.chosen == Strike(TIME, late):
+            could_go_on = any(isinstance(each, Go) and _root(each.actor) == late for each in step.alternatives)
+            if could_go_on or any(first < step.number < last for first, last in others):
+                return True
+    return False
+
+
+def _root(actor: str) -> str:
+    return actor.partition("/")[0]
 
 
 def _result_of(
@@ -100,7 +111,7 @@ def _result_of(
 ) -> ActorResult:
     if name in finished.errors:
         struck = name in finished.struck
-        late = _fired_beside_others(finished.trace, name)
+        late = _fired_by_the_schedule(finished.trace, name)
         return aborted_or_raised(finished.errors[name], finished.sessions, mask, struck=struck, late=late)
     if name in finished.values:
         return returned(finished.values[name], mask, missed, place)
