@@ -254,6 +254,9 @@ class _Runner:
                 actor.backend.thaw()
         with contextlib.suppress(Exception):  # the server may be what failed; that error is on its way already
             await self._ports.striker.terminate(list(self.execution.sessions))
+        for actor in self.execution.actors.values():
+            if actor.tasks > 1:  # its session's close is parked, for which SQLAlchemy waits through every cancellation
+                actor.resume()
         for task in tasks:
             task.cancel()
         _, left = await asyncio.wait(tasks, timeout=CLOSING_SECONDS)

@@ -58,6 +58,20 @@ async def test_an_endless_actor_meets_the_step_limit(explorer):
     await _works(explorer)
 
 
+async def test_actors_that_are_parked_in_the_close_of_their_sessions_end_as_well(explorer, monkeypatch):
+    """SQLAlchemy waits for that close, however often the actor is cancelled."""
+    monkeypatch.setattr("lab.engine.runner.CLOSING_SECONDS", 1.0)
+
+    class LeavesOpen(Bank):
+        @actor(names=("alice", "bob"))
+        async def work(self, session) -> None:
+            await session.execute(text("SELECT 1"))
+
+    record = await explorer.run(LeavesOpen(), Order("alice bob"), step_limit=2)
+    assert record.outcome.ending is Ending.STEP_LIMIT
+    await _works(explorer)
+
+
 async def test_an_actor_that_swallows_its_cancellation_does_not_hold_up_the_lab(explorer, monkeypatch):
     monkeypatch.setattr("lab.engine.runner.CLOSING_SECONDS", 0.1)
     released = asyncio.Event()
