@@ -31,6 +31,7 @@ from lab.commands.console import out, show_failure
 from lab.engine.watchdog import Watchdog, is_library, leave_if_forked, place_of, watched
 from lab.errors import Interrupted, UncontrolledError
 from lab.model.bounds import Bounds
+from lab.search.lifeline import let_go_on
 from lab.search.streams import answers_aside
 
 __all__ = ["BROKEN", "Guard", "guarded"]
@@ -201,6 +202,7 @@ def _wait_for(child: int, reader: int, seal: bytes, dump: IO[bytes]) -> int:
         ready = select.select(listening, [], [], left)[0]
         if wake in ready:
             os.read(wake, 4096)
+            let_go_on(child)
         if reader in ready and not mark.read():
             listening.remove(reader)
             if mark.status is not None:

@@ -52,8 +52,8 @@ async def hunt_everything(
     """Hunt every job, given as (kind, job); yields a line as each is done, and one for each that cannot be run here."""
     beyond = {job.target: reason for _, job in jobs if (reason := _beyond(server, job.target))}
     for kind, job in jobs:
-        if job.target in beyond:
-            yield Line(job.target, kind, HuntResult(job.target, job.seed), cannot=beyond[job.target])
+        if why := beyond.get(job.target):
+            yield Line(job.target, kind, HuntResult(job.target, job.seed, trouble=why), cannot=why)
     jobs = [each for each in jobs if each[1].target not in beyond]
     if workers > 1:
         async with contextlib.aclosing(Workers(place.of(server), workers).perform([job for _, job in jobs])) as done:

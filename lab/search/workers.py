@@ -28,7 +28,7 @@ from lab.model.bounds import Bounds
 from lab.postgres.server.place import Place
 from lab.search.hunt import Hunt, Progress, replay_once, silent
 from lab.search.job import Job
-from lab.search.lifeline import end_with_parent
+from lab.search.lifeline import end_with_parent, let_go_on
 from lab.search.streams import answers_aside, orders_aside
 
 __all__ = ["JobResult", "Workers", "perform"]
@@ -36,6 +36,8 @@ __all__ = ["JobResult", "Workers", "perform"]
 LONGEST_LINE = 64 * 1024 * 1024
 LEAVING_SECONDS = 5.0
 """How long a worker may take to clean up, or one that was interrupted to say what it found."""
+STOPPED_SECONDS = 0.5
+"""How long a worker that stopped itself may stay so."""
 HURRIED_SECONDS = 0.7
 """The same when this process was asked to end: it has less than two seconds for everything."""
 
@@ -83,6 +85,7 @@ class Workers:
         todo = iter(enumerate(jobs))
         done: asyncio.Queue[tuple[int, JobResult] | None] = asyncio.Queue()
         feeding = [asyncio.create_task(self._feed(todo, done)) for _ in range(self._number)]
+        going_on = asyncio.create_task(self._let_go_on())
         fed = 0
         try:
             while fed < len(feeding):
@@ -106,6 +109,7 @@ class Workers:
             for task in feeding:
                 task.cancel()
             await self._leave()
+            going_on.cancel()
 
     @property
     def _patience(self) -> float:
@@ -135,6 +139,12 @@ class Workers:
         for descriptor in self._lifeline or ():
             os.close(descriptor)
         self._lifeline = None
+
+    async def _let_go_on(self) -> None:
+        while True:
+            await asyncio.sleep(STOPPED_SECONDS)
+            for process in self._processes:
+                let_go_on(process.pid)
 
     async def _feed(self, todo: Iterator[tuple[int, Job]], done: asyncio.Queue[tuple[int, JobResult] | None]) -> None:
         """Give a worker job after job; one that dies is replaced, so that every job has an answer."""

@@ -116,6 +116,8 @@ def leaving() -> Iterator[Case]:
         yield hunt(f"leaving:InActor{way}", BROKEN, "died", "--workers", "2")
     yield hunt("leaving:InActorTerminated", BROKEN, "interrupted")
     yield hunt("leaving:InActorExitsInThread", PASS, "", json={"verdict": "pass"})
+    yield hunt("leaving:InActorStopped", PASS, "", json={"verdict": "pass"})
+    yield hunt("leaving:InActorStopped", PASS, "", "--workers", "2", json={"verdict": "pass"})
     for way in ("Leaves", "Returns"):
         yield hunt(f"leaving:InActorForksAnd{way}", PASS, "", json={"verdict": "pass"})
 

@@ -35,6 +35,7 @@ WAYS = {
     "LeavesInC": lambda: ctypes.CDLL(None)._exit(0),
     "Killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "Terminated": lambda: os.kill(os.getpid(), signal.SIGTERM),
+    "Stopped": lambda: os.kill(os.getpid(), signal.SIGSTOP),
     "Aborts": os.abort,
     "Becomes": lambda: os.execv("/bin/true", ["true"]),
     "LeavesInThread": lambda: (threading.Thread(target=os._exit, args=(0,)).start(), threading.Event().wait(5)),
