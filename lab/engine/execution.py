@@ -22,7 +22,7 @@ from lab.engine.clock import Clock
 from lab.engine.gate import Actor, State
 from lab.engine.outside import OUTSIDE_SECONDS, Outside
 from lab.engine.ports import Backend, Ports
-from lab.engine.stalls import unanswered, wait_in_a_circle
+from lab.engine.stalls import seconds_to_checks, unanswered, wait_in_a_circle
 from lab.engine.turn import Turn
 from lab.engine.watchdog import bounds
 from lab.model.choices import Alternative
@@ -210,6 +210,11 @@ class Execution:
                 await self._learn_grants(waiting)
             if self.armed or self._any(State.RUNNING):
                 continue
+            if seconds := await seconds_to_checks(
+                self.waits, self.in_state(State.WAITING), self.in_state(State.PARKED)
+            ):
+                await self._listen(seconds)
+                continue
             if self.messages.awaited and await self.messages.bring():
                 self.arm()  # who listens may go on now
             elif not await self.outside.answers(self.in_state(State.STALLED), self._listen):
@@ -285,14 +290,11 @@ class Execution:
         """
         stalled = self.in_state(State.STALLED)
         elsewhere = self.outside.may_move(stalled)
-        if not (elsewhere or self._a_deadlock_is_left_to_find()):
+        # Where reports are pushed, the check has been by then.
+        if not (elsewhere or (not self.waits.pushed and wait_in_a_circle(self.in_state(State.WAITING)))):
             return False
         before = [actor.state for actor in self.actors.values()]
         await self._listen(seconds := min(OUTSIDE_SECONDS, bounds().step))
         if (moved := before != [a.state for a in self.actors.values()]) or not elsewhere or self.clock.timers.first():
             return moved
         raise unanswered(stalled, seconds)
-
-    def _a_deadlock_is_left_to_find(self) -> bool:
-        """Whether waiting actors form a cycle; where reports are pushed, the check has been by then."""
-        return not self.waits.pushed and wait_in_a_circle(self.in_state(State.WAITING))

@@ -57,6 +57,12 @@ class LockWaits(Protocol):
     async def unreported(self, pids: Sequence[int]) -> Mapping[int, tuple[int, ...]]:
         """The processes among `pids` that wait for something of which no report will come, with its holders."""
 
+    async def seconds_to_checks(self, pids: Sequence[int], *, in_a_circle: bool, may_be_joined: bool) -> float:
+        """In how many seconds the deadlock checks of these waits, none of them reported, leave the next decision alone.
+
+        `in_a_circle`: there is a deadlock to find. `may_be_joined`: the next decision may begin another wait.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class LockableRow:

@@ -222,7 +222,7 @@ class _Runner:
                 action=chosen.action,
                 woken=chosen.woken,
                 result=turn.answer,
-                wait=paused or (actor.wait if actor.state is State.WAITING else None),
+                wait=paused or (actor.wait if actor.state in (State.WAITING, State.GRANTED) else None),
                 preempted=last if last and last != actor.name and last == turn.alternatives[0].actor else "",
             )
         )

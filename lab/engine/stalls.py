@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from types import FrameType
 
 from lab.engine.gate import Actor, State
+from lab.engine.ports import LockWaits
 from lab.engine.watchdog import is_library, line_of
 from lab.errors import UncontrolledError
 from lab.model.record import Stall
+from lab.model.trace import ActionKind
 
-__all__ = ["awaited_by", "line_of_task", "lost_in", "stall_of", "unanswered", "wait_in_a_circle"]
+__all__ = ["awaited_by", "line_of_task", "lost_in", "seconds_to_checks", "stall_of", "unanswered", "wait_in_a_circle"]
+
+MAY_WAIT = frozenset({ActionKind.STATEMENT, ActionKind.FETCH})
+"""What may begin to wait for a lock. So may a COMMIT where constraints are deferred, which no ring of users has."""
 
 
 def stall_of(actor: Actor) -> Stall:
@@ -81,3 +86,14 @@ def wait_in_a_circle(actors: Iterable[Actor]) -> bool:
         if name in seen:
             return True
     return False
+
+
+async def seconds_to_checks(waits: LockWaits, waiting: Sequence[Actor], parked: Iterable[Actor]) -> float:
+    """Where waits are not reported: how long deadlock checks are near. They come before the next decision."""
+    if not waiting or waits.pushed:
+        return 0.0
+    return await waits.seconds_to_checks(
+        [actor.backend.pid for actor in waiting if actor.backend is not None],
+        in_a_circle=wait_in_a_circle(waiting),
+        may_be_joined=any(actor.action.kind in MAY_WAIT for actor in parked),
+    )
