@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from lab.model.footprint import Access, Footprint
+from lab.model.footprint import Access, Footprint, Lock
 from lab.model.trace import Action, ActionKind, Step
 
 __all__ = ["ANY_TABLE", "EVERYTHING", "Move", "dependent", "scanned_tables", "sees"]
@@ -165,4 +165,16 @@ def _serializable(one: Move, other: Move) -> bool:
             other.footprint.accesses or other.footprint.held
         )
     mine, theirs = one.footprint.accesses, other.footprint.accesses
-    return _meet_in_a_write(mine, theirs) or _meet_in_a_write(theirs, mine)
+    pairs = [(r, w) for reads, writes in ((mine, theirs), (theirs, mine)) for r in reads for w in writes]
+    return any(_meet_on_a_page(read, write) for read, write in pairs)
+
+
+def _meet_on_a_page(read: Access, write: Access) -> bool:
+    """Whether what a serializable transaction watches may be what another one writes.
+
+    A search by a key watches pages of an index, where the entries of new rows and new keys come in as well.
+    """
+    if not (read.reads and write.writes):
+        return False
+    enters = write.lock is Lock.UPDATE and read.rows.table == write.rows.table
+    return enters or read.rows.meet(write.rows)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from lab.model.footprint import Seen
+
 __all__ = [
     "Backend",
     "Libraries",
@@ -13,6 +15,7 @@ __all__ = [
     "LockableRow",
     "Messages",
     "Ports",
+    "Relations",
     "RowLocks",
     "ServerClock",
     "Striker",
@@ -90,6 +93,13 @@ class RowLocks(Protocol):
         """Give up all rows."""
 
 
+class Relations(Protocol):
+    """Knows what open transactions have touched."""
+
+    async def held(self, pids: Sequence[int]) -> Mapping[int, Seen]:
+        """For each of these sessions that has a transaction open: what that has touched."""
+
+
 class Messages(Protocol):
     """Notifications for which sessions of actors listen."""
 
@@ -144,3 +154,6 @@ class Ports:
     libraries: Libraries
     row_locks: RowLocks | None = None
     may_pause: bool = True
+    relations: Relations | None = None
+    exact: bool = False
+    """Every statement is to be asked about, and not only one that is new."""

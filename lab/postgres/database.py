@@ -29,7 +29,8 @@ from lab.postgres.connections.meddling import Meddling
 from lab.postgres.connections.messages import Messages
 from lab.postgres.connections.pool import HOUSE, ActorPool
 from lab.postgres.connections.uses import Uses
-from lab.postgres.connections.watch import Address, Route, TableNames, instrumented
+from lab.postgres.connections.watch import Address, Route, instrumented
+from lab.postgres.locks.relations import RelationLocks
 from lab.postgres.locks.remedy_locks import Locking
 from lab.postgres.locks.row_locks import PostgresRowLocks
 from lab.postgres.locks.waits import PostgresLockWaits
@@ -85,10 +86,11 @@ class Database:
                 journal=self.journal,
                 relations=self.tables.relations,
                 uses=Uses(),
+                catalog=self.tables.catalog,
             ),
             opened=self._opened,
             isolation=self._level,
-            tables=TableNames(self.tables.names, self.tables.triggered),
+            relations=self.tables.catalog,
             locking=lambda: self._locking,
             notices=self._notice,
             caches=self._caches,
@@ -142,10 +144,11 @@ class Database:
         if self._template is not None:
             await self.cluster.drop_database(self._template)
 
-    def ports(self, *, breakpoints: bool) -> Ports:
+    def ports(self, *, breakpoints: bool, exact: bool = False) -> Ports:
         """What the engine needs for an execution here. No pauses where a paused backend could not be frozen."""
         row_locks, may_pause = self._row_locks if breakpoints else None, self.cluster.abilities.frozen
-        return Ports(self._waits, Messages(self._connections), self, LIBRARIES, row_locks, may_pause)
+        relations = RelationLocks(self._monitor, self.tables.catalog)
+        return Ports(self._waits, Messages(self._connections), self, LIBRARIES, row_locks, may_pause, relations, exact)
 
     # ------------------------------------------------------------------ the catalog
 

@@ -92,7 +92,13 @@ async def announced_by_driver(
     found = SAVEPOINT.match(text)
     touches: Deferred | None = None
     if found is None:
-        touches = connection.transaction_footprint.statement(footprint_of(None, (), ()), connection.level)
+        touches = connection.transaction_footprint.statement(
+            footprint_of(None, {}),
+            connection.level,
+            "" if connection.journal.altered else text,
+            connection.catalog,
+            connection.process.pid,
+        )
         action = Action(ActionKind.STATEMENT, text, texts(parameters, several=several), touches, connection.schema)
     else:
         kind = SAVEPOINT_KINDS[" ".join(found[1].upper().split())]

@@ -7,14 +7,14 @@ footprint, which counts as touching everything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Table
 
-from lab.model.footprint import Access, Deferred, Lock
+from lab.model.footprint import Access, Deferred, Lock, Memory
 from lab.postgres.statements.construct import read
 from lab.postgres.statements.functions import PURE
 from lab.postgres.statements.pieces import (
@@ -32,6 +32,7 @@ from lab.postgres.statements.pieces import (
     unique_keys,
     unique_name,
 )
+from lab.postgres.statements.shapes import Relations, Shape, agree, declared
 from lab.postgres.statements.statement import Kind, RowLock, Statement
 
 __all__ = ["TransactionFootprint", "footprint_of"]
@@ -40,18 +41,31 @@ __all__ = ["TransactionFootprint", "footprint_of"]
 class TransactionFootprint:
     """What the transaction of one connection has touched so far, as a chain from its last statement back."""
 
-    __slots__ = ("_last",)
+    __slots__ = ("_last", "_path")
 
     def __init__(self) -> None:
         self._last: Deferred | None = None
+        self._path: tuple[object, ...] = ()
+        """The statements so far: the last one, and those before it."""
 
     def begins(self) -> None:
         """Forget the last transaction."""
-        self._last = None
+        self._last, self._path = None, ()
 
-    def statement(self, accesses: Callable[[], tuple[Access, ...] | None], level: str) -> Deferred:
-        """The footprint of its next statement."""
-        self._last = Deferred(accesses, level, self._last)
+    def statement(
+        self,
+        accesses: Callable[[], tuple[Access, ...] | None],
+        level: str,
+        text: str,
+        relations: Relations,
+        session: int,
+    ) -> Deferred:
+        """The footprint of its next statement; `text` is "" for one of which nothing can be seen."""
+        memory = None
+        if text:
+            self._path = (text, level, self._path)
+            memory = relations.memories.setdefault(self._path, Memory())
+        self._last = Deferred(accesses, level, self._last, memory, partial(relations.is_wild, text), session)
         return self._last
 
     def end(self, level: str) -> Deferred:
@@ -68,28 +82,26 @@ def _unknown() -> None:
 
 
 def footprint_of(
-    context: Any, tables: Collection[str], triggered: Collection[str], schema: str = ""
+    context: Any, shapes: Mapping[str, Shape], schema: str = ""
 ) -> Callable[[], tuple[Access, ...] | None]:
     """A function that computes later what a statement will touch; it returns None if that is not understood.
 
-    `tables` are the ordinary tables of the database, `triggered` those with triggers of the user's own; a name without
-    one is of the `schema`, "" for the lab's first.
+    `shapes` are the tables of the database as its catalog has them; a name without a schema is of the `schema`, "" for
+    the lab's first.
     """
     compiled = getattr(context, "compiled", None)
     if compiled is None:
         return _unknown
     rows = getattr(context, "compiled_parameters", None)  # DDL has none
-    return partial(_accesses, compiled, rows, tables, triggered, schema)
+    return partial(_accesses, compiled, rows, shapes, schema)
 
 
-def _accesses(
-    compiled: Any, rows: Any, tables: Collection[str], triggered: Collection[str], schema: str
-) -> tuple[Access, ...] | None:
-    pieces = read(compiled, _shape_in, schema, otherwise=None)
-    if pieces is None:
+def _accesses(compiled: Any, rows: Any, shapes: Mapping[str, Shape], schema: str) -> tuple[Access, ...] | None:
+    understood = read(compiled, _shape_in, schema, otherwise=None)
+    if understood is None or not agree(understood.claims, shapes, changes=understood.changes):
         return None
-    names = {piece.table.partition("!")[0] for piece in pieces}
-    if not names <= set(tables) or not names.isdisjoint(triggered):
+    pieces = understood.pieces
+    if not all(column in shapes[piece.relation].apart for piece in pieces for column, _ in piece.key):
         return None
     if not rows or len(rows) > MANY:
         rows = [{}]
@@ -99,11 +111,25 @@ def _accesses(
 # ------------------------------------------------------------------ the shape of a statement
 
 
-def _shape_in(statement: Statement, schema: str) -> tuple[Piece, ...] | None:
+@dataclass(frozen=True, slots=True)
+class _Understood:
+    """A statement whose construct shows what it does, if the tables are as `claims` says."""
+
+    pieces: tuple[Piece, ...]
+    claims: tuple[tuple[str, Shape], ...]
+    changes: bool
+
+
+def _shape_in(statement: Statement, schema: str) -> _Understood | None:
     pieces = _shape(statement)
-    if pieces is None or not schema:
-        return pieces
-    return tuple(replace(piece, table=qualified(piece.table, schema)) for piece in pieces)
+    if pieces is None:
+        return None
+    touched = {piece.relation for piece in pieces}
+    family = {*statement.tables, *(table for each in statement.tables for table in each.metadata.tables.values())}
+    claims = tuple(declared(table, schema) for table in family if name_of(table) in touched)
+    if schema:
+        pieces = tuple(replace(piece, table=qualified(piece.table, schema)) for piece in pieces)
+    return _Understood(pieces, claims, statement.kind is not Kind.SELECT)
 
 
 def _shape(statement: Statement) -> tuple[Piece, ...] | None:
@@ -119,7 +145,7 @@ def _shape(statement: Statement) -> tuple[Piece, ...] | None:
         pieces = tuple(change(statement, statement.table))
     if not pieces:
         return None
-    understood = {piece.table.partition("!")[0] for piece in pieces}
+    understood = {piece.relation for piece in pieces}
     known = {each for table in statement.tables for each in table.metadata.tables.values()}
     hidden = {name_of(table) for table in known if table.name.lower() in statement.words}
     return None if hidden - understood else pieces  # a loader option, for example, joins what the construct omits
