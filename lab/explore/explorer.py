@@ -216,7 +216,8 @@ class Explorer:
         least = scenario.faults_at_least if conditions.faults else 0
         starts = conditions.starts if scheduler.starts is None else scheduler.starts
         plan = Plan(bodies, conditions.step_limit, faults, least, scenario.faults_at_most, starts)
-        ports = database.ports(breakpoints=conditions.breakpoints and scenario.breakpoints)
+        breakpoints = conditions.breakpoints and scenario.breakpoints
+        ports = database.ports(breakpoints=breakpoints, exact=scheduler.exact)
         if scheduler.pauses and not ports.may_pause:
             raise UsageError("a schedule that pauses a statement between two rows needs the embedded server")
         with database.leading(scenario.outside), remembering():

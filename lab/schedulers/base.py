@@ -92,6 +92,11 @@ class Scheduler(ABC):
         return False
 
     @property
+    def exact(self) -> bool:
+        """Whether it leaves out orders because of what steps touch, so that each statement is to be asked about."""
+        return False
+
+    @property
     def predictions(self) -> tuple[int, int]:
         """How many predictions were tried, and how many came true."""
         return 0, 0

@@ -98,6 +98,11 @@ class Portfolio(Scheduler):
         return self._turn.sampled
 
     @property
+    def exact(self) -> bool:
+        """Whether the scheduler is whose turn it is."""
+        return self._turn.exact
+
+    @property
     def predictions(self) -> tuple[int, int]:
         """How many predictions of the directed search were tried, and how many came true."""
         return self._directed.predictions

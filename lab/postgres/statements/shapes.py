@@ -76,7 +76,8 @@ class Relations:
 def declared(table: Table, schema: str) -> tuple[str, Shape]:
     """The name of a table and its shape, as its metadata says; names without a schema are of `schema`."""
     uniques = frozenset(frozenset(column.name for column in unique) for unique in unique_keys(table))
-    return qualified(name_of(table), schema), Shape(uniques, frozenset(_references(table, schema)))
+    columns = frozenset(column.name for column in table.columns)
+    return qualified(name_of(table), schema), Shape(uniques, frozenset(_references(table, schema)), apart=columns)
 
 
 def _references(table: Table, schema: str) -> Iterator[Reference]:
