@@ -70,12 +70,14 @@ WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind = 'r' AND coalesce(l.col
   AND n.nspname NOT IN {_OURS}
 """
 _FUNCTIONS = f"""
-SELECT p.proname::text AS name, l.lanname::text AS language, p.provolatile <> 'v' AS steady,
-  p.oid < {_FIRST_OF_USERS} AS known, CASE WHEN l.lanname IN ('sql', 'plpgsql') AND p.oid >= {_FIRST_OF_USERS}
-    THEN pg_get_functiondef(p.oid) ELSE '' END AS source
+SELECT p.proname::text AS name, p.provolatile <> 'v' AS steady,
+  CASE WHEN l.lanname IN ('sql', 'plpgsql') THEN pg_get_functiondef(p.oid) ELSE '' END AS source
 FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE n.nspname <> '{SCHEMA}'
+WHERE p.oid >= {_FIRST_OF_USERS} AND p.prokind <> 'a' AND n.nspname <> '{SCHEMA}'
 """
+_KNOWN = f"SELECT proname::text, bool_and(provolatile <> 'v') FROM pg_proc WHERE oid < {_FIRST_OF_USERS} GROUP BY 1"
+_known: dict[object, tuple[tuple[str, bool], ...]] = {}
+"""PostgreSQL's own functions, by version: there are three thousand."""
 
 
 async def learn_relations(monitor: Monitor, relations: Relations) -> None:
@@ -114,7 +116,8 @@ async def learn_relations(monitor: Monitor, relations: Relations) -> None:
 
 
 async def _learn_functions(monitor: Monitor, relations: Relations) -> None:
-    rows = await monitor.fetch(_FUNCTIONS)
-    known = [(row["name"], row["steady"]) for row in rows if row["known"]]
-    own = [(row["name"], row["source"], row["steady"]) for row in rows if not row["known"]]
-    relations.functions, relations.tame = tame_functions(known, own)
+    version = monitor.get_server_version()
+    if version not in _known:
+        _known[version] = tuple(map(tuple, await monitor.fetch(_KNOWN)))
+    own = [tuple(row) for row in await monitor.fetch(_FUNCTIONS)]
+    relations.functions, relations.tame = tame_functions(_known[version], own)
