@@ -44,3 +44,5 @@ class Plan:
     faults_at_most: int = 0
     starts: bool = False
     """That an actor begins is a decision."""
+    all_points: bool = False
+    """A sleep for no time is a decision wherever it is."""

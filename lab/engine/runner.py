@@ -54,6 +54,7 @@ class _Runner:
         self._choose = choose
         self.chance = Chance()
         self._step_limit, self._starts = plan.step_limit, plan.starts
+        execution.families.all_points = plan.all_points
         self._ports = ports
         self._strikes = Strikes(execution, ports.striker, plan.faults, plan.faults_at_least, plan.faults_at_most)
         self._striking = False
@@ -238,7 +239,7 @@ class _Runner:
         if self._refusal is None:
             try:
                 before = self._steps[-1] if self._steps else None
-                stalled = self.execution.has_stalled
+                stalled = self.execution.families.wait_for_each_other
                 index = self._choose(Choices(len(self._steps), alternatives, self._last, before, stalled))
                 assert 0 <= index < len(alternatives), f"a scheduler chose {index} of {len(alternatives)}"
                 return alternatives[index]

@@ -215,7 +215,8 @@ class Explorer:
         faults = scenario.faults if conditions.faults else ()
         least = scenario.faults_at_least if conditions.faults else 0
         starts = conditions.starts if scheduler.starts is None else scheduler.starts
-        plan = Plan(bodies, conditions.step_limit, faults, least, scenario.faults_at_most, starts)
+        every = scenario.points == "all"
+        plan = Plan(bodies, conditions.step_limit, faults, least, scenario.faults_at_most, starts, every)
         breakpoints = conditions.breakpoints and scenario.breakpoints
         ports = database.ports(breakpoints=breakpoints, exact=scheduler.exact)
         if scheduler.pauses and not ports.may_pause:

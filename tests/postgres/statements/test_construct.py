@@ -40,8 +40,8 @@ from lab.postgres.statements import construct
 from lab.postgres.statements.bulk import bulk_of
 from lab.postgres.statements.construct import read, statement_of
 from lab.postgres.statements.footprints import footprint_of
-from lab.postgres.statements.shapes import declared
 from lab.postgres.statements.readings import reading_of
+from lab.postgres.statements.shapes import declared
 from lab.postgres.statements.statement import NOT_UNDERSTOOD, Kind, RowLock
 from lab.schedulers.guided import Guided
 from lab.search.hunt import Hunt

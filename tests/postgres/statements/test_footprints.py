@@ -38,8 +38,8 @@ from lab.model.footprint import Access, Footprint, Lock
 from lab.model.trace import ActionKind
 from lab.postgres.statements.construct import bindings_of
 from lab.postgres.statements.footprints import footprint_of
-from lab.postgres.statements.shapes import declared
 from lab.postgres.statements.pieces import Piece, checks_more_than_values, key_of
+from lab.postgres.statements.shapes import declared
 from lab.schedulers.guided import Guided
 
 
@@ -254,4 +254,5 @@ def test_a_write_where_rows_clash_by_more_is_not_understood(table, understood):
     """In what way it may clash cannot be told from its values, so it counts as touching everything."""
     compiled = insert(table).values(id=1).compile()
     context = SimpleNamespace(compiled=compiled, compiled_parameters=[compiled.params])
-    assert (footprint_of(context, dict([declared(KEPT, ""), declared(Owner.__table__, "")]))() is not None) is understood
+    shapes = dict([declared(KEPT, ""), declared(Owner.__table__, "")])
+    assert (footprint_of(context, shapes)() is not None) is understood
