@@ -186,7 +186,7 @@ class Explorer:
     async def _observe(self, scenario: Scenario, level: str | None) -> Seen:
         """A serial run that nobody judges."""
         with self._one(scenario):
-            return await (await self._perform(scenario, Serial(), Conditions(level, faults=False))).seen()
+            return await (await self._perform(scenario, Serial(), Conditions(level, faults=False, recorded=True))).seen()
 
     async def _repeated(
         self, seen: Seen, record: ExecutionRecord, conditions: Conditions, known: Places
@@ -265,7 +265,8 @@ class Explorer:
     ) -> tuple[Database, Snapshot]:
         """The database with the tables as the setup left them, and sessions for the actors."""
         database, snapshot = await self._fresh(scenario)
-        options: dict[str, Any] = {"locking": locking, "recorded": conditions.records}
+        met = self._natures.met(scenario, conditions.level)
+        options: dict[str, Any] = {"locking": locking, "recorded": conditions.records, "met": met}
         engines = (*scenario.watch, *self._watched)
         try:
             await database.prepare(snapshot, levels, engines, **options)

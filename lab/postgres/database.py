@@ -37,8 +37,10 @@ from lab.postgres.locks.waits import PostgresLockWaits
 from lab.postgres.recording.attempts import attempts_of
 from lab.postgres.recording.histories import history_of
 from lab.postgres.recording.matches import Matches
+from lab.postgres.recording.met import met_in
 from lab.postgres.server.cluster import Cluster
 from lab.postgres.server.monitor import LOST, Monitor
+from lab.postgres.statements.met import MetRows
 from lab.postgres.tables.changes import Beside, beside_of
 from lab.postgres.tables.reset import Snapshot, Tables
 
@@ -209,9 +211,10 @@ class Database:
         locking: Locking | None = None,
         *,
         recorded: bool = False,
+        met: MetRows | None = None,
     ) -> None:
         """Restore the tables, clear caches and sessions, and open what the actors (the keys of `levels`) need."""
-        self._levels, self._locking, self.meddling = levels, locking, Meddling()
+        self._levels, self._locking, self.meddling, self.tables.catalog.met = levels, locking, Meddling(), met or {}
         self.journal.start(wanted=recorded)
         self._caches.empty()
         chill(self.engine.sync_engine)
@@ -225,6 +228,10 @@ class Database:
         """The history of the execution that was recorded, and the statements of which not all reads are known."""
         attempts = attempts_of(self.journal, snapshot.rows, self.tables.keys, self.tables.relations)
         return await history_of(attempts, self.tables.keys, self._matches, mask)
+
+    def met(self) -> MetRows:
+        """The rows that statements of the execution that was recorded wrote."""
+        return met_in(self.journal, self.tables.relations, self.tables.keys, self.tables.quoted)
 
     async def terminate(self, pids: Sequence[int]) -> None:
         """End backends of actors, frozen or not, and wait until they are gone."""

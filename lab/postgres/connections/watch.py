@@ -26,7 +26,7 @@ from lab.postgres.connections.connection import LabConnection
 from lab.postgres.connections.journal import Journal
 from lab.postgres.connections.listening import listening
 from lab.postgres.connections.others import led
-from lab.postgres.connections.points import SAVEPOINT, SAVEPOINT_KINDS, sets_a_timer, texts
+from lab.postgres.connections.points import SAVEPOINT, SAVEPOINT_KINDS, pausable, sets_a_timer, texts
 from lab.postgres.connections.settings import HOUSE_SETTINGS, YIELDING, serves_house
 from lab.postgres.connections.uses import Uses
 from lab.postgres.locks.freeze import ServerProcess
@@ -159,7 +159,7 @@ def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
                 notices(actor.root.name, driver.process.pid, statement)
                 locked = sent != statement
                 touches = _of_statement(relations, driver, level, context, sent, locked=locked)
-                bulk = _bulk(driver, level, context, sent, locked=locked)
+                bulk = _bulk(driver, level, context, sent, locked=locked) or pausable(driver, level, sent, parameters)
             several = executemany and context.execute_style is not ExecuteStyle.INSERTMANYVALUES
             action = Action(ActionKind.STATEMENT, sent, texts(parameters, several=several), touches, where)
         if (gate := actor.parks(action, bulk)) is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from asyncpg import PostgresError
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -21,6 +22,7 @@ from lab.postgres.connections.settings import ACTOR_SETTINGS, HOUSE_SETTINGS, gu
 from lab.postgres.recording.results import is_connection_loss
 from lab.postgres.server.server import Server
 from lab.postgres.statements.bulk import Bulk
+from lab.postgres.statements.met import Met, MetRow
 from lab.postgres.statements.pieces import qualified
 
 __all__ = ["PostgresRowLocks"]
@@ -31,6 +33,7 @@ SETTINGS = {
     **ACTOR_SETTINGS,
     "application_name": "concurrency-lab breakpoints",
     "lock_timeout": "20ms",
+    "session_replication_role": "replica",  # no triggers and no foreign keys for rows that are held by making them
 }
 """Those of an actor, so that the rows come in the order of the actor's own plan; and a bound for table locks."""
 ROWS_AT_MOST = 1000
@@ -55,8 +58,10 @@ class PostgresRowLocks:
 
     async def rows(self, statement: object) -> Sequence[LockableRow]:
         """See `RowLocks`. A statement for which no such query exists has none."""
-        assert isinstance(statement, Bulk)
         await self._open()  # whoever asked for rows may then ask for this session's process
+        if isinstance(statement, Met):
+            return [LockableRow(row.name, (number,), row.text) for number, row in enumerate(statement.rows)]
+        assert isinstance(statement, Bulk)
         if statement.question is None:
             return ()
         found: dict[tuple[object, ...], LockableRow] = {}
@@ -72,13 +77,40 @@ class PostgresRowLocks:
 
     async def hold(self, statement: object, row: LockableRow) -> bool:
         """See `RowLocks`."""
-        assert isinstance(statement, Bulk)
-        keys = statement.table.primary_key.columns
-        here = (column == value for column, value in zip(keys, row.key, strict=True))
         if not self._holding:
             self._holding = True
             await self._command("BEGIN")
+        if isinstance(statement, Met):
+            return await self._hold_met(statement.rows[int(str(row.key[0]))])
+        assert isinstance(statement, Bulk)
+        keys = statement.table.primary_key.columns
+        here = (column == value for column, value in zip(keys, row.key, strict=True))
         return bool(await self._ask(statement, select(*keys).where(*here).with_for_update(skip_locked=True), {}))
+
+    async def _hold_met(self, row: MetRow) -> bool:
+        """Hold a row that the statement was seen to write. One that is not there is made, without triggers and checks.
+
+        Its key is then taken until the insert is rolled back.
+        """
+        same = " AND ".join(f"t.{column} = r.{column}" for column in row.key)
+        there = f"FROM ONLY {row.quoted} t, jsonb_populate_record(NULL::{row.quoted}, $1::jsonb) r WHERE {same}"
+        if await self._driver.fetch(f"SELECT {there} FOR UPDATE OF t SKIP LOCKED", row.values):
+            return True
+        if await self._driver.fetch(f"SELECT {there}", row.values):
+            return False  # somebody has locked it
+        columns = ", ".join(row.columns)
+        try:
+            async with self._driver.transaction():  # a savepoint
+                await self._driver.execute(
+                    f"INSERT INTO {row.quoted} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} "
+                    f"FROM jsonb_populate_record(NULL::{row.quoted}, $1::jsonb)",
+                    row.values,
+                )
+        except PostgresError as error:
+            if is_connection_loss(error):
+                raise ServerError("the server died while rows for breakpoints were looked up") from error
+            return False  # somebody else is making it
+        return True
 
     async def let_go(self) -> None:
         """See `RowLocks`."""

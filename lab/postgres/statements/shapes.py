@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Table
 
 from lab.model.footprint import Memory
+from lab.postgres.statements.met import Met, MetRows, statement_key
 from lab.postgres.statements.pieces import name_of, qualified, unique_keys
 from lab.postgres.statements.tame import is_tame
 
@@ -57,6 +58,10 @@ class Relations:
     """Names of functions that the lab knows to do no more than touch relations."""
     tame: bool = False
     """All functions of the user's are among these."""
+    notices: bool = True
+    """A function of the user's may notice that it waits."""
+    met: MetRows = field(default_factory=dict)
+    """The rows that statements of the scenario that runs were seen to write."""
     memories: dict[tuple[object, ...], Memory] = field(default_factory=dict)
     """What was seen of statements, by the path of their transaction."""
 
@@ -64,13 +69,17 @@ class Relations:
         """Whether a statement may do more than touch relations."""
         return not (self.tame and is_tame(text, self.functions))
 
+    def rows_of(self, text: str, parameters: object) -> Met | None:
+        """The rows that a statement is known to write, if it can be paused between two of them."""
+        return self.met.get(statement_key(text, parameters)) if self.met and not self.notices else None
+
     def clear(self) -> None:
         """Forget all; others hold this very object."""
         self.shapes.clear()
         self.names.clear()
         self.silent.clear()
         self.memories.clear()
-        self.functions, self.tame = frozenset(), False
+        self.functions, self.tame, self.notices = frozenset(), False, True
 
 
 def declared(table: Table, schema: str) -> tuple[str, Shape]:

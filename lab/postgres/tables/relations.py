@@ -6,6 +6,7 @@ from collections import defaultdict
 
 from lab.postgres.connections.triggers import SCHEMA, TRIGGER
 from lab.postgres.server.monitor import Monitor
+from lab.postgres.statements.met import notices_pauses
 from lab.postgres.statements.shapes import Reference, Relations, Shape
 from lab.postgres.statements.tame import tame_functions
 
@@ -119,5 +120,6 @@ async def _learn_functions(monitor: Monitor, relations: Relations) -> None:
     version = monitor.get_server_version()
     if version not in _known:
         _known[version] = tuple(map(tuple, await monitor.fetch(_KNOWN)))
-    own = [tuple(row) for row in await monitor.fetch(_FUNCTIONS)]
+    own = [(row["name"], row["source"], row["steady"]) for row in await monitor.fetch(_FUNCTIONS)]
     relations.functions, relations.tame = tame_functions(_known[version], own)
+    relations.notices = any(notices_pauses(source) for _, source, _ in own)

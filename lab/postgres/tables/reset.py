@@ -124,6 +124,8 @@ class Tables:
         """The columns of each table's primary key, where it has one."""
         self.relations: dict[int, str] = {}
         """Names of tables, indexes and the like by object id, for messages that name them by number."""
+        self.quoted: dict[str, tuple[str, Sequence[str]]] = {}
+        """The name of each table and of its columns but those that are generated, as SQL wants them."""
         self.layout = Layout()
         """Columns, keys, and which of them a sequence fills."""
 
@@ -142,6 +144,7 @@ class Tables:
         for known in (self.names, self.relations, self.keys):
             known.clear()  # others hold these very sets
         self.names.update(table.short for table in self._tables)
+        self.quoted = {table.short: (table.name, table.columns) for table in self._tables}
         self.relations.update(map(tuple, await self._monitor.fetch(_RELATIONS)))
         self.keys.update({name: tuple(columns) for name, columns in await self._monitor.fetch(_KEYS)})
         sequences = await self._monitor.fetch(_SEQUENCES)
