@@ -89,6 +89,9 @@ class RowLocks(Protocol):
     async def hold(self, statement: object, row: LockableRow) -> bool:
         """Lock a row of a statement until `let_go`. False if somebody else holds it."""
 
+    async def is_taken(self, statement: object, row: LockableRow) -> bool:
+        """Whether somebody else holds a row of a statement; it may be locked by this question."""
+
     async def let_go(self) -> None:
         """Give up all rows."""
 

@@ -186,7 +186,9 @@ class Explorer:
     async def _observe(self, scenario: Scenario, level: str | None) -> Seen:
         """A serial run that nobody judges."""
         with self._one(scenario):
-            return await (await self._perform(scenario, Serial(), Conditions(level, faults=False, recorded=True))).seen()
+            return await (
+                await self._perform(scenario, Serial(), Conditions(level, faults=False, recorded=True))
+            ).seen()
 
     async def _repeated(
         self, seen: Seen, record: ExecutionRecord, conditions: Conditions, known: Places
@@ -212,17 +214,15 @@ class Explorer:
         mask = Mask(self._clock.server, snapshot.text, self._clock.time)
         once = {each.name: partial(body, database.engine, scenario, each) for each in declarations}
         bodies = {name: partial(attempts, conditions.remedy, retries, each) for name, each in once.items()}
-        faults = scenario.faults if conditions.faults else ()
-        least = scenario.faults_at_least if conditions.faults else 0
+        faults, least = (scenario.faults, scenario.faults_at_least) if conditions.faults else ((), 0)
         starts = conditions.starts if scheduler.starts is None else scheduler.starts
-        every = scenario.points == "all"
-        plan = Plan(bodies, conditions.step_limit, faults, least, scenario.faults_at_most, starts, every)
+        extent = conditions.step_limit, faults, least, scenario.faults_at_most, starts, scenario.points == "all"
         breakpoints = conditions.breakpoints and scenario.breakpoints
         ports = database.ports(breakpoints=breakpoints, exact=scheduler.exact)
         if scheduler.pauses and not ports.may_pause:
             raise UsageError("a schedule that pauses a statement between two rows needs the embedded server")
         with database.leading(scenario.outside), remembering():
-            finished = await runner.run(plan, scheduler.choose, ports, self._clock)
+            finished = await runner.run(Plan(bodies, *extent), scheduler.choose, ports, self._clock)
         await self._insist_on_a_server(database, finished.errors.values())
         await database.end_open_transactions()
         await self._databases.look(database, scenario)
@@ -265,8 +265,8 @@ class Explorer:
     ) -> tuple[Database, Snapshot]:
         """The database with the tables as the setup left them, and sessions for the actors."""
         database, snapshot = await self._fresh(scenario)
-        met = self._natures.met(scenario, conditions.level)
-        options: dict[str, Any] = {"locking": locking, "recorded": conditions.records, "met": met}
+        options: dict[str, Any] = {"locking": locking, "recorded": conditions.records}
+        options["met"] = self._natures.met(scenario, conditions.level)
         engines = (*scenario.watch, *self._watched)
         try:
             await database.prepare(snapshot, levels, engines, **options)

@@ -27,7 +27,7 @@ from lab.postgres.connections.journal import Journal
 from lab.postgres.connections.lead import Lead
 from lab.postgres.connections.meddling import Meddling
 from lab.postgres.connections.messages import Messages
-from lab.postgres.connections.pool import HOUSE, ActorPool
+from lab.postgres.connections.pool import ActorPool, warmed
 from lab.postgres.connections.uses import Uses
 from lab.postgres.connections.watch import Address, Route, instrumented
 from lab.postgres.locks.relations import RelationLocks
@@ -221,7 +221,7 @@ class Database:
         await self.end_open_transactions()  # of an execution that was broken off
         self._connections[:] = [each for each in self._connections if not each.is_closed()]
         await asyncio.gather(self.tables.restore(snapshot), *map(forget, self._connections))
-        await self._warm(list(levels))
+        await warmed(self.engine, {name: self._level(name) for name in levels})
         await self._lead.lend(watched, len(levels))
 
     async def history(self, snapshot: Snapshot, mask: Callable[[str], str]) -> tuple[History, tuple[str, ...]]:
@@ -284,20 +284,6 @@ class Database:
             return bool(await self._monitor.fetchval("SELECT true"))
         except LOST:
             return False
-
-    async def _warm(self, names: Sequence[str]) -> None:
-        pool = self.engine.pool
-        assert isinstance(pool, ActorPool)
-        for name in names:
-            if pool.is_warm(name, self._level(name)):
-                continue
-            pool.warming = name
-            try:
-                async with contextlib.AsyncExitStack() as stack:
-                    for _ in range(pool.opened(name)):  # a fault may have ended any; how many are open must not depend
-                        await stack.enter_async_context(self.engine.connect())
-            finally:
-                pool.warming = HOUSE
 
     def _level(self, name: str | None) -> str:
         """The isolation level of an actor; for None: that of the actor whose connection is being opened."""

@@ -19,7 +19,16 @@ from lab.model.trace import Action, ActionKind
 from lab.postgres.statements.footprints import footprint_of
 from lab.postgres.statements.met import Met
 
-__all__ = ["SAVEPOINT", "SAVEPOINT_KINDS", "announced_by_driver", "begins", "ends_of", "pausable", "sets_a_timer", "texts"]
+__all__ = [
+    "SAVEPOINT",
+    "SAVEPOINT_KINDS",
+    "announced_by_driver",
+    "begins",
+    "ends_of",
+    "pausable",
+    "sets_a_timer",
+    "texts",
+]
 
 SAVEPOINT = re.compile(r"\s*(SAVEPOINT|RELEASE|ROLLBACK TO)\s+(?:SAVEPOINT\s+)?([^\s;]+)\s*;?\s*$", re.IGNORECASE)
 """SQLAlchemy sends these as statements like any other, so its events for them would be a second point each."""

@@ -92,25 +92,33 @@ class PostgresRowLocks:
 
         Its key is then taken until the insert is rolled back.
         """
-        same = " AND ".join(f"t.{column} = r.{column}" for column in row.key)
-        there = f"FROM ONLY {row.quoted} t, jsonb_populate_record(NULL::{row.quoted}, $1::jsonb) r WHERE {same}"
-        if await self._driver.fetch(f"SELECT {there} FOR UPDATE OF t SKIP LOCKED", row.values):
+        if await self._lock_met(row):
             return True
-        if await self._driver.fetch(f"SELECT {there}", row.values):
+        if await self._driver.fetch(f"SELECT {_place(row)}", row.values):
             return False  # somebody has locked it
         columns = ", ".join(row.columns)
         try:
-            async with self._driver.transaction():  # a savepoint
-                await self._driver.execute(
-                    f"INSERT INTO {row.quoted} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} "
-                    f"FROM jsonb_populate_record(NULL::{row.quoted}, $1::jsonb)",
-                    row.values,
-                )
+            await self._driver.execute("SAVEPOINT made")
+            await self._driver.execute(
+                f"INSERT INTO {row.quoted} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} "
+                f"FROM jsonb_populate_record(NULL::{row.quoted}, $1::jsonb)",
+                row.values,
+            )
         except PostgresError as error:
             if is_connection_loss(error):
                 raise ServerError("the server died while rows for breakpoints were looked up") from error
+            await self._driver.execute("ROLLBACK TO made")
             return False  # somebody else is making it
         return True
+
+    async def is_taken(self, statement: object, row: LockableRow) -> bool:
+        """See `RowLocks`. A row that the lab would have to make is one that the statement has made."""
+        if not isinstance(statement, Met):
+            return not await self.hold(statement, row)
+        return not await self._lock_met(statement.rows[int(str(row.key[0]))])
+
+    async def _lock_met(self, row: MetRow) -> bool:
+        return bool(await self._driver.fetch(f"SELECT {_place(row)} FOR UPDATE OF t SKIP LOCKED", row.values))
 
     async def let_go(self) -> None:
         """See `RowLocks`."""
@@ -153,3 +161,9 @@ class PostgresRowLocks:
 def _readable(statement: Bulk, key: tuple[object, ...]) -> str:
     columns = statement.table.primary_key.columns
     return ", ".join(f"{column.name}={value!r}" for column, value in zip(columns, key, strict=True))
+
+
+def _place(row: MetRow) -> str:
+    """Where the row is, with its values as parameter."""
+    same = " AND ".join(f"t.{column} = r.{column}" for column in row.key)
+    return f"FROM ONLY {row.quoted} t, jsonb_populate_record(NULL::{row.quoted}, $1::jsonb) r WHERE {same}"

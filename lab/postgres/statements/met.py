@@ -1,5 +1,7 @@
-"""Rows that a statement was seen to write, where its construct does not say which it will: text SQL, a multi-row INSERT,
-an `executemany`, a COPY, functions and triggers. Between two of them the same statement can be paused another time.
+"""Rows that a statement was seen to write: between two of them the same statement can be paused another time.
+
+That is for statements whose construct does not say which rows they will meet: text SQL, a multi-row INSERT, an
+`executemany`, a COPY, functions and triggers.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from dataclasses import dataclass
 
 __all__ = ["Met", "MetRow", "MetRows", "notices_pauses", "statement_key"]
 
-_NOTICES = re.compile(r"\b(?:NOWAIT|SKIP\s+LOCKED|lock_timeout|statement_timeout|TRY_ADVISORY)\b", re.IGNORECASE)
+_NOTICES = re.compile(r"\b(?:NOWAIT|SKIP\s+LOCKED|lock_timeout|statement_timeout)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
