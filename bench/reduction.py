@@ -20,6 +20,7 @@ from pathlib import Path
 from time import perf_counter
 
 from _common import show
+from _wide import ThreeWide, TwoWide
 from _workloads import ThreeSmall, TwoSmall
 
 from lab.analysis.dependence import Move, dependent
@@ -111,8 +112,19 @@ CATALOGUE = (
 """Shipped scenarios with few interleavings."""
 
 
-def programs(number: int, *, catalogue: bool) -> Iterator[Scenario]:
-    """Shipped scenarios, then small programs, two actors and three in turn."""
+def programs(number: int, *, catalogue: bool, wide: int = 0, first: int = 0) -> Iterator[tuple[Scenario, str]]:
+    """Programs and levels: shipped scenarios and small programs at each level, two actors and three in turn.
+
+    Then `wide` ones, at one level each; they begin with number `first`.
+    """
+    for scenario in _narrow(number, catalogue=catalogue):
+        for level in ISOLATION_LEVELS:
+            yield scenario, level
+    for seed in range(first, first + wide):
+        yield (ThreeWide if seed % 4 == 3 else TwoWide)(seed=seed), ISOLATION_LEVELS[seed % 3]
+
+
+def _narrow(number: int, *, catalogue: bool) -> Iterator[Scenario]:
     if catalogue:
         yield from map(instance_of, CATALOGUE)
     for seed in range(number):
@@ -186,21 +198,23 @@ def _seen(record: ExecutionRecord) -> tuple[object, ...]:
     return record.outcome, own
 
 
-async def measure(number: int, pairs: int, most: int, *, catalogue: bool) -> tuple[list[Program], Counter[str]]:
+async def measure(
+    number: int, pairs: int, most: int, *, catalogue: bool, wide: int, first: int
+) -> tuple[list[Program], Counter[str]]:
     """Both tests over the programs, each at every level."""
     sys.path.insert(0, str(Path(__file__).parent.parent))  # the shipped scenarios are not part of the package
     found: list[Program] = []
     swapped: Counter[str] = Counter()
     with embedded_server() as server:
         explorer = Explorer(server, learns=False)
-        for scenario in programs(number, catalogue=catalogue):
-            for level in ISOLATION_LEVELS:
-                program = await compare(explorer, scenario, level, most)
-                if program is not None:
-                    found.append(program)
+        for scenario, level in programs(number, catalogue=catalogue, wide=wide, first=first):
+            program = await compare(explorer, scenario, level, most)
+            if program is not None:
+                found.append(program)
         seed = 0
         while swapped["pairs"] < pairs:
-            scenario = (TwoSmall, ThreeSmall)[seed % 2](seed=seed // 2)
+            kind = (TwoSmall, ThreeSmall, TwoWide, ThreeWide)[seed % (4 if wide else 2)]
+            scenario = kind(seed=first + seed // 2)
             swapped += await swaps(explorer, scenario, ISOLATION_LEVELS[seed % 3], seed, pairs - swapped["pairs"])
             seed += 1
         await explorer.aclose()
@@ -213,12 +227,21 @@ def main() -> None:
     parser.add_argument("--programs", type=int, default=12)
     parser.add_argument("--pairs", type=int, default=2000)
     parser.add_argument("--most", type=int, default=MOST_ORDERS, help="interleavings of a program that is not left out")
+    parser.add_argument("--wide", type=int, default=600, help="programs over all that hides what a statement touches")
+    parser.add_argument("--first", type=int, default=0, help="number of the first wide program")
     parser.add_argument("--no-catalogue", action="store_true", help="leave the shipped scenarios out")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     started = perf_counter()
     found, swapped = asyncio.run(
-        measure(options.programs, options.pairs, options.most, catalogue=not options.no_catalogue)
+        measure(
+            options.programs,
+            options.pairs,
+            options.most,
+            catalogue=not options.no_catalogue,
+            wide=options.wide,
+            first=options.first,
+        )
     )
     missed = sum(program.missed for program in found)
     rows = [

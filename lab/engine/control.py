@@ -270,6 +270,7 @@ def _subprocess(execution: Execution, real: Callable[..., Any]) -> Callable[...,
         with actor.busy():
             transport, protocol = await real(*args, **options)
         execution.outside.processes.append(transport)
+        execution.outside.waiters[actor.root.name] = None
         return transport, protocol
 
     return subprocess

@@ -62,6 +62,7 @@ class _Runner:
         self._breakpoints = Breakpoints(execution, ports.row_locks, may_pause=ports.may_pause)
         self._observer = Observer(ports.relations, exact=ports.exact)
         self._steps: list[Step] = []
+        self._unpausable: set[int] = set()
         self._last: str | None = None
         """The actor of the last step."""
         self._deadlocks: list[tuple[int, str]] = []
@@ -99,6 +100,9 @@ class _Runner:
             self.execution.sessions,
             frozenset(self._strikes.struck),
             unpaused=self._breakpoints.missed,
+            unpausable=frozenset(self._unpausable),
+            crossed=self.execution.families.wait_for_each_other,
+            elsewhere=tuple(self.execution.outside.waiters),
         )
 
     def _start(self, actor: Actor, body: Body) -> None:
@@ -204,7 +208,7 @@ class _Runner:
         actor.wait = None
         self.execution.clock.step_of(actor)
         self.chance.begin_step(actor.name)
-        self.execution.turn = Turn(actor, chosen, alternatives)
+        self.execution.turn = Turn(actor, chosen, alternatives, actor.bulk is not None)
         self.execution.step = len(self._steps) + 1
         self._dog.begin(actor.name, "step")
         actor.resume()
@@ -229,6 +233,8 @@ class _Runner:
             preempted=last if last and last != actor.name and last == turn.alternatives[0].actor else "",
         )
         self._steps.append(step)
+        if not turn.pausable:
+            self._unpausable.add(step.number)
         self._observer.note(step)
         self._last = actor.name
         self._deadlocks += [(len(self._steps), detail) for detail in execution.deadlocks]

@@ -23,13 +23,14 @@ from lab.engine.plan import Plan
 from lab.errors import LabError, SearchOver, ServerError, UncontrolledError, UsageError, first_line
 from lab.explore.conditions import AS_IT_STANDS, Conditions, attempts, body
 from lab.explore.databases import Databases
-from lab.explore.ending import Comparable, clock_notes, recorded, unsearched
+from lab.explore.ending import Comparable, clock_notes, recorded
 from lab.explore.invariants import broken_invariants
 from lab.explore.nature import Natures
 from lab.explore.performed import Performed
 from lab.explore.seen import Seen
 from lab.explore.serial_runs import SerialJudge
 from lab.explore.starts import starts_of
+from lab.explore.unsearched import unsearched
 from lab.model.nature import Places
 from lab.model.outcome import Ending, Mask
 from lab.model.record import ExecutionRecord
@@ -61,9 +62,7 @@ class Explorer:
     """
 
     def __init__(self, server: Server, *, may_crash: bool = False, learns: bool = True) -> None:
-        self._server = server
-        self._learns = learns
-        self._may_crash = may_crash
+        self._server, self._may_crash, self._learns = server, may_crash, learns
         self._own: tuple[Server, Explorer] | None = None
         """A server for scenarios that crash it: others may be at work on `server`."""
         self._cluster: Cluster | None = None
@@ -217,8 +216,7 @@ class Explorer:
         faults, least = (scenario.faults, scenario.faults_at_least) if conditions.faults else ((), 0)
         starts = conditions.starts if scheduler.starts is None else scheduler.starts
         extent = conditions.step_limit, faults, least, scenario.faults_at_most, starts, scenario.points == "all"
-        breakpoints = conditions.breakpoints and scenario.breakpoints
-        ports = database.ports(breakpoints=breakpoints, exact=scheduler.exact)
+        ports = database.ports(breakpoints=conditions.pauses(scenario), exact=scheduler.exact)
         if scheduler.pauses and not ports.may_pause:
             raise UsageError("a schedule that pauses a statement between two rows needs the embedded server")
         with database.leading(scenario.outside), remembering():
@@ -242,6 +240,7 @@ class Explorer:
         with database.leading(scenario.outside, "an invariant"):
             broken = await broken_invariants(database.house, scenario, outcome, notes.altered) if asks else ()
         steps, sessions = finished.trace.steps, finished.sessions
+        met = {text for text, _ in self._natures.met(scenario, conditions.level)}
         return ExecutionRecord(
             scenario,
             conditions.level or scenario.isolation,
@@ -255,7 +254,7 @@ class Explorer:
             anomalies=() if history is None else anomalies_in(history),
             broken=tuple(broken),
             notes=(*notes.notes, *clock_notes(trace, performed.mask, self._clock)),
-            unsearched=unsearched(finished),
+            unsearched=unsearched(finished, met, unseen, pauses=conditions.pauses(scenario)),
             unsteady=places.unsteady,
             applied=performed.applied,
         )

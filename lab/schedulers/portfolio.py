@@ -1,6 +1,7 @@
 """The portfolio: no single policy is enough, so several take turns. The default.
 
-1. A serial run in the order of declaration: what breaks without any preemption, and what the others learn from.
+1. A serial run in the order of declaration: what breaks without a preemption, and what the others learn from. Then one
+   in which the actors take a step each, in turn: symmetric races fall in it.
 2. Directed search: what that run lets one predict, and serial runs in which another actor goes first. It shares the
    prologue with the samplers, as long as it knows any. It knows nothing of faults; where they can strike, reduction
    has its place, which tries them everywhere. One of these has the first execution: where every policy finds
@@ -43,14 +44,27 @@ PROLOGUE = 30
 LIKELY = 7
 """Before this execution two of three are directed, beginning with the second after the serial run; then every other."""
 TURNS = "RRPUPRUUPCR"
-"""POS, random walk, URW, PCT. On the planted bugs a random walk finds most at once, so execution 1 is its own.
-
-An odd number of turns, so that every other execution meets all of them."""
+"""POS, random walk, URW, PCT. An odd number of turns, so that every other execution meets all of them."""
 WINDOW = 50
 RARE = 0.1
 """Reduction begins when fewer than this share of the last samples, so many, showed a new trace."""
 
 SERIALLY = Guided(())
+
+
+class _InTurn(Scheduler):
+    """Each actor takes one step, in turn."""
+
+    def begin(self, execution: int) -> bool:
+        """It has one execution, which comes when it is asked for."""
+        return True
+
+    def choose(self, choices: Choices) -> int:
+        """The next runnable actor after the one that ran last; alternative 0 is that one, if it can go on."""
+        return int(choices.actors > 1 and choices.last_goes_on)
+
+    def end(self, trace: Trace) -> None:
+        """It learns nothing."""
 
 
 class Portfolio(Scheduler):
@@ -119,6 +133,9 @@ class Portfolio(Scheduler):
         if not execution:
             self._turn = SERIALLY
             return all(learner.begin(0) for learner in self._learners)
+        if execution == 1:
+            self._turn = _InTurn()
+            return True
         self._over = self._over or not (self._begins_systematic(execution) or self._begins_another(execution))
         return not self._over
 
