@@ -9,10 +9,11 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from lab.analysis.coverage import Coverage
+from lab.analysis.coverage import Coverage, in_both_orders
 from lab.model.outcome import Ending
 from lab.model.record import ExecutionRecord
 from lab.model.remedy import Price
@@ -119,6 +120,10 @@ TIME = _counter(lambda mine, theirs: mine, show=lambda seconds: round(seconds, 3
 """Parts run at the same time, so their times are not added."""
 
 
+ONE_TRACE = "two executions of one trace ended differently"
+LOST = "other schedules had an outcome that it did not find"
+
+
 @dataclass(slots=True)
 class HuntResult:
     """What a hunt saw. `outcomes` counts executions by the digest of their outcome; `seconds` is wall-clock time."""
@@ -169,6 +174,8 @@ class HuntResult:
     trouble: str = field(default="", metadata=REASON)
     """Why the hunt ended early, "" if it did not."""
     seconds: float = field(default=0.0, metadata=TIME)
+    _ends: dict[str, str] = field(default_factory=dict)
+    """Trace -> the outcome of the first execution of it."""
 
     @property
     def verdict(self) -> str:
@@ -191,6 +198,10 @@ class HuntResult:
             (self.endless, f"{self.endless} executions met the step limit"),
             (not self.executions, "the given time was too short for a single execution"),
             (self.unjudged == self.executions, f"nothing could be judged: {self.obstacle}"),
+            (
+                not self.complete and bool(pairs := self.coverage.pairs) and not in_both_orders(pairs),
+                "no two conflicting steps were met in both orders",
+            ),
             (
                 not self.coverage.overlapped,
                 "nothing overlapped: no actor took a step while another one was within a transaction",
@@ -220,12 +231,15 @@ class HuntResult:
     def count(self, record: ExecutionRecord, *, sampled: bool) -> None:
         """Take in an execution. `sampled`: it was an independent sample."""
         self.executions += 1
-        self.outcomes[record.outcome.digest()] += 1
+        outcome = record.outcome.digest()
+        self.outcomes[outcome] += 1
         self.violated += record.failed
         self.anomalies.update(set(record.anomalies))
         self.aborts.update(record.aborts)
         self.lock_waits += record.lock_waits
-        self.traces.add(self.coverage.count(record.trace, sampled=sampled))
+        trace = self.coverage.count(record.trace, sampled=sampled)
+        self.traces.add(trace)
+        self._contradict(self._ends.setdefault(trace, outcome) != outcome, ONE_TRACE)
         self.endless += record.outcome.ending is Ending.STEP_LIMIT
         if record.outcome.learnt:
             self.uncontrolled = sorted({*self.uncontrolled, *record.outcome.learnt})
@@ -239,6 +253,18 @@ class HuntResult:
             if record.serial.obstacle and not any(i.checker != "serial" for i in invariants_of(type(record.scenario))):
                 self.unjudged += 1
                 self.obstacle = self.obstacle or record.serial.obstacle
+
+    def _contradict(self, holds: bool, why: str) -> None:  # noqa: FBT001 - said by whoever calls it
+        """What was seen does not agree with what reduction rests on, so nothing is said to be all."""
+        if holds and not self.unsteady:
+            self.unsearched = sorted({*self.unsearched, f"reduction does not hold for this scenario: {why}"})
+
+    def ended(self, reduced: AbstractSet[str], *, complete: bool) -> None:
+        """The scheduler has nothing left to run. `reduced` are the outcomes that its reduction found."""
+        self.exhausted = True
+        if complete and reduced:
+            self._contradict(not self.outcomes.keys() <= reduced, LOST)
+        self.complete = complete and not self.unsearched and self.starts is not Starts.UNKNOWN
 
     def add(self, other: HuntResult) -> None:
         """Take in what the next part of the same hunt saw; a violation that is known already stays as it is."""

@@ -187,14 +187,25 @@ class Deferred:
 
     def resolved(self) -> Footprint | None:
         """The footprint, None where it is not known: of what was not understood, and of all that follows it."""
-        self._read()
         if self._state is not _RESOLVED:
-            self._state = _RESOLVED
-            self._resolved = None
-            if self._held is not None and (accesses := self._with_what_was_seen(self._held)) is not None:
-                first = self._before is None
-                self._resolved = Footprint(accesses, self._held, self._level, snapshot=first)
+            chain = [self]  # a transaction may have more statements than Python has frames
+            while (before := chain[-1].unresolved) is not None:
+                chain.append(before)
+            for each in reversed(chain):
+                each.resolve()
         return self._resolved
+
+    @property
+    def unresolved(self) -> Deferred | None:
+        """The step before, if there is one and it is not resolved."""
+        return None if self._before is None or self._before._state is _RESOLVED else self._before  # noqa: SLF001
+
+    def resolve(self) -> None:
+        """Work it out. What comes before it is resolved."""
+        self._read()
+        self._state, self._resolved = _RESOLVED, None
+        if self._held is not None and (accesses := self._with_what_was_seen(self._held)) is not None:
+            self._resolved = Footprint(accesses, self._held, self._level, snapshot=self._before is None)
 
     def _read(self) -> None:
         if self._accesses is None or self._state is not _UNREAD:

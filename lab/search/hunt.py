@@ -76,6 +76,7 @@ class Hunt:
         if job.first and not scheduler.calibrated:  # it counts where it belongs, in the part that begins with it
             await explorer.run(self.scenario, scheduler, conditions, checks=())
         known = {(checker, broken) for checker, broken in job.known}
+        reduced: set[str] = set()
         for number in range(job.first, job.first + job.executions):
             if job.seconds is not None and time.monotonic() - started >= job.seconds:
                 return
@@ -83,10 +84,11 @@ class Hunt:
             result.preemption_bound = bound - 1 if bound else None
             record = await self._next(explorer, scheduler, conditions, number)
             if record is None:
-                result.exhausted = True
-                result.complete = scheduler.complete and not result.unsearched and result.starts is not Starts.UNKNOWN
+                result.ended(reduced, complete=scheduler.complete)
                 return
             result.count(record, sampled=scheduler.sampled)
+            if scheduler.exact:
+                reduced.add(record.outcome.digest())
             result.predicted, result.came_true = scheduler.predictions
             if record.failed and record.findings[0].key not in known and len(known) < FAILURES_KEPT:
                 known.add(record.findings[0].key)

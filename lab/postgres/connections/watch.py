@@ -149,6 +149,8 @@ def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
         sent, level = statement, "" if driver is None else _level(fairy, driver)
         if driver is not None and (locking := locking_now()) is not None:
             sent = _locked(locking, driver, connection, actor.name, statement, context)
+        if driver is not None and not driver.transaction_open:
+            driver.transaction_footprint.begins()
         if found := SAVEPOINT.match(statement):
             kind = SAVEPOINT_KINDS[found[1].upper()]
             if driver is not None and kind is ActionKind.ROLLBACK_TO:
@@ -204,8 +206,6 @@ def _of_statement(
     relations: Relations, driver: LabConnection, level: str, context: Any, sent: str, *, locked: bool
 ) -> Deferred:
     """What a statement that is about to be executed may touch."""
-    if not driver.transaction_open:
-        driver.transaction_footprint.begins()
     unknown = level == "AUTOCOMMIT" or driver.journal.altered  # what is known of tables may no longer be true
     touched = footprint_of(None if unknown else context, relations.shapes, driver.schema)
     if locked:

@@ -167,13 +167,13 @@ EXPECTED = {
     ),
     "a loader option": (
         select(Owner).where(Owner.id == 1).options(joinedload(Owner.things)).execution_options(populate_existing=True),
-        None,
+        ["owner[] NONE RS", "thing[] NONE RS"],
     ),
     "a subquery looks everywhere": (
         select(Owner.id).where(Owner.id == 1, exists().where(Thing.size > 1)),
         ["owner[] NONE RS", "thing[] NONE RS"],
     ),
-    "two roles of one table": (select(OTHER.id).where(OTHER.id == 1), None),
+    "two roles of one table": (select(OTHER.id).where(OTHER.id == 1), ["owner[] NONE RS"]),
     "an update by key": (
         update(Owner).where(Owner.id == 1).values(total=Owner.total + 1),
         ["owner[id=int:1] NO_KEY_UPDATE RW"],
@@ -210,7 +210,9 @@ EXPECTED = {
         upsert(Owner).values(id=1, name="a", total=0).on_conflict_do_nothing(),
         ["owner[] UPDATE RWS", "owner!id[] UPDATE RW", "owner!name[] UPDATE RW"],
     ),
-    "text": (text("SELECT 1"), None),
+    "text": (text("SELECT 1"), []),
+    "text that reads": (text("SELECT name FROM owner WHERE id = 1"), ["owner[] NONE RS"]),
+    "text that writes": (text("UPDATE owner SET total = 1 WHERE id = 1"), ["owner[] UPDATE RWS"]),
     "a function that may do anything": (select(func.pg_advisory_xact_lock(1)), None),
 }
 
