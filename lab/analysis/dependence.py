@@ -7,13 +7,13 @@ final rows stay the same. `tests/search/test_reduction.py` holds that against a 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from lab.model.footprint import Access, Footprint, Lock
 from lab.model.trace import Action, ActionKind, Step
 
-__all__ = ["ANY_TABLE", "EVERYTHING", "Move", "dependent", "scanned_tables", "sees"]
+__all__ = ["ANY_TABLE", "EVERYTHING", "RULES", "Move", "dependent", "scanned_tables", "sees"]
 
 EVERYTHING = Footprint(everything=True)
 ANY_TABLE = "*"
@@ -97,18 +97,13 @@ def dependent(one: Move, other: Move, scanned: Collection[str] = ()) -> bool:
     """
     if one.root == other.root or one.footprint.everything or other.footprint.everything:
         return True
-    return (
-        _locks_clash(one, other)
-        or _waits_meet(one, other)
-        or sees(one, other)
-        or sees(other, one)
-        or _serializable(one, other)
-        or (one.publishes and other.publishes)
-        or (bool(scanned) and _order_of_writes_shows(one, other, scanned))
-    )
+    return any(rule(one, other, scanned) for rule in RULES)
 
 
 def _order_of_writes_shows(one: Move, other: Move, scanned: Collection[str]) -> bool:
+    """Each write takes the next free place, which shows where somebody meets rows in the order in which they lie."""
+    if not scanned:
+        return False
     both = _written(one) & _written(other)
     return bool(both) if ANY_TABLE in scanned else not both.isdisjoint(scanned)
 
@@ -117,7 +112,7 @@ def _written(move: Move) -> set[str]:
     return {access.rows.table for access in move.footprint.accesses if access.writes}
 
 
-def _locks_clash(one: Move, other: Move) -> bool:
+def _locks_clash(one: Move, other: Move, scanned: Collection[str]) -> bool:
     """Two requests for one row, or a request and the release of what it may wait for. Two releases never clash."""
     mine, theirs = one.requests, other.requests
     return (
@@ -131,7 +126,7 @@ def _clash(some: tuple[Access, ...], others: tuple[Access, ...]) -> bool:
     return any(a.lock.clashes(b.lock) and a.rows.meet(b.rows) for a in some for b in others)
 
 
-def _waits_meet(one: Move, other: Move) -> bool:
+def _waits_meet(one: Move, other: Move, scanned: Collection[str]) -> bool:
     """Who waits last finds the deadlock, whatever rows they wait for; so waits keep their order among lock requests."""
     return (one.waited and bool(other.requests or other.releases)) or (
         other.waited and bool(one.requests or one.releases)
@@ -149,21 +144,37 @@ def sees(reader: Move, writer: Move) -> bool:
     return _meet_in_a_write(reader.footprint.accesses, writer.footprint.held)
 
 
+def _one_sees(one: Move, other: Move, scanned: Collection[str]) -> bool:
+    return sees(one, other) or sees(other, one)
+
+
+def _both_publish(one: Move, other: Move, scanned: Collection[str]) -> bool:
+    return one.publishes and other.publishes
+
+
 def _meet_in_a_write(reads: tuple[Access, ...], writes: tuple[Access, ...]) -> bool:
     return any(r.reads and w.writes and r.rows.meet(w.rows) for r in reads for w in writes)
 
 
-def _serializable(one: Move, other: Move) -> bool:
-    """Serializable snapshot isolation also tracks reads against writes, and who commits first decides who is refused.
+def _both_serializable(one: Move, other: Move) -> bool:
+    """Serializable snapshot isolation tracks reads against writes, but only among transactions of its level."""
+    return one.footprint.level == _SERIALIZABLE == other.footprint.level
+
+
+def _one_ends(one: Move, other: Move, scanned: Collection[str]) -> bool:
+    """Who commits first decides who is refused.
 
     A dangerous structure spans three transactions, so a commit may matter to a statement that shares no row with it.
     """
-    if one.footprint.level != _SERIALIZABLE or other.footprint.level != _SERIALIZABLE:
+    if not _both_serializable(one, other) or not (one.ends or other.ends or one.failed or other.failed):
         return False
-    if one.ends or other.ends or one.failed or other.failed:
-        return bool(one.footprint.accesses or one.footprint.held) and bool(
-            other.footprint.accesses or other.footprint.held
-        )
+    mine, theirs = one.footprint, other.footprint
+    return bool(mine.accesses or mine.held) and bool(theirs.accesses or theirs.held)
+
+
+def _read_meets_write(one: Move, other: Move, scanned: Collection[str]) -> bool:
+    if not _both_serializable(one, other) or one.ends or other.ends:
+        return False
     mine, theirs = one.footprint.accesses, other.footprint.accesses
     pairs = [(r, w) for reads, writes in ((mine, theirs), (theirs, mine)) for r in reads for w in writes]
     return any(_meet_on_a_page(read, write) for read, write in pairs)
@@ -178,3 +189,9 @@ def _meet_on_a_page(read: Access, write: Access) -> bool:
         return False
     enters = write.lock is Lock.UPDATE and read.rows.table == write.rows.table
     return enters or read.rows.meet(write.rows)
+
+
+RULES: tuple[Callable[[Move, Move, Collection[str]], bool], ...] = (
+    *(_locks_clash, _waits_meet, _one_sees, _one_ends, _read_meets_write, _both_publish, _order_of_writes_shows),
+)
+"""Each makes two steps of different actors dependent; none of them can be left out (`bench/reduction_faults.py`)."""

@@ -231,15 +231,11 @@ class HuntResult:
     def count(self, record: ExecutionRecord, *, sampled: bool) -> None:
         """Take in an execution. `sampled`: it was an independent sample."""
         self.executions += 1
-        outcome = record.outcome.digest()
-        self.outcomes[outcome] += 1
         self.violated += record.failed
         self.anomalies.update(set(record.anomalies))
         self.aborts.update(record.aborts)
         self.lock_waits += record.lock_waits
-        trace = self.coverage.count(record.trace, sampled=sampled)
-        self.traces.add(trace)
-        self._contradict(self._ends.setdefault(trace, outcome) != outcome, ONE_TRACE)
+        self.note(self.coverage.count(record.trace, sampled=sampled), record.outcome.digest())
         self.endless += record.outcome.ending is Ending.STEP_LIMIT
         if record.outcome.learnt:
             self.uncontrolled = sorted({*self.uncontrolled, *record.outcome.learnt})
@@ -253,6 +249,12 @@ class HuntResult:
             if record.serial.obstacle and not any(i.checker != "serial" for i in invariants_of(type(record.scenario))):
                 self.unjudged += 1
                 self.obstacle = self.obstacle or record.serial.obstacle
+
+    def note(self, trace: str, outcome: str) -> None:
+        """An execution of this trace had this outcome, both as digests."""
+        self.outcomes[outcome] += 1
+        self.traces.add(trace)
+        self._contradict(self._ends.setdefault(trace, outcome) != outcome, ONE_TRACE)
 
     def _contradict(self, holds: bool, why: str) -> None:  # noqa: FBT001 - said by whoever calls it
         """What was seen does not agree with what reduction rests on, so nothing is said to be all."""
