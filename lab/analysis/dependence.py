@@ -187,7 +187,7 @@ def _meet_on_a_page(read: Access, write: Access) -> bool:
     """
     if not (read.reads and write.writes):
         return False
-    enters = write.lock is Lock.UPDATE and read.rows.table == write.rows.table
+    enters = (write.enters or write.lock is Lock.UPDATE) and read.rows.table == write.rows.table
     return enters or read.rows.meet(write.rows)
 
 

@@ -57,7 +57,8 @@ class Access:
     """One thing that a statement does to rows: `reads` what is committed, takes a `lock`, `writes` a new version.
 
     `scans`: it meets several rows in the order in which they lie in the table, and its result or its locks show that
-    order. Then even writes to different rows do not commute, since each takes the next free place.
+    order. Then even writes to different rows do not commute, since each takes the next free place. `enters`: it changes
+    what an index is over, so the index gets a new entry.
     """
 
     rows: Rows
@@ -65,6 +66,7 @@ class Access:
     reads: bool = False
     writes: bool = False
     scans: bool = False
+    enters: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,12 @@ from lab.report.limits import begun, differing, limits, not_compared, seen
 from lab.report.tables import hunt_table, matrix_table
 
 __all__ = [
-    *("AS_IT_STANDS", "demonstration_lines", "demonstration_table", "failure_texts", "hunt_lines", "levels_table"),
+    "AS_IT_STANDS",
+    "demonstration_lines",
+    "demonstration_table",
+    "failure_texts",
+    "hunt_lines",
+    "levels_table",
     "unsearched_lines",
 ]
 

@@ -32,7 +32,7 @@ from lab.postgres.statements.pieces import (
     unique_keys,
     unique_name,
 )
-from lab.postgres.statements.shapes import Relations, Shape, agree, declared
+from lab.postgres.statements.shapes import ANY, Relations, Shape, agree, declared
 from lab.postgres.statements.statement import Kind, RowLock, Statement
 
 __all__ = ["TransactionFootprint", "footprint_of"]
@@ -105,7 +105,13 @@ def _accesses(compiled: Any, rows: Any, shapes: Mapping[str, Shape], schema: str
         return None
     if not rows or len(rows) > MANY:
         rows = [{}]
-    return tuple(dict.fromkeys(piece.filled(row) for row in rows for piece in pieces))
+    found = tuple(dict.fromkeys(piece.filled(row) for row in rows for piece in pieces))
+    if (changed := understood.changed) is None:
+        return found
+    table, columns = changed
+    if not ({*columns, ANY} & shapes[table].indexed):
+        return found
+    return tuple(replace(each, enters=True) if each.writes and each.rows.table == table else each for each in found)
 
 
 # ------------------------------------------------------------------ the shape of a statement
@@ -118,6 +124,8 @@ class _Understood:
     pieces: tuple[Piece, ...]
     claims: tuple[tuple[str, Shape], ...]
     changes: bool
+    changed: tuple[str, frozenset[str]] | None = None
+    """By an UPDATE: the columns of which table."""
 
 
 def _shape_in(statement: Statement, schema: str) -> _Understood | None:
@@ -129,7 +137,13 @@ def _shape_in(statement: Statement, schema: str) -> _Understood | None:
     claims = tuple(declared(table, schema) for table in family if name_of(table) in touched)
     if schema:
         pieces = tuple(replace(piece, table=qualified(piece.table, schema)) for piece in pieces)
-    return _Understood(pieces, claims, statement.kind is not Kind.SELECT)
+    changed = None
+    if statement.kind is Kind.UPDATE and (table := statement.table) is not None:
+        changed = (
+            qualified(name_of(table), schema),
+            frozenset(column.name for column in _changed_columns(statement, table)),
+        )
+    return _Understood(pieces, claims, statement.kind is not Kind.SELECT, changed)
 
 
 def _shape(statement: Statement) -> tuple[Piece, ...] | None:
@@ -223,8 +237,12 @@ def _insert(statement: Statement, table: Table) -> Iterator[Piece]:
     yield from _others(statement, table)
 
 
+def _changed_columns(statement: Statement, table: Table) -> set[Any]:
+    return {column for column in table.columns if column.key in statement.given or column.onupdate is not None}
+
+
 def _update(statement: Statement, table: Table) -> Iterator[Piece]:
-    columns = {column for column in table.columns if column.key in statement.given or column.onupdate is not None}
+    columns = _changed_columns(statement, table)
     key = key_of(statement.bindings, table, without=columns)
     keys = [unique for unique in unique_keys(table) if columns.intersection(unique)]
     yield _changed(table, Lock.UPDATE if keys else Lock.NO_KEY_UPDATE, key)

@@ -17,7 +17,10 @@ from lab.postgres.statements.met import Met, MetRows, statement_key
 from lab.postgres.statements.pieces import name_of, qualified, unique_keys
 from lab.postgres.statements.tame import is_tame
 
-__all__ = ["Reference", "Relations", "Shape", "agree", "declared"]
+__all__ = ["ANY", "Reference", "Relations", "Shape", "agree", "declared"]
+
+
+ANY = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class Shape:
     """A change of its rows does no more than these say."""
     apart: frozenset[str] = field(default=frozenset(), compare=False)
     """Columns in which values with different texts are different."""
+    indexed: frozenset[str] = field(default=frozenset(), compare=False)
+    """Columns whose change makes new entries in an index; `ANY` for each of them."""
 
 
 @dataclass(slots=True)

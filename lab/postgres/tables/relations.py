@@ -7,7 +7,7 @@ from collections import defaultdict
 from lab.postgres.connections.triggers import SCHEMA, TRIGGER
 from lab.postgres.server.monitor import Monitor
 from lab.postgres.statements.met import notices_pauses
-from lab.postgres.statements.shapes import Reference, Relations, Shape
+from lab.postgres.statements.shapes import ANY, Reference, Relations, Shape
 from lab.postgres.statements.tame import tame_functions
 
 __all__ = ["learn_relations"]
@@ -49,6 +49,13 @@ JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number
 WHERE i.indisunique AND k.place <= i.indnkeyatts AND i.indpred IS NULL AND i.indexprs IS NULL
   AND n.nspname NOT IN {_OURS}
 GROUP BY i.indexrelid, 1
+"""
+_INDEXED = f"""
+SELECT {_SHORT} AS name,
+  CASE WHEN i.indexprs IS NOT NULL OR a.attgenerated <> '' THEN '{ANY}' ELSE a.attname::text END AS column
+FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey::int[])
+WHERE n.nspname NOT IN {_OURS}
 """
 _REFERENCES = """
 SELECT k.conname, k.conrelid::bigint AS child, k.confrelid::bigint AS parent, k.confupdtype::text AS on_update,
@@ -103,6 +110,9 @@ async def learn_relations(monitor: Monitor, relations: Relations) -> None:
     apart: dict[str, set[str]] = defaultdict(set)
     for name, column in await monitor.fetch(_APART):
         apart[name].add(column)
+    indexed: dict[str, set[str]] = defaultdict(set)
+    for name, column in await monitor.fetch(_INDEXED):
+        indexed[name].add(column or ANY)
     for row in rows:
         oid, name, kind = row["oid"], row["name"], row["kind"]
         if kind in ("r", "p", "m") or row["shared"]:
@@ -111,7 +121,11 @@ async def learn_relations(monitor: Monitor, relations: Relations) -> None:
             relations.silent.add(oid)
         if row["own"]:
             relations.shapes[name] = Shape(
-                frozenset(uniques[name]), frozenset(references[name]), row["plain"], frozenset(apart[name])
+                frozenset(uniques[name]),
+                frozenset(references[name]),
+                row["plain"],
+                frozenset(apart[name]),
+                frozenset(indexed[name]),
             )
     await _learn_functions(monitor, relations)
 
