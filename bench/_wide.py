@@ -170,7 +170,7 @@ STATEMENTS: dict[str, Make] = {
 
 @dataclass(frozen=True)
 class TwoWide(Scenario):
-    """Two transactions of two or three random statements; both often about the same tables."""
+    """Two transactions of one to three random statements; both often about the same tables."""
 
     seed: int = 0
     breakpoints = False
@@ -191,20 +191,20 @@ class TwoWide(Scenario):
         shared = random.Random(self.seed)
         pool = shared.sample(sorted(STATEMENTS), 3)
         chance = random.Random(f"{self.seed} {name}")
-        names = chance.choices(pool, k=chance.randint(*self.lengths()))
+        names = chance.choices(pool, k=chance.choice(self.lengths()))
         return [(each, STATEMENTS[each](chance.randint(1, 2), chance.randint(1, 3))) for each in names]
 
-    def lengths(self) -> tuple[int, int]:
-        """The fewest and the most statements of an actor."""
-        return 2, 3
+    def lengths(self) -> Sequence[int]:
+        """How many statements an actor may have."""
+        return 1, 2, 2, 2, 3
 
     @actor(names=("ann", "ben"))
     async def work(self, session: AsyncSession, name: str) -> list[object]:
-        """Execute the program, with a savepoint around one statement in five, and commit or roll back."""
+        """Execute the program, with a savepoint around one statement in eight, and commit or roll back."""
         chance = random.Random(f"end {self.seed} {name}")
         seen: list[object] = []
         for _, statement in self.program(name):
-            if chance.random() < 0.2:
+            if chance.random() < 0.125:
                 nested = await session.begin_nested()
                 seen.append(_answer(await session.execute(statement)))
                 await (nested.rollback() if chance.random() < 0.5 else nested.commit())
@@ -216,11 +216,11 @@ class TwoWide(Scenario):
 
 @dataclass(frozen=True)
 class ThreeWide(TwoWide):
-    """Three transactions of one or two statements."""
+    """Three transactions of one statement, seldom two."""
 
-    def lengths(self) -> tuple[int, int]:
-        """One or two."""
-        return 1, 2
+    def lengths(self) -> Sequence[int]:
+        """Mostly one."""
+        return 1, 1, 1, 2
 
     @actor(names=("ann", "ben", "cat"))
     async def work(self, session: AsyncSession, name: str) -> list[object]:

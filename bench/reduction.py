@@ -39,6 +39,7 @@ from lab.schedulers.dpor import Dpor
 
 MOST_ORDERS = 1500
 """Programs with more interleavings are left out: brute force would take too long."""
+MOST_ORDERS_OF_WIDE = 300
 
 
 class BruteForce(Scheduler):
@@ -208,7 +209,8 @@ async def measure(
     with embedded_server() as server:
         explorer = Explorer(server, learns=False)
         for scenario, level in programs(number, catalogue=catalogue, wide=wide, first=first):
-            program = await compare(explorer, scenario, level, most)
+            hidden = isinstance(scenario, TwoWide)
+            program = await compare(explorer, scenario, level, min(most, MOST_ORDERS_OF_WIDE) if hidden else most)
             if program is not None:
                 found.append(program)
         seed = 0

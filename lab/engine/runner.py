@@ -208,7 +208,7 @@ class _Runner:
         actor.wait = None
         self.execution.clock.step_of(actor)
         self.chance.begin_step(actor.name)
-        self.execution.turn = Turn(actor, chosen, alternatives, actor.bulk is not None)
+        self.execution.turn = Turn(actor, chosen, alternatives, chosen.woken or actor.bulk is not None)
         self.execution.step = len(self._steps) + 1
         self._dog.begin(actor.name, "step")
         actor.resume()

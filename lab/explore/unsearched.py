@@ -45,7 +45,9 @@ def unsearched(finished: Finished, met: Collection[str], unseen: Collection[str]
 def _whole(finished: Finished, met: Collection[str], *, pauses: bool) -> Iterator[str]:
     """The statements on several rows that could not be paused between two of them."""
     for step in finished.trace:
-        if step.number not in finished.unpausable or step.action.kind is not ActionKind.STATEMENT:
+        if step.woken or step.action.kind is not ActionKind.STATEMENT:
+            continue
+        if pauses and step.number not in finished.unpausable:
             continue
         if step.action.text in met or _rows(step) > 1:
             why = _why(step) if pauses else "the scenario or an option says so"

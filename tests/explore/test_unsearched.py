@@ -104,14 +104,9 @@ async def hunted(
     explorer: Any, cls: type[Raises], level: str | None = None, checks: tuple[str, ...] = ()
 ) -> HuntResult:
     cls.box = []  # type: ignore[attr-defined]
-    job = Job(
-        target_of(cls),
-        "dpor",
-        executions=60,
-        refine=False,
-        conditions=Conditions(level, checks=checks),
-        keep_going=True,
-    )
+    scheduler, executions = ("random", 20) if cls is Starts else ("dpor", 300)
+    conditions = Conditions(level, checks=checks)
+    job = Job(target_of(cls), scheduler, executions, refine=False, conditions=conditions, keep_going=True)
     return await Hunt(cls(), job).run(explorer)
 
 
@@ -122,7 +117,7 @@ NAMED = {
     "nobody saw it": (RaisesWhatNobodySaw, None, (), "no serial run showed which rows it writes"),
     "shared in the process": (Hands, None, (), SHARED),
     "a process": (Starts, None, (), "the order of what alice did outside the lab's control"),
-    "reads": (ReadsInText, None, ("serializable",), "what else SELECT sum(balance) FROM account read"),
+    "reads": (ReadsInText, None, ("isolation",), "what else SELECT sum(balance) FROM account read"),
 }
 
 
