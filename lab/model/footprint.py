@@ -125,7 +125,16 @@ class Deferred:
     """
 
     __slots__ = (
-        *("_accesses", "_before", "_held", "_level", "_memory", "_own", "_resolved", "_seen", "_state", "_wild"),
+        "_accesses",
+        "_before",
+        "_held",
+        "_level",
+        "_memory",
+        "_own",
+        "_resolved",
+        "_seen",
+        "_state",
+        "_wild",
         "session",
     )
 

@@ -33,9 +33,10 @@ SETTINGS = {
     **ACTOR_SETTINGS,
     "application_name": "concurrency-lab breakpoints",
     "lock_timeout": "20ms",
-    "session_replication_role": "replica",  # no triggers and no foreign keys for rows that are held by making them
 }
 """Those of an actor, so that the rows come in the order of the actor's own plan; and a bound for table locks."""
+ON_OWN_SERVER = {"session_replication_role": "replica"}
+"""No triggers and no foreign keys for rows that are held by making them. Elsewhere nothing is held."""
 ROWS_AT_MOST = 1000
 """A statement that meets more rows is left alone: finding them would cost as much as the statement."""
 
@@ -45,7 +46,8 @@ class PostgresRowLocks:
 
     def __init__(self, server: Server, database: str) -> None:
         options = {**server.connect, "database": database}
-        options["server_settings"] = {**options.get("server_settings", {}), **SETTINGS}
+        own = {} if server.folder is None else ON_OWN_SERVER
+        options["server_settings"] = {**options.get("server_settings", {}), **SETTINGS, **own}
         self._options = options
         self._connection: AsyncConnection | None = None
         self._driver: Any = None

@@ -37,7 +37,7 @@ from lab.postgres.statements.statement import NOT_UNDERSTOOD, Binding, Kind, Row
 __all__ = ["bindings_of", "read", "statement_of", "unlocked", "values_of", "where"]
 
 _WORD = re.compile(r"[a-z_][a-z0-9_]*", re.IGNORECASE)
-_NAME = re.compile(r"""[\w.,*"' ]*""")
+_NAME = re.compile(r"""[\w.,*"' :]*""")
 _OPAQUE = frozenset({"cte", "textual_select", "table_valued_alias", "sequence"})
 """Elements, by SQLAlchemy's names for them, that may hold or do what the construct around them does not show."""
 Made = TypeVar("Made")
