@@ -240,7 +240,7 @@ class Explorer:
         with database.leading(scenario.outside, "an invariant"):
             broken = await broken_invariants(database.house, scenario, outcome, notes.altered) if asks else ()
         steps, sessions = finished.trace.steps, finished.sessions
-        met = {text for text, _ in self._natures.met(scenario, conditions.level)}
+        met = self._natures.met(scenario, conditions.level).texts
         return ExecutionRecord(
             scenario,
             conditions.level or scenario.isolation,

@@ -29,6 +29,8 @@ MOST_REPEATED = 20
 """Executions of a scenario that are repeated to learn from them. Code that writes values into its statements would have
 a new one in each."""
 
+NOTHING = MetRows()
+
 Key = tuple[type[Scenario], str, str | None]
 
 
@@ -58,7 +60,7 @@ class Natures:
 
     def met(self, scenario: Scenario, level: str | None) -> MetRows:
         """The rows that statements wrote in a serial run of the scenario; none where no such run was made."""
-        return self._met.get(_key(scenario, level), {})
+        return self._met.get(_key(scenario, level), NOTHING)
 
     def has_news(self, scenario: Scenario, level: str | None, known: Places, trace: Trace) -> bool:
         """Whether an execution, as it is compared, is to be repeated for a statement that is new."""

@@ -49,7 +49,7 @@ class Seen:
     returned: Mapping[str, Mapping[Path, Value]]
     rows: Mapping[str, Sequence[Sequence[Value | None]]]
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    met: MetRows = field(default_factory=dict)
+    met: MetRows = field(default_factory=MetRows)
     """Which rows its statements wrote, where that was recorded."""
 
     @classmethod

@@ -31,6 +31,7 @@ from lab.schedulers.base import Scheduler
 from lab.schedulers.directed import Directed
 from lab.schedulers.dpor import Dpor
 from lab.schedulers.guided import Guided
+from lab.schedulers.in_turn import InTurn
 from lab.schedulers.novelty import Seen
 from lab.schedulers.pct import PCT
 from lab.schedulers.pos import PartialOrderSampling
@@ -50,21 +51,6 @@ RARE = 0.1
 """Reduction begins when fewer than this share of the last samples, so many, showed a new trace."""
 
 SERIALLY = Guided(())
-
-
-class _InTurn(Scheduler):
-    """Each actor takes one step, in turn."""
-
-    def begin(self, execution: int) -> bool:
-        """It has one execution, which comes when it is asked for."""
-        return True
-
-    def choose(self, choices: Choices) -> int:
-        """The next runnable actor after the one that ran last; alternative 0 is that one, if it can go on."""
-        return int(choices.actors > 1 and choices.last_goes_on)
-
-    def end(self, trace: Trace) -> None:
-        """It learns nothing."""
 
 
 class Portfolio(Scheduler):
@@ -134,7 +120,7 @@ class Portfolio(Scheduler):
             self._turn = SERIALLY
             return all(learner.begin(0) for learner in self._learners)
         if execution == 1:
-            self._turn = _InTurn()
+            self._turn = InTurn()
             return True
         self._over = self._over or not (self._begins_systematic(execution) or self._begins_another(execution))
         return not self._over

@@ -253,17 +253,18 @@ class Told(Scheduler):
 
 
 def test_the_portfolio_begins_serially_goes_on_with_predictions_and_then_samples():
-    """Execution 1 is a sample and then one in three, later every other; all of them once nothing is predicted."""
+    """Execution 1 takes turns; then one in three is a sample, later every other; all once nothing is predicted."""
     directed = Told(1 + 6)
     portfolio = Portfolio(1, directed=directed)
     runs, samples = [], []
     for number in range(PROLOGUE):
         runs.append(PROGRAMS["three"].run(portfolio, number))
         samples.append(portfolio.sampled)
-    assert samples == [number not in (0, 2, 3, 5, 6, 8, 10) for number in range(PROLOGUE)]
+    assert samples == [number not in (0, 1, 2, 3, 5, 6, 8, 10) for number in range(PROLOGUE)]
     assert directed.begun[:7] == [0, 1, 2, 3, 4, 5, 6]
     assert directed.ended == [runs[number] for number in (0, 2, 3, 5, 6, 8, 10)]
     assert runs[0].preemptions == 0
+    assert [step.actor for step in runs[1]][:3] == ["alice", "bob", "carol"]
     assert any(run.preemptions for run in runs)
 
 
@@ -306,7 +307,7 @@ def test_the_portfolio_does_without_a_reduction_that_diverges():
         PROGRAMS["two"].run(portfolio, number)
         samples.append(portfolio.sampled)
     assert reduction.begun == [0]
-    assert samples.count(False) == 2, "the serial run, and the one that was led to its end"
+    assert samples.count(False) == 3, "the serial run, the one in turn, and the one that was led to its end"
 
 
 def test_each_execution_of_the_portfolio_is_that_of_the_sampler_whose_turn_it_is():

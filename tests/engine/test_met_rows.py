@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import pytest
 from helpers.decided import said
 from helpers.kit import Order, replays, searched
-from sqlalchemy import DDL, Column, Computed, Integer, MetaData, Table, bindparam, event, insert, text, update
+from sqlalchemy import DDL, Column, Computed, Integer, MetaData, Table, bindparam, event, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from lab import Scenario, actor
+from lab.model.decision import Pause
+from lab.postgres.statements.met import Met, MetRow, MetRows
 from lab.schedulers.dpor import Dpor
 
 METADATA = MetaData()
@@ -156,3 +159,71 @@ async def test_rows_of_one_set_of_parameters_are_not_those_of_another(explorer):
     await explorer.run(Both(0), Order())
     record = await explorer.run(Both(WAYS.index(calls)), Order())
     assert {each for each in said(record.trace.steps[0].alternatives) if "@" in each} == {"pause2@up", "pause2@down"}
+
+
+class TwoFlushes(Scenario):
+    """Each reads both rows and flushes both: one statement, executed for each row, with values that were read."""
+
+    metadata = METADATA
+
+    async def setup(self, session):
+        await session.execute(insert(ITEM), [{"id": number, "n": 0} for number in (1, 2)])
+
+    async def _move(self, session, order):
+        read = {row.id: row.n for row in await session.execute(select(ITEM.c.id, ITEM.c.n))}
+        one = update(ITEM).where(ITEM.c.id == bindparam("i")).values(n=bindparam("m"))
+        rows = [{"i": number, "m": read[number] + 10 * number + place} for place, number in enumerate(order)]
+        await (await session.connection()).execute(one, rows)
+        await session.commit()
+
+    @actor
+    async def up(self, session):
+        await self._move(session, [1, 2])
+
+    @actor
+    async def down(self, session):
+        await self._move(session, [2, 1])
+
+
+async def test_with_other_parameters_the_rows_are_where_the_parameters_place_them(explorer):
+    """The values were never seen: the other one has committed before they were read."""
+    record = await explorer.run(TwoFlushes(), Order("down down down"))
+    assert "pause2@up" not in said(record.trace.steps[2].alternatives)
+    offered = [each for step in record.trace for each in step.alternatives if isinstance(each, Pause)]
+    assert {(each.actor, each.place) for each in offered} == {("up", 2), ("down", 2)}
+    record = await explorer.run(TwoFlushes(), Order("up down pause2@up down up"))
+    assert [step.result.error for step in record.trace if step.result and step.result.error] == ["40P01"]
+
+
+def _seen(parameters, *rows):
+    made = [MetRow("t", "t", ('"id"',), ('"id"', '"n"'), json.dumps(each), ("id",)) for each in rows]
+    return "UPDATE", parameters, Met(tuple(made))
+
+
+@pytest.mark.parametrize(
+    ("seen", "parameters", "keys"),
+    [
+        ([_seen([(9, 1), (8, 2)], {"id": 1, "n": 9}, {"id": 2, "n": 8})], [(7, 2), (6, 1)], ["id=2", "id=1"]),
+        ([_seen([(9, 1), (8, 2)], {"id": 1, "n": 9}, {"id": 2, "n": 8})], [(7, 5)], None),
+        ([_seen([(1, 1), (2, 2)], {"id": 1, "n": 1}, {"id": 2, "n": 2})], [(2, 1), (1, 2)], None),
+        ([_seen([(1, 1), (2, 2)], {"id": 1, "n": 1}, {"id": 2, "n": 2})], [(4, 4), (3, 3)], ["id=4", "id=3"]),
+        ([_seen((4, 5), {"id": 4, "n": 0}, {"id": 5, "n": 0})], (7, 6), ["id=7", "id=6"]),
+        ([_seen((9,), {"id": 4, "n": 0}, {"id": 5, "n": 0})], (7,), None),
+        (
+            [_seen((each,), {"id": 4, "n": each}, {"id": 5, "n": each}) for each in (8, 9)],
+            (7,),
+            ["id=4", "id=5"],
+        ),
+        (
+            [_seen((each,), {"id": each + 1, "n": 0}, {"id": 5, "n": 0}) for each in (8, 9)],
+            (7,),
+            None,
+        ),
+    ],
+    ids=["places", "one", "either of two", "both alike", "flat", "seen once", "always the same", "computed"],
+)
+def test_where_parameters_place_rows(seen, parameters, keys):
+    """Each value of a key was a parameter, the same one each time; or it was the same with several parameters."""
+    met = MetRows(seen).rows_of("UPDATE", parameters)
+    assert (None if met is None else [row.text for row in met.rows]) == keys
+    assert MetRows(seen).rows_of("DELETE", parameters) is None

@@ -7,7 +7,8 @@ statement locks them for the time of that one query: the lock is how the lab kno
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from asyncpg import PostgresError
@@ -37,6 +38,9 @@ SETTINGS = {
 """Those of an actor, so that the rows come in the order of the actor's own plan; and a bound for table locks."""
 ON_OWN_SERVER = {"session_replication_role": "replica"}
 """No triggers and no foreign keys for rows that are held by making them. Elsewhere nothing is held."""
+DIED = "the server died while rows for breakpoints were looked up"
+NUMBER = '"number of the row"'
+"""A column beside those of a table."""
 ROWS_AT_MOST = 1000
 """A statement that meets more rows is left alone: finding them would cost as much as the statement."""
 
@@ -62,7 +66,9 @@ class PostgresRowLocks:
         """See `RowLocks`. A statement for which no such query exists has none."""
         await self._open()  # whoever asked for rows may then ask for this session's process
         if isinstance(statement, Met):
-            return [LockableRow(row.name, (number,), row.text) for number, row in enumerate(statement.rows)]
+            taken = await self._taken(statement)
+            free = itertools.takewhile(lambda row: row not in taken, statement.rows)
+            return [LockableRow(row.name, (number,), row.text) for number, row in enumerate(free)]
         assert isinstance(statement, Bulk)
         if statement.question is None:
             return ()
@@ -108,10 +114,24 @@ class PostgresRowLocks:
             )
         except PostgresError as error:
             if is_connection_loss(error):
-                raise ServerError("the server died while rows for breakpoints were looked up") from error
+                raise ServerError(DIED) from error
             await self._driver.execute("ROLLBACK TO made")
             return False  # somebody else is making it
         return True
+
+    async def _taken(self, statement: Met) -> Collection[MetRow]:
+        """The rows that a transaction has locked: the statement waits there by itself, or they are its own."""
+        found = set[MetRow]()
+        for table in {row.quoted: row.key for row in statement.rows}.items():
+            rows = [row for row in statement.rows if row.quoted == table[0]]
+            try:
+                answer = await self._driver.fetch(_taken_of(*table), f"[{', '.join(row.values for row in rows)}]")
+            except PostgresError as error:
+                if is_connection_loss(error):
+                    raise ServerError(DIED) from error
+                return statement.rows  # a table that somebody has locked, or that is gone
+            found.update(rows[number - 1] for (number,) in answer)
+        return found
 
     async def is_taken(self, statement: object, row: LockableRow) -> bool:
         """See `RowLocks`. A row that the lab would have to make is one that the statement has made."""
@@ -146,7 +166,7 @@ class PostgresRowLocks:
             return (await connection.execute(query, parameters, execution_options=options)).all()
         except SQLAlchemyError as error:
             if is_connection_loss(error):
-                raise ServerError("the server died while rows for breakpoints were looked up") from error
+                raise ServerError(DIED) from error
             # A table that only the actor sees or has locked, or an ORDER BY of what the query does not select: there
             # is no breakpoint.
             return ()
@@ -169,3 +189,15 @@ def _place(row: MetRow) -> str:
     """Where the row is, with its values as parameter."""
     same = " AND ".join(f"t.{column} = r.{column}" for column in row.key)
     return f"FROM ONLY {row.quoted} t, jsonb_populate_record(NULL::{row.quoted}, $1::jsonb) r WHERE {same}"
+
+
+def _taken_of(quoted: str, key: Sequence[str]) -> str:
+    """The query for those of some rows, given as a JSON array, that are there and that somebody has locked."""
+    keys = ", ".join(key)
+    return (
+        f"WITH given AS MATERIALIZED (SELECT each.{NUMBER}, row.* FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY "
+        f"AS each (value, {NUMBER}), jsonb_populate_record(NULL::{quoted}, each.value) AS row), "
+        f"free AS MATERIALIZED (SELECT t.{', t.'.join(key)} FROM ONLY {quoted} t WHERE ({keys}) IN (SELECT {keys} "
+        f"FROM given) FOR UPDATE OF t SKIP LOCKED) SELECT {NUMBER} FROM given WHERE ({keys}) IN (SELECT {keys} FROM ONLY "
+        f"{quoted}) AND ({keys}) NOT IN (SELECT {keys} FROM free)"
+    )

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lab.postgres.connections.journal import Journal, Sent
-from lab.postgres.recording.row_versions import key_text
-from lab.postgres.statements.met import Met, MetRow, MetRows, notices_pauses, statement_key
+from lab.postgres.statements.met import Met, MetRow, MetRows, notices_pauses
 
 __all__ = ["met_in"]
 
@@ -21,7 +20,7 @@ def met_in(journal: Journal, relations: Mapping[int, str], keys: Keys, quoted: Q
 
     `keys`: table -> primary key. `quoted`: table -> its name and those of the columns that can be given, for SQL.
     """
-    found: dict[tuple[str, str], Met] = {}
+    found: list[tuple[str, object, Met]] = []
     for session in journal.sessions:
         for event in session.events:
             if not isinstance(event, Sent) or len(event.written) < 2 or notices_pauses(event.text):  # noqa: PLR2004
@@ -33,8 +32,8 @@ def met_in(journal: Journal, relations: Mapping[int, str], keys: Keys, quoted: Q
                 if (row := _row(table, quoted.get(table), keys.get(table, ()), old or new)) is not None:
                     rows.setdefault((table, row.text), row)
             if len(rows) > 1:
-                found.setdefault(statement_key(event.text, event.parameters), Met(tuple(rows.values())))
-    return found
+                found.append((event.text, event.parameters, Met(tuple(rows.values()))))
+    return MetRows(found)
 
 
 def _row(
@@ -42,9 +41,8 @@ def _row(
 ) -> MetRow | None:
     if quoted is None or not key or any(values.get(column) is None for column in key):
         return None
-    text = ", ".join(f"{column}={key_text(values[column])}" for column in key)
     name, columns = quoted
-    return MetRow(name, table, tuple(map(_quoted, key)), tuple(columns), json.dumps(values), text)
+    return MetRow(name, table, tuple(map(_quoted, key)), tuple(columns), json.dumps(values), key)
 
 
 def _quoted(name: str) -> str:

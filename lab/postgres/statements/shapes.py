@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Table
 
 from lab.model.footprint import Memory
-from lab.postgres.statements.met import Met, MetRows, statement_key
+from lab.postgres.statements.met import Met, MetRows
 from lab.postgres.statements.pieces import name_of, qualified, unique_keys
 from lab.postgres.statements.tame import is_tame
 
@@ -65,7 +65,7 @@ class Relations:
     """All functions of the user's are among these."""
     notices: bool = True
     """A function of the user's may notice that it waits."""
-    met: MetRows = field(default_factory=dict)
+    met: MetRows = field(default_factory=MetRows)
     """The rows that statements of the scenario that runs were seen to write."""
     memories: dict[tuple[object, ...], Memory] = field(default_factory=dict)
     """What was seen of statements, by the path of their transaction."""
@@ -76,7 +76,7 @@ class Relations:
 
     def rows_of(self, text: str, parameters: object) -> Met | None:
         """The rows that a statement is known to write, if it can be paused between two of them."""
-        return self.met.get(statement_key(text, parameters)) if self.met and not self.notices else None
+        return None if self.notices else self.met.rows_of(text, parameters)
 
     def clear(self) -> None:
         """Forget all; others hold this very object."""
