@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from lab.engine.gate import Actor, State
 from lab.engine.turn import Turn
+from lab.model.trace import ActionKind
 
 __all__ = ["Families"]
 
@@ -27,12 +28,18 @@ class Families:
         """A sleep for no time is a decision wherever it is."""
         self._crossed = False
         """An actor waited for what another root actor then did."""
+        self.undecided = False
+        """One of them did so after its first step. Who waits before, and in which order, is who begins, and that is
+        decided or named elsewhere."""
 
     def goes_on(self, actor: Actor) -> None:
         """An actor moves. If it was stalled, notice whose step brought what it waited for."""
-        if actor.state is State.STALLED and not self._crossed:
-            turn = self._turn()
-            self._crossed = turn is not None and turn.actor.root is not actor.root
+        if actor.state is not State.STALLED or self.undecided:
+            return
+        turn = self._turn()
+        if turn is not None and turn.actor.root is not actor.root:
+            self._crossed = True
+            self.undecided = actor.root.action.kind is not ActionKind.START
 
     @property
     def wait_for_each_other(self) -> bool:

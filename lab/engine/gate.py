@@ -115,7 +115,7 @@ class Actor:
         self.tasks = 0
         """How many tasks run its code: its own, and one more while SQLAlchemy closes a session for it."""
         self.children = 0
-        self.action = Action(ActionKind.POINT, "start")
+        self.action = Action(ActionKind.START)
         """What it is doing, or will do next when it is parked."""
         self.bulk: object | None = None
         """What the database side knows of the pending statement, if it may lock several rows."""

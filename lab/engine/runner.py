@@ -101,7 +101,7 @@ class _Runner:
             frozenset(self._strikes.struck),
             unpaused=self._breakpoints.missed,
             unpausable=frozenset(self._unpausable),
-            crossed=self.execution.families.wait_for_each_other,
+            crossed=self.execution.families.undecided,
             elsewhere=tuple(self.execution.outside.waiters),
         )
 

@@ -108,12 +108,16 @@ class Seen:
 
 
 class Memory:
-    """What was seen after a statement that came after the same statements of its transaction, in any execution."""
+    """What was seen after a statement that came after the same statements of its transaction, in any execution.
 
-    __slots__ = ("seen",)
+    `after` has those of the statements that came next.
+    """
+
+    __slots__ = ("after", "seen")
 
     def __init__(self) -> None:
         self.seen: Seen | None = None
+        self.after: dict[tuple[str, str], Memory] = {}
 
 
 class Deferred:

@@ -198,6 +198,6 @@ def _taken_of(quoted: str, key: Sequence[str]) -> str:
         f"WITH given AS MATERIALIZED (SELECT each.{NUMBER}, row.* FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY "
         f"AS each (value, {NUMBER}), jsonb_populate_record(NULL::{quoted}, each.value) AS row), "
         f"free AS MATERIALIZED (SELECT t.{', t.'.join(key)} FROM ONLY {quoted} t WHERE ({keys}) IN (SELECT {keys} "
-        f"FROM given) FOR UPDATE OF t SKIP LOCKED) SELECT {NUMBER} FROM given WHERE ({keys}) IN (SELECT {keys} FROM ONLY "
-        f"{quoted}) AND ({keys}) NOT IN (SELECT {keys} FROM free)"
+        f"FROM given) FOR UPDATE OF t SKIP LOCKED) SELECT {NUMBER} FROM given WHERE ({keys}) IN (SELECT {keys} "
+        f"FROM ONLY {quoted}) AND ({keys}) NOT IN (SELECT {keys} FROM free)"
     )

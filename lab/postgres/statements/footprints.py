@@ -41,16 +41,16 @@ __all__ = ["TransactionFootprint", "footprint_of"]
 class TransactionFootprint:
     """What the transaction of one connection has touched so far, as a chain from its last statement back."""
 
-    __slots__ = ("_last", "_path")
+    __slots__ = ("_last", "_memory")
 
     def __init__(self) -> None:
         self._last: Deferred | None = None
-        self._path: tuple[object, ...] = ()
-        """The statements so far: the last one, and those before it."""
+        self._memory: Memory | None = None
+        """Of the last statement of which something can be seen."""
 
     def begins(self) -> None:
         """Forget the last transaction."""
-        self._last, self._path = None, ()
+        self._last, self._memory = None, None
 
     def statement(
         self,
@@ -63,8 +63,7 @@ class TransactionFootprint:
         """The footprint of its next statement; `text` is "" for one of which nothing can be seen."""
         memory = None
         if text:
-            self._path = (text, level, self._path)
-            memory = relations.memories.setdefault(self._path, Memory())
+            memory = self._memory = relations.memory_of(text, level, self._memory)
         self._last = Deferred(accesses, level, self._last, memory, partial(relations.is_wild, text), session)
         return self._last
 

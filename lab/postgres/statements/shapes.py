@@ -21,6 +21,8 @@ __all__ = ["ANY", "Reference", "Relations", "Shape", "agree", "declared"]
 
 
 ANY = "*"
+REMEMBERED = 20_000
+"""Statements of which it is kept what was seen. Code that writes values into its statements has ever new ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,10 @@ class Relations:
     """A function of the user's may notice that it waits."""
     met: MetRows = field(default_factory=MetRows)
     """The rows that statements of the scenario that runs were seen to write."""
-    memories: dict[tuple[object, ...], Memory] = field(default_factory=dict)
-    """What was seen of statements, by the path of their transaction."""
+    memory: Memory = field(default_factory=Memory)
+    """What was seen of the first statements of transactions, and of those that came after them."""
+    remembered: int = 0
+    """How many statements these are."""
 
     def is_wild(self, text: str) -> bool:
         """Whether a statement may do more than touch relations."""
@@ -78,12 +82,23 @@ class Relations:
         """The rows that a statement is known to write, if it can be paused between two of them."""
         return None if self.notices else self.met.rows_of(text, parameters)
 
+    def memory_of(self, text: str, level: str, before: Memory | None) -> Memory:
+        """What was seen of a statement that comes after another one, None for the first of its transaction."""
+        if before is None and self.remembered >= REMEMBERED:
+            self.memory, self.remembered = Memory(), 0
+        after = (self.memory if before is None else before).after
+        found = after.get((text, level))
+        if found is None:
+            found = after[text, level] = Memory()
+            self.remembered += 1
+        return found
+
     def clear(self) -> None:
         """Forget all; others hold this very object."""
         self.shapes.clear()
         self.names.clear()
         self.silent.clear()
-        self.memories.clear()
+        self.memory, self.remembered = Memory(), 0
         self.functions, self.tame, self.notices = frozenset(), False, True
 
 
