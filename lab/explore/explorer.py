@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -131,12 +133,20 @@ class Explorer:
         conditions = replace(conditions, **changes) if changes else conditions
         return await self._under(scenario, scheduler, conditions, execution)
 
-    async def starts(self, scenario: Scenario, conditions: Conditions = AS_IT_STANDS) -> Starts:
-        """Whether it matters in which order the actors begin, as some serial runs show it. Raises what `run` raises."""
+    async def starts(
+        self, scenario: Scenario, conditions: Conditions = AS_IT_STANDS, *, until: float = math.inf
+    ) -> Starts:
+        """Whether it matters in which order the actors begin, as some serial runs show it.
+
+        Unknown where these are not over at the time `until` of `time.monotonic`. Raises what `run` raises.
+        """
         key = type(scenario), repr(parameters_of(scenario)), conditions.isolation, conditions.step_limit
-        if key not in self._starts:
-            self._starts[key] = await starts_of(self._under, scenario, conditions)
-        return self._starts[key]
+        if key in self._starts:
+            return self._starts[key]
+        starts = await starts_of(self._under, scenario, conditions, until)
+        if time.monotonic() < until:
+            self._starts[key] = starts
+        return starts
 
     async def _under(
         self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions, execution: int = 0

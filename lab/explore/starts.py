@@ -13,6 +13,8 @@ are interleaved is not met here.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -31,21 +33,26 @@ Run = Callable[[Scenario, Scheduler, Conditions], Awaitable[ExecutionRecord]]
 Order = Sequence[str]
 
 
-async def starts_of(run: Run, scenario: Scenario, conditions: Conditions) -> Starts:
-    """Whether it matters who begins first. `run` performs one execution, and raises what it raises."""
+async def starts_of(run: Run, scenario: Scenario, conditions: Conditions, until: float = math.inf) -> Starts:
+    """Whether it matters who begins first. `run` performs one execution, and raises what it raises.
+
+    Where the serial runs are not over at the time `until` of `time.monotonic`, it is unknown.
+    """
     names = [each.name for each in conditions.of(actors_of(type(scenario)))]
     bare = replace(conditions, starts=True, breakpoints=False, checks=(), recorded=False, remedy=None)
     for order in (names, names[::-1]) if len(names) > 1 else ():
-        found = await _in_order(run, scenario, bare, order)
+        found = await _in_order(run, scenario, bare, order, until)
         if found is not Starts.FIXED:
             return found
     return Starts.FIXED
 
 
-async def _in_order(run: Run, scenario: Scenario, conditions: Conditions, order: Order) -> Starts:
+async def _in_order(run: Run, scenario: Scenario, conditions: Conditions, order: Order, until: float) -> Starts:
     """Whether it matters, as far as serial runs in this order show it."""
     runs: list[ExecutionRecord] = []
     for begin in ((), order[::-1]):
+        if time.monotonic() >= until:
+            return Starts.UNKNOWN
         record = await run(scenario, InOrder(order, begin=begin), conditions)
         if record.outcome.ending is Ending.STEP_LIMIT:
             return Starts.UNKNOWN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -71,15 +72,17 @@ class Hunt:
     async def _search(self, explorer: Explorer, result: HuntResult, started: float) -> None:
         job = self.job
         scheduler = make_scheduler(job.scheduler, job.seed, **job.options)
-        result.starts = await self._starts(explorer)
+        result.starts = await self._starts(explorer, started)
         conditions = replace(job.conditions, starts=result.starts is Starts.DECIDED)
         if job.first and not scheduler.calibrated:  # it counts where it belongs, in the part that begins with it
             await explorer.run(self.scenario, scheduler, conditions, checks=())
         known = {(checker, broken) for checker, broken in job.known}
         reduced: set[str] = set()
+        last = began = time.monotonic()
         for number in range(job.first, job.first + job.executions):
-            if job.seconds is not None and time.monotonic() - started >= job.seconds:
-                return
+            last, began = began, time.monotonic()
+            if job.seconds is not None and began + (began - last) - started >= job.seconds:
+                return  # nor is one begun for which the time is too short, if it is like the last one
             bound = None if result.starts is Starts.UNKNOWN else scheduler.bound
             result.preemption_bound = bound - 1 if bound else None
             record = await self._next(explorer, scheduler, conditions, number)
@@ -99,11 +102,16 @@ class Hunt:
             if result.endless == result.executions == ENDLESS:
                 return
 
-    async def _starts(self, explorer: Explorer) -> Starts:
-        """Whether it matters who begins first; not asked where there is no time for an execution."""
-        if self.job.seconds is not None and self.job.seconds <= 0:
+    async def _starts(self, explorer: Explorer, started: float) -> Starts:
+        """Whether it matters who begins first; not asked where there is no time for an execution.
+
+        It has half of the time at most: that it is not known is said, and executions are worth more.
+        """
+        seconds = self.job.seconds
+        if seconds is not None and seconds <= 0:
             return Starts.UNKNOWN
-        return await explorer.starts(self.scenario, self.job.conditions)
+        until = math.inf if seconds is None else started + seconds / 2
+        return await explorer.starts(self.scenario, self.job.conditions, until=until)
 
     async def _next(
         self, explorer: Explorer, scheduler: Scheduler, conditions: Conditions, number: int
