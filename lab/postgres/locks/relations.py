@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.model.footprint import Access, Lock, Rows, Seen
+from lab.postgres.locks.questions import answer
 from lab.postgres.server.monitor import Monitor
 from lab.postgres.statements.shapes import Relations
 
@@ -41,7 +42,7 @@ class RelationLocks:
     async def held(self, pids: Sequence[int]) -> Mapping[int, Seen]:
         """See `Relations`."""
         found: dict[int, list[Any]] = {}
-        for row in await self.monitor.fetch(_HELD, pids):
+        for row in await answer(self.monitor, _HELD, pids, "what statements touched"):
             found.setdefault(row[0], []).append(row[1:])
         return {pid: self._seen(rows) for pid, rows in found.items() if any(row[0] == _OPEN for row in rows)}
 
