@@ -114,6 +114,7 @@ NAMES = _counter(lambda mine, theirs: sorted({*mine, *theirs}))
 STARTS = _counter(lambda mine, theirs: mine if theirs is Starts.FIXED else theirs, load=Starts)
 LAST = _counter(lambda mine, theirs: theirs)
 """What the last part of a hunt says holds for the whole."""
+ENDS = _counter(lambda mine, theirs: theirs | mine, shown=None)
 REASON = _counter(lambda mine, theirs: mine or theirs, shown=None)
 """The first one met; programs read it as the verdict's reason."""
 TIME = _counter(lambda mine, theirs: mine, show=lambda seconds: round(seconds, 3))
@@ -174,7 +175,7 @@ class HuntResult:
     trouble: str = field(default="", metadata=REASON)
     """Why the hunt ended early, "" if it did not."""
     seconds: float = field(default=0.0, metadata=TIME)
-    _ends: dict[str, str] = field(default_factory=dict)
+    _ends: dict[str, str] = field(default_factory=dict, metadata=ENDS)
     """Trace -> the outcome of the first execution of it."""
 
     @property
@@ -270,8 +271,10 @@ class HuntResult:
 
     def add(self, other: HuntResult) -> None:
         """Take in what the next part of the same hunt saw; a violation that is known already stays as it is."""
+        clash = any(self._ends.get(trace, end) != end for trace, end in other._ends.items())
         for each in _COUNTERS:
             setattr(self, each.name, each.metadata["add"](getattr(self, each.name), getattr(other, each.name)))
+        self._contradict(clash, ONE_TRACE)
 
     def shown(self) -> dict[str, Any]:
         """For programs: the verdict, why, and every counter."""

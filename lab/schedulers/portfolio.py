@@ -17,7 +17,8 @@ The idea is that of algorithm portfolios: Gomes, Selman, Artificial Intelligence
 
 The execution's number decides whose turn it is, and each sampler draws from (seed, number). So the samples are the
 same wherever they run, and a part of a hunt may begin anywhere behind the prologue, once execution 0 was run there for
-the lengths. Reduction is for a search that began at 0 and left nothing out: a part sees too little of the whole.
+the lengths. Reduction is for a search that began at 0 and left nothing out: a part sees too little of the whole. So
+one process has the search, and others make samples for it (`foreseen`), which it then skips.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from collections import Counter, deque
 from lab.errors import Divergence
 from lab.model.choices import Choices
 from lab.model.trace import Trace
-from lab.schedulers.base import Scheduler
+from lab.schedulers.base import Scheduler, Skipping
 from lab.schedulers.directed import Directed
 from lab.schedulers.dpor import Dpor
 from lab.schedulers.guided import Guided
@@ -53,7 +54,7 @@ RARE = 0.1
 SERIALLY = Guided(())
 
 
-class Portfolio(Scheduler):
+class Portfolio(Scheduler, Skipping):
     """Lets other schedulers make the decisions, one for each execution."""
 
     name = "portfolio"
@@ -147,6 +148,15 @@ class Portfolio(Scheduler):
         for learner in self._learners:
             learner.end(trace)
         self._calibrated = True
+
+    def foreseen(self, execution: int) -> bool:
+        """A sample behind the prologue: every second execution there, and each one while no reduction has begun."""
+        return execution >= PROLOGUE and not (self._rare() and execution % 2)
+
+    def skip(self, execution: int, form: str) -> None:
+        """A sample that was made elsewhere: it counts for how rare new traces are."""
+        self._execution = execution
+        self._new.append(self._seen.note(form))
 
     def _begins_systematic(self, execution: int) -> bool:
         if not self._whole or execution >= PROLOGUE or execution % (3 if execution < LIKELY else 2) == 1:
