@@ -20,7 +20,6 @@ from lab.errors import ServerError, UsageError
 from lab.postgres.server.embedded import embedded_server
 from lab.postgres.server.place import Place
 from lab.postgres.server.server import Server
-from lab.schedulers.portfolio import PROLOGUE
 from lab.search.campaign import _parts, hunt_everything, hunt_one
 from lab.search.job import Job
 from lab.search.workers import JobResult, Workers
@@ -123,7 +122,7 @@ async def test_one_order_cannot_be_shared(server):
 
 @pytest.mark.parametrize(
     ("scheduler", "executions", "lengths"),
-    [("random", 48, [6] * 8), ("portfolio", 48, [PROLOGUE, 6, 6, 6]), ("portfolio", 20, [20]), ("urw", 3, [1, 1, 1])],
+    [("random", 48, [6] * 8), ("pos", 20, [2] * 10), ("urw", 3, [1, 1, 1])],
 )
 def test_a_hunt_is_cut_into_parts_behind_its_prologue(scheduler, executions, lengths):
     """The parts follow one another without a gap, each told how many executions the whole has."""
