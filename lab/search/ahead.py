@@ -9,9 +9,9 @@ What shows a violation is made again by the process that has the search, which m
 there, no schedule can be repeated, and the verdict says so. What was made with another knowledge of what differs by
 nature (`lab.explore.nature`) is not taken.
 
-The others are started when the search has gone on for about as long as their start takes: a short one never pays for
-them, and a long one gives away little. They are not told what to do but where the search is. One that has fallen behind
-goes on a little further ahead, and one that ends is not missed.
+The others are started when the search has gone on for about as long as their start takes, and as much is left: a short
+one never pays for them, and a long one gives away little. They are not told what to do but where the search is. One
+that has fallen behind goes on a little further ahead, and one that ends is not missed.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ LEAD = 16
 """How many executions ahead one begins: the search needs some time to get there."""
 FURTHEST = 500
 """How many executions ahead one goes at most; what it made waits in memory."""
+NICENESS = 10
+"""They run on what the search leaves: on a machine without a free core they must not slow it down."""
 CHUNK = 1 << 16
 
 
@@ -83,6 +85,8 @@ class _Helper:
     words: IO[bytes]
     """Its standard error."""
     unread: bytes = b""
+    has_begun: bool = False
+    """It has made something."""
 
     def tell(self, line: str) -> None:
         """Not waiting for one that does not read: the next line says more."""
@@ -97,6 +101,7 @@ class _Helper:
             while more := os.read(self.process.stdout.fileno(), CHUNK):
                 self.unread += more
         *lines, self.unread = self.unread.split(b"\n")
+        self.has_begun |= bool(lines)
         return list(map(Made.load, lines))
 
 
@@ -133,8 +138,10 @@ class Ahead:
 
     def _pays(self, number: int) -> bool:
         gone, job = time.monotonic() - self._began, self._job
-        left = JOIN_SECONDS if job.seconds is None else job.seconds - gone
-        return gone >= JOIN_SECONDS and left >= JOIN_SECONDS and number + LEAD < job.first + job.executions
+        left = gone / max(number - job.first, 1) * (job.first + job.executions - number)
+        if job.seconds is not None:
+            left = min(left, job.seconds - gone)
+        return gone >= JOIN_SECONDS and left >= JOIN_SECONDS
 
     def _join(self) -> None:
         self._lifeline = os.pipe()
@@ -148,6 +155,7 @@ class Ahead:
                 stderr=words,
                 bufsize=0,
             )
+            os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
             assert process.stdin is not None
             assert process.stdout is not None
             job = replace(self._job, share=(number, self._number))
@@ -162,8 +170,10 @@ class Ahead:
         for helper in self._helpers:
             status = helper.process.poll()
             if status is None:
+                # Nobody waits for the end of a start; the keeper clears away the server that it may be starting.
+                starting = self._place.url is None and not helper.has_begun
                 let_go_on(helper.process.pid)
-                signalled(helper.process.pid, signal.SIGINT)
+                signalled(helper.process.pid, signal.SIGKILL if starting else signal.SIGINT)
             elif status:
                 helper.words.seek(0)
                 last = helper.words.read().decode(errors="replace").strip().splitlines()[-1:] or [f"status {status}"]
