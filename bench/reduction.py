@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from pathlib import Path
 from time import perf_counter
 
 from _common import show
-from _wide import ThreeWide, TwoWide
+from _wide import wide as wide_program
 from _workloads import ThreeSmall, TwoSmall
 
 from lab.analysis.dependence import Move, dependent
@@ -40,6 +41,7 @@ from lab.schedulers.dpor import Dpor
 MOST_ORDERS = 1500
 """Programs with more interleavings are left out: brute force would take too long."""
 MOST_ORDERS_OF_WIDE = 300
+"""The same for wide programs, of which more are run."""
 
 
 class BruteForce(Scheduler):
@@ -113,16 +115,17 @@ CATALOGUE = (
 """Shipped scenarios with few interleavings."""
 
 
-def programs(number: int, *, catalogue: bool, wide: int = 0, first: int = 0) -> Iterator[tuple[Scenario, str]]:
-    """Programs and levels: shipped scenarios and small programs at each level, two actors and three in turn.
-
-    Then `wide` ones, at one level each; they begin with number `first`.
-    """
+def programs(number: int, *, catalogue: bool) -> Iterator[tuple[Scenario, str]]:
+    """Programs and levels: shipped scenarios and small programs at each level, two actors and three in turn."""
     for scenario in _narrow(number, catalogue=catalogue):
         for level in ISOLATION_LEVELS:
             yield scenario, level
-    for seed in range(first, first + wide):
-        yield (ThreeWide if seed % 4 == 3 else TwoWide)(seed=seed), ISOLATION_LEVELS[seed % 3]
+
+
+def wide_programs(first: int) -> Iterator[tuple[Scenario, str]]:
+    """Wide programs at one level each, beginning with this number."""
+    for seed in itertools.count(first):
+        yield wide_program(seed), ISOLATION_LEVELS[seed % 3]
 
 
 def _narrow(number: int, *, catalogue: bool) -> Iterator[Scenario]:
@@ -208,15 +211,21 @@ async def measure(
     swapped: Counter[str] = Counter()
     with embedded_server() as server:
         explorer = Explorer(server, learns=False)
-        for scenario, level in programs(number, catalogue=catalogue, wide=wide, first=first):
-            hidden = isinstance(scenario, TwoWide)
-            program = await compare(explorer, scenario, level, min(most, MOST_ORDERS_OF_WIDE) if hidden else most)
-            if program is not None:
+        for scenario, level in programs(number, catalogue=catalogue):
+            if (program := await compare(explorer, scenario, level, most)) is not None:
+                found.append(program)
+        wanted = len(found) + wide
+        for scenario, level in wide_programs(first):
+            if len(found) == wanted:
+                break
+            if (program := await compare(explorer, scenario, level, min(most, MOST_ORDERS_OF_WIDE))) is not None:
                 found.append(program)
         seed = 0
         while swapped["pairs"] < pairs:
-            kind = (TwoSmall, ThreeSmall, TwoWide, ThreeWide)[seed % (4 if wide else 2)]
-            scenario = kind(seed=first + seed // 2)
+            if wide and seed % 2:
+                scenario: Scenario = wide_program(first + seed // 2)
+            else:
+                scenario = (TwoSmall, ThreeSmall)[seed // (2 if wide else 1) % 2](seed=first + seed // 2)
             swapped += await swaps(explorer, scenario, ISOLATION_LEVELS[seed % 3], seed, pairs - swapped["pairs"])
             seed += 1
         await explorer.aclose()
@@ -229,7 +238,12 @@ def main() -> None:
     parser.add_argument("--programs", type=int, default=12)
     parser.add_argument("--pairs", type=int, default=2000)
     parser.add_argument("--most", type=int, default=MOST_ORDERS, help="interleavings of a program that is not left out")
-    parser.add_argument("--wide", type=int, default=600, help="programs over all that hides what a statement touches")
+    parser.add_argument(
+        "--wide",
+        type=int,
+        default=600,
+        help="programs over all that hides what a statement touches",
+    )
     parser.add_argument("--first", type=int, default=0, help="number of the first wide program")
     parser.add_argument("--no-catalogue", action="store_true", help="leave the shipped scenarios out")
     parser.add_argument("--json", action="store_true")
@@ -259,6 +273,7 @@ def main() -> None:
             "orders": sum(each.orders for each in found),
             "reduced": sum(each.reduced for each in found),
             "outcomes": sum(each.outcomes for each in found),
+            "several": sum(each.outcomes > 1 for each in found),
             "missed": missed,
             "pairs_swapped": swapped["pairs"],
             "different": swapped["different"],

@@ -126,9 +126,9 @@ async def test_both_victims_of_a_deadlock_are_found(plain):
 
 
 def test_a_sample_of_programs_loses_no_outcome_and_independent_steps_can_be_swapped(monkeypatch, capsys):
-    options = ["--no-catalogue", "--programs", "3", "--pairs", "10", "--most", "40", "--json"]
+    options = ["--no-catalogue", "--programs", "3", "--wide", "3", "--first", "4", "--pairs", "10", "--most", "40"]
     monkeypatch.syspath_prepend(BENCH)
-    monkeypatch.setattr("sys.argv", ["reduction.py", *options])
+    monkeypatch.setattr("sys.argv", ["reduction.py", *options, "--json"])
     with pytest.raises(SystemExit) as ended:
         importlib.import_module("reduction").main()
     printed = capsys.readouterr()
@@ -137,3 +137,13 @@ def test_a_sample_of_programs_loses_no_outcome_and_independent_steps_can_be_swap
     assert figures["missed"] == figures["different"] == 0
     assert figures["reduced"] < figures["orders"]
     assert figures["pairs_swapped"] == 10
+    assert figures["several"] >= 3, "programs with one outcome show nothing"
+
+
+def test_wide_programs_use_every_kind_of_statement_and_are_the_same_for_the_same_seed(monkeypatch):
+    monkeypatch.syspath_prepend(BENCH)
+    wide, kinds = importlib.import_module("_wide").wide, importlib.import_module("_wide_kinds").KINDS
+    programs = [wide(seed).program() for seed in range(len(kinds))]
+    assert programs == [wide(seed).program() for seed in range(len(kinds))]
+    used = {each.kind for program in programs for planned, _ in program.values() for each in planned}
+    assert used == kinds.keys()
