@@ -3,7 +3,8 @@
 The tables have what no construct shows: rules, triggers, functions, children, partitions, generated columns, keys over
 expressions and under conditions, constraints that are deferred, a sequence with two users. A program is drawn from its
 seed, so the same seed is the same program in every process. Its actors have to do with each other: one takes a kind of
-statement in turn, the other one a kind that meets it, and what they add mostly meets these, on the same rows.
+statement in turn, the other one a kind that meets it, and what they add mostly meets these, on the same
+rows; or both do the same on two rows in opposite order.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ def program_of(seed: int, actors: int, lengths: Sequence[int]) -> Program:
     chance = random.Random(seed)
     pool = _pool(seed, chance)
     row, other = chance.randint(1, 2), chance.randint(1, 3)
+    if actors == 2 and chance.random() < 0.25:
+        return _crossed(chance, pool, row, other)
     while True:
         found = {name: _drawn(chance, pool, place, lengths, row, other) for place, name in enumerate(NAMES[:actors])}
         if _orders(found) <= MOST_ORDERS:
@@ -82,6 +85,17 @@ def _drawn(
         theirs = other if chance.random() < 0.6 else chance.randint(1, 3)
         planned.append(Planned(each, mine, theirs, chance.choice(SAVEPOINTS) if number == nested else ""))
     return planned, "rollback" if chance.random() < 0.06 else "commit"
+
+
+def _crossed(chance: random.Random, pool: Sequence[str], row: int, other: int) -> Program:
+    """The same two kinds by both actors, on two rows in opposite order, as deadlocks have it."""
+    kinds = [pool[0], chance.choice(pool)]
+    chance.shuffle(kinds)
+    found: Program = {}
+    for name, rows in zip(NAMES, ((row, 3 - row), (3 - row, row)), strict=False):
+        numbers = [other if chance.random() < 0.5 else chance.randint(1, 3) for _ in kinds]
+        found[name] = [Planned(*each) for each in zip(kinds, rows, numbers, strict=True)], "commit"
+    return found
 
 
 def _orders(program: Program) -> int:

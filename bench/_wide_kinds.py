@@ -326,6 +326,9 @@ KINDS: dict[str, Kind] = {
         "a", lambda t, i, k: insert(t.a).values([{"id": each + 3, "n": i, "u": each + 3} for each in (i, 3 - i)])
     ),
     "insert": _writes("a", lambda t, i, k: insert(t.a).values(id=k + 2, n=i, u=i + 2)),
+    "insert of a taken key": _writes("a", lambda t, i, k: insert(t.a).values(id=k + 3, n=k, u=i)),
+    "delete by another key": _writes("a kid loose", lambda t, i, k: delete(t.a).where(t.a.c.u == i)),
+    "update by another key": _writes("a", lambda t, i, k: update(t.a).where(t.a.c.u == i).values(n=t.a.c.n + k)),
     "merge": _writes(
         "a",
         _sql(

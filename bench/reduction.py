@@ -16,7 +16,7 @@ import dataclasses
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from time import perf_counter
 
@@ -24,7 +24,7 @@ from _common import show
 from _wide import wide as wide_program
 from _workloads import ThreeSmall, TwoSmall
 
-from lab.analysis.dependence import Move, dependent
+from lab.analysis.dependence import Move, dependent, scanned_tables
 from lab.errors import SearchOver
 from lab.explore import Explorer
 from lab.model.choices import Choices
@@ -156,7 +156,7 @@ async def compare(explorer: Explorer, scenario: Scenario, level: str, most: int)
     if by_force is None:
         return None
     program.orders, wanted = by_force
-    under_reduction = await outcomes(explorer, scenario, Dpor(), level, most)
+    under_reduction = await outcomes(explorer, scenario, Dpor(), level, 3 * most)  # it may begin again
     assert under_reduction is not None, "reduction ran more than brute force"
     program.reduced, found = under_reduction
     program.outcomes = len(wanted)
@@ -176,8 +176,9 @@ async def swaps(explorer: Explorer, scenario: Scenario, level: str, seed: int, m
     count: Counter[str] = Counter()
     scheduler = make_scheduler("random", seed)
     whole = await explorer.run(scenario, scheduler, isolation=level)
+    scanned = scanned_tables(map(Move.of_step, whole.trace))
     for first, second in zip(whole.trace, whole.trace.steps[1:], strict=False):
-        if count["pairs"] == most or not _swappable(first, second):
+        if count["pairs"] == most or not _swappable(first, second, scanned):
             continue
         decisions = [step.chosen for step in whole.trace]
         number = first.number - 1
@@ -190,8 +191,8 @@ async def swaps(explorer: Explorer, scenario: Scenario, level: str, seed: int, m
     return count
 
 
-def _swappable(first: Step, second: Step) -> bool:
-    return second.chosen in first.alternatives and not dependent(Move.of_step(first), Move.of_step(second))
+def _swappable(first: Step, second: Step, scanned: Collection[str]) -> bool:
+    return second.chosen in first.alternatives and not dependent(Move.of_step(first), Move.of_step(second), scanned)
 
 
 def _seen(record: ExecutionRecord) -> tuple[object, ...]:
@@ -277,6 +278,7 @@ def main() -> None:
             "missed": missed,
             "pairs_swapped": swapped["pairs"],
             "different": swapped["different"],
+            "last": found[-1].name if found else "",
             "seconds": round(perf_counter() - started, 1),
         },
         as_json=options.json,

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 from helpers.kit import Account, Bank, searched
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from lab import actor
+from lab import Scenario, actor
 from lab.model.outcome import Ending
 from lab.schedulers.dpor import Dpor
 
@@ -147,3 +149,45 @@ def test_wide_programs_use_every_kind_of_statement_and_are_the_same_for_the_same
     assert programs == [wide(seed).program() for seed in range(len(kinds))]
     used = {each.kind for program in programs for planned, _ in program.values() for each in planned}
     assert used == kinds.keys()
+
+
+class NamedBase(DeclarativeBase):
+    """A table with two keys."""
+
+
+class Named(NamedBase):
+    __tablename__ = "named"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(unique=True)
+    n: Mapped[int] = mapped_column(default=0)
+
+
+@dataclass(frozen=True)
+class KeyOfAChangedRow(Scenario):
+    """Each changes a row, then inserts one under the name of the other's row, which makes it wait for that change."""
+
+    metadata = NamedBase.metadata
+    allows = (DBAPIError,)
+
+    async def setup(self, session: AsyncSession) -> None:
+        session.add_all([Named(id=1, name="one"), Named(id=2, name="two")])
+
+    @actor
+    async def ann(self, session: AsyncSession) -> None:
+        await session.execute(update(Named).where(Named.id == 1).values(n=1))
+        await session.execute(insert(Named).values(id=5, name="two", n=0))
+
+    @actor
+    async def ben(self, session: AsyncSession) -> None:
+        await session.execute(update(Named).where(Named.id == 2).values(n=1))
+        await session.execute(insert(Named).values(id=6, name="one", n=0))
+
+
+async def test_a_changed_row_keeps_others_from_all_its_keys(plain):
+    """Two inserts that wait for each other's change are a deadlock, with either victim, and both fail when in turn."""
+    records = await exhaust(plain, KeyOfAChangedRow(), 20)
+    assert {tuple(result.sqlstate for _, result in sorted(each.outcome.results.items())) for each in records} == {
+        ("23505", "23505"),
+        ("40P01", "23505"),
+        ("23505", "40P01"),
+    }

@@ -7,7 +7,7 @@ footprint, which counts as touching everything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -247,6 +247,7 @@ def _update(statement: Statement, table: Table) -> Iterator[Piece]:
     yield _changed(table, Lock.UPDATE if keys else Lock.NO_KEY_UPDATE, key)
     for unique in keys:
         yield Piece(unique_name(table, unique), Lock.UPDATE, reads=False, writes=True)
+    yield from _kept_keys(table, key, changed=keys)
     if keys:
         yield from children(table, deletes=False)
     for parent, pairs in parents(table):
@@ -256,9 +257,24 @@ def _update(statement: Statement, table: Table) -> Iterator[Piece]:
 
 
 def _delete(statement: Statement, table: Table) -> Iterator[Piece]:
-    yield _changed(table, Lock.UPDATE, key_of(statement.bindings, table))
+    key = key_of(statement.bindings, table)
+    yield _changed(table, Lock.UPDATE, key)
+    yield from _kept_keys(table, key)
     yield from children(table, deletes=True)
     yield from _others(statement, table)
+
+
+def _kept_keys(
+    table: Table, key: tuple[tuple[str, str], ...], changed: Collection[tuple[Any, ...]] = ()
+) -> Iterator[Piece]:
+    """The unique keys that a changed or deleted row has kept until now: a new row of such a key waits for the change.
+
+    Two changes do not meet there. Of a key that is known the row itself stands for it, as all rows do.
+    """
+    known = {column for column, _ in key}
+    for unique in unique_keys(table) if key else ():
+        if unique not in changed and not known.issuperset(column.name for column in unique):
+            yield Piece(unique_name(table, unique), Lock.SHARE, reads=False, writes=True)
 
 
 def _changed(table: Table, lock: Lock, key: tuple[tuple[str, str], ...]) -> Piece:

@@ -176,7 +176,7 @@ EXPECTED = {
     "two roles of one table": (select(OTHER.id).where(OTHER.id == 1), ["owner[] NONE RS"]),
     "an update by key": (
         update(Owner).where(Owner.id == 1).values(total=Owner.total + 1),
-        ["owner[id=int:1] NO_KEY_UPDATE RW"],
+        ["owner[id=int:1] NO_KEY_UPDATE RW", "owner!name[] SHARE W"],
     ),
     "an update of what it searches by": (
         update(Thing).where(Thing.size == 3).values(size=4),
@@ -204,7 +204,7 @@ EXPECTED = {
     ),
     "a cascade": (
         delete(Owner).where(Owner.id == 1),
-        ["owner[id=int:1] UPDATE RW", "thing[] UPDATE RWS"],
+        ["owner[id=int:1] UPDATE RW", "owner!name[] SHARE W", "thing[] UPDATE RWS"],
     ),
     "an insert that may yield": (
         upsert(Owner).values(id=1, name="a", total=0).on_conflict_do_nothing(),
