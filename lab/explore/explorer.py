@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -31,13 +29,12 @@ from lab.explore.nature import Natures
 from lab.explore.performed import Performed
 from lab.explore.seen import Seen
 from lab.explore.serial_runs import SerialJudge
-from lab.explore.starts import starts_of
+from lab.explore.starts import Beginnings
 from lab.explore.unsearched import unsearched
 from lab.model.nature import Places
 from lab.model.outcome import Ending, Mask
 from lab.model.record import ExecutionRecord
 from lab.model.secret import without_urls
-from lab.model.starts import Starts
 from lab.postgres.database import Database
 from lab.postgres.locks.remedy_locks import Locking
 from lab.postgres.recording.loads import remembering
@@ -48,7 +45,7 @@ from lab.postgres.server.monitor import LOST
 from lab.postgres.server.server import Server
 from lab.postgres.tables.reset import Snapshot
 from lab.scenario.checks import refuse_too_many_orders, serial_invariants_of
-from lab.scenario.declare import Scenario, actors_of, parameters_of
+from lab.scenario.declare import Scenario, actors_of
 from lab.scenario.validation import validate
 from lab.schedulers.base import Scheduler
 from lab.schedulers.guided import Wished
@@ -73,7 +70,7 @@ class Explorer:
         self._watched: list[AsyncEngine] = []
         self._serial = SerialJudge(self._under)
         self._natures = Natures(self._observe)
-        self._starts: dict[tuple[type[Scenario], str, str | None, int], Starts] = {}
+        self.starts = Beginnings(self._under).starts
 
     async def open(self) -> Cluster:
         """Connect to the server, if that was not done yet. Raises `ServerError`."""
@@ -132,21 +129,6 @@ class Explorer:
         """
         conditions = replace(conditions, **changes) if changes else conditions
         return await self._under(scenario, scheduler, conditions, execution)
-
-    async def starts(
-        self, scenario: Scenario, conditions: Conditions = AS_IT_STANDS, *, until: float = math.inf
-    ) -> Starts:
-        """Whether it matters in which order the actors begin, as some serial runs show it.
-
-        Unknown where these are not over at the time `until` of `time.monotonic`. Raises what `run` raises.
-        """
-        key = type(scenario), repr(parameters_of(scenario)), conditions.isolation, conditions.step_limit
-        if key in self._starts:
-            return self._starts[key]
-        starts = await starts_of(self._under, scenario, conditions, until)
-        if time.monotonic() < until:
-            self._starts[key] = starts
-        return starts
 
     async def _under(
         self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions, execution: int = 0

@@ -240,8 +240,7 @@ class Database:
 
     async def terminate(self, pids: Sequence[int]) -> None:
         """End backends of actors, frozen or not, and wait until they are gone."""
-        struck = [each for each in self._connections if each.process.pid in pids]
-        for connection in struck:
+        for connection in (struck := [each for each in self._connections if each.process.pid in pids]):
             connection.process.end()
         with contextlib.suppress(TimeoutError):  # the question itself waits for what they hold, until they are gone
             async with asyncio.timeout(TERMINATE_SECONDS):
