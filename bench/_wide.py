@@ -26,7 +26,7 @@ __all__ = ["Planned", "ThreeWide", "TwoWide", "wide"]
 
 NAMES = "ann", "ben", "cat"
 SAVEPOINTS = "release", "rollback"
-MOST_ORDERS = 252
+MOST_ORDERS = 100
 """Interleavings beyond which a program is drawn anew: those that wait have about as many, and brute force runs all."""
 
 

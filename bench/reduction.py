@@ -40,7 +40,7 @@ from lab.schedulers.dpor import Dpor
 
 MOST_ORDERS = 1500
 """Programs with more interleavings are left out: brute force would take too long."""
-MOST_ORDERS_OF_WIDE = 300
+MOST_ORDERS_OF_WIDE = 150
 """The same for wide programs, of which more are run."""
 
 

@@ -16,7 +16,8 @@ __all__ = ["Observer"]
 class Observer:
     """What is still to be asked in one execution; nothing where `relations` is None.
 
-    Without `exact` only statements are asked about that nobody was asked about before.
+    Without `exact` only statements are asked about that nobody was asked about before; with it, all that may touch
+    something else each time.
     """
 
     def __init__(self, relations: Relations | None, *, exact: bool) -> None:
@@ -36,7 +37,7 @@ class Observer:
             return
         if step.wait is not None or step.result is None or step.result.error:
             return
-        if touches.may_be_seen if self._exact else touches.asks:
+        if touches.may_differ if self._exact else touches.asks:
             self._pending[touches.session] = touches
 
     async def ask(self) -> None:

@@ -113,10 +113,12 @@ class Memory:
     `after` has those of the statements that came next.
     """
 
-    __slots__ = ("after", "seen")
+    __slots__ = ("after", "explained", "seen")
 
     def __init__(self) -> None:
         self.seen: Seen | None = None
+        self.explained: bool | None = None
+        """It and all before it are understood, and were never seen to touch anything else; None as long as none was."""
         self.after: dict[tuple[str, str], Memory] = {}
 
 
@@ -188,9 +190,12 @@ class Deferred:
         return self._memory is not None and self._memory.seen is None
 
     @property
-    def may_be_seen(self) -> bool:
-        """Whether what comes of it can be seen."""
-        return self._memory is not None
+    def may_differ(self) -> bool:
+        """Whether what comes of it can be seen, and may be other than it was before.
+
+        What serializable transactions watch follows from the plan, so there it may.
+        """
+        return self._memory is not None and (self._level == _SERIALIZABLE or not self._memory.explained)
 
     def saw(self, seen: Seen) -> None:
         """The step is over, and this is what its transaction holds."""
@@ -241,10 +246,19 @@ class Deferred:
             return None if seen.obscure or self._wild() else seen.relations
         own = tuple(_widened(each, seen.wholly) for each in self._own)
         known = (*held, *own)
-        return own + tuple(each for each in seen.relations if not any(_explains(other, each) for other in known))
+        more = tuple(each for each in seen.relations if not any(_explains(other, each) for other in known))
+        if self._memory is not None and self._memory.explained is not False:
+            self._memory.explained = not more and not seen.obscure and self._follows_what_is_explained
+        return own + more
+
+    @property
+    def _follows_what_is_explained(self) -> bool:
+        before = self._before
+        return before is None or (before._memory is not None and bool(before._memory.explained))  # noqa: SLF001
 
 
 _UNREAD, _READ, _RESOLVED = range(3)
+_SERIALIZABLE = "SERIALIZABLE"
 
 
 def _nothing() -> tuple[Access, ...]:
