@@ -26,14 +26,12 @@ from time import perf_counter
 from typing import Any
 
 from _common import show
+from _telling import LateTrigger, LocksOfThree, OnOnePage
 from _wide import ThreeWide, TwoWide, wide
 from _workloads import ThreeSmall, TwoSmall
 from reduction import BruteForce, outcomes
-from sqlalchemy import Column, Integer, MetaData, Table, Text, insert, select, update
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from lab import Scenario, actor
+from lab import Scenario
 from lab.analysis import dependence
 from lab.analysis.tally import HuntResult
 from lab.errors import SearchOver
@@ -51,8 +49,6 @@ from lab.schedulers.dpor import Dpor
 
 MOST_ORDERS = 150
 NO_FAULT = "no fault"
-LOCKS = MetaData()
-ROW = Table("row_", LOCKS, Column("id", Integer, primary_key=True), Column("by", Text))
 SAMPLES = 20
 """Random executions beside those of reduction, for the lab's own check."""
 Fault = Callable[[], contextlib.AbstractContextManager[None]]
@@ -154,38 +150,14 @@ TELLING: dict[str, str] = {
     "rule _locks_clash": "TwoSmall 2",
     "rule _waits_meet": "LocksOfThree 0",
     "rule _one_sees": "TwoWide 0",
+    "rule _read_meets_write": "OnOnePage 2",
+    "rule _both_publish": "LateTrigger 0",
+    "the catalog agrees, and the server is not asked": "TwoWide 88",
+    "an entry of an index is no news to a reader": "OnOnePage 2",
     "rule _order_of_writes_shows": "ThreeSmall 3",
     "what is not understood touches nothing": "TwoWide 2",
 }
 """A program in which the fault was found: its kind and seed."""
-
-
-@dataclass(frozen=True)
-class LocksOfThree(Scenario):
-    """Three deadlocks by three actors over three rows, as a search among simulated locks found them.
-
-    Of one that waits between two others it matters when it begins to, though no row is common to them.
-    """
-
-    seed: int = 0
-    metadata = LOCKS
-    breakpoints = False
-    equivalent = None
-    allows = (DBAPIError,)
-
-    async def setup(self, session: AsyncSession) -> None:
-        """Three rows."""
-        await session.execute(insert(ROW).values([{"id": number, "by": ""} for number in range(3)]))
-
-    @actor(names=("ann", "ben", "cat"))
-    async def work(self, session: AsyncSession, name: str) -> None:
-        """Change some rows, and lock one for share."""
-        shared, changed = {"ann": ((), (0, 1, 2)), "ben": ((2,), (1,)), "cat": ((1,), (0,))}[name]
-        for number in shared:
-            await session.execute(select(ROW.c.by).where(ROW.c.id == number).with_for_update(read=True))
-        for number in changed:
-            await session.execute(update(ROW).where(ROW.c.id == number).values(by=name))
-        await session.commit()
 
 
 @dataclass
@@ -235,7 +207,9 @@ class Bench:
         return found
 
 
-KINDS = {each.__name__: each for each in (TwoSmall, ThreeSmall, TwoWide, ThreeWide, LocksOfThree)}
+KINDS = {
+    each.__name__: each for each in (TwoSmall, ThreeSmall, TwoWide, ThreeWide, LocksOfThree, LateTrigger, OnOnePage)
+}
 Program = tuple[Any, str]
 """A scenario and the level that it is run at."""
 
