@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from lab import Scenario, actor
 
-__all__ = ["LateTrigger", "LocksOfThree", "OnOnePage"]
+__all__ = ["LateTrigger", "LocksOfThree", "OnOnePage", "ReadOnly"]
 
 LOCKS = MetaData()
 ROW = Table("row_", LOCKS, Column("id", Integer, primary_key=True, autoincrement=False), Column("by", Text))
@@ -98,4 +98,32 @@ class LateTrigger(Scenario):
     async def work(self, session: AsyncSession, name: str) -> None:
         """Insert a row."""
         await session.execute(text(f"INSERT INTO bounded VALUES ({ord(name[0])})"))
+        await session.commit()
+
+
+@dataclass(frozen=True)
+class ReadOnly(Scenario):
+    """The read-only anomaly: one reads two rows, one reads the first and writes the second, one writes the first.
+
+    Whether the reader is refused is a matter of who has committed, also of one that wrote nothing that it reads next.
+    """
+
+    seed: int = 2
+    metadata = LOCKS
+    breakpoints = False
+    equivalent = None
+    allows = (DBAPIError,)
+
+    async def setup(self, session: AsyncSession) -> None:
+        """Three rows."""
+        await session.execute(insert(ROW).values([{"id": number, "by": ""} for number in range(3)]))
+
+    @actor(names=("ann", "ben", "cat"))
+    async def work(self, session: AsyncSession, name: str) -> None:
+        """Read, then write."""
+        reads, writes = {"ann": ((0, 1), ()), "ben": ((0,), (1,)), "cat": ((), (0,))}[name]
+        for number in reads:
+            await session.execute(select(ROW.c.by).where(ROW.c.id == number))
+        for number in writes:
+            await session.execute(update(ROW).where(ROW.c.id == number).values(by=name))
         await session.commit()

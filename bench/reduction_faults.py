@@ -26,7 +26,7 @@ from time import perf_counter
 from typing import Any
 
 from _common import show
-from _telling import LateTrigger, LocksOfThree, OnOnePage
+from _telling import LateTrigger, LocksOfThree, OnOnePage, ReadOnly
 from _wide import ThreeWide, TwoWide, wide
 from _workloads import ThreeSmall, TwoSmall
 from reduction import BruteForce, outcomes
@@ -151,6 +151,7 @@ TELLING: dict[str, str] = {
     "rule _waits_meet": "LocksOfThree 0",
     "rule _one_sees": "TwoWide 0",
     "rule _read_meets_write": "OnOnePage 2",
+    "rule _one_ends": "ReadOnly 2",
     "rule _both_publish": "LateTrigger 0",
     "the catalog agrees, and the server is not asked": "TwoWide 88",
     "an entry of an index is no news to a reader": "OnOnePage 2",
@@ -169,10 +170,10 @@ class Bench:
     """Outcomes of a program by name, seed and level; None where it has too many orders."""
 
     async def all_outcomes(self, scenario: Any, level: str) -> frozenset[str] | None:
-        """What brute force finds; of `LocksOfThree`, with thousands of orders, what reduction without a fault does."""
+        """What brute force finds; where that takes minutes (`LocksOfThree`), what reduction without a fault does."""
         key = type(scenario).__name__, scenario.seed, level
         if key not in self.wanted:
-            large = isinstance(scenario, LocksOfThree)
+            large = isinstance(scenario, (LocksOfThree, ReadOnly))
             search, most = (Dpor(), 1000) if large else (BruteForce(), MOST_ORDERS)
             found = await outcomes(self.explorer, scenario, search, level, most)
             self.wanted[key] = None if found is None else frozenset(found[1])
@@ -208,7 +209,8 @@ class Bench:
 
 
 KINDS = {
-    each.__name__: each for each in (TwoSmall, ThreeSmall, TwoWide, ThreeWide, LocksOfThree, LateTrigger, OnOnePage)
+    each.__name__: each
+    for each in (TwoSmall, ThreeSmall, TwoWide, ThreeWide, LocksOfThree, LateTrigger, OnOnePage, ReadOnly)
 }
 Program = tuple[Any, str]
 """A scenario and the level that it is run at."""
