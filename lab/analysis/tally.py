@@ -200,16 +200,16 @@ class HuntResult:
             (not self.executions, "the given time was too short for a single execution"),
             (self.unjudged == self.executions, f"nothing could be judged: {self.obstacle}"),
             (
-                not self.complete and bool(pairs := self.coverage.pairs) and not in_both_orders(pairs),
-                "no two conflicting steps were met in both orders",
-            ),
-            (
                 not self.coverage.overlapped,
                 "nothing overlapped: no actor took a step while another one was within a transaction",
             ),
             (
                 not self.coverage.conflicted,
                 "nothing conflicted: no two actors touched the same rows, waited for each other or were refused",
+            ),
+            (
+                not self.complete and bool(pairs := self.coverage.pairs) and not in_both_orders(pairs),
+                "no two conflicting steps were met in both orders",
             ),
         )
         return next((words for holds, words in reasons if holds), "")
