@@ -191,6 +191,40 @@ async def swaps(explorer: Explorer, scenario: Scenario, level: str, seed: int, m
     return count
 
 
+class Knowing(Dpor):
+    """The same search by one that asks about no statement twice, so it asks nothing once all were met."""
+
+    @property
+    def exact(self) -> bool:
+        """What was seen before is good enough."""
+        return False
+
+
+COSTED = "LostUpdateAnomaly", "ReadOnlyAnomaly", "CoreUpdatesInOppositeOrder", "OrmUpdatesInOppositeOrder"
+"""Scenarios of which exhaustive searches are timed with the lab's questions and without."""
+
+
+async def cost_of_questions(explorer: Explorer, rounds: int) -> dict[str, float]:
+    """By level, the time of exhaustive searches with the questions to the server, over that without, in turn.
+
+    Of each search the fastest of its rounds counts. The first one of both, which learns, counts for nobody.
+    """
+    ratios: dict[str, float] = {}
+    for level in ISOLATION_LEVELS:
+        total: Counter[type[Dpor]] = Counter()
+        for scenario in map(instance_of, COSTED):
+            fastest: dict[type[Dpor], float] = {}
+            for number in range(rounds + 1):
+                for search in (Dpor, Knowing) if number % 2 else (Knowing, Dpor):
+                    started = perf_counter()
+                    await outcomes(explorer, scenario, search(), level, MOST_ORDERS)
+                    if number:
+                        fastest[search] = min(fastest.get(search, float("inf")), perf_counter() - started)
+            total.update(fastest)  # type: ignore[arg-type] # a Counter of seconds
+        ratios[level] = round(total[Dpor] / total[Knowing], 3)
+    return ratios
+
+
 def _swappable(first: Step, second: Step, scanned: Collection[str]) -> bool:
     return second.chosen in first.alternatives and not dependent(Move.of_step(first), Move.of_step(second), scanned)
 
@@ -204,9 +238,9 @@ def _seen(record: ExecutionRecord) -> tuple[object, ...]:
 
 
 async def measure(
-    number: int, pairs: int, most: int, *, catalogue: bool, wide: int, first: int
-) -> tuple[list[Program], Counter[str]]:
-    """Both tests over the programs, each at every level."""
+    number: int, pairs: int, most: int, *, catalogue: bool, wide: int, first: int, rounds: int
+) -> tuple[list[Program], Counter[str], dict[str, float]]:
+    """Both tests over the programs, each at every level, and what the questions cost."""
     sys.path.insert(0, str(Path(__file__).parent.parent))  # the shipped scenarios are not part of the package
     found: list[Program] = []
     swapped: Counter[str] = Counter()
@@ -229,8 +263,9 @@ async def measure(
                 scenario = (TwoSmall, ThreeSmall)[seed // (2 if wide else 1) % 2](seed=first + seed // 2)
             swapped += await swaps(explorer, scenario, ISOLATION_LEVELS[seed % 3], seed, pairs - swapped["pairs"])
             seed += 1
+        cost = await cost_of_questions(explorer, rounds) if rounds else {}
         await explorer.aclose()
-    return found, swapped
+    return found, swapped, cost
 
 
 def main() -> None:
@@ -246,11 +281,12 @@ def main() -> None:
         help="programs over all that hides what a statement touches",
     )
     parser.add_argument("--first", type=int, default=0, help="number of the first wide program")
+    parser.add_argument("--cost", type=int, default=0, help="rounds in which the cost of questions is measured")
     parser.add_argument("--no-catalogue", action="store_true", help="leave the shipped scenarios out")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     started = perf_counter()
-    found, swapped = asyncio.run(
+    found, swapped, cost = asyncio.run(
         measure(
             options.programs,
             options.pairs,
@@ -258,6 +294,7 @@ def main() -> None:
             catalogue=not options.no_catalogue,
             wide=options.wide,
             first=options.first,
+            rounds=options.cost,
         )
     )
     missed = sum(program.missed for program in found)
@@ -266,7 +303,8 @@ def main() -> None:
         for each in found
     ]
     show(
-        f"{len(found)} programs at a level each, {swapped['pairs']} pairs swapped, {swapped['different']} differed",
+        f"{len(found)} programs at a level each, {swapped['pairs']} pairs swapped, {swapped['different']} differed"
+        + "".join(f"; questions at {level} x {ratio}" for level, ratio in cost.items()),
         ("program", "level", "orders", "reduced", "outcomes", "missed"),
         rows,
         {
@@ -278,6 +316,7 @@ def main() -> None:
             "missed": missed,
             "pairs_swapped": swapped["pairs"],
             "different": swapped["different"],
+            "cost_of_questions": cost,
             "last": found[-1].name if found else "",
             "seconds": round(perf_counter() - started, 1),
         },
