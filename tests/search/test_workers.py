@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -161,6 +161,15 @@ async def test_hunting_everything_gives_a_line_for_each(server, workers):
         ("right", "nowhere:X"): False,
         ("probe", LOST): True,
     }
+
+
+async def test_a_scenario_that_cannot_run_on_a_server_says_why(server):
+    """In JSON too, where its verdict has a reason; nothing is started for it."""
+    by_url = replace(server, version=None)
+    target = "scenarios.durability:Durability"
+    (line,) = [each async for each in hunt_everything(by_url, Place(), [("planted", Job(target, "random", 5))], 1)]
+    assert (line.result.verdict, line.result.executions) == ("inconclusive", 0)
+    assert line.result.shown()["reason"] == line.cannot == "the fault 'crash' needs the embedded server"
 
 
 PARENT = """
