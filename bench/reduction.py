@@ -16,7 +16,7 @@ import dataclasses
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 
@@ -225,7 +225,7 @@ async def cost_of_questions(explorer: Explorer, rounds: int) -> dict[str, float]
     return ratios
 
 
-def _swappable(first: Step, second: Step, scanned: Collection[str]) -> bool:
+def _swappable(first: Step, second: Step, scanned: frozenset[str]) -> bool:
     return second.chosen in first.alternatives and not dependent(Move.of_step(first), Move.of_step(second), scanned)
 
 

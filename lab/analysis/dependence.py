@@ -7,8 +7,9 @@ final rows stay the same. `tests/search/test_reduction.py` holds that against a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from lab.model.footprint import Access, Footprint, Lock
 from lab.model.trace import Action, ActionKind, Step
@@ -21,7 +22,11 @@ _SERIALIZABLE = "SERIALIZABLE"
 _READ_COMMITTED = "READ COMMITTED"
 _HARMLESS = frozenset({ActionKind.SAVEPOINT, ActionKind.RELEASE, ActionKind.SLEEP})
 """They touch nothing: they take no snapshot, lock no row and read no data."""
-_ENDS = frozenset({ActionKind.COMMIT, ActionKind.ROLLBACK, ActionKind.ROLLBACK_TO})
+_ENDS = frozenset({ActionKind.COMMIT, ActionKind.ROLLBACK, ActionKind.ROLLBACK_TO, ActionKind.RELEASE})
+"""What others wait for is a transaction, or a part of one: when that is released they begin to wait anew."""
+_AWAITED = "awaited "
+"""Before the name of a table: somebody waited for a row of it, while two others may have had it."""
+_THREE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +86,47 @@ class Move:
 
 
 def scanned_tables(moves: Iterable[Move]) -> frozenset[str]:
-    """Tables that somebody reads or locks in the order in which their rows lie; `ANY_TABLE` if that is not known."""
+    """Tables that somebody reads or locks in the order in which their rows lie; `ANY_TABLE` if that is not known.
+
+    And those for whose rows somebody waited while two others had one in modes that agree, marked as such.
+    """
     found: set[str] = set()
+    moves = tuple(moves)
     for move in moves:
         found.update(access.rows.table for access in move.footprint.accesses if access.scans)
         if move.footprint.everything and move.kind in (ActionKind.STATEMENT, ActionKind.FETCH):
             found.add(ANY_TABLE)
+    if len({move.root for move in moves}) >= _THREE:
+        found.update(_AWAITED + table for move in moves if move.waited for table in _agreed(move, moves))
     return frozenset(found)
 
 
-def dependent(one: Move, other: Move, scanned: Collection[str] = ()) -> bool:
+def _agreed(waiting: Move, moves: Sequence[Move]) -> Iterator[str]:
+    """The tables in which two others request one row, which the waiting one may want, in modes that agree."""
+    wanted = waiting.requests
+    requests = [
+        (move.root, each)
+        for move in moves
+        if move.root != waiting.root
+        for each in move.requests
+        if waiting.footprint.everything or any(each.rows.meet(mine.rows) for mine in wanted)
+    ]
+    for (root, one), (other_root, other) in combinations(requests, 2):
+        if root != other_root and one.rows.meet(other.rows) and not one.lock.clashes(other.lock):
+            yield one.rows.table
+
+
+def dependent(one: Move, other: Move, scanned: frozenset[str] = frozenset()) -> bool:
     """Whether the order of two adjacent steps can make a difference. Symmetric; true for steps of one actor.
 
-    `scanned` are the tables on which the order of writes shows.
+    `scanned` are the tables on which the order of writes or locks shows.
     """
     if one.root == other.root or one.footprint.everything or other.footprint.everything:
         return True
     return any(rule(one, other, scanned) for rule in RULES)
 
 
-def _order_of_writes_shows(one: Move, other: Move, scanned: Collection[str]) -> bool:
+def _order_of_writes_shows(one: Move, other: Move, scanned: frozenset[str]) -> bool:
     """Each write takes the next free place, which shows where somebody meets rows in the order in which they lie."""
     if not scanned:
         return False
@@ -112,21 +138,22 @@ def _written(move: Move) -> set[str]:
     return {access.rows.table for access in move.footprint.accesses if access.writes}
 
 
-def _locks_clash(one: Move, other: Move, scanned: Collection[str]) -> bool:
+def _locks_clash(one: Move, other: Move, scanned: frozenset[str]) -> bool:
     """Two requests for one row, or a request and the release of what it may wait for. Two releases never clash."""
     mine, theirs = one.requests, other.requests
-    return (
-        _clash(mine, theirs)
-        or ((one.ends or one.failed) and _clash(one.releases, theirs))
-        or ((other.ends or other.failed) and _clash(mine, other.releases))
-    )
+    return _clash(mine, theirs) or _clash(one.releases, theirs) or _clash(mine, other.releases)
 
 
 def _clash(some: tuple[Access, ...], others: tuple[Access, ...]) -> bool:
     return any(a.lock.clashes(b.lock) and a.rows.meet(b.rows) for a in some for b in others)
 
 
-def _waits_meet(one: Move, other: Move, scanned: Collection[str]) -> bool:
+def _third_waits(one: Move, other: Move, scanned: frozenset[str]) -> bool:
+    """Two have one row, in modes that agree. Who waits for both waits for the first one first, so deadlocks differ."""
+    return any(_AWAITED + a.rows.table in scanned and a.rows.meet(b.rows) for a in one.requests for b in other.requests)
+
+
+def _waits_meet(one: Move, other: Move, scanned: frozenset[str]) -> bool:
     """Who waits last finds the deadlock, whatever rows they wait for; so waits keep their order among lock requests."""
     return (one.waited and bool(other.requests or other.releases)) or (
         other.waited and bool(one.requests or one.releases)
@@ -144,11 +171,11 @@ def sees(reader: Move, writer: Move) -> bool:
     return _meet_in_a_write(reader.footprint.accesses, writer.footprint.held)
 
 
-def _one_sees(one: Move, other: Move, scanned: Collection[str]) -> bool:
+def _one_sees(one: Move, other: Move, scanned: frozenset[str]) -> bool:
     return sees(one, other) or sees(other, one)
 
 
-def _both_publish(one: Move, other: Move, scanned: Collection[str]) -> bool:
+def _both_publish(one: Move, other: Move, scanned: frozenset[str]) -> bool:
     return one.publishes and other.publishes
 
 
@@ -161,7 +188,7 @@ def _both_serializable(one: Move, other: Move) -> bool:
     return one.footprint.level == _SERIALIZABLE == other.footprint.level
 
 
-def _one_ends(one: Move, other: Move, scanned: Collection[str]) -> bool:
+def _one_ends(one: Move, other: Move, scanned: frozenset[str]) -> bool:
     """Who commits first decides who is refused.
 
     A dangerous structure spans three transactions, so a commit may matter to a statement that shares no row with it.
@@ -172,7 +199,7 @@ def _one_ends(one: Move, other: Move, scanned: Collection[str]) -> bool:
     return bool(mine.accesses or mine.held) and bool(theirs.accesses or theirs.held)
 
 
-def _read_meets_write(one: Move, other: Move, scanned: Collection[str]) -> bool:
+def _read_meets_write(one: Move, other: Move, scanned: frozenset[str]) -> bool:
     if not _both_serializable(one, other) or one.ends or other.ends:
         return False
     mine, theirs = one.footprint.accesses, other.footprint.accesses
@@ -191,7 +218,16 @@ def _meet_on_a_page(read: Access, write: Access) -> bool:
     return enters or read.rows.meet(write.rows)
 
 
-RULES: tuple[Callable[[Move, Move, Collection[str]], bool], ...] = (
-    *(_locks_clash, _waits_meet, _one_sees, _one_ends, _read_meets_write, _both_publish, _order_of_writes_shows),
+RULES: tuple[Callable[[Move, Move, frozenset[str]], bool], ...] = (
+    *(
+        _locks_clash,
+        _third_waits,
+        _waits_meet,
+        _one_sees,
+        _one_ends,
+        _read_meets_write,
+        _both_publish,
+        _order_of_writes_shows,
+    ),
 )
 """Each makes two steps of different actors dependent; none of them can be left out (`bench/reduction_faults.py`)."""

@@ -122,7 +122,7 @@ async def announced_by_driver(
         action = Action(ActionKind.STATEMENT, text, texts(parameters, several=several), touches, connection.schema)
     else:
         kind = SAVEPOINT_KINDS[" ".join(found[1].upper().split())]
-        if kind is ActionKind.ROLLBACK_TO:
+        if kind is not ActionKind.SAVEPOINT:
             touches = connection.transaction_footprint.end(connection.level)
         action = Action(kind, found[2], touches=touches, database=connection.schema)
     if (gate := actor.parks(action, met)) is not None:

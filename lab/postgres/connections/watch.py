@@ -153,7 +153,7 @@ def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
             driver.transaction_footprint.begins()
         if found := SAVEPOINT.match(statement):
             kind = SAVEPOINT_KINDS[found[1].upper()]
-            if driver is not None and kind is ActionKind.ROLLBACK_TO:
+            if driver is not None and kind is not ActionKind.SAVEPOINT:
                 touches = driver.transaction_footprint.end(level)
             action = Action(kind, found[2], touches=touches, database=where)
         else:
