@@ -34,8 +34,9 @@ APPEAR_SECONDS = 60.0
 LAST = ("--no-remedies", "--executions", "1000000")
 HUNTS = {
     "frozen": ("endured:Queue", *LAST),
-    "workers": ("endured:Queue", "--workers", "2", *LAST),
-    "busy": ("endured:Busy", "--workers", "2", *LAST),
+    "workers": ("endured:Queue", "--workers", "2", "--scheduler", "random", *LAST),
+    "busy": ("endured:Busy", "--workers", "2", "--scheduler", "random", *LAST),
+    "ahead": ("endured:Queue", "--workers", "2", *LAST),
     "crash": ("endured:Crash", *LAST),
     "remedies": ("endured:Lost", "--executions", "1000000"),
     "keep-going": ("endured:Lost", "--keep-going", *LAST),

@@ -43,7 +43,7 @@ PLACES = (
     "TMPDIR with spaces",
     "TMPDIR that is missing",
 )
-KILLED = ("frozen", "workers", "busy", "crash", "remedies", "keep-going")
+KILLED = ("frozen", "workers", "ahead", "busy", "crash", "remedies", "keep-going")
 LONGEST_CASE = 240
 WARM_UP = 2000
 """Executions after which nothing may grow any more."""

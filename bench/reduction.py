@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -20,9 +21,10 @@ from pathlib import Path
 from time import perf_counter
 
 from _common import show
+from _wide import wide as wide_program
 from _workloads import ThreeSmall, TwoSmall
 
-from lab.analysis.dependence import Move, dependent
+from lab.analysis.dependence import Move, dependent, scanned_tables
 from lab.errors import SearchOver
 from lab.explore import Explorer
 from lab.model.choices import Choices
@@ -38,6 +40,8 @@ from lab.schedulers.dpor import Dpor
 
 MOST_ORDERS = 1500
 """Programs with more interleavings are left out: brute force would take too long."""
+MOST_ORDERS_OF_WIDE = 150
+"""The same for wide programs, of which more are run."""
 
 
 class BruteForce(Scheduler):
@@ -111,8 +115,20 @@ CATALOGUE = (
 """Shipped scenarios with few interleavings."""
 
 
-def programs(number: int, *, catalogue: bool) -> Iterator[Scenario]:
-    """Shipped scenarios, then small programs, two actors and three in turn."""
+def programs(number: int, *, catalogue: bool) -> Iterator[tuple[Scenario, str]]:
+    """Programs and levels: shipped scenarios and small programs at each level, two actors and three in turn."""
+    for scenario in _narrow(number, catalogue=catalogue):
+        for level in ISOLATION_LEVELS:
+            yield scenario, level
+
+
+def wide_programs(first: int) -> Iterator[tuple[Scenario, str]]:
+    """Wide programs at one level each, beginning with this number."""
+    for seed in itertools.count(first):
+        yield wide_program(seed), ISOLATION_LEVELS[seed % 3]
+
+
+def _narrow(number: int, *, catalogue: bool) -> Iterator[Scenario]:
     if catalogue:
         yield from map(instance_of, CATALOGUE)
     for seed in range(number):
@@ -140,7 +156,7 @@ async def compare(explorer: Explorer, scenario: Scenario, level: str, most: int)
     if by_force is None:
         return None
     program.orders, wanted = by_force
-    under_reduction = await outcomes(explorer, scenario, Dpor(), level, most)
+    under_reduction = await outcomes(explorer, scenario, Dpor(), level, 3 * most)  # it may begin again
     assert under_reduction is not None, "reduction ran more than brute force"
     program.reduced, found = under_reduction
     program.outcomes = len(wanted)
@@ -160,8 +176,9 @@ async def swaps(explorer: Explorer, scenario: Scenario, level: str, seed: int, m
     count: Counter[str] = Counter()
     scheduler = make_scheduler("random", seed)
     whole = await explorer.run(scenario, scheduler, isolation=level)
+    scanned = scanned_tables(map(Move.of_step, whole.trace))
     for first, second in zip(whole.trace, whole.trace.steps[1:], strict=False):
-        if count["pairs"] == most or not _swappable(first, second):
+        if count["pairs"] == most or not _swappable(first, second, scanned):
             continue
         decisions = [step.chosen for step in whole.trace]
         number = first.number - 1
@@ -174,8 +191,42 @@ async def swaps(explorer: Explorer, scenario: Scenario, level: str, seed: int, m
     return count
 
 
-def _swappable(first: Step, second: Step) -> bool:
-    return second.chosen in first.alternatives and not dependent(Move.of_step(first), Move.of_step(second))
+class Knowing(Dpor):
+    """The same search by one that asks about no statement twice, so it asks nothing once all were met."""
+
+    @property
+    def exact(self) -> bool:
+        """What was seen before is good enough."""
+        return False
+
+
+COSTED = "LostUpdateAnomaly", "ReadOnlyAnomaly", "CoreUpdatesInOppositeOrder", "OrmUpdatesInOppositeOrder"
+"""Scenarios of which exhaustive searches are timed with the lab's questions and without."""
+
+
+async def cost_of_questions(explorer: Explorer, rounds: int) -> dict[str, float]:
+    """By level, the time of exhaustive searches with the questions to the server, over that without, in turn.
+
+    Of each search the fastest of its rounds counts. The first one of both, which learns, counts for nobody.
+    """
+    ratios: dict[str, float] = {}
+    for level in ISOLATION_LEVELS:
+        total: Counter[type[Dpor]] = Counter()
+        for scenario in map(instance_of, COSTED):
+            fastest: dict[type[Dpor], float] = {}
+            for number in range(rounds + 1):
+                for search in (Dpor, Knowing) if number % 2 else (Knowing, Dpor):
+                    started = perf_counter()
+                    await outcomes(explorer, scenario, search(), level, MOST_ORDERS)
+                    if number:
+                        fastest[search] = min(fastest.get(search, float("inf")), perf_counter() - started)
+            total.update(fastest)  # type: ignore[arg-type] # a Counter of seconds
+        ratios[level] = round(total[Dpor] / total[Knowing], 3)
+    return ratios
+
+
+def _swappable(first: Step, second: Step, scanned: frozenset[str]) -> bool:
+    return second.chosen in first.alternatives and not dependent(Move.of_step(first), Move.of_step(second), scanned)
 
 
 def _seen(record: ExecutionRecord) -> tuple[object, ...]:
@@ -186,25 +237,35 @@ def _seen(record: ExecutionRecord) -> tuple[object, ...]:
     return record.outcome, own
 
 
-async def measure(number: int, pairs: int, most: int, *, catalogue: bool) -> tuple[list[Program], Counter[str]]:
-    """Both tests over the programs, each at every level."""
+async def measure(
+    number: int, pairs: int, most: int, *, catalogue: bool, wide: int, first: int, rounds: int
+) -> tuple[list[Program], Counter[str], dict[str, float]]:
+    """Both tests over the programs, each at every level, and what the questions cost."""
     sys.path.insert(0, str(Path(__file__).parent.parent))  # the shipped scenarios are not part of the package
     found: list[Program] = []
     swapped: Counter[str] = Counter()
     with embedded_server() as server:
         explorer = Explorer(server, learns=False)
-        for scenario in programs(number, catalogue=catalogue):
-            for level in ISOLATION_LEVELS:
-                program = await compare(explorer, scenario, level, most)
-                if program is not None:
-                    found.append(program)
+        for scenario, level in programs(number, catalogue=catalogue):
+            if (program := await compare(explorer, scenario, level, most)) is not None:
+                found.append(program)
+        wanted = len(found) + wide
+        for scenario, level in wide_programs(first):
+            if len(found) == wanted:
+                break
+            if (program := await compare(explorer, scenario, level, min(most, MOST_ORDERS_OF_WIDE))) is not None:
+                found.append(program)
         seed = 0
         while swapped["pairs"] < pairs:
-            scenario = (TwoSmall, ThreeSmall)[seed % 2](seed=seed // 2)
+            if wide and seed % 2:
+                scenario: Scenario = wide_program(first + seed // 2)
+            else:
+                scenario = (TwoSmall, ThreeSmall)[seed // (2 if wide else 1) % 2](seed=first + seed // 2)
             swapped += await swaps(explorer, scenario, ISOLATION_LEVELS[seed % 3], seed, pairs - swapped["pairs"])
             seed += 1
+        cost = await cost_of_questions(explorer, rounds) if rounds else {}
         await explorer.aclose()
-    return found, swapped
+    return found, swapped, cost
 
 
 def main() -> None:
@@ -213,12 +274,28 @@ def main() -> None:
     parser.add_argument("--programs", type=int, default=12)
     parser.add_argument("--pairs", type=int, default=2000)
     parser.add_argument("--most", type=int, default=MOST_ORDERS, help="interleavings of a program that is not left out")
+    parser.add_argument(
+        "--wide",
+        type=int,
+        default=600,
+        help="programs over all that hides what a statement touches",
+    )
+    parser.add_argument("--first", type=int, default=0, help="number of the first wide program")
+    parser.add_argument("--cost", type=int, default=0, help="rounds in which the cost of questions is measured")
     parser.add_argument("--no-catalogue", action="store_true", help="leave the shipped scenarios out")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     started = perf_counter()
-    found, swapped = asyncio.run(
-        measure(options.programs, options.pairs, options.most, catalogue=not options.no_catalogue)
+    found, swapped, cost = asyncio.run(
+        measure(
+            options.programs,
+            options.pairs,
+            options.most,
+            catalogue=not options.no_catalogue,
+            wide=options.wide,
+            first=options.first,
+            rounds=options.cost,
+        )
     )
     missed = sum(program.missed for program in found)
     rows = [
@@ -226,7 +303,8 @@ def main() -> None:
         for each in found
     ]
     show(
-        f"{len(found)} programs at a level each, {swapped['pairs']} pairs swapped, {swapped['different']} differed",
+        f"{len(found)} programs at a level each, {swapped['pairs']} pairs swapped, {swapped['different']} differed"
+        + "".join(f"; questions at {level} x {ratio}" for level, ratio in cost.items()),
         ("program", "level", "orders", "reduced", "outcomes", "missed"),
         rows,
         {
@@ -234,9 +312,12 @@ def main() -> None:
             "orders": sum(each.orders for each in found),
             "reduced": sum(each.reduced for each in found),
             "outcomes": sum(each.outcomes for each in found),
+            "several": sum(each.outcomes > 1 for each in found),
             "missed": missed,
             "pairs_swapped": swapped["pairs"],
             "different": swapped["different"],
+            "cost_of_questions": cost,
+            "last": found[-1].name if found else "",
             "seconds": round(perf_counter() - started, 1),
         },
         as_json=options.json,

@@ -64,11 +64,12 @@ class Prediction:
 
 
 def programs_of(trace: Trace) -> dict[str, tuple[Move, ...]]:
-    """What each actor did, step by step. A wake-up is part of the step that began the wait."""
+    """What each actor did with its tasks, step by step. A wake-up is part of the step that began the wait."""
     programs: dict[str, tuple[Move, ...]] = dict.fromkeys(trace.actors, ())
     for step in trace:
-        if step.actor in programs and not step.woken:
-            programs[step.actor] += (Move.of_step(step),)
+        move = Move.of_step(step)
+        if move.root in programs and not step.woken:
+            programs[move.root] += (move,)
     return programs
 
 

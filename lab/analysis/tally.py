@@ -9,10 +9,11 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from lab.analysis.coverage import Coverage
+from lab.analysis.coverage import Coverage, in_both_orders
 from lab.model.outcome import Ending
 from lab.model.record import ExecutionRecord
 from lab.model.remedy import Price
@@ -113,10 +114,15 @@ NAMES = _counter(lambda mine, theirs: sorted({*mine, *theirs}))
 STARTS = _counter(lambda mine, theirs: mine if theirs is Starts.FIXED else theirs, load=Starts)
 LAST = _counter(lambda mine, theirs: theirs)
 """What the last part of a hunt says holds for the whole."""
+ENDS = _counter(lambda mine, theirs: theirs | mine, shown=None)
 REASON = _counter(lambda mine, theirs: mine or theirs, shown=None)
 """The first one met; programs read it as the verdict's reason."""
 TIME = _counter(lambda mine, theirs: mine, show=lambda seconds: round(seconds, 3))
 """Parts run at the same time, so their times are not added."""
+
+
+ONE_TRACE = "two executions of one trace ended differently"
+LOST = "other schedules had an outcome that it did not find"
 
 
 @dataclass(slots=True)
@@ -169,6 +175,8 @@ class HuntResult:
     trouble: str = field(default="", metadata=REASON)
     """Why the hunt ended early, "" if it did not."""
     seconds: float = field(default=0.0, metadata=TIME)
+    _ends: dict[str, str] = field(default_factory=dict, metadata=ENDS)
+    """Trace -> the outcome of the first execution of it."""
 
     @property
     def verdict(self) -> str:
@@ -199,6 +207,10 @@ class HuntResult:
                 not self.coverage.conflicted,
                 "nothing conflicted: no two actors touched the same rows, waited for each other or were refused",
             ),
+            (
+                not self.complete and bool(pairs := self.coverage.pairs) and not in_both_orders(pairs),
+                "no two conflicting steps were met in both orders",
+            ),
         )
         return next((words for holds, words in reasons if holds), "")
 
@@ -220,12 +232,11 @@ class HuntResult:
     def count(self, record: ExecutionRecord, *, sampled: bool) -> None:
         """Take in an execution. `sampled`: it was an independent sample."""
         self.executions += 1
-        self.outcomes[record.outcome.digest()] += 1
         self.violated += record.failed
         self.anomalies.update(set(record.anomalies))
         self.aborts.update(record.aborts)
         self.lock_waits += record.lock_waits
-        self.traces.add(self.coverage.count(record.trace, sampled=sampled))
+        self.note(self.coverage.count(record.trace, sampled=sampled), record.outcome.digest())
         self.endless += record.outcome.ending is Ending.STEP_LIMIT
         if record.outcome.learnt:
             self.uncontrolled = sorted({*self.uncontrolled, *record.outcome.learnt})
@@ -240,10 +251,30 @@ class HuntResult:
                 self.unjudged += 1
                 self.obstacle = self.obstacle or record.serial.obstacle
 
+    def note(self, trace: str, outcome: str) -> None:
+        """An execution of this trace had this outcome, both as digests."""
+        self.outcomes[outcome] += 1
+        self.traces.add(trace)
+        self._contradict(self._ends.setdefault(trace, outcome) != outcome, ONE_TRACE)
+
+    def _contradict(self, holds: bool, why: str) -> None:  # noqa: FBT001 - said by whoever calls it
+        """What was seen does not agree with what reduction rests on, so nothing is said to be all."""
+        if holds and not self.unsteady:
+            self.unsearched = sorted({*self.unsearched, f"reduction does not hold for this scenario: {why}"})
+
+    def ended(self, reduced: AbstractSet[str], *, complete: bool) -> None:
+        """The scheduler has nothing left to run. `reduced` are the outcomes that its reduction found."""
+        self.exhausted = True
+        if complete and reduced:
+            self._contradict(not self.outcomes.keys() <= reduced, LOST)
+        self.complete = complete and not self.unsearched and self.starts is not Starts.UNKNOWN
+
     def add(self, other: HuntResult) -> None:
         """Take in what the next part of the same hunt saw; a violation that is known already stays as it is."""
+        clash = any(self._ends.get(trace, end) != end for trace, end in other._ends.items())
         for each in _COUNTERS:
             setattr(self, each.name, each.metadata["add"](getattr(self, each.name), getattr(other, each.name)))
+        self._contradict(clash, ONE_TRACE)
 
     def shown(self) -> dict[str, Any]:
         """For programs: the verdict, why, and every counter."""

@@ -34,7 +34,7 @@ async def command(target: str, *, executions: int, url: str | None, version: str
     from lab.explore import Explorer
     from lab.model.text import count
     from lab.postgres.server.place import Place
-    from lab.report.hunts import AS_IT_STANDS, levels_table
+    from lab.report.hunts import AS_IT_STANDS, levels_table, unsearched_lines
     from lab.scenario.declare import target_of
     from lab.scenario.registry import instance_of
     from lab.schedulers import describe
@@ -60,6 +60,8 @@ async def command(target: str, *, executions: int, url: str | None, version: str
         show_json({"target": target_of(scenario), "verdict": verdict, "levels": levels, **asked})
         return verdict
     out.print(levels_table(rows))
+    for line in unsearched_lines(rows):
+        out.out(line)
     described = describe(search["scheduler"], search["seed"], search["options"])
     searched = f"{count(executions, 'execution')} at each level at most · {described}"
     out.out(f"\n{verdict}: {target_of(scenario)}: {searched} · * its own level")

@@ -74,7 +74,7 @@ class Breakpoints:
         rows = self._rows[pause.actor]
         before, after = rows[pause.place - 1], rows[pause.place - 2]
         # Nobody else ran in this step, so a row that was free and no longer is has been locked by this statement.
-        passed = waits and not await self._locks.hold(statement, after)
+        passed = waits and await self._locks.is_taken(statement, after)
         await self._locks.let_go()
         await self._execution.rest()
         if not waits:

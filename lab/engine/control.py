@@ -238,6 +238,9 @@ def _sleep0(real: Callable[[], Any]) -> Callable[[], Any]:
         actor = current_actor()
         if actor is None or actor.flights:  # anyio makes one on the way to a thread, which is not a point of the user's
             await real()
+        elif actor.execution.may_pass(actor):
+            actor.passed += 1
+            await real()
         else:
             await arrive(Action(ActionKind.SLEEP, "0"))
 
@@ -267,6 +270,7 @@ def _subprocess(execution: Execution, real: Callable[..., Any]) -> Callable[...,
         with actor.busy():
             transport, protocol = await real(*args, **options)
         execution.outside.processes.append(transport)
+        execution.outside.waiters[actor.root.name] = None
         return transport, protocol
 
     return subprocess

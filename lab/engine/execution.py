@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import Any
 
 from lab.engine.clock import Clock
+from lab.engine.families import Families
 from lab.engine.gate import Actor, State
 from lab.engine.outside import OUTSIDE_SECONDS, Outside
 from lab.engine.ports import Backend, Ports
@@ -44,6 +45,8 @@ class Execution:
     def __init__(self, ports: Ports, clock: Clock) -> None:
         self.waits, self.messages, self.clock = ports.waits, ports.messages, clock
         self.actors: dict[str, Actor] = {}
+        self.families = Families(self.actors, lambda: self.turn)
+        self.goes_on, self.may_pass = self.families.goes_on, self.families.may_pass
         self._order: list[Actor] = []
         """The actors in the order of their ranks."""
         self.closing = False
@@ -179,11 +182,6 @@ class Execution:
 
     def _something_is_ready(self) -> bool:
         return bool(self._loop._ready)  # noqa: SLF001 - see above: no public way
-
-    @property
-    def has_stalled(self) -> bool:
-        """Somebody waits for something in the process."""
-        return self._any(State.STALLED)
 
     def _any(self, state: State) -> bool:
         return any(actor.state is state for actor in self.actors.values())

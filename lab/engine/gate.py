@@ -58,6 +58,12 @@ class Host(Protocol):
     def settled(self, actor: Actor) -> None:
         """An actor came to rest."""
 
+    def goes_on(self, actor: Actor) -> None:
+        """An actor moves; its state is still the one before, STALLED if it waited for something in the process."""
+
+    def may_pass(self, actor: Actor) -> bool:
+        """Whether an actor that sleeps for no time may go on at once."""
+
     def answered(self, actor: Actor, result: Result) -> None:
         """The server answered an actor's operation."""
 
@@ -86,6 +92,7 @@ class Actor:
         "go",
         "held",
         "name",
+        "passed",
         "rank",
         "root",
         "state",
@@ -108,7 +115,7 @@ class Actor:
         self.tasks = 0
         """How many tasks run its code: its own, and one more while SQLAlchemy closes a session for it."""
         self.children = 0
-        self.action = Action(ActionKind.POINT, "start")
+        self.action = Action(ActionKind.START)
         """What it is doing, or will do next when it is parked."""
         self.bulk: object | None = None
         """What the database side knows of the pending statement, if it may lock several rows."""
@@ -118,6 +125,8 @@ class Actor:
         """What a sleep gives back to its sleeper."""
         self.wakes: int | None = None
         """How much time has passed when its sleep ends; None if it does not sleep."""
+        self.passed = 0
+        """How often it slept for no time since its last step, and went on at once."""
         self.flights = 0
         """How many operations of its own are under way on connections; 0 or 1 in ordinary code."""
         self.backend: Backend | None = None
@@ -137,6 +146,7 @@ class Actor:
 
     def _leave(self, task: asyncio.Task[Any]) -> None:
         self.tasks -= 1
+        self.execution.goes_on(self)
         if not self.tasks:
             self.state = State.DONE
         self.execution.settled(self)
@@ -144,7 +154,7 @@ class Actor:
     def resume(self) -> None:
         """Let it take its step. Called by the engine, at rest."""
         woken = self.state is State.GRANTED
-        self.bulk = None
+        self.bulk, self.passed = None, 0
         self.state = State.RUNNING
         self.held = False
         if woken and self.backend is not None:
@@ -162,6 +172,7 @@ class Actor:
         execution = self.execution
         if execution.closing:
             return None
+        self.execution.goes_on(self)
         self.action, self.bulk, self.gate_value, self.gate = action, bulk, None, None
         self.state = State.PARKED
         execution.settled(self)
@@ -183,6 +194,7 @@ class Actor:
     def running_again(self) -> None:
         """It runs although no decision was made: cancelled, or released by another actor."""
         if self.state not in (State.RUNNING, State.DONE):
+            self.execution.goes_on(self)
             self.state = State.RUNNING
             self.execution.arm()
 

@@ -41,6 +41,7 @@ def kept_alive(execution: Execution, loop: asyncio.AbstractEventLoop) -> Iterato
         replaced(loop, "stop", _stop(execution, loop.stop)),
         replaced(loop, "call_exception_handler", _call_exception_handler(loop, loop.call_exception_handler)),
         replaced(asyncio.events.Handle, "_run", _run(execution, asyncio.events.Handle._run)),  # noqa: SLF001
+        replaced(sys, "unraisablehook", _unraisable(sys.unraisablehook)),
     ):
         try:
             yield
@@ -90,6 +91,16 @@ def _call_exception_handler(
         _LOG.error("%s raised %s in a callback of the event loop: %s", actor.name, first_line(error), place_of(error))
 
     return call_exception_handler
+
+
+def _unraisable(real: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Where an actor's stack is full, what is collected there cannot be warned of. The actor's own error says it."""
+
+    def unraisable(what: Any) -> None:
+        if not isinstance(what.exc_value, RecursionError):
+            real(what)
+
+    return unraisable
 
 
 def _run(execution: Execution, real: Callable[[Any], None]) -> Callable[[Any], None]:

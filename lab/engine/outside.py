@@ -39,6 +39,8 @@ class Outside:
     def __init__(self, loop: Any, driver: str) -> None:
         self._loop, self._driver = loop, driver
         self.processes: list[asyncio.SubprocessTransport] = []
+        self.waiters: dict[str, None] = {}
+        """The root actors that waited for an answer from elsewhere, or started a process."""
         self._silent: dict[Actor, object] = {}
         """Those who got no answer in time -> what they await."""
 
@@ -58,6 +60,7 @@ class Outside:
         `listen` sleeps for some seconds, or until all are at rest.
         """
         asked = self._asked_by(stalled) if stalled else []
+        self.waiters |= dict.fromkeys(actor.root.name for actor in asked)
         until = self._loop.time() + ANSWER_SECONDS
         while (left := [a for a in asked if a.state is State.STALLED]) and (seconds := until - self._loop.time()) > 0:
             await listen(seconds)

@@ -31,6 +31,12 @@ class Finished:
     """The actors that a fault hit."""
     unpaused: bool = False
     """A statement met several rows, and could not be paused between them on this server."""
+    unpausable: frozenset[int] = frozenset()
+    """The numbers of the steps whose statements could not be paused, however many rows they meet."""
+    crossed: bool = False
+    """A root actor waited in the process for what another one gave."""
+    elsewhere: tuple[str, ...] = ()
+    """The root actors that waited for a process, or for a socket that is not the lab's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +50,5 @@ class Plan:
     faults_at_most: int = 0
     starts: bool = False
     """That an actor begins is a decision."""
+    all_points: bool = False
+    """A sleep for no time is a decision wherever it is."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from lab.model.footprint import Seen
+
 __all__ = [
     "Backend",
     "Libraries",
@@ -13,6 +15,7 @@ __all__ = [
     "LockableRow",
     "Messages",
     "Ports",
+    "Relations",
     "RowLocks",
     "ServerClock",
     "Striker",
@@ -86,8 +89,18 @@ class RowLocks(Protocol):
     async def hold(self, statement: object, row: LockableRow) -> bool:
         """Lock a row of a statement until `let_go`. False if somebody else holds it."""
 
+    async def is_taken(self, statement: object, row: LockableRow) -> bool:
+        """Whether somebody else holds a row of a statement; it may be locked by this question."""
+
     async def let_go(self) -> None:
         """Give up all rows."""
+
+
+class Relations(Protocol):
+    """Knows what open transactions have touched."""
+
+    async def held(self, pids: Sequence[int]) -> Mapping[int, Seen]:
+        """For each of these sessions that has a transaction open: what that has touched."""
 
 
 class Messages(Protocol):
@@ -144,3 +157,6 @@ class Ports:
     libraries: Libraries
     row_locks: RowLocks | None = None
     may_pause: bool = True
+    relations: Relations | None = None
+    exact: bool = False
+    """Every statement is to be asked about, and not only one that is new."""

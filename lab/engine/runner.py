@@ -18,6 +18,7 @@ from lab.engine.clock import Clock
 from lab.engine.control import controlled
 from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State, running_as
+from lab.engine.observer import Observer
 from lab.engine.plan import Body, Finished, Plan
 from lab.engine.ports import Ports
 from lab.engine.stalls import line_of_task, lost_in, stall_of
@@ -53,12 +54,15 @@ class _Runner:
         self._choose = choose
         self.chance = Chance()
         self._step_limit, self._starts = plan.step_limit, plan.starts
+        execution.families.all_points = plan.all_points
         self._ports = ports
         self._strikes = Strikes(execution, ports.striker, plan.faults, plan.faults_at_least, plan.faults_at_most)
         self._striking = False
         """A fault strikes: what it moves comes to rest before the next decision."""
         self._breakpoints = Breakpoints(execution, ports.row_locks, may_pause=ports.may_pause)
+        self._observer = Observer(ports.relations, exact=ports.exact)
         self._steps: list[Step] = []
+        self._unpausable: set[int] = set()
         self._last: str | None = None
         """The actor of the last step."""
         self._deadlocks: list[tuple[int, str]] = []
@@ -96,6 +100,9 @@ class _Runner:
             self.execution.sessions,
             frozenset(self._strikes.struck),
             unpaused=self._breakpoints.missed,
+            unpausable=frozenset(self._unpausable),
+            crossed=self.execution.families.undecided,
+            elsewhere=tuple(self.execution.outside.waiters),
         )
 
     def _start(self, actor: Actor, body: Body) -> None:
@@ -133,7 +140,7 @@ class _Runner:
         if self._striking or self._strikes.has_any or self._breakpoints.needs_a_question or broken:
             return False
         alternatives = self._end_step(None)
-        if not alternatives or self._is_at_its_limit:
+        if not alternatives or self._is_at_its_limit or self._observer.needs_a_question:
             return False
         self._begin_step(self._choice(alternatives), alternatives)
         return True
@@ -155,6 +162,7 @@ class _Runner:
         if self._decide_at_once():
             return None
         alternatives = self._end_step(await self._breakpoints.settle())
+        await self._observer.ask()
         if not alternatives:
             return await self._without_an_actor()
         if self._is_at_its_limit:
@@ -200,7 +208,7 @@ class _Runner:
         actor.wait = None
         self.execution.clock.step_of(actor)
         self.chance.begin_step(actor.name)
-        self.execution.turn = Turn(actor, chosen, alternatives)
+        self.execution.turn = Turn(actor, chosen, alternatives, chosen.woken or actor.bulk is not None)
         self.execution.step = len(self._steps) + 1
         self._dog.begin(actor.name, "step")
         actor.resume()
@@ -214,18 +222,20 @@ class _Runner:
         if turn is None:
             return execution.alternatives(last)
         actor, chosen = turn.actor, turn.chosen
-        self._steps.append(
-            Step(
-                number=len(self._steps) + 1,
-                chosen=chosen.decision,
-                alternatives=tuple(each.decision for each in turn.alternatives),
-                action=chosen.action,
-                woken=chosen.woken,
-                result=turn.answer,
-                wait=paused or (actor.wait if actor.state in (State.WAITING, State.GRANTED) else None),
-                preempted=last if last and last != actor.name and last == turn.alternatives[0].actor else "",
-            )
+        step = Step(
+            number=len(self._steps) + 1,
+            chosen=chosen.decision,
+            alternatives=tuple(each.decision for each in turn.alternatives),
+            action=chosen.action,
+            woken=chosen.woken,
+            result=turn.answer,
+            wait=paused or (actor.wait if actor.state in (State.WAITING, State.GRANTED) else None),
+            preempted=last if last and last != actor.name and last == turn.alternatives[0].actor else "",
         )
+        self._steps.append(step)
+        if not turn.pausable:
+            self._unpausable.add(step.number)
+        self._observer.note(step)
         self._last = actor.name
         self._deadlocks += [(len(self._steps), detail) for detail in execution.deadlocks]
         execution.deadlocks.clear()
@@ -235,7 +245,7 @@ class _Runner:
         if self._refusal is None:
             try:
                 before = self._steps[-1] if self._steps else None
-                stalled = self.execution.has_stalled
+                stalled = self.execution.families.wait_for_each_other
                 index = self._choose(Choices(len(self._steps), alternatives, self._last, before, stalled))
                 assert 0 <= index < len(alternatives), f"a scheduler chose {index} of {len(alternatives)}"
                 return alternatives[index]

@@ -18,5 +18,7 @@ class Turn:
     actor: Actor
     chosen: Alternative
     alternatives: tuple[Alternative, ...]
+    pausable: bool
+    """Its statement could be paused between two rows."""
     answer: Result | None = None
     """The last answer to its actor since it was chosen; None if there was none."""

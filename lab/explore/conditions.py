@@ -61,6 +61,10 @@ class Conditions:
         """The level of every transaction where it is not the actors' own; a remedy's wins."""
         return (self.remedy and self.remedy.isolation) or self.isolation
 
+    def pauses(self, scenario: Scenario) -> bool:
+        """Whether statements are paused between two rows, where they can be."""
+        return self.breakpoints and scenario.breakpoints
+
     def dump(self) -> dict[str, Any]:
         """As values that JSON can hold, for another process. Remedies are tried in this one."""
         assert self.remedy is None

@@ -24,22 +24,16 @@ from lab.postgres.tables.reset import Snapshot
 
 __all__ = [
     "CLOCKS_DIFFER",
-    "ORDERS_OF_ROWS",
     "Comparable",
     "clock_notes",
     "recorded",
     "result_of",
-    "unsearched",
     "values_of",
 ]
 
 CLOCKS_DIFFER = (
     "a sleep or timeout of an actor moved the clock that actors read; the server's clock, which was used too, did not "
     "move with it, so the two differ"
-)
-ORDERS_OF_ROWS = (
-    "orders in which statements meet the same rows: nothing pauses between two rows of a statement here, which needs "
-    "the embedded server"
 )
 _SERVERS_CLOCK = re.compile(
     r"\b(?:(?:now|(?:clock|statement|transaction)_timestamp|timeofday)\s*\(|(?:current_(?:timestamp|time|date)"
@@ -48,11 +42,6 @@ _SERVERS_CLOCK = re.compile(
 )
 
 Words = Callable[[str], str]
-
-
-def unsearched(finished: Finished) -> tuple[str, ...]:
-    """What could have been done in another order, but by no schedule."""
-    return (ORDERS_OF_ROWS,) if finished.unpaused else ()
 
 
 async def recorded(database: Database, snapshot: Snapshot, mask: Words) -> tuple[History | None, tuple[str, ...]]:

@@ -23,18 +23,18 @@ from lab.engine.plan import Plan
 from lab.errors import LabError, SearchOver, ServerError, UncontrolledError, UsageError, first_line
 from lab.explore.conditions import AS_IT_STANDS, Conditions, attempts, body
 from lab.explore.databases import Databases
-from lab.explore.ending import Comparable, clock_notes, recorded, unsearched
+from lab.explore.ending import Comparable, clock_notes, recorded
 from lab.explore.invariants import broken_invariants
 from lab.explore.nature import Natures
 from lab.explore.performed import Performed
 from lab.explore.seen import Seen
 from lab.explore.serial_runs import SerialJudge
-from lab.explore.starts import starts_of
+from lab.explore.starts import Beginnings
+from lab.explore.unsearched import unsearched
 from lab.model.nature import Places
 from lab.model.outcome import Ending, Mask
 from lab.model.record import ExecutionRecord
 from lab.model.secret import without_urls
-from lab.model.starts import Starts
 from lab.postgres.database import Database
 from lab.postgres.locks.remedy_locks import Locking
 from lab.postgres.recording.loads import remembering
@@ -45,7 +45,7 @@ from lab.postgres.server.monitor import LOST
 from lab.postgres.server.server import Server
 from lab.postgres.tables.reset import Snapshot
 from lab.scenario.checks import refuse_too_many_orders, serial_invariants_of
-from lab.scenario.declare import Scenario, actors_of, parameters_of
+from lab.scenario.declare import Scenario, actors_of
 from lab.scenario.validation import validate
 from lab.schedulers.base import Scheduler
 from lab.schedulers.guided import Wished
@@ -61,9 +61,7 @@ class Explorer:
     """
 
     def __init__(self, server: Server, *, may_crash: bool = False, learns: bool = True) -> None:
-        self._server = server
-        self._learns = learns
-        self._may_crash = may_crash
+        self._server, self._may_crash, self._learns = server, may_crash, learns
         self._own: tuple[Server, Explorer] | None = None
         """A server for scenarios that crash it: others may be at work on `server`."""
         self._cluster: Cluster | None = None
@@ -72,7 +70,7 @@ class Explorer:
         self._watched: list[AsyncEngine] = []
         self._serial = SerialJudge(self._under)
         self._natures = Natures(self._observe)
-        self._starts: dict[tuple[type[Scenario], str, str | None, int], Starts] = {}
+        self.starts = Beginnings(self._under).starts
 
     async def open(self) -> Cluster:
         """Connect to the server, if that was not done yet. Raises `ServerError`."""
@@ -132,13 +130,6 @@ class Explorer:
         conditions = replace(conditions, **changes) if changes else conditions
         return await self._under(scenario, scheduler, conditions, execution)
 
-    async def starts(self, scenario: Scenario, conditions: Conditions = AS_IT_STANDS) -> Starts:
-        """Whether it matters in which order the actors begin, as some serial runs show it. Raises what `run` raises."""
-        key = type(scenario), repr(parameters_of(scenario)), conditions.isolation, conditions.step_limit
-        if key not in self._starts:
-            self._starts[key] = await starts_of(self._under, scenario, conditions)
-        return self._starts[key]
-
     async def _under(
         self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions, execution: int = 0
     ) -> ExecutionRecord:
@@ -186,7 +177,9 @@ class Explorer:
     async def _observe(self, scenario: Scenario, level: str | None) -> Seen:
         """A serial run that nobody judges."""
         with self._one(scenario):
-            return await (await self._perform(scenario, Serial(), Conditions(level, faults=False))).seen()
+            return await (
+                await self._perform(scenario, Serial(), Conditions(level, faults=False, recorded=True))
+            ).seen()
 
     async def _repeated(
         self, seen: Seen, record: ExecutionRecord, conditions: Conditions, known: Places
@@ -212,15 +205,14 @@ class Explorer:
         mask = Mask(self._clock.server, snapshot.text, self._clock.time)
         once = {each.name: partial(body, database.engine, scenario, each) for each in declarations}
         bodies = {name: partial(attempts, conditions.remedy, retries, each) for name, each in once.items()}
-        faults = scenario.faults if conditions.faults else ()
-        least = scenario.faults_at_least if conditions.faults else 0
+        faults, least = (scenario.faults, scenario.faults_at_least) if conditions.faults else ((), 0)
         starts = conditions.starts if scheduler.starts is None else scheduler.starts
-        plan = Plan(bodies, conditions.step_limit, faults, least, scenario.faults_at_most, starts)
-        ports = database.ports(breakpoints=conditions.breakpoints and scenario.breakpoints)
+        extent = conditions.step_limit, faults, least, scenario.faults_at_most, starts, scenario.points == "all"
+        ports = database.ports(breakpoints=conditions.pauses(scenario), exact=scheduler.exact)
         if scheduler.pauses and not ports.may_pause:
             raise UsageError("a schedule that pauses a statement between two rows needs the embedded server")
         with database.leading(scenario.outside), remembering():
-            finished = await runner.run(plan, scheduler.choose, ports, self._clock)
+            finished = await runner.run(Plan(bodies, *extent), scheduler.choose, ports, self._clock)
         await self._insist_on_a_server(database, finished.errors.values())
         await database.end_open_transactions()
         await self._databases.look(database, scenario)
@@ -240,6 +232,7 @@ class Explorer:
         with database.leading(scenario.outside, "an invariant"):
             broken = await broken_invariants(database.house, scenario, outcome, notes.altered) if asks else ()
         steps, sessions = finished.trace.steps, finished.sessions
+        met = self._natures.met(scenario, conditions.level).texts
         return ExecutionRecord(
             scenario,
             conditions.level or scenario.isolation,
@@ -253,7 +246,7 @@ class Explorer:
             anomalies=() if history is None else anomalies_in(history),
             broken=tuple(broken),
             notes=(*notes.notes, *clock_notes(trace, performed.mask, self._clock)),
-            unsearched=unsearched(finished),
+            unsearched=unsearched(finished, met, unseen, pauses=conditions.pauses(scenario)),
             unsteady=places.unsteady,
             applied=performed.applied,
         )
@@ -264,6 +257,7 @@ class Explorer:
         """The database with the tables as the setup left them, and sessions for the actors."""
         database, snapshot = await self._fresh(scenario)
         options: dict[str, Any] = {"locking": locking, "recorded": conditions.records}
+        options["met"] = self._natures.met(scenario, conditions.level)
         engines = (*scenario.watch, *self._watched)
         try:
             await database.prepare(snapshot, levels, engines, **options)

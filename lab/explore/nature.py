@@ -16,6 +16,7 @@ from lab.explore.seen import Seen
 from lab.model.nature import Places, joined
 from lab.model.outcome import Ending
 from lab.model.trace import ActionKind, Trace
+from lab.postgres.statements.met import MetRows
 from lab.scenario.declare import Scenario, actors_of, parameters_of, target_of
 
 __all__ = ["Natures"]
@@ -28,6 +29,8 @@ MOST_REPEATED = 20
 """Executions of a scenario that are repeated to learn from them. Code that writes values into its statements would have
 a new one in each."""
 
+NOTHING = MetRows()
+
 Key = tuple[type[Scenario], str, str | None]
 
 
@@ -37,6 +40,7 @@ class Natures:
     def __init__(self, observe: Callable[[Scenario, str | None], Awaitable[Seen]]) -> None:
         self._observe = observe
         self._known: dict[Key, Places] = {}
+        self._met: dict[Key, MetRows] = {}
         self._repeated = Counter[Key]()
 
     async def places(self, scenario: Scenario, level: str | None, *, drawn: bool = False) -> Places:
@@ -54,6 +58,10 @@ class Natures:
         self._keep(key, places)
         return places
 
+    def met(self, scenario: Scenario, level: str | None) -> MetRows:
+        """The rows that statements wrote in a serial run of the scenario; none where no such run was made."""
+        return self._met.get(_key(scenario, level), NOTHING)
+
     def has_news(self, scenario: Scenario, level: str | None, known: Places, trace: Trace) -> bool:
         """Whether an execution, as it is compared, is to be repeated for a statement that is new."""
         shown = known.statements
@@ -70,11 +78,14 @@ class Natures:
 
     def _keep(self, key: Key, places: Places) -> None:
         if key not in self._known and len(self._known) >= SCENARIOS_KEPT:
-            del self._known[next(iter(self._known))]
+            oldest = next(iter(self._known))
+            del self._known[oldest]
+            self._met.pop(oldest, None)
         self._known[key] = places
 
     async def _learnt(self, scenario: Scenario, level: str | None) -> Places:
         one = await self._observe(scenario, level)
+        self._met[_key(scenario, level)] = one.met
         if one.ending is Ending.STEP_LIMIT:  # it says nothing, and neither would another
             return Places()
         return _compared(scenario, one, await self._observe(scenario, level))

@@ -28,4 +28,5 @@ class Performed:
 
     async def seen(self) -> Seen:
         """All its values, to be compared with those of an equal run."""
-        return Seen.of(self.finished, await self.database.rows(), self.database.tables.layout, self.mask)
+        database = self.database
+        return Seen.of(self.finished, await database.rows(), database.tables.layout, self.mask, database.met())

@@ -15,6 +15,7 @@ from lab.model.nature import Path
 from lab.model.outcome import ActorResult, Ending, ResultKind
 from lab.model.trace import Step
 from lab.postgres.recording.described import described
+from lab.postgres.statements.met import MetRows
 
 __all__ = ["Seen", "Shown", "Value"]
 
@@ -48,10 +49,17 @@ class Seen:
     returned: Mapping[str, Mapping[Path, Value]]
     rows: Mapping[str, Sequence[Sequence[Value | None]]]
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    met: MetRows = field(default_factory=MetRows)
+    """Which rows its statements wrote, where that was recorded."""
 
     @classmethod
     def of(
-        cls, finished: Finished, rows: Mapping[str, Sequence[str]], layout: Layout, mask: Callable[[str], str]
+        cls,
+        finished: Finished,
+        rows: Mapping[str, Sequence[str]],
+        layout: Layout,
+        mask: Callable[[str], str],
+        met: MetRows,
     ) -> Seen:
         """Take in a run that has just ended; `mask` is its own."""
         value = _marker(mask)
@@ -78,6 +86,7 @@ class Seen:
                 for table, texts in rows.items()
             },
             {table: [column.name for column in columns] for table, columns in layout.columns.items()},
+            met,
         )
 
 

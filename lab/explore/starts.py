@@ -13,39 +13,64 @@ are interleaved is not met here.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from lab.explore.conditions import Conditions
+from lab.explore.conditions import AS_IT_STANDS, Conditions
 from lab.model.outcome import Ending
 from lab.model.record import ExecutionRecord
 from lab.model.starts import Starts
 from lab.model.trace import ActionKind, Trace
-from lab.scenario.declare import Scenario, actors_of
+from lab.scenario.declare import Scenario, actors_of, parameters_of
 from lab.schedulers.base import Scheduler
 from lab.schedulers.serial import InOrder
 
-__all__ = ["starts_of"]
+__all__ = ["Beginnings"]
 
 Run = Callable[[Scenario, Scheduler, Conditions], Awaitable[ExecutionRecord]]
 Order = Sequence[str]
 
 
-async def starts_of(run: Run, scenario: Scenario, conditions: Conditions) -> Starts:
-    """Whether it matters who begins first. `run` performs one execution, and raises what it raises."""
-    names = [each.name for each in conditions.of(actors_of(type(scenario)))]
-    bare = replace(conditions, starts=True, breakpoints=False, checks=(), recorded=False, remedy=None)
-    for order in (names, names[::-1]) if len(names) > 1 else ():
-        found = await _in_order(run, scenario, bare, order)
-        if found is not Starts.FIXED:
-            return found
-    return Starts.FIXED
+class Beginnings:
+    """What is known of scenarios. `run` performs one execution, and raises what it raises."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._known: dict[tuple[type[Scenario], str, str | None, int], Starts] = {}
+
+    async def starts(
+        self, scenario: Scenario, conditions: Conditions = AS_IT_STANDS, *, until: float = math.inf
+    ) -> Starts:
+        """Whether it matters in which order the actors begin, as some serial runs show it.
+
+        Unknown where these are not over at the time `until` of `time.monotonic`. Raises what `Explorer.run` raises.
+        """
+        key = type(scenario), repr(parameters_of(scenario)), conditions.isolation, conditions.step_limit
+        if key in self._known:
+            return self._known[key]
+        starts = await self._found(scenario, conditions, until)
+        if time.monotonic() < until:
+            self._known[key] = starts
+        return starts
+
+    async def _found(self, scenario: Scenario, conditions: Conditions, until: float) -> Starts:
+        names = [each.name for each in conditions.of(actors_of(type(scenario)))]
+        bare = replace(conditions, starts=True, breakpoints=False, checks=(), recorded=False, remedy=None)
+        for order in (names, names[::-1]) if len(names) > 1 else ():
+            found = await _in_order(self._run, scenario, bare, order, until)
+            if found is not Starts.FIXED:
+                return found
+        return Starts.FIXED
 
 
-async def _in_order(run: Run, scenario: Scenario, conditions: Conditions, order: Order) -> Starts:
+async def _in_order(run: Run, scenario: Scenario, conditions: Conditions, order: Order, until: float) -> Starts:
     """Whether it matters, as far as serial runs in this order show it."""
     runs: list[ExecutionRecord] = []
     for begin in ((), order[::-1]):
+        if time.monotonic() >= until:
+            return Starts.UNKNOWN
         record = await run(scenario, InOrder(order, begin=begin), conditions)
         if record.outcome.ending is Ending.STEP_LIMIT:
             return Starts.UNKNOWN

@@ -52,7 +52,7 @@ class Choices:
     before: Step | None = None
     """The step that led here."""
     stalled: bool = False
-    """Somebody waits in the process for what only another can give."""
+    """A root actor waits, or waited, in the process for what only another can give."""
 
     def __post_init__(self) -> None:
         assert self.alternatives, "a decision needs a runnable actor"

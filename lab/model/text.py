@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
 
-__all__ = ["beginning", "clipped", "count", "cut", "listed", "shown"]
+__all__ = ["beginning", "clipped", "count", "cut", "key_text", "listed", "shown"]
 
 
 def count(number: int, one: str, many: str = "") -> str:
@@ -39,3 +40,12 @@ def shown(text: str, length: int = 40) -> str:
 def clipped(text: str, length: int = 50) -> str:
     """A text from outside that is known to be on one line, cut at a length as ASCII has it."""
     return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def key_text(value: object) -> str:
+    """One value of a key as a text, the same whether it comes from asyncpg or from JSON."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (dt.date, dt.time)):
+        return value.isoformat()
+    return str(value)

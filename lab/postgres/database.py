@@ -27,17 +27,20 @@ from lab.postgres.connections.journal import Journal
 from lab.postgres.connections.lead import Lead
 from lab.postgres.connections.meddling import Meddling
 from lab.postgres.connections.messages import Messages
-from lab.postgres.connections.pool import HOUSE, ActorPool
+from lab.postgres.connections.pool import ActorPool, warmed
 from lab.postgres.connections.uses import Uses
-from lab.postgres.connections.watch import Address, Route, TableNames, instrumented
+from lab.postgres.connections.watch import Address, Route, instrumented
+from lab.postgres.locks.relations import RelationLocks
 from lab.postgres.locks.remedy_locks import Locking
 from lab.postgres.locks.row_locks import PostgresRowLocks
 from lab.postgres.locks.waits import PostgresLockWaits
 from lab.postgres.recording.attempts import attempts_of
 from lab.postgres.recording.histories import history_of
 from lab.postgres.recording.matches import Matches
+from lab.postgres.recording.met import met_in
 from lab.postgres.server.cluster import Cluster
 from lab.postgres.server.monitor import LOST, Monitor
+from lab.postgres.statements.met import MetRows
 from lab.postgres.tables.changes import Beside, beside_of
 from lab.postgres.tables.reset import Snapshot, Tables
 
@@ -85,10 +88,11 @@ class Database:
                 journal=self.journal,
                 relations=self.tables.relations,
                 uses=Uses(),
+                catalog=self.tables.catalog,
             ),
             opened=self._opened,
             isolation=self._level,
-            tables=TableNames(self.tables.names, self.tables.triggered),
+            relations=self.tables.catalog,
             locking=lambda: self._locking,
             notices=self._notice,
             caches=self._caches,
@@ -142,10 +146,11 @@ class Database:
         if self._template is not None:
             await self.cluster.drop_database(self._template)
 
-    def ports(self, *, breakpoints: bool) -> Ports:
+    def ports(self, *, breakpoints: bool, exact: bool = False) -> Ports:
         """What the engine needs for an execution here. No pauses where a paused backend could not be frozen."""
         row_locks, may_pause = self._row_locks if breakpoints else None, self.cluster.abilities.frozen
-        return Ports(self._waits, Messages(self._connections), self, LIBRARIES, row_locks, may_pause)
+        relations = RelationLocks(self._monitor, self.tables.catalog)
+        return Ports(self._waits, Messages(self._connections), self, LIBRARIES, row_locks, may_pause, relations, exact)
 
     # ------------------------------------------------------------------ the catalog
 
@@ -206,16 +211,22 @@ class Database:
         locking: Locking | None = None,
         *,
         recorded: bool = False,
+        met: MetRows | None = None,
     ) -> None:
         """Restore the tables, clear caches and sessions, and open what the actors (the keys of `levels`) need."""
-        self._levels, self._locking, self.meddling = levels, locking, Meddling()
+        self._levels, self._locking, self.meddling, self.tables.catalog.met = (
+            levels,
+            locking,
+            Meddling(),
+            met or MetRows(),
+        )
         self.journal.start(wanted=recorded)
         self._caches.empty()
         chill(self.engine.sync_engine)
         await self.end_open_transactions()  # of an execution that was broken off
         self._connections[:] = [each for each in self._connections if not each.is_closed()]
         await asyncio.gather(self.tables.restore(snapshot), *map(forget, self._connections))
-        await self._warm(list(levels))
+        await warmed(self.engine, {name: self._level(name) for name in levels})
         await self._lead.lend(watched, len(levels))
 
     async def history(self, snapshot: Snapshot, mask: Callable[[str], str]) -> tuple[History, tuple[str, ...]]:
@@ -223,10 +234,13 @@ class Database:
         attempts = attempts_of(self.journal, snapshot.rows, self.tables.keys, self.tables.relations)
         return await history_of(attempts, self.tables.keys, self._matches, mask)
 
+    def met(self) -> MetRows:
+        """The rows that statements of the execution that was recorded wrote."""
+        return met_in(self.journal, self.tables.relations, self.tables.keys, self.tables.quoted)
+
     async def terminate(self, pids: Sequence[int]) -> None:
         """End backends of actors, frozen or not, and wait until they are gone."""
-        struck = [each for each in self._connections if each.process.pid in pids]
-        for connection in struck:
+        for connection in (struck := [each for each in self._connections if each.process.pid in pids]):
             connection.process.end()
         with contextlib.suppress(TimeoutError):  # the question itself waits for what they hold, until they are gone
             async with asyncio.timeout(TERMINATE_SECONDS):
@@ -274,20 +288,6 @@ class Database:
             return bool(await self._monitor.fetchval("SELECT true"))
         except LOST:
             return False
-
-    async def _warm(self, names: Sequence[str]) -> None:
-        pool = self.engine.pool
-        assert isinstance(pool, ActorPool)
-        for name in names:
-            if pool.is_warm(name, self._level(name)):
-                continue
-            pool.warming = name
-            try:
-                async with contextlib.AsyncExitStack() as stack:
-                    for _ in range(pool.opened(name)):  # a fault may have ended any; how many are open must not depend
-                        await stack.enter_async_context(self.engine.connect())
-            finally:
-                pool.warming = HOUSE
 
     def _level(self, name: str | None) -> str:
         """The isolation level of an actor; for None: that of the actor whose connection is being opened."""

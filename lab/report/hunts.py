@@ -14,7 +14,15 @@ from lab.model.verdict import Verdict
 from lab.report.limits import begun, differing, limits, not_compared, seen
 from lab.report.tables import hunt_table, matrix_table
 
-__all__ = ["AS_IT_STANDS", "demonstration_lines", "demonstration_table", "failure_texts", "hunt_lines", "levels_table"]
+__all__ = [
+    "AS_IT_STANDS",
+    "demonstration_lines",
+    "demonstration_table",
+    "failure_texts",
+    "hunt_lines",
+    "levels_table",
+    "unsearched_lines",
+]
 
 AS_IT_STANDS = "as it stands"
 """The row of a scenario whose actors state levels of their own."""
@@ -83,6 +91,17 @@ def demonstration_lines(lines: Sequence[Line], interrupted: str) -> Iterator[str
 def levels_table(rows: Iterable[Row]) -> Table:
     """One scenario at several isolation levels."""
     return matrix_table(map(_of_a_level, rows))
+
+
+def unsearched_lines(rows: Iterable[Row]) -> Iterator[str]:
+    """What was not searched, and at which of the levels that broke nothing."""
+    at: dict[str, list[str]] = {}
+    for row in rows:
+        if row.result.verdict == Verdict.PASS:
+            for each in row.result.unsearched:
+                at.setdefault(each, []).append(row.isolation or AS_IT_STANDS)
+    for each, levels in at.items():
+        yield f"not searched at {', '.join(levels)}: {each}"
 
 
 def _of_a_scenario(line: Line) -> tuple[str, ...]:

@@ -54,9 +54,7 @@ _ACTOR, _INVARIANT, _PLANTED, _PROBE = "_lab_actor", "_lab_invariant", "_lab_pla
 
 @dataclass(frozen=True)
 class Scenario:
-    """Base of all scenarios. Subclass it as a frozen dataclass; its fields are the parameters.
-
-    Class attributes:
+    """Base of all scenarios. Subclass it as a frozen dataclass; its fields are parameters, its class attributes these.
 
     - `metadata`: the tables, made once; between executions only their rows are restored.
     - `databases`: name in URLs -> metadata or None, of each database of the application; by default all are one.
@@ -66,9 +64,9 @@ class Scenario:
     - `watch`: engines of the application itself, opened before the actors begin. In an execution they lead to the lab's
       database, and so does whatever else actors open with SQLAlchemy or asyncpg.
     - `outside`: what actors are meant to reach beside that: dialect (`sqlite`), driver (`psycopg`) or host.
-    - `faults`: which faults the scenario is to withstand, by their names in `lab.engine.faults`: `cancel`, `kill`,
-      `crash`; at most `faults_at_most` of them strike in one execution, at points that the schedule chooses. If
-      fewer than `faults_at_least` have struck when all actors are done, the server crashes then; this needs `crash`.
+    - `faults`: faults to withstand, as `lab.engine.faults` names them: `cancel`, `kill`, `crash`; `faults_at_most`
+      strike, where the schedule chooses; if fewer than `faults_at_least` did, a `crash` comes when all actors are done.
+    - `points`: "all" makes every `sleep(0)` a decision; else one is where somebody waits in the process for others.
     - `breakpoints`: whether a schedule may pause a statement between two rows that it locks (embedded server only).
     - `session_options`: keyword arguments for the `AsyncSession` that the lab hands to actors.
     """
@@ -83,6 +81,7 @@ class Scenario:
     faults_at_least: ClassVar[int] = 0
     faults_at_most: ClassVar[int] = 1
     breakpoints: ClassVar[bool] = True
+    points: ClassVar[str] = "visible"
     session_options: ClassVar[Mapping[str, Any]] = {}
 
     async def schema(self, connection: AsyncConnection) -> None:

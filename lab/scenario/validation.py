@@ -24,6 +24,7 @@ from lab.scenario.declare import (
 __all__ = ["validate"]
 
 FEWEST_ACTORS = 2
+POINTS = ("visible", "all")
 ACTOR_PARAMETERS = ("session", "sessions", "connection", "engine", "name")
 INVARIANT_PARAMETERS = ("session", "connection", "outcome")
 SETUP_PARAMETERS = ("session", "connection")
@@ -45,6 +46,10 @@ def validate(cls: type[Scenario]) -> None:
             raise ScenarioError(
                 f"{target_of(cls)} asks for isolation {level!r}; known are {', '.join(ISOLATION_LEVELS)}"
             )
+    if cls.points not in POINTS:
+        raise ScenarioError(
+            f"{target_of(cls)} asks for points {cls.points!r}; known are {', '.join(map(repr, POINTS))}"
+        )
     for attribute, allowed in (
         *((a.attribute, ACTOR_PARAMETERS) for a in actors),
         *((i.attribute, INVARIANT_PARAMETERS) for i in invariants_of(cls) if i.checker == "invariant"),

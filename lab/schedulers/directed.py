@@ -62,7 +62,7 @@ class Directed(Scheduler):
         """The actor whose turn it is in the plan, if it can run, else the next one there; serial beyond its end."""
         if not choices.actors:
             return 0
-        names = choices.names[: choices.actors]
+        names = [name.partition("/")[0] for name in choices.names[: choices.actors]]
         while self._plan:
             name, until = self._plan[0]
             if name in names and (until is None or self._taken.get(name, 0) < until):
@@ -89,5 +89,5 @@ class Directed(Scheduler):
 def _followed(prediction: Prediction, trace: Trace) -> bool:
     """Whether the first actor of the plan was stopped where it says, and went on after another had taken a step."""
     name, until = prediction.plan[0]
-    own = [step.number for step in trace if step.actor == name]
+    own = [step.number for step in trace if step.actor.partition("/")[0] == name]
     return until is not None and len(own) > until and own[until] - own[until - 1] > 1

@@ -60,6 +60,11 @@ class Dpor(Scheduler):
         """What of these two the search so far rests on."""
 
     @property
+    def exact(self) -> bool:
+        """It rests on nothing else."""
+        return True
+
+    @property
     def complete(self) -> bool:
         """Whether every trace was run."""
         return self._state == "over"

@@ -16,7 +16,10 @@ class Seen:
 
     def add(self, trace: Trace) -> bool:
         """Take in a trace; whether it is a new one."""
-        found = digest(trace)
-        new = found not in self._digests
-        self._digests.add(found)
+        return self.note(digest(trace))
+
+    def note(self, form: str) -> bool:
+        """The same of a trace by the digest of its normal form."""
+        new = form not in self._digests
+        self._digests.add(form)
         return new

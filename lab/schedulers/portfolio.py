@@ -1,6 +1,7 @@
 """The portfolio: no single policy is enough, so several take turns. The default.
 
-1. A serial run in the order of declaration: what breaks without any preemption, and what the others learn from.
+1. A serial run in the order of declaration: what breaks without a preemption, and what the others learn from. Then one
+   in which the actors take a step each, in turn: symmetric races fall in it.
 2. Directed search: what that run lets one predict, and serial runs in which another actor goes first. It shares the
    prologue with the samplers, as long as it knows any. It knows nothing of faults; where they can strike, reduction
    has its place, which tries them everywhere. One of these has the first execution: where every policy finds
@@ -16,7 +17,8 @@ The idea is that of algorithm portfolios: Gomes, Selman, Artificial Intelligence
 
 The execution's number decides whose turn it is, and each sampler draws from (seed, number). So the samples are the
 same wherever they run, and a part of a hunt may begin anywhere behind the prologue, once execution 0 was run there for
-the lengths. Reduction is for a search that began at 0 and left nothing out: a part sees too little of the whole.
+the lengths. Reduction is for a search that began at 0 and left nothing out: a part sees too little of the whole. So
+one process has the search, and others make samples for it (`foreseen`), which it then skips.
 """
 
 from __future__ import annotations
@@ -26,10 +28,11 @@ from collections import Counter, deque
 from lab.errors import Divergence
 from lab.model.choices import Choices
 from lab.model.trace import Trace
-from lab.schedulers.base import Scheduler
+from lab.schedulers.base import Scheduler, Skipping
 from lab.schedulers.directed import Directed
 from lab.schedulers.dpor import Dpor
 from lab.schedulers.guided import Guided
+from lab.schedulers.in_turn import InTurn
 from lab.schedulers.novelty import Seen
 from lab.schedulers.pct import PCT
 from lab.schedulers.pos import PartialOrderSampling
@@ -43,9 +46,7 @@ PROLOGUE = 30
 LIKELY = 7
 """Before this execution two of three are directed, beginning with the second after the serial run; then every other."""
 TURNS = "RRPUPRUUPCR"
-"""POS, random walk, URW, PCT. On the planted bugs a random walk finds most at once, so execution 1 is its own.
-
-An odd number of turns, so that every other execution meets all of them."""
+"""POS, random walk, URW, PCT. An odd number of turns, so that every other execution meets all of them."""
 WINDOW = 50
 RARE = 0.1
 """Reduction begins when fewer than this share of the last samples, so many, showed a new trace."""
@@ -53,7 +54,7 @@ RARE = 0.1
 SERIALLY = Guided(())
 
 
-class Portfolio(Scheduler):
+class Portfolio(Scheduler, Skipping):
     """Lets other schedulers make the decisions, one for each execution."""
 
     name = "portfolio"
@@ -98,6 +99,11 @@ class Portfolio(Scheduler):
         return self._turn.sampled
 
     @property
+    def exact(self) -> bool:
+        """Whether the scheduler is whose turn it is."""
+        return self._turn.exact
+
+    @property
     def predictions(self) -> tuple[int, int]:
         """How many predictions of the directed search were tried, and how many came true."""
         return self._directed.predictions
@@ -114,6 +120,9 @@ class Portfolio(Scheduler):
         if not execution:
             self._turn = SERIALLY
             return all(learner.begin(0) for learner in self._learners)
+        if execution == 1:
+            self._turn = InTurn()
+            return True
         self._over = self._over or not (self._begins_systematic(execution) or self._begins_another(execution))
         return not self._over
 
@@ -139,6 +148,15 @@ class Portfolio(Scheduler):
         for learner in self._learners:
             learner.end(trace)
         self._calibrated = True
+
+    def foreseen(self, execution: int) -> bool:
+        """A sample behind the prologue: every second execution there, and each one while no reduction has begun."""
+        return execution >= PROLOGUE and not (self._rare() and execution % 2)
+
+    def skip(self, execution: int, form: str) -> None:
+        """A sample that was made elsewhere: it counts for how rare new traces are."""
+        self._execution = execution
+        self._new.append(self._seen.note(form))
 
     def _begins_systematic(self, execution: int) -> bool:
         if not self._whole or execution >= PROLOGUE or execution % (3 if execution < LIKELY else 2) == 1:

@@ -51,6 +51,11 @@ class Wrapper(Scheduler):
         return self.inner.pauses
 
     @property
+    def exact(self) -> bool:
+        """As declared by the one inside."""
+        return self.inner.exact
+
+    @property
     def predictions(self) -> tuple[int, int]:
         """As declared by the one inside."""
         return self.inner.predictions

@@ -20,7 +20,8 @@ from lab.postgres.server.place import Place
 from lab.postgres.server.server import Server
 from lab.scenario.declare import Scenario, kind_of, planted_bug_of, target_of
 from lab.scenario.registry import resolve
-from lab.schedulers import SCHEDULERS
+from lab.schedulers import SCHEDULERS, Skipping
+from lab.search.ahead import Ahead
 from lab.search.hunt import INTERRUPTED
 from lab.search.job import Job
 from lab.search.workers import JobResult, Workers, perform
@@ -38,12 +39,19 @@ async def hunt_one(
 ) -> HuntResult:
     """Hunt one scenario. Raises `LabError`.
 
-    The result does not depend on the number of workers, except for the portfolio's reduction, which parts leave out.
+    The result does not depend on the number of workers. A hunt of independent samples is cut into parts; one that
+    learns from its executions stays with this process, and the others make samples ahead for it.
     """
-    if workers > 1:
+    if workers > 1 and not issubclass(SCHEDULERS[job.scheduler], Skipping):
         return await _hunt_in_parts(server, place, job, workers, progress)
-    async with contextlib.aclosing(Explorer(server)) as explorer:
-        return _unwrapped(await perform(explorer, job, progress))
+    async with contextlib.AsyncExitStack() as stack:
+        ahead = Ahead(place.of(server), job, workers) if workers > 1 else None
+        if ahead is not None:
+            await stack.enter_async_context(contextlib.aclosing(ahead))
+        explorer = await stack.enter_async_context(contextlib.aclosing(Explorer(server)))
+        if ahead is not None:
+            stack.callback(ahead.dismiss)  # before the explorer is closed, which takes some time as well
+        return _unwrapped(await perform(explorer, job, progress, ahead))
 
 
 async def hunt_everything(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,8 +17,9 @@ from lab.model.replay_token import decode, encode, scenario_of, token_of
 from lab.model.starts import Starts
 from lab.scenario.declare import Scenario
 from lab.scenario.registry import resolve
-from lab.schedulers import Scheduler, make_scheduler
+from lab.schedulers import Scheduler, Skipping, make_scheduler
 from lab.schedulers.replay import Replay
+from lab.search.ahead import Ahead
 from lab.search.job import Job
 from lab.search.result import reported
 from lab.shrink.refine import refined
@@ -29,6 +31,8 @@ ENDLESS = 3
 INTERRUPTED = "interrupted"
 """The trouble of a hunt that was cancelled, by Ctrl-C for example."""
 
+Key = tuple[str, str]
+"""Of a violation: the checker and what it says is broken."""
 Progress = Callable[[HuntResult], None]
 """Called after each execution with what was seen until then."""
 
@@ -44,6 +48,8 @@ class Hunt:
     scenario: Scenario
     job: Job
     progress: Progress = silent
+    ahead: Ahead | None = None
+    """Other workers that make some of the executions; only for a scheduler that skips."""
 
     @classmethod
     def of(cls, scenario: Scenario, progress: Progress = silent, **more: Any) -> Hunt:
@@ -71,37 +77,69 @@ class Hunt:
     async def _search(self, explorer: Explorer, result: HuntResult, started: float) -> None:
         job = self.job
         scheduler = make_scheduler(job.scheduler, job.seed, **job.options)
-        result.starts = await self._starts(explorer)
+        result.starts = await self._starts(explorer, started)
         conditions = replace(job.conditions, starts=result.starts is Starts.DECIDED)
         if job.first and not scheduler.calibrated:  # it counts where it belongs, in the part that begins with it
             await explorer.run(self.scenario, scheduler, conditions, checks=())
         known = {(checker, broken) for checker, broken in job.known}
+        reduced: set[str] = set()
+        last = began = time.monotonic()
         for number in range(job.first, job.first + job.executions):
-            if job.seconds is not None and time.monotonic() - started >= job.seconds:
-                return
+            last, began = began, time.monotonic()
+            if job.seconds is not None and began + (began - last) - started >= job.seconds:
+                return  # nor is one begun for which the time is too short, if it is like the last one
             bound = None if result.starts is Starts.UNKNOWN else scheduler.bound
             result.preemption_bound = bound - 1 if bound else None
-            record = await self._next(explorer, scheduler, conditions, number)
-            if record is None:
-                result.exhausted = True
-                result.complete = scheduler.complete and not result.unsearched and result.starts is not Starts.UNKNOWN
-                return
-            result.count(record, sampled=scheduler.sampled)
-            result.predicted, result.came_true = scheduler.predictions
-            if record.failed and record.findings[0].key not in known and len(known) < FAILURES_KEPT:
-                known.add(record.findings[0].key)
-                await self._keep(explorer, result, record, number + 1)
+            taken, claimed = self._from_elsewhere(scheduler, number, result, known)
+            if not taken:
+                record = await self._next(explorer, scheduler, conditions, number)
+                if record is None:
+                    result.ended(reduced, complete=scheduler.complete)
+                    return
+                result.count(record, sampled=scheduler.sampled)
+                reduced |= {record.outcome.digest()} if scheduler.exact else set()
+                result.predicted, result.came_true = scheduler.predictions
+                if record.failed and _is_news(record.findings[0].key, known):
+                    known.add(record.findings[0].key)
+                    await self._keep(explorer, result, record, number + 1)
+                if claimed and not record.failed:
+                    result.unsteady = result.unsteady or _not_repeated(number + 1, claimed)
             if result.failures and not job.keep_going and result.executions >= job.at_least:
                 return
             self.progress(result)
             if result.endless == result.executions == ENDLESS:
                 return
 
-    async def _starts(self, explorer: Explorer) -> Starts:
-        """Whether it matters who begins first; not asked where there is no time for an execution."""
-        if self.job.seconds is not None and self.job.seconds <= 0:
+    async def _starts(self, explorer: Explorer, started: float) -> Starts:
+        """Whether it matters who begins first; not asked where there is no time for an execution.
+
+        It has half of the time at most: that it is not known is said, and executions are worth more.
+        """
+        seconds = self.job.seconds
+        if seconds is not None and seconds <= 0:
             return Starts.UNKNOWN
-        return await explorer.starts(self.scenario, self.job.conditions)
+        until = math.inf if seconds is None else started + seconds / 2
+        return await explorer.starts(self.scenario, self.job.conditions, until=until)
+
+    def _from_elsewhere(
+        self, scheduler: Scheduler, number: int, result: HuntResult, known: Collection[Key]
+    ) -> tuple[bool, Key | None]:
+        """Take in the execution with this number from another worker: whether that was done.
+
+        One with a violation that is news is to be made here; the second value is what it broke there.
+        """
+        if self.ahead is None or not isinstance(scheduler, Skipping):
+            return False, None
+        foreseen = scheduler.foreseen(number)
+        made = self.ahead.take(number) if foreseen else None
+        self.ahead.goes_on(number, foreseen=foreseen)
+        if made is None or (made.result.starts, made.result.uncontrolled) != (result.starts, result.uncontrolled):
+            return False, None
+        if made.broken is not None and _is_news(made.broken, known):
+            return False, made.broken
+        scheduler.skip(number, made.form)
+        result.add(made.result)
+        return True, None
 
     async def _next(
         self, explorer: Explorer, scheduler: Scheduler, conditions: Conditions, number: int
@@ -133,6 +171,19 @@ class Hunt:
             executions=job.total or job.executions,
             scheduler=job.described,
         )
+
+
+def _is_news(broken: Key, known: Collection[Key]) -> bool:
+    """Whether a violation is to be reported: it is not known yet, and there is room for it."""
+    return broken not in known and len(known) < FAILURES_KEPT
+
+
+def _not_repeated(number: int, broken: Key) -> str:
+    return (
+        f"execution {number} broke {broken[1]!r} in one process and nothing in another, so no schedule of it can be "
+        "repeated: chance that is not the lab's decides, or state of the process that outlives a run (a cache or a "
+        "counter in a module)"
+    )
 
 
 async def replay_once(explorer: Explorer, job: Job) -> HuntResult:

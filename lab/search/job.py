@@ -42,6 +42,9 @@ class Job:
     conditions: Conditions = AS_IT_STANDS
     token: str = ""
     """Replay this once, instead of a search."""
+    share: Sequence[int] = ()
+    """Make executions ahead for the search of another process: as which of the helping workers, from 0, and how many
+    there are. See `lab.search.ahead`."""
 
     @classmethod
     def of(cls, scenario: Scenario, **more: Any) -> Job:

@@ -1,9 +1,7 @@
 """Hunting with several processes: jobs go out as lines of JSON, results come back as lines of JSON.
 
 A worker is a child process without a terminal's signals of its own: Ctrl-C reaches only the lab, which then asks its
-workers for what they have found. A worker ends with the lab, also when it computes without pause. Where the server is,
-with its password if it has one, a worker reads from its standard input: arguments can be read by every user of the
-machine.
+workers for what they have found. A worker ends with the lab, also when it computes without pause.
 """
 
 from __future__ import annotations
@@ -16,16 +14,18 @@ import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from lab.analysis.tally import HuntResult
-from lab.engine.watchdog import bounds, hurried, importing, watchdog, watched
+from lab.engine.watchdog import hurried, importing, watchdog, watched
 from lab.errors import LabError
 from lab.explore import Explorer
 from lab.model.bounds import Bounds
 from lab.postgres.server.place import Place
+from lab.search.ahead import Ahead, run_ahead
+from lab.search.child import command, greeting, manner, patience, signalled
 from lab.search.hunt import Hunt, Progress, replay_once, silent
 from lab.search.job import Job
 from lab.search.lifeline import end_with_parent, let_go_on
@@ -34,12 +34,8 @@ from lab.search.streams import answers_aside, orders_aside
 __all__ = ["JobResult", "Workers", "perform"]
 
 LONGEST_LINE = 64 * 1024 * 1024
-LEAVING_SECONDS = 5.0
-"""How long a worker may take to clean up, or one that was interrupted to say what it found."""
 STOPPED_SECONDS = 0.5
 """How long a worker that stopped itself may stay so."""
-HURRIED_SECONDS = 0.7
-"""The same when this process was asked to end: it has less than two seconds for everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +48,14 @@ class JobResult:
     exit_status: int = 0
 
 
-async def perform(explorer: Explorer, job: Job, progress: Progress = silent) -> JobResult:
-    """Do one job in this process."""
+async def perform(explorer: Explorer, job: Job, progress: Progress = silent, ahead: Ahead | None = None) -> JobResult:
+    """Do one job in this process. `ahead`: other workers that make some of its executions."""
     try:
         with importing():
             scenario = job.scenario()
         if job.token:
             return JobResult(job, await replay_once(explorer, job))
-        return JobResult(job, await Hunt(scenario, job, progress).run(explorer))
+        return JobResult(job, await Hunt(scenario, job, progress, ahead).run(explorer))
     except LabError as error:
         return JobResult(job, HuntResult(job.target, job.seed, trouble=str(error)), str(error), error.exit_status)
 
@@ -90,7 +86,7 @@ class Workers:
         try:
             while fed < len(feeding):
                 try:
-                    answer = await asyncio.wait_for(done.get(), self._patience if self._interrupted else None)
+                    answer = await asyncio.wait_for(done.get(), patience() if self._interrupted else None)
                 except asyncio.CancelledError:
                     if self._interrupted:
                         raise
@@ -111,10 +107,6 @@ class Workers:
             await self._leave()
             going_on.cancel()
 
-    @property
-    def _patience(self) -> float:
-        return HURRIED_SECONDS if hurried() else LEAVING_SECONDS
-
     def _interrupt(self) -> None:
         """Ask for what was found until now; those without a job have nothing to say."""
         self._interrupted = True
@@ -131,7 +123,7 @@ class Workers:
         if leaving:
             # On an embedded server there is nothing to drop: it goes as a whole.
             nothing_to_drop = self._place.url is None and hurried()
-            await asyncio.wait(leaving, timeout=0 if nothing_to_drop else self._patience)
+            await asyncio.wait(leaving, timeout=0 if nothing_to_drop else patience())
         for process in self._processes:
             if process.returncode is None:
                 _signal(process, signal.SIGKILL)
@@ -178,29 +170,23 @@ class Workers:
         if self._lifeline is None:
             self._lifeline = os.pipe()
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "lab.search.workers",
-            str(self._lifeline[0]),
-            env={name: value for name, value in os.environ.items() if name != "LAB_URL"},
-            pass_fds=self._lifeline[:1],
+            *command(self._lifeline[0]),
+            **manner(self._lifeline[0]),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
             limit=LONGEST_LINE,
         )
         self._processes.append(process)
         assert process.stdin is not None
-        process.stdin.write(f"{self._place.dump()}\n{json.dumps(asdict(bounds()))}\n".encode())
+        process.stdin.write(greeting(self._place))
         return process
 
 
 def _signal(process: asyncio.subprocess.Process, number: int) -> None:
     """Not by the method of this name: it takes the exit status of one that has just died, for which asyncio waits."""
     if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, number)
+        signalled(process.pid, number)
 
 
 async def _last_words(process: asyncio.subprocess.Process) -> str:
@@ -223,8 +209,12 @@ async def _work(place: Place, orders: IO[str], answers: IO[str]) -> None:
         explorer = Explorer(server)
         try:
             while line := await loop.run_in_executor(None, orders.readline):
-                answers.write(f"{_dumped(await perform(explorer, Job.load(json.loads(line))))}\n")
-                answers.flush()
+                job = Job.load(json.loads(line))
+                if job.share:
+                    await run_ahead(explorer, job, orders, answers)
+                else:
+                    answers.write(f"{_dumped(await perform(explorer, job))}\n")
+                    answers.flush()
         finally:
             await explorer.aclose()
 

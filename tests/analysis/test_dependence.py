@@ -52,6 +52,16 @@ CASES = {
     "a read and the commit of another row": (statement(read(1)), commit(write(2)), False),
     "a read and a rollback": (statement(read(1)), rollback(write(1)), False),
     "a write and the rollback that frees its row": (statement(write(1)), rollback(write(1)), True),
+    "a write and a savepoint's release of its row": (
+        statement(write(1)),
+        Move("ben", ActionKind.RELEASE, Footprint(held=(write(1),))),
+        True,
+    ),
+    "a snapshot and a savepoint's release": (
+        statement(read(1), level=RR, first=True),
+        Move("ben", ActionKind.RELEASE, Footprint(held=(write(1),), level=RR, snapshot=True)),
+        False,
+    ),
     "a write and the rollback of another row": (statement(write(1)), rollback(write(2)), False),
     "a snapshot and any commit that wrote": (statement(read(1), level=RR, first=True), commit(write(2)), True),
     "a snapshot and a commit that only read": (statement(read(1), level=RR, first=True), commit(read(1)), False),
@@ -144,6 +154,19 @@ def test_the_order_of_writes_counts_on_tables_that_somebody_scans():
     assert not dependent(one, other, {"elsewhere"})
     assert scanned_tables([Move.of("ann", Action(ActionKind.STATEMENT, "SELECT nobody_knows()"))]) == {ANY_TABLE}
     assert dependent(one, other, {ANY_TABLE})
+
+
+def test_the_order_of_locks_that_agree_counts_where_a_third_waits():
+    """It waits for the first of them first, so who closes a circle of waits depends on who that is."""
+    shares, changes = statement(Access(row(1), Lock.KEY_SHARE)), by("cat", statement(write(1)))
+    deletes = statement(Access(row(1), Lock.UPDATE, reads=True, writes=True), actor="ben", waited=True)
+    assert not dependent(shares, changes)
+    waits = scanned_tables(iter([shares, changes, deletes]))
+    assert dependent(shares, changes, waits)
+    assert not dependent(shares, by("cat", statement(write(2))), waits)
+    assert not dependent(shares, changes, scanned_tables([shares, by("ben", changes), deletes])), "two actors"
+    unknown = Move("ben", ActionKind.STATEMENT, Footprint(everything=True), waited=True)
+    assert dependent(shares, changes, scanned_tables([shares, changes, unknown]))
 
 
 def steps(*moves: tuple[str, tuple[str, ...], Footprint]) -> list[Step]:

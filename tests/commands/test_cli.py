@@ -130,17 +130,22 @@ def test_every_kind_of_hunt_has_its_exit_status():
 
 @pytest.mark.parametrize(
     "options",
-    [("--keep-going",), pytest.param(("--seed", "5", "--no-remedies"), marks=pytest.mark.long)],
-    ids=["keep going", "stop at the first"],
+    [
+        ("LostCount", "--executions", "16", "--keep-going"),
+        ("Counted",),
+        pytest.param(("LostCount", "--seed", "5", "--no-remedies"), marks=pytest.mark.long),
+        pytest.param(("Counted", "--scheduler", "random"), marks=pytest.mark.long),
+    ],
+    ids=["keep going", "every trace", "stop at the first", "parts"],
 )
 def test_the_number_of_workers_changes_nothing_but_the_time(options):
     """Two workers give the same counts, outcomes and failures as one, with --keep-going and without.
 
-    In so few executions the portfolio does not turn to reduction, which only a hunt of one worker has.
+    They end with the portfolio's reduction, too, and then say that every trace was run.
     """
 
     def hunted(*options: str) -> dict[str, object]:
-        result = answer(lab("hunt", "LostCount", "--executions", "16", "--no-fresh", "--json", *options))
+        result = answer(lab("hunt", "--no-fresh", "--json", *options))
         for price in filter(None, (result["unfixed"], *(each["price"] for each in result["remedies"]))):
             del price["milliseconds"], price["times"]
         return {key: value for key, value in result.items() if key != "seconds"}

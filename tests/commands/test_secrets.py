@@ -118,7 +118,7 @@ def test_hunts_with_workers_and_remedies_show_no_password(guarded, watched):
             ["hunt", "--executions", "2"],
         ):
             done = lab(*line, env=given)
-            assert done.returncode in (0, 1), done.stderr
+            assert done.returncode in (0, 1, 3), done.stderr
             assert SECRET not in done.stdout + done.stderr
         assert files_with_the_secret(folder) == []
     assert guarded.sql("SELECT datname FROM pg_database WHERE datname LIKE 'concurrency_lab_%'").strip() == ""

@@ -20,6 +20,7 @@ from lab.model.trace import Action, ActionKind, Trace
 from lab.schedulers import SCHEDULERS, Scheduler, make_scheduler
 from lab.schedulers.drawn import DrawnSchedule
 from lab.schedulers.guided import Guided, Wished
+from lab.schedulers.in_turn import InTurn
 from lab.schedulers.replay import Replay
 from lab.schedulers.serial import InOrder
 from lab.schedulers.wrapper import Wrapper
@@ -30,8 +31,9 @@ GIVEN = {
     Wished: lambda trace: Wished([step.chosen for step in trace]),
     Replay: lambda trace: Replay(Schedule.of(trace)),
     InOrder: lambda trace: InOrder(trace.actors),
+    InTurn: lambda trace: InTurn(),
 }
-"""Those that need to be given something, so nobody can ask for them by name: how to make each from a trace."""
+"""Those that nobody can ask for by name, most since they need to be given something: how to make each from a trace."""
 WRAPPERS = {Wrapper, DrawnSchedule}
 
 
@@ -120,7 +122,7 @@ def test_what_is_given_something_keeps_the_contract_too(cls, program):
             own = tuple(Alternative(each, Action(ActionKind.POINT)) for each in trace.steps[0].alternatives)
             scheduler.choose(Choices(0, own))
         assert program.run(scheduler, 2) == first
-        assert cls is InOrder or first == trace
+        assert cls in (InOrder, InTurn) or first == trace
 
 
 def test_to_ask_what_schedulers_there_are_loads_nothing_heavy():

@@ -12,6 +12,7 @@ import pytest
 from helpers.decided import offer, step_of
 from test_schedulers import PROGRAMS, Program, decisions
 
+from lab.analysis.normal_form import digest
 from lab.errors import Divergence, UsageError
 from lab.model.choices import Choices
 from lab.model.footprint import Access, Deferred, Footprint, Lock, Rows
@@ -253,17 +254,18 @@ class Told(Scheduler):
 
 
 def test_the_portfolio_begins_serially_goes_on_with_predictions_and_then_samples():
-    """Execution 1 is a sample and then one in three, later every other; all of them once nothing is predicted."""
+    """Execution 1 takes turns; then one in three is a sample, later every other; all once nothing is predicted."""
     directed = Told(1 + 6)
     portfolio = Portfolio(1, directed=directed)
     runs, samples = [], []
     for number in range(PROLOGUE):
         runs.append(PROGRAMS["three"].run(portfolio, number))
         samples.append(portfolio.sampled)
-    assert samples == [number not in (0, 2, 3, 5, 6, 8, 10) for number in range(PROLOGUE)]
+    assert samples == [number not in (0, 1, 2, 3, 5, 6, 8, 10) for number in range(PROLOGUE)]
     assert directed.begun[:7] == [0, 1, 2, 3, 4, 5, 6]
     assert directed.ended == [runs[number] for number in (0, 2, 3, 5, 6, 8, 10)]
     assert runs[0].preemptions == 0
+    assert [step.actor for step in runs[1]][:3] == ["alice", "bob", "carol"]
     assert any(run.preemptions for run in runs)
 
 
@@ -306,7 +308,7 @@ def test_the_portfolio_does_without_a_reduction_that_diverges():
         PROGRAMS["two"].run(portfolio, number)
         samples.append(portfolio.sampled)
     assert reduction.begun == [0]
-    assert samples.count(False) == 2, "the serial run, and the one that was led to its end"
+    assert samples.count(False) == 3, "the serial run, the one in turn, and the one that was led to its end"
 
 
 def test_each_execution_of_the_portfolio_is_that_of_the_sampler_whose_turn_it_is():
@@ -356,3 +358,22 @@ def test_a_sampler_that_was_never_measured_still_samples():
     for scheduler in (UniformRandomWalk(1), PCT(1), Portfolio(1)):
         assert not scheduler.calibrated
         assert len(PROGRAMS["three"].run(scheduler, 5)) == 6
+
+
+def test_the_portfolio_learns_of_samples_that_were_made_elsewhere():
+    """One that skips each execution that another can make runs the rest as if it had made all, and is over with it."""
+    alone, helped, other = Portfolio(1), Portfolio(1), Portfolio(1)
+    program, skipped = PROGRAMS["locked"], 0
+    program.run(other, 0)
+    for number, run in enumerate(program.search(alone, 1000)):
+        if helped.foreseen(number):
+            made = program.run(other, number)
+            helped.skip(number, digest(made))
+            skipped += 1
+        else:
+            made = program.run(helped, number)
+        assert made == run
+    assert not helped.foreseen(number + 1)
+    assert not helped.begin(number + 1)
+    assert (helped.complete, alone.complete) == (True, True)
+    assert skipped >= WINDOW - PROLOGUE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from asyncio import sleep as bare_sleep
 from dataclasses import dataclass
@@ -13,9 +14,11 @@ from helpers.kit import Account, Bank, Order, add, of, replays, told
 from sqlalchemy import insert, select, text, update
 
 import lab
-from lab import actor
+from lab import actor, invariant
+from lab.errors import SearchOver
 from lab.model.outcome import Ending
 from lab.model.trace import ActionKind
+from lab.schedulers.dpor import Dpor
 
 
 class Idle(Bank):
@@ -98,6 +101,8 @@ async def test_a_point_outside_an_execution_does_nothing():
 
 async def test_every_spelling_of_sleep_is_a_point_and_takes_no_time(explorer):
     class Sleeps(Idle):
+        points = "all"
+
         @actor
         async def alice(self) -> list[object]:
             await asyncio.sleep(3600)
@@ -114,6 +119,137 @@ async def test_every_spelling_of_sleep_is_a_point_and_takes_no_time(explorer):
     hour = ["sleep 3600"] * 3
     assert of(record, "alice") == [*hour, "sleep 0", "sleep 0", "sleep 0", "sleep 5", "sleep 0"]
     assert record.outcome.results["alice"].value == ["late", "soon"]
+
+
+async def test_a_sleep_for_no_time_is_no_step(explorer):
+    """Nobody else can see it, in whatever task and however it is spelt."""
+
+    class Sleeps(Idle):
+        @actor
+        async def alice(self, session) -> object:
+            async def work() -> None:
+                await anyio.lowlevel.checkpoint()
+                await session.execute(add(1))
+                await session.commit()
+                await bare_sleep(0)
+
+            await asyncio.sleep(0)
+            await asyncio.create_task(work())
+            return await asyncio.sleep(0, "soon")
+
+    record = await explorer.run(Sleeps(), Order())
+    assert [step.action.kind for step in record.trace] == [ActionKind.STATEMENT, ActionKind.COMMIT]
+    assert record.outcome.results["alice"].value == "soon"
+
+
+async def test_a_sleep_for_no_time_is_a_step_while_another_waits_in_the_process(explorer):
+    class Waits(Bank):
+        @actor
+        async def alice(self) -> None:
+            self.box.append(asyncio.Event())
+            await self.box[-1].wait()
+
+        @actor
+        async def bob(self, session) -> None:
+            await session.execute(text("SELECT 1"))
+            await asyncio.sleep(0)
+            self.box[-1].set()
+
+    Waits.box = []  # a scenario is frozen
+    record = await explorer.run(Waits(), Order())
+    assert told(record.trace)[:2] == ["bob SELECT 1", "bob sleep 0"]
+    assert record.outcome.ending is Ending.COMPLETED
+
+
+async def test_who_looks_again_and_again_lets_others_come(explorer):
+    """It would look for ever otherwise: nobody else goes on without a decision."""
+
+    class Looks(Bank):
+        @actor
+        async def alice(self) -> None:
+            while not self.done:  # noqa: ASYNC110 - as some code does
+                await asyncio.sleep(0)
+
+        @actor
+        async def bob(self, session) -> None:
+            await session.execute(add(1))
+            self.done.append(1)
+
+        @invariant
+        async def begins_anew(self) -> None:
+            self.done.clear()
+
+    Looks.done = []
+    record = await explorer.run(Looks(), Order("alice bob"))
+    assert told(record.trace)[:1] == ["alice sleep 0"]
+    assert record.outcome.ending is Ending.COMPLETED
+
+
+@dataclass(frozen=True)
+class Requests(Bank):
+    """Two that take from one account, each as a framework would run it, or as a plain function."""
+
+    framed: bool = True
+
+    @actor(names=("alice", "bob"))
+    async def take(self, session) -> None:
+        async def work() -> None:
+            balance = (await session.get_one(Account, 1)).balance
+            await session.execute(update(Account).where(Account.id == 1).values(balance=balance - 1))
+            await session.commit()
+
+        if self.framed:
+            send, receive = anyio.create_memory_object_stream[int](0)
+            async with anyio.create_task_group() as tasks, send, receive:
+                tasks.start_soon(self._forward, work, send)
+                await receive.receive()
+        else:
+            await work()
+
+    async def _forward(self, work, send) -> None:
+        await work()
+        await send.send(1)
+
+
+async def test_the_tasks_of_a_request_add_no_orders(explorer):
+    executions = {}
+    for framed in (False, True):
+        scheduler, found = Dpor(), set()
+        with contextlib.suppress(SearchOver):
+            for number in range(50):
+                record = await explorer.run(Requests(framed), scheduler, execution=number)
+                found.add(record.outcome.rows["account"][0])
+                executions[framed] = number + 1
+        assert len(found) == 2
+        assert scheduler.complete
+    assert executions[False] == executions[True] <= 8
+
+
+async def test_a_wait_for_another_actor_makes_all_steps_depend_on_each_other(explorer):
+    """What they share in the process is not seen: also once the wait is over."""
+
+    class Shares(Bank):
+        @actor
+        async def alice(self, session) -> None:
+            await session.execute(add(1))
+            await self.queue.get()
+
+        @actor
+        async def bob(self, session) -> None:
+            await session.execute(add(2))
+            await self.queue.put(1)
+            await session.execute(add(2))
+
+    Shares.queue = asyncio.Queue()
+    stalled = []
+
+    class Looks(Order):
+        def choose(self, choices) -> int:
+            stalled.append(choices.stalled)
+            return super().choose(choices)
+
+    await explorer.run(Shares(), Looks("alice bob bob"))
+    assert (stalled[0], set(stalled[2:])) == (False, {True})
 
 
 async def test_the_sleep_of_others_stays_real_during_an_execution(explorer):

@@ -134,6 +134,7 @@ class Refused(Exception):
 class Refusals(Scenario):
     """Right: the server's chance reaches an error text and, as a literal, the text of a statement."""
 
+    metadata = METADATA
     allows = (Refused,)
 
     @actor(names=("a", "b"))
@@ -141,6 +142,7 @@ class Refusals(Scenario):
         key = await session.scalar(text("SELECT gen_random_uuid()"))
         share = await session.scalar(text("SELECT random()"))
         await session.execute(text(f"SELECT '{key}'"))
+        await session.execute(update(DOCUMENT).where(DOCUMENT.c.id == 1).values(share=1.0))  # something to conflict on
         raise Refused(f"no {uuid.UUID(str(key)).hex} at {share}")
 
 

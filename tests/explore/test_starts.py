@@ -234,7 +234,7 @@ async def test_where_it_is_not_known_no_search_has_run_every_trace(explorer, mon
         async def work(self, session) -> None:
             await session.execute(add(1))
 
-    async def not_known(*_: object) -> Starts:
+    async def not_known(*_: object, **__: object) -> Starts:
         return Starts.UNKNOWN
 
     monkeypatch.setattr(explorer, "starts", not_known)

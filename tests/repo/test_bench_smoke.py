@@ -64,6 +64,14 @@ def test_the_search_bench_compares_the_portfolio_with_single_schedulers():
     assert figures["worst_ratio"] == comparison["ratio"]
 
 
+def test_the_bench_of_faults_says_where_each_was_found_and_finds_none_where_there_is_none():
+    figures = bench("reduction_faults.py", "--only", "rule _both_publish", "--programs", "1")
+    found = figures["faults"]["rule _both_publish"]
+    assert found["program"]
+    assert found["missed"] or found["contradiction"]
+    assert figures["faults"]["no fault"]["program"] == ""
+
+
 def test_the_history_bench_judges_clean_and_faulty_histories():
     figures = bench("history.py", "--executions", "10", "--transactions", "100")
     assert (figures["external_clean_verdict"], figures["external_faulty_verdict"]) == ("pass", "fail")

@@ -185,12 +185,23 @@ def test_a_killed_lab_leaves_nothing_behind_and_the_next_start_works(folder):
 
 @pytest.mark.alone
 def test_a_killed_lab_takes_its_workers_with_it(folder):
-    """With two workers; when the lab is killed, they and their servers go as well."""
+    """With two workers; when the lab is killed, they and their servers go as well, also one that has just joined."""
     chance = random.Random(21)
-    for number in range(2):
-        with start(folder, "--workers", "2") as process:
+    for number, options in enumerate((("--scheduler", "random"), ())):
+        with start(folder, "--workers", "2", *options) as process:
+            wait_until(lambda: workers_of(process.pid), START_SECONDS)
+            assert workers_of(process.pid)
             kill_and_look(Hunt(folder, process.pid), chance, frozen=number % 2 == 0)
         next_start_works()
+
+
+def workers_of(lab: int) -> list[int]:
+    return [
+        pid
+        for child in children(lab)
+        for pid in children(child)
+        if b"lab.search.workers" in read(f"/proc/{pid}/cmdline")
+    ]
 
 
 @pytest.fixture

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 from helpers.kit import Account, Bank, searched
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from lab import actor
+from lab import Scenario, actor
 from lab.model.outcome import Ending
 from lab.schedulers.dpor import Dpor
 
@@ -126,9 +128,9 @@ async def test_both_victims_of_a_deadlock_are_found(plain):
 
 
 def test_a_sample_of_programs_loses_no_outcome_and_independent_steps_can_be_swapped(monkeypatch, capsys):
-    options = ["--no-catalogue", "--programs", "3", "--pairs", "10", "--most", "40", "--json"]
+    options = ["--no-catalogue", "--programs", "3", "--wide", "3", "--first", "4", "--pairs", "10", "--most", "40"]
     monkeypatch.syspath_prepend(BENCH)
-    monkeypatch.setattr("sys.argv", ["reduction.py", *options])
+    monkeypatch.setattr("sys.argv", ["reduction.py", *options, "--json"])
     with pytest.raises(SystemExit) as ended:
         importlib.import_module("reduction").main()
     printed = capsys.readouterr()
@@ -137,3 +139,55 @@ def test_a_sample_of_programs_loses_no_outcome_and_independent_steps_can_be_swap
     assert figures["missed"] == figures["different"] == 0
     assert figures["reduced"] < figures["orders"]
     assert figures["pairs_swapped"] == 10
+    assert figures["several"] >= 3, "programs with one outcome show nothing"
+
+
+def test_wide_programs_use_every_kind_of_statement_and_are_the_same_for_the_same_seed(monkeypatch):
+    monkeypatch.syspath_prepend(BENCH)
+    wide, kinds = importlib.import_module("_wide").wide, importlib.import_module("_wide_kinds").KINDS
+    programs = [wide(seed).program() for seed in range(len(kinds))]
+    assert programs == [wide(seed).program() for seed in range(len(kinds))]
+    used = {each.kind for program in programs for planned, _ in program.values() for each in planned}
+    assert used == kinds.keys()
+
+
+class NamedBase(DeclarativeBase):
+    """A table with two keys."""
+
+
+class Named(NamedBase):
+    __tablename__ = "named"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(unique=True)
+    n: Mapped[int] = mapped_column(default=0)
+
+
+@dataclass(frozen=True)
+class KeyOfAChangedRow(Scenario):
+    """Each changes a row, then inserts one under the name of the other's row, which makes it wait for that change."""
+
+    metadata = NamedBase.metadata
+    allows = (DBAPIError,)
+
+    async def setup(self, session: AsyncSession) -> None:
+        session.add_all([Named(id=1, name="one"), Named(id=2, name="two")])
+
+    @actor
+    async def ann(self, session: AsyncSession) -> None:
+        await session.execute(update(Named).where(Named.id == 1).values(n=1))
+        await session.execute(insert(Named).values(id=5, name="two", n=0))
+
+    @actor
+    async def ben(self, session: AsyncSession) -> None:
+        await session.execute(update(Named).where(Named.id == 2).values(n=1))
+        await session.execute(insert(Named).values(id=6, name="one", n=0))
+
+
+async def test_a_changed_row_keeps_others_from_all_its_keys(plain):
+    """Two inserts that wait for each other's change are a deadlock, with either victim, and both fail when in turn."""
+    records = await exhaust(plain, KeyOfAChangedRow(), 20)
+    assert {tuple(result.sqlstate for _, result in sorted(each.outcome.results.items())) for each in records} == {
+        ("23505", "23505"),
+        ("40P01", "23505"),
+        ("23505", "40P01"),
+    }

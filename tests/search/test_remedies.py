@@ -270,7 +270,8 @@ async def test_where_the_failure_is_rare_no_violation_proves_little(explorer):
     assert remedies.broken < 3
     doubted = [each for each in remedies.tried if each.verdict == "inconclusive"]
     assert doubted
-    assert all(f"as it is, {remedies.broken} of 12 executions break" in each.reason for each in doubted)
+    reasons = f"as it is, {remedies.broken} of 12 executions break", "no two conflicting steps were met in both orders"
+    assert all(any(reason in each.reason for reason in reasons) for each in doubted)
     assert not [each for each in remedies.tried if each.verdict == "pass"]
     still = [each for each in remedies.tried if each.verdict == "fail"]
     assert still, "the schedule that failed still fails under a retry loop, however rare it is"

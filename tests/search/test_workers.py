@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -20,7 +20,6 @@ from lab.errors import ServerError, UsageError
 from lab.postgres.server.embedded import embedded_server
 from lab.postgres.server.place import Place
 from lab.postgres.server.server import Server
-from lab.schedulers.portfolio import PROLOGUE
 from lab.search.campaign import _parts, hunt_everything, hunt_one
 from lab.search.job import Job
 from lab.search.workers import JobResult, Workers
@@ -123,7 +122,7 @@ async def test_one_order_cannot_be_shared(server):
 
 @pytest.mark.parametrize(
     ("scheduler", "executions", "lengths"),
-    [("random", 48, [6] * 8), ("portfolio", 48, [PROLOGUE, 6, 6, 6]), ("portfolio", 20, [20]), ("urw", 3, [1, 1, 1])],
+    [("random", 48, [6] * 8), ("pos", 20, [2] * 10), ("urw", 3, [1, 1, 1])],
 )
 def test_a_hunt_is_cut_into_parts_behind_its_prologue(scheduler, executions, lengths):
     """The parts follow one another without a gap, each told how many executions the whole has."""
@@ -162,6 +161,15 @@ async def test_hunting_everything_gives_a_line_for_each(server, workers):
         ("right", "nowhere:X"): False,
         ("probe", LOST): True,
     }
+
+
+async def test_a_scenario_that_cannot_run_on_a_server_says_why(server):
+    """In JSON too, where its verdict has a reason; nothing is started for it."""
+    by_url = replace(server, version=None)
+    target = "scenarios.durability:Durability"
+    (line,) = [each async for each in hunt_everything(by_url, Place(), [("planted", Job(target, "random", 5))], 1)]
+    assert (line.result.verdict, line.result.executions) == ("inconclusive", 0)
+    assert line.result.shown()["reason"] == line.cannot == "the fault 'crash' needs the embedded server"
 
 
 PARENT = """

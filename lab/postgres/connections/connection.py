@@ -30,6 +30,7 @@ from lab.postgres.connections.wire import Wire
 from lab.postgres.locks.freeze import ServerProcess
 from lab.postgres.locks.names import readable, wait_of
 from lab.postgres.statements.footprints import TransactionFootprint
+from lab.postgres.statements.shapes import Relations
 
 __all__ = ["LabConnection"]
 
@@ -55,6 +56,8 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         """Its settings make it notice when a statement pauses, so none is paused."""
         self.relations: MutableMapping[int, str] = {}
         """Names of the tables and indexes of this database, by object id."""
+        self.catalog = Relations()
+        """What the catalog says of what statements touch; replaced by that of the database."""
         self.level = ""
         """The isolation level of the transaction that is open, or was last."""
         self.transaction_footprint = TransactionFootprint()

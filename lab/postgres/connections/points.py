@@ -17,8 +17,18 @@ from lab.engine.gate import Actor, State
 from lab.model.footprint import Deferred
 from lab.model.trace import Action, ActionKind
 from lab.postgres.statements.footprints import footprint_of
+from lab.postgres.statements.met import Met
 
-__all__ = ["SAVEPOINT", "SAVEPOINT_KINDS", "announced_by_driver", "begins", "ends_of", "sets_a_timer", "texts"]
+__all__ = [
+    "SAVEPOINT",
+    "SAVEPOINT_KINDS",
+    "announced_by_driver",
+    "begins",
+    "ends_of",
+    "pausable",
+    "sets_a_timer",
+    "texts",
+]
 
 SAVEPOINT = re.compile(r"\s*(SAVEPOINT|RELEASE|ROLLBACK TO)\s+(?:SAVEPOINT\s+)?([^\s;]+)\s*;?\s*$", re.IGNORECASE)
 """SQLAlchemy sends these as statements like any other, so its events for them would be a second point each."""
@@ -65,6 +75,14 @@ def sets_a_timer(statement: str) -> bool:
     return any(word in lowered for word in _NOTICED)
 
 
+def pausable(connection: Any, level: str, text: str, parameters: Any) -> Met | None:
+    """The rows between which a statement can be paused that is not understood, but was seen before."""
+    if connection.notices_pauses or "SERIALIZABLE" in (level, connection.isolation):
+        return None
+    rows: Met | None = connection.catalog.rows_of(text, parameters)
+    return rows
+
+
 def texts(parameters: Any, *, several: bool) -> tuple[object, ...]:
     """The values of a statement; of one that is executed for several sets of them, each set's."""
     if not parameters:
@@ -91,15 +109,24 @@ async def announced_by_driver(
     connection.notices_pauses |= sets_a_timer(text)
     found = SAVEPOINT.match(text)
     touches: Deferred | None = None
+    met: Met | None = None
     if found is None:
-        touches = connection.transaction_footprint.statement(footprint_of(None, (), ()), connection.level)
+        met = pausable(connection, connection.level, text, parameters)
+        touches = connection.transaction_footprint.statement(
+            footprint_of(None, {}),
+            connection.level,
+            "" if connection.journal.altered else text,
+            connection.catalog,
+            connection.process.pid,
+        )
         action = Action(ActionKind.STATEMENT, text, texts(parameters, several=several), touches, connection.schema)
     else:
         kind = SAVEPOINT_KINDS[" ".join(found[1].upper().split())]
-        if kind is ActionKind.ROLLBACK_TO:
+        if kind is not ActionKind.SAVEPOINT:
             touches = connection.transaction_footprint.end(connection.level)
         action = Action(kind, found[2], touches=touches, database=connection.schema)
-    await actor.park(action)
+    if (gate := actor.parks(action, met)) is not None:
+        await actor.stay(gate)
     connection.announced = True
     if not connection.journal.open:
         return

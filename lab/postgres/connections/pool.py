@@ -7,14 +7,17 @@ executions before. Here each actor has its own, opened before the first step and
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 from lab.engine.gate import current_actor
 from lab.postgres.connections.settings import serves_house
 
-__all__ = ["ActorPool"]
+__all__ = ["ActorPool", "warmed"]
 
 HOUSE = ""
 """The owner of connections that serve the lab itself: setup, invariants."""
@@ -108,6 +111,22 @@ class ActorPool(Pool):
         """How many connections each owner has."""
         counts = {owner: len(entries) for owner, entries in self._idle.items()}
         return f"idle connections: {counts}"
+
+
+async def warmed(engine: AsyncEngine, levels: Mapping[str, str]) -> None:
+    """Open the connections that actors will get, at their isolation levels, by name."""
+    pool = engine.pool
+    assert isinstance(pool, ActorPool)
+    for name, level in levels.items():
+        if pool.is_warm(name, level):
+            continue
+        pool.warming = name
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                for _ in range(pool.opened(name)):  # a fault may have ended any; how many are open must not depend
+                    await stack.enter_async_context(engine.connect())
+        finally:
+            pool.warming = HOUSE
 
 
 def _is_open(entry: ConnectionPoolEntry) -> bool:

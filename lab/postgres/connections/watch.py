@@ -7,7 +7,7 @@ SQLAlchemy's asyncio layer runs its synchronous core in a greenlet, so an event 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,13 +26,14 @@ from lab.postgres.connections.connection import LabConnection
 from lab.postgres.connections.journal import Journal
 from lab.postgres.connections.listening import listening
 from lab.postgres.connections.others import led
-from lab.postgres.connections.points import SAVEPOINT, SAVEPOINT_KINDS, sets_a_timer, texts
+from lab.postgres.connections.points import SAVEPOINT, SAVEPOINT_KINDS, pausable, sets_a_timer, texts
 from lab.postgres.connections.settings import HOUSE_SETTINGS, YIELDING, serves_house
 from lab.postgres.connections.uses import Uses
 from lab.postgres.locks.freeze import ServerProcess
 from lab.postgres.locks.remedy_locks import Locking, with_lock
 from lab.postgres.statements.bulk import Bulk, bulk_of
 from lab.postgres.statements.footprints import footprint_of
+from lab.postgres.statements.shapes import Relations
 
 __all__ = ["OWN_WAY", "Route", "instrumented"]
 
@@ -60,6 +61,8 @@ class Address:
     """Names of the database's tables and indexes, by object id; what actors make is added."""
     uses: Uses
     """Where it is noticed who uses the connection."""
+    catalog: Relations = field(default_factory=Relations)
+    """What statements on the relations may rest on."""
     apart: Apart = ALL_ONE
     """The databases of the application that are told apart here."""
     refuse: Callable[[str], ScenarioError] = ScenarioError
@@ -94,17 +97,9 @@ class Address:
         pid = connection.get_server_pid()
         connection.process = ServerProcess(pid, may_freeze=self.may_freeze(pid))
         connection.relations = self.relations
+        connection.catalog = self.catalog
         connection.journal = self.journal
         connection.uses = self.uses
-
-
-@dataclass(frozen=True, slots=True)
-class TableNames:
-    """What must be known of the tables to say what a statement touches."""
-
-    ordinary: Collection[str] = ()
-    triggered: Collection[str] = ()
-    """Those with triggers of the user's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +111,8 @@ class Route:
     """Called with every connection that was opened."""
     isolation: Callable[[str | None], str]
     """Name of a root actor (None outside an execution) -> the isolation level of its transactions."""
-    tables: TableNames = TableNames()
+    relations: Relations = field(default_factory=Relations)
+    """What the catalog says of what a statement touches."""
     locking: Callable[[], Locking | None] = lambda: None
     """The locks that are to be added to what actors do now."""
     notices: Callable[[str, int, str], None] = lambda actor, pid, statement: None
@@ -137,7 +133,7 @@ def instrumented(engine: AsyncEngine, route: Route) -> contextlib.AbstractContex
 
 
 def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
-    tables, locking_now, active, notices = route.tables, route.locking, route.active, route.notices
+    relations, locking_now, active, notices = route.relations, route.locking, route.active, route.notices
     note_caches_of = route.caches.note
 
     def before_statement(
@@ -153,17 +149,19 @@ def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
         sent, level = statement, "" if driver is None else _level(fairy, driver)
         if driver is not None and (locking := locking_now()) is not None:
             sent = _locked(locking, driver, connection, actor.name, statement, context)
+        if driver is not None and not driver.transaction_open:
+            driver.transaction_footprint.begins()
         if found := SAVEPOINT.match(statement):
             kind = SAVEPOINT_KINDS[found[1].upper()]
-            if driver is not None and kind is ActionKind.ROLLBACK_TO:
+            if driver is not None and kind is not ActionKind.SAVEPOINT:
                 touches = driver.transaction_footprint.end(level)
             action = Action(kind, found[2], touches=touches, database=where)
         else:
             if driver is not None:
                 notices(actor.root.name, driver.process.pid, statement)
                 locked = sent != statement
-                touches = _of_statement(tables, driver, level, context, locked=locked)
-                bulk = _bulk(driver, level, context, sent, locked=locked)
+                touches = _of_statement(relations, driver, level, context, sent, locked=locked)
+                bulk = _bulk(driver, level, context, sent, locked=locked) or pausable(driver, level, sent, parameters)
             several = executemany and context.execute_style is not ExecuteStyle.INSERTMANYVALUES
             action = Action(ActionKind.STATEMENT, sent, texts(parameters, several=several), touches, where)
         if (gate := actor.parks(action, bulk)) is not None:
@@ -204,15 +202,17 @@ def _bulk(driver: LabConnection, level: str, context: Any, statement: str, *, lo
     return bulk_of(context, statement, locked=locked, schema=driver.schema)
 
 
-def _of_statement(tables: TableNames, driver: LabConnection, level: str, context: Any, *, locked: bool) -> Deferred:
+def _of_statement(
+    relations: Relations, driver: LabConnection, level: str, context: Any, sent: str, *, locked: bool
+) -> Deferred:
     """What a statement that is about to be executed may touch."""
-    if not driver.transaction_open:
-        driver.transaction_footprint.begins()
     unknown = level == "AUTOCOMMIT" or driver.journal.altered  # what is known of tables may no longer be true
-    touched = footprint_of(None if unknown else context, tables.ordinary, tables.triggered, driver.schema)
+    touched = footprint_of(None if unknown else context, relations.shapes, driver.schema)
     if locked:
         touched = with_lock(touched)
-    return driver.transaction_footprint.statement(touched, level)
+    return driver.transaction_footprint.statement(
+        touched, level, "" if unknown else sent, relations, driver.process.pid
+    )
 
 
 def _driver(fairy: Any) -> LabConnection | None:

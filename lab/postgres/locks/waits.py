@@ -5,13 +5,11 @@ While one actor runs at a time, `pg_blocking_pids` is exact: nothing passes thro
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lab.engine.watchdog import bounds
-from lab.errors import UncontrolledError
+from lab.postgres.locks.questions import answer
 from lab.postgres.server.monitor import Monitor
 
 __all__ = ["PostgresLockWaits"]
@@ -101,13 +99,4 @@ class PostgresLockWaits:
         return {pid: tuple(holders) for pid, holders in await self._answer(query, pids)}
 
     async def _answer(self, query: str, pids: Sequence[int]) -> Any:
-        """The server's answer. Raises `UncontrolledError` when it does not come, since the question itself waits."""
-        seconds = bounds().step
-        try:
-            async with asyncio.timeout(seconds):
-                return await self.monitor.fetch(query, pids)
-        except TimeoutError:
-            raise UncontrolledError(
-                f"the server did not say within {seconds:g} s (--step-seconds) who waits for whom: an actor holds a "
-                "lock on its catalogs"
-            ) from None
+        return await answer(self.monitor, query, pids, "who waits for whom")

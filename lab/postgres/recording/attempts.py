@@ -10,9 +10,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from lab.model.history import INITIAL
+from lab.model.text import key_text
 from lab.model.trace import ActionKind
 from lab.postgres.connections.journal import Journal, Mark, Sent, Session
-from lab.postgres.recording.row_versions import Item, Row, RowVersion, Values, key_text, parsed
+from lab.postgres.recording.row_versions import Item, Row, RowVersion, Values, parsed
 from lab.postgres.statements.readings import Reading, Role, reading_of
 
 __all__ = ["Attempt", "Attempts", "Condition", "Seen", "Wrote", "attempts_of"]

@@ -18,7 +18,7 @@ from typing import Any
 
 from lab.model.history import INITIAL, Version
 
-__all__ = ["Item", "RowVersion", "Values", "key_text", "parsed"]
+__all__ = ["Item", "RowVersion", "Values", "parsed"]
 
 Values = Mapping[str, Any]
 
@@ -137,15 +137,6 @@ class Row:
 def parsed(text: str) -> Any:
     """JSON as PostgreSQL writes it, numbers exactly."""
     return json.loads(text, parse_float=Decimal)
-
-
-def key_text(value: object) -> str:
-    """One value of a key as a text, the same whether it comes from asyncpg or from JSON."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (dt.date, dt.time)):
-        return value.isoformat()
-    return str(value)
 
 
 def _agree(seen: Values, held: Values) -> bool:

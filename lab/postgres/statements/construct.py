@@ -37,6 +37,7 @@ from lab.postgres.statements.statement import NOT_UNDERSTOOD, Binding, Kind, Row
 __all__ = ["bindings_of", "read", "statement_of", "unlocked", "values_of", "where"]
 
 _WORD = re.compile(r"[a-z_][a-z0-9_]*", re.IGNORECASE)
+_NAME = re.compile(r"""[\w.,*"' :]*""")
 _OPAQUE = frozenset({"cte", "textual_select", "table_valued_alias", "sequence"})
 """Elements, by SQLAlchemy's names for them, that may hold or do what the construct around them does not show."""
 Made = TypeVar("Made")
@@ -117,8 +118,8 @@ def _inside(construct: Any, elements: list[Any]) -> dict[str, Any]:
     return {
         "tables": tuple(found),
         "functions": _functions(elements),
-        "texts": any(isinstance(each, TextClause) for each in elements),
-        "opaque": any(getattr(each, "__visit_name__", "") in _OPAQUE for each in elements),
+        "texts": any(isinstance(each, TextClause) or _hides_in_text(each) for each in elements),
+        "opaque": any(map(_is_opaque, elements)) or any(_locks_within(each, construct) for each in elements),
         "selects": sum(isinstance(each, Select) for each in elements),
         "nested": any(isinstance(each, SelectBase) and each is not construct for each in elements),
         "ctes": any(isinstance(each, CTE) for each in elements),
@@ -248,6 +249,22 @@ def _shown(entry: Any) -> Shown:
     elements = [part for each in wholes for part in iterate(each)]
     of_values = "count" not in _functions(elements) and any(isinstance(part, Column) for part in elements)
     return Shown(of_values=of_values)
+
+
+def _hides_in_text(element: Any) -> bool:
+    """Whether a literal column is more than a name or a number."""
+    return isinstance(element, ColumnClause) and element.is_literal and not _NAME.fullmatch(str(element))
+
+
+def _is_opaque(element: Any) -> bool:
+    return getattr(element, "__visit_name__", "") in _OPAQUE or (
+        isinstance(getattr(element, "operator", None), operators.custom_op)
+    )
+
+
+def _locks_within(element: Any, construct: Any) -> bool:
+    """Whether it is a query inside a statement that locks rows of its own."""
+    return element is not construct and isinstance(element, Select) and _lock(element) is not None
 
 
 def _functions(elements: Iterable[Any]) -> frozenset[str]:

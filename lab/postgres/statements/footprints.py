@@ -7,14 +7,14 @@ footprint, which counts as touching everything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Table
 
-from lab.model.footprint import Access, Deferred, Lock
+from lab.model.footprint import Access, Deferred, Lock, Memory
 from lab.postgres.statements.construct import read
 from lab.postgres.statements.functions import PURE
 from lab.postgres.statements.pieces import (
@@ -32,6 +32,7 @@ from lab.postgres.statements.pieces import (
     unique_keys,
     unique_name,
 )
+from lab.postgres.statements.shapes import ANY, Relations, Shape, agree, declared
 from lab.postgres.statements.statement import Kind, RowLock, Statement
 
 __all__ = ["TransactionFootprint", "footprint_of"]
@@ -40,18 +41,30 @@ __all__ = ["TransactionFootprint", "footprint_of"]
 class TransactionFootprint:
     """What the transaction of one connection has touched so far, as a chain from its last statement back."""
 
-    __slots__ = ("_last",)
+    __slots__ = ("_last", "_memory")
 
     def __init__(self) -> None:
         self._last: Deferred | None = None
+        self._memory: Memory | None = None
+        """Of the last statement of which something can be seen."""
 
     def begins(self) -> None:
         """Forget the last transaction."""
-        self._last = None
+        self._last, self._memory = None, None
 
-    def statement(self, accesses: Callable[[], tuple[Access, ...] | None], level: str) -> Deferred:
-        """The footprint of its next statement."""
-        self._last = Deferred(accesses, level, self._last)
+    def statement(
+        self,
+        accesses: Callable[[], tuple[Access, ...] | None],
+        level: str,
+        text: str,
+        relations: Relations,
+        session: int,
+    ) -> Deferred:
+        """The footprint of its next statement; `text` is "" for one of which nothing can be seen."""
+        memory = None
+        if text:
+            memory = self._memory = relations.memory_of(text, level, self._memory)
+        self._last = Deferred(accesses, level, self._last, memory, partial(relations.is_wild, text), session)
         return self._last
 
     def end(self, level: str) -> Deferred:
@@ -68,42 +81,68 @@ def _unknown() -> None:
 
 
 def footprint_of(
-    context: Any, tables: Collection[str], triggered: Collection[str], schema: str = ""
+    context: Any, shapes: Mapping[str, Shape], schema: str = ""
 ) -> Callable[[], tuple[Access, ...] | None]:
     """A function that computes later what a statement will touch; it returns None if that is not understood.
 
-    `tables` are the ordinary tables of the database, `triggered` those with triggers of the user's own; a name without
-    one is of the `schema`, "" for the lab's first.
+    `shapes` are the tables of the database as its catalog has them; a name without a schema is of the `schema`, "" for
+    the lab's first.
     """
     compiled = getattr(context, "compiled", None)
     if compiled is None:
         return _unknown
     rows = getattr(context, "compiled_parameters", None)  # DDL has none
-    return partial(_accesses, compiled, rows, tables, triggered, schema)
+    return partial(_accesses, compiled, rows, shapes, schema)
 
 
-def _accesses(
-    compiled: Any, rows: Any, tables: Collection[str], triggered: Collection[str], schema: str
-) -> tuple[Access, ...] | None:
-    pieces = read(compiled, _shape_in, schema, otherwise=None)
-    if pieces is None:
+def _accesses(compiled: Any, rows: Any, shapes: Mapping[str, Shape], schema: str) -> tuple[Access, ...] | None:
+    understood = read(compiled, _shape_in, schema, otherwise=None)
+    if understood is None or not agree(understood.claims, shapes, changes=understood.changes):
         return None
-    names = {piece.table.partition("!")[0] for piece in pieces}
-    if not names <= set(tables) or not names.isdisjoint(triggered):
+    pieces = understood.pieces
+    if not all(column in shapes[piece.relation].apart for piece in pieces for column, _ in piece.key):
         return None
     if not rows or len(rows) > MANY:
         rows = [{}]
-    return tuple(dict.fromkeys(piece.filled(row) for row in rows for piece in pieces))
+    found = tuple(dict.fromkeys(piece.filled(row) for row in rows for piece in pieces))
+    if (changed := understood.changed) is None:
+        return found
+    table, columns = changed
+    if not ({*columns, ANY} & shapes[table].indexed):
+        return found
+    return tuple(replace(each, enters=True) if each.writes and each.rows.table == table else each for each in found)
 
 
 # ------------------------------------------------------------------ the shape of a statement
 
 
-def _shape_in(statement: Statement, schema: str) -> tuple[Piece, ...] | None:
+@dataclass(frozen=True, slots=True)
+class _Understood:
+    """A statement whose construct shows what it does, if the tables are as `claims` says."""
+
+    pieces: tuple[Piece, ...]
+    claims: tuple[tuple[str, Shape], ...]
+    changes: bool
+    changed: tuple[str, frozenset[str]] | None = None
+    """By an UPDATE: the columns of which table."""
+
+
+def _shape_in(statement: Statement, schema: str) -> _Understood | None:
     pieces = _shape(statement)
-    if pieces is None or not schema:
-        return pieces
-    return tuple(replace(piece, table=qualified(piece.table, schema)) for piece in pieces)
+    if pieces is None:
+        return None
+    touched = {piece.relation for piece in pieces}
+    family = {*statement.tables, *(table for each in statement.tables for table in each.metadata.tables.values())}
+    claims = tuple(declared(table, schema) for table in family if name_of(table) in touched)
+    if schema:
+        pieces = tuple(replace(piece, table=qualified(piece.table, schema)) for piece in pieces)
+    changed = None
+    if statement.kind is Kind.UPDATE and (table := statement.table) is not None:
+        changed = (
+            qualified(name_of(table), schema),
+            frozenset(column.name for column in _changed_columns(statement, table)),
+        )
+    return _Understood(pieces, claims, statement.kind is not Kind.SELECT, changed)
 
 
 def _shape(statement: Statement) -> tuple[Piece, ...] | None:
@@ -119,7 +158,7 @@ def _shape(statement: Statement) -> tuple[Piece, ...] | None:
         pieces = tuple(change(statement, statement.table))
     if not pieces:
         return None
-    understood = {piece.table.partition("!")[0] for piece in pieces}
+    understood = {piece.relation for piece in pieces}
     known = {each for table in statement.tables for each in table.metadata.tables.values()}
     hidden = {name_of(table) for table in known if table.name.lower() in statement.words}
     return None if hidden - understood else pieces  # a loader option, for example, joins what the construct omits
@@ -197,13 +236,18 @@ def _insert(statement: Statement, table: Table) -> Iterator[Piece]:
     yield from _others(statement, table)
 
 
+def _changed_columns(statement: Statement, table: Table) -> set[Any]:
+    return {column for column in table.columns if column.key in statement.given or column.onupdate is not None}
+
+
 def _update(statement: Statement, table: Table) -> Iterator[Piece]:
-    columns = {column for column in table.columns if column.key in statement.given or column.onupdate is not None}
+    columns = _changed_columns(statement, table)
     key = key_of(statement.bindings, table, without=columns)
     keys = [unique for unique in unique_keys(table) if columns.intersection(unique)]
     yield _changed(table, Lock.UPDATE if keys else Lock.NO_KEY_UPDATE, key)
     for unique in keys:
         yield Piece(unique_name(table, unique), Lock.UPDATE, reads=False, writes=True)
+    yield from _kept_keys(table, key, changed=keys)
     if keys:
         yield from children(table, deletes=False)
     for parent, pairs in parents(table):
@@ -213,9 +257,24 @@ def _update(statement: Statement, table: Table) -> Iterator[Piece]:
 
 
 def _delete(statement: Statement, table: Table) -> Iterator[Piece]:
-    yield _changed(table, Lock.UPDATE, key_of(statement.bindings, table))
+    key = key_of(statement.bindings, table)
+    yield _changed(table, Lock.UPDATE, key)
+    yield from _kept_keys(table, key)
     yield from children(table, deletes=True)
     yield from _others(statement, table)
+
+
+def _kept_keys(
+    table: Table, key: tuple[tuple[str, str], ...], changed: Collection[tuple[Any, ...]] = ()
+) -> Iterator[Piece]:
+    """The unique keys that a changed or deleted row has kept until now: a new row of such a key waits for the change.
+
+    Two changes do not meet there. Of a key that is known the row itself stands for it, as all rows do.
+    """
+    known = {column for column, _ in key}
+    for unique in unique_keys(table) if key else ():
+        if unique not in changed and not known.issuperset(column.name for column in unique):
+            yield Piece(unique_name(table, unique), Lock.SHARE, reads=False, writes=True)
 
 
 def _changed(table: Table, lock: Lock, key: tuple[tuple[str, str], ...]) -> Piece:

@@ -57,6 +57,11 @@ class Piece:
     whole: bool = False
     """The key is unique to a row, so without all of its values nothing is known of it."""
 
+    @property
+    def relation(self) -> str:
+        """The table, also of a unique key."""
+        return self.table.partition("!")[0]
+
     def filled(self, values: Mapping[str, Any]) -> Access:
         """The access of one execution."""
         known = []

@@ -19,8 +19,10 @@ from sqlalchemy import MetaData
 from lab.model.layout import Layout, Position
 from lab.postgres.connections.triggers import TRIGGER, install, install_on_catalog
 from lab.postgres.server.monitor import Monitor
+from lab.postgres.statements.shapes import Relations
 from lab.postgres.tables.catalog import layout_of, positions_of
 from lab.postgres.tables.changes import CATALOG, EVENT_TRIGGERS
+from lab.postgres.tables.relations import learn_relations
 
 __all__ = ["Snapshot", "Tables"]
 
@@ -116,12 +118,14 @@ class Tables:
         self._resets = 0
         self.names: set[str] = set()
         """Names of the tables, as people say them."""
-        self.triggered: set[str] = set()
-        """Those with triggers of the user's own."""
+        self.catalog = Relations()
+        """What statements on the relations may rest on."""
         self.keys: dict[str, tuple[str, ...]] = {}
         """The columns of each table's primary key, where it has one."""
         self.relations: dict[int, str] = {}
         """Names of tables, indexes and the like by object id, for messages that name them by number."""
+        self.quoted: dict[str, tuple[str, Sequence[str]]] = {}
+        """The name of each table and of its columns but those that are generated, as SQL wants them."""
         self.layout = Layout()
         """Columns, keys, and which of them a sequence fills."""
 
@@ -137,16 +141,17 @@ class Tables:
         order = _parents_first([row["oid"] for row in rows], parents)
         by_oid = {row["oid"]: _Table(row["name"], row["short"], row["columns"] or ()) for row in rows}
         self._tables = [by_oid[oid] for oid in order]
-        for known in (self.names, self.relations, self.keys, self.triggered):
+        for known in (self.names, self.relations, self.keys):
             known.clear()  # others hold these very sets
         self.names.update(table.short for table in self._tables)
+        self.quoted = {table.short: (table.name, table.columns) for table in self._tables}
         self.relations.update(map(tuple, await self._monitor.fetch(_RELATIONS)))
         self.keys.update({name: tuple(columns) for name, columns in await self._monitor.fetch(_KEYS)})
         sequences = await self._monitor.fetch(_SEQUENCES)
         self._sequences = [row["name"] for row in sequences]
         restart = "".join(f"SELECT setval({_literal(name)}, {start}, false);" for name, start in sequences)
         with_triggers = await self._monitor.fetch(_WITH_TRIGGERS)
-        self.triggered.update(table.short for table in self._tables if (table.name,) in map(tuple, with_triggers))
+        await learn_relations(self._monitor, self.catalog)
         self._triggers_off = "".join(f"ALTER TABLE {name} DISABLE TRIGGER USER;" for (name,) in with_triggers)
         self._triggers_on = "".join(f"ALTER TABLE {name} ENABLE TRIGGER USER;" for (name,) in with_triggers)
         names = ", ".join(table.name for table in self._tables)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from lab import Scenario, actor
 from lab.errors import ServerError, UsageError
 from lab.explore import Explorer
-from lab.explore.ending import ORDERS_OF_ROWS
+from lab.explore.unsearched import ORDERS_OF_ROWS
 from lab.model.history import Write
 from lab.model.outcome import Ending
 from lab.model.replay_token import decode

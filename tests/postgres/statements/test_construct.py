@@ -41,6 +41,7 @@ from lab.postgres.statements.bulk import bulk_of
 from lab.postgres.statements.construct import read, statement_of
 from lab.postgres.statements.footprints import footprint_of
 from lab.postgres.statements.readings import reading_of
+from lab.postgres.statements.shapes import declared
 from lab.postgres.statements.statement import NOT_UNDERSTOOD, Kind, RowLock
 from lab.schedulers.guided import Guided
 from lab.search.hunt import Hunt
@@ -144,7 +145,7 @@ STRANGE = {
 def looked_at(context) -> tuple[object, ...]:
     """What every reader makes of a statement."""
     sent = str(context.compiled)
-    touched = footprint_of(context, {"note", "entry"}, ())()
+    touched = footprint_of(context, dict([declared(NOTE, ""), declared(Entry.__table__, "")]))()
     locking = Locking(Remedy("locks", lock_reads=frozenset({"note"})), {"": METADATA})
     connection = SimpleNamespace(
         execute=lambda *_, **__: SimpleNamespace(all=list),

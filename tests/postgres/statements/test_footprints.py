@@ -39,6 +39,7 @@ from lab.model.trace import ActionKind
 from lab.postgres.statements.construct import bindings_of
 from lab.postgres.statements.footprints import footprint_of
 from lab.postgres.statements.pieces import Piece, checks_more_than_values, key_of
+from lab.postgres.statements.shapes import declared
 from lab.schedulers.guided import Guided
 
 
@@ -166,16 +167,16 @@ EXPECTED = {
     ),
     "a loader option": (
         select(Owner).where(Owner.id == 1).options(joinedload(Owner.things)).execution_options(populate_existing=True),
-        None,
+        ["owner[] NONE RS", "thing[] NONE RS"],
     ),
     "a subquery looks everywhere": (
         select(Owner.id).where(Owner.id == 1, exists().where(Thing.size > 1)),
         ["owner[] NONE RS", "thing[] NONE RS"],
     ),
-    "two roles of one table": (select(OTHER.id).where(OTHER.id == 1), None),
+    "two roles of one table": (select(OTHER.id).where(OTHER.id == 1), ["owner[] NONE RS"]),
     "an update by key": (
         update(Owner).where(Owner.id == 1).values(total=Owner.total + 1),
-        ["owner[id=int:1] NO_KEY_UPDATE RW"],
+        ["owner[id=int:1] NO_KEY_UPDATE RW", "owner!name[] SHARE W"],
     ),
     "an update of what it searches by": (
         update(Thing).where(Thing.size == 3).values(size=4),
@@ -203,13 +204,15 @@ EXPECTED = {
     ),
     "a cascade": (
         delete(Owner).where(Owner.id == 1),
-        ["owner[id=int:1] UPDATE RW", "thing[] UPDATE RWS"],
+        ["owner[id=int:1] UPDATE RW", "owner!name[] SHARE W", "thing[] UPDATE RWS"],
     ),
     "an insert that may yield": (
         upsert(Owner).values(id=1, name="a", total=0).on_conflict_do_nothing(),
         ["owner[] UPDATE RWS", "owner!id[] UPDATE RW", "owner!name[] UPDATE RW"],
     ),
-    "text": (text("SELECT 1"), None),
+    "text": (text("SELECT 1"), []),
+    "text that reads": (text("SELECT name FROM owner WHERE id = 1"), ["owner[] NONE RS"]),
+    "text that writes": (text("UPDATE owner SET total = 1 WHERE id = 1"), ["owner[] UPDATE RWS"]),
     "a function that may do anything": (select(func.pg_advisory_xact_lock(1)), None),
 }
 
@@ -253,4 +256,5 @@ def test_a_write_where_rows_clash_by_more_is_not_understood(table, understood):
     """In what way it may clash cannot be told from its values, so it counts as touching everything."""
     compiled = insert(table).values(id=1).compile()
     context = SimpleNamespace(compiled=compiled, compiled_parameters=[compiled.params])
-    assert (footprint_of(context, {"kept", "owner"}, ())() is not None) is understood
+    shapes = dict([declared(KEPT, ""), declared(Owner.__table__, "")])
+    assert (footprint_of(context, shapes)() is not None) is understood

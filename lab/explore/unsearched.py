@@ -1,0 +1,76 @@
+"""What a search left out, whatever schedules it ran: a verdict names it, and does not say that all was run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+
+from lab.engine.plan import Finished
+from lab.model.text import cut
+from lab.model.trace import ActionKind, Step
+from lab.postgres.statements.met import notices_pauses
+
+__all__ = ["ORDERS_OF_ROWS", "unsearched"]
+
+ORDERS_OF_ROWS = (
+    "orders in which statements meet the same rows: nothing pauses between two rows of a statement here, which needs "
+    "the embedded server"
+)
+SHARED = "the order of what actors share in the process: they waited for each other there, and the lab does not see it"
+SHOWN = 60
+"""Characters of a statement in a sentence."""
+_CHANGED = re.compile(r"(?:UPDATE|DELETE|MERGE|COPY|INSERT \d+) (\d+)$")
+_LOCKED = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+UPDATE|UPDATE|KEY\s+SHARE|SHARE)\b", re.IGNORECASE)
+_SELECTED = re.compile(r"SELECT (\d+)$")
+MANY = "executed for each row"
+"""The answer to a statement for several sets of parameters."""
+
+
+def unsearched(finished: Finished, met: Collection[str], unseen: Collection[str], *, pauses: bool) -> tuple[str, ...]:
+    """What could have been done in another order, but by no schedule, and what was not looked at.
+
+    `met` are the statements that were seen to write several rows, also through functions and triggers; `unseen` those
+    whose reads the history does not know; `pauses`: whether statements are paused between two rows at all.
+    """
+    found = dict.fromkeys(_whole(finished, met, pauses=pauses))
+    if finished.unpaused:
+        found = {ORDERS_OF_ROWS: None}
+    found |= dict.fromkeys(f"what else {_short(text)} read than the rows that it returned" for text in unseen)
+    if finished.crossed:
+        found[SHARED] = None
+    found |= dict.fromkeys(f"the order of what {who} did outside the lab's control" for who in finished.elsewhere)
+    return tuple(found)
+
+
+def _whole(finished: Finished, met: Collection[str], *, pauses: bool) -> Iterator[str]:
+    """The statements on several rows that could not be paused between two of them."""
+    for step in finished.trace:
+        if step.woken or step.action.kind is not ActionKind.STATEMENT:
+            continue
+        if pauses and step.number not in finished.unpausable:
+            continue
+        if step.action.text in met or _rows(step) > 1:
+            why = _why(step) if pauses else "the scenario or an option says so"
+            yield f"orders within {_short(step.action.text)}, which is one step: {why}"
+
+
+def _rows(step: Step) -> int:
+    """How many rows a statement changed or locked, as its answer says."""
+    tag = "" if step.result is None else step.result.tag
+    if tag == MANY:
+        return max(2, len(step.action.parameters))
+    found = _CHANGED.match(tag) or (_SELECTED.match(tag) if _LOCKED.search(step.action.text) else None)
+    return int(found[1]) if found else 0
+
+
+def _why(step: Step) -> str:
+    touches = step.action.touches
+    if touches is not None and touches.level == "SERIALIZABLE":
+        return "at SERIALIZABLE a pause may decide who is refused"
+    if notices_pauses(step.action.text):
+        return "it would notice a pause"
+    return "no serial run showed which rows it writes, or the session would notice a pause"
+
+
+def _short(text: str) -> str:
+    return cut(" ".join(text.split()), SHOWN)

@@ -1,0 +1,51 @@
+"""How a worker process is started: its command, its environment, and the first lines that it reads.
+
+Where the server is, with its password if it has one, a worker reads from its standard input: arguments can be read by
+every user of the machine. It has a session of its own, so that a terminal's signals do not reach it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from lab.engine.watchdog import bounds, hurried
+from lab.postgres.server.place import Place
+
+__all__ = ["command", "greeting", "manner", "patience", "signalled"]
+
+LEAVING_SECONDS = 5.0
+"""How long a worker may take to clean up, or one that was interrupted to say what it found."""
+HURRIED_SECONDS = 0.7
+"""The same when this process was asked to end: it has less than two seconds for everything."""
+
+
+def command(lifeline: int) -> tuple[str, ...]:
+    """What is run. `lifeline` is the reading end of a pipe of which this process alone holds the writing end."""
+    return sys.executable, "-m", "lab.search.workers", str(lifeline)
+
+
+def manner(lifeline: int) -> dict[str, Any]:
+    """The keywords of its start."""
+    env = {name: value for name, value in os.environ.items() if name != "LAB_URL"}
+    return {"env": env, "pass_fds": (lifeline,), "start_new_session": True}
+
+
+def greeting(place: Place) -> bytes:
+    """The first lines of its standard input."""
+    return f"{place.dump()}\n{json.dumps(asdict(bounds()))}\n".encode()
+
+
+def patience() -> float:
+    """How many seconds one may take to leave."""
+    return HURRIED_SECONDS if hurried() else LEAVING_SECONDS
+
+
+def signalled(pid: int, number: int) -> None:
+    """Send it a signal, if it is there."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
