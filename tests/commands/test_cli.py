@@ -122,7 +122,7 @@ def test_every_kind_of_hunt_has_its_exit_status():
     assert result["pass"]["failures"] == []
     assert (result["serial"]["executions"], result["serial"]["exhausted"]) == (2, True)
     assert (result["no time"]["executions"], result["no time"]["verdict"]) == (0, "inconclusive")
-    assert 0.9 < result["little time"]["seconds"] < 20
+    assert 0.5 < result["little time"]["seconds"] < 20  # no execution is begun for which it is too short
     assert "step limit" in result["endless"]["reason"]
     assert (result["keep going"]["executions"], len(result["keep going"]["failures"])) == (30, 1)
     assert result["other level"]["isolation"] == "REPEATABLE READ"
