@@ -25,7 +25,7 @@ _HARMLESS = frozenset({ActionKind.SAVEPOINT, ActionKind.RELEASE, ActionKind.SLEE
 _ENDS = frozenset({ActionKind.COMMIT, ActionKind.ROLLBACK, ActionKind.ROLLBACK_TO, ActionKind.RELEASE})
 """What others wait for is a transaction, or a part of one: when that is released they begin to wait anew."""
 _AWAITED = "awaited "
-"""Before the name of a table: somebody waited for a row of it, while two others may have had it."""
+"""Before the name of a table: somebody waited for a row of it, or failed, while two others may have had it."""
 _THREE = 3
 
 
@@ -88,7 +88,7 @@ class Move:
 def scanned_tables(moves: Iterable[Move]) -> frozenset[str]:
     """Tables that somebody reads or locks in the order in which their rows lie; `ANY_TABLE` if that is not known.
 
-    And those for whose rows somebody waited while two others had one in modes that agree, marked as such.
+    And those for whose rows somebody waited, or failed, while two others had one in modes that agree, marked as such.
     """
     found: set[str] = set()
     moves = tuple(moves)
@@ -97,7 +97,9 @@ def scanned_tables(moves: Iterable[Move]) -> frozenset[str]:
         if move.footprint.everything and move.kind in (ActionKind.STATEMENT, ActionKind.FETCH):
             found.add(ANY_TABLE)
     if len({move.root for move in moves}) >= _THREE:
-        found.update(_AWAITED + table for move in moves if move.waited for table in _agreed(move, moves))
+        # One that fails may have closed a circle of waits, and would only have waited for the other of the two.
+        asked = [move for move in moves if move.waited or move.failed]
+        found.update(_AWAITED + table for move in asked for table in _agreed(move, moves))
     return frozenset(found)
 
 

@@ -165,6 +165,8 @@ def test_the_order_of_locks_that_agree_counts_where_a_third_waits():
     assert dependent(shares, changes, waits)
     assert not dependent(shares, by("cat", statement(write(2))), waits)
     assert not dependent(shares, changes, scanned_tables([shares, by("ben", changes), deletes])), "two actors"
+    fails = statement(Access(row(1), Lock.UPDATE, reads=True, writes=True), actor="ben", failed=True)
+    assert dependent(shares, changes, scanned_tables([shares, changes, fails])), "it may have closed a circle at once"
     unknown = Move("ben", ActionKind.STATEMENT, Footprint(everything=True), waited=True)
     assert dependent(shares, changes, scanned_tables([shares, changes, unknown]))
 
