@@ -99,7 +99,7 @@ async def announced_by_driver(
 
     Not in a task of the driver's own, which opens or resets a connection for an actor: that is no step.
     """
-    if asyncio.current_task() not in (None, actor.task) or actor.state is not State.RUNNING:
+    if asyncio.current_task() not in (None, actor.task) or actor.state not in (State.RUNNING, State.STALLED):
         return
     await connection.suits(actor)
     if not connection.transaction_open:

@@ -101,6 +101,38 @@ async def test_every_call_of_the_driver_is_one_step(explorer):
     assert await replays(explorer, record)
 
 
+class Released(Bank):
+    """Alice waits in the process, for a task of her own or for bob, and then goes on with the driver."""
+
+    way = ""
+
+    async def setup(self, session) -> None:
+        await super().setup(session)
+        self.go.clear()
+
+    go = asyncio.Event()
+
+    @actor
+    async def alice(self, connection) -> None:
+        driver = (await connection.get_raw_connection()).driver_connection
+        await (asyncio.create_task(asyncio.sleep(1)) if self.way == "task" else self.go.wait())
+        await driver.execute("SELECT 1")
+        await driver.fetch("SELECT $1::int", 2)
+
+    @actor
+    async def bob(self, session) -> None:
+        await session.execute(add(2))
+        self.go.set()
+        await session.commit()
+
+
+@pytest.mark.parametrize("way", ["task", "event"])
+async def test_what_follows_a_wait_in_the_process_is_a_step_as_well(explorer, way):
+    record = await explorer.run(type("Way", (Released,), {"way": way})(), Order())
+    assert of(record, "alice") == ["SELECT 1", "SELECT $1::int"]
+    assert await replays(explorer, record)
+
+
 async def test_what_the_driver_writes_is_in_the_history(explorer):
     record = await explorer.run(Under(), Order(OVERLAP), recorded=True)
     assert record.history is not None
