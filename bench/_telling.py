@@ -5,7 +5,7 @@ Each is made for one reason why the order of two steps counts. The seed says not
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,11 +33,8 @@ BARE = Table(
 
 
 @dataclass(frozen=True)
-class LocksOfThree(Scenario):
-    """Three deadlocks by three actors over three rows, as a search among simulated locks found them.
-
-    Of one that waits between two others it matters when it begins to, though no row is common to them.
-    """
+class _Told(Scenario):
+    """What these have in common: rows with numbers, no breakpoints, and every error is allowed."""
 
     seed: int = 0
     metadata = LOCKS
@@ -45,9 +42,22 @@ class LocksOfThree(Scenario):
     equivalent = None
     allows = (DBAPIError,)
 
+    @property
+    def numbers(self) -> Iterable[int]:
+        """Of the rows."""
+        return range(3)
+
     async def setup(self, session: AsyncSession) -> None:
-        """Three rows."""
-        await session.execute(insert(ROW).values([{"id": number, "by": ""} for number in range(3)]))
+        """The rows."""
+        await session.execute(insert(ROW).values([{"id": number, "by": ""} for number in self.numbers]))
+
+
+@dataclass(frozen=True)
+class LocksOfThree(_Told):
+    """Three deadlocks by three actors over three rows, as a search among simulated locks found them.
+
+    Of one that waits between two others it matters when it begins to, though no row is common to them.
+    """
 
     @actor(names=("ann", "ben", "cat"))
     async def work(self, session: AsyncSession, name: str) -> None:
@@ -61,7 +71,7 @@ class LocksOfThree(Scenario):
 
 
 @dataclass(frozen=True)
-class OnOnePage(Scenario):
+class OnOnePage(_Told):
     """Two serializable transactions read a row by its key and insert another one; or read three and change a fourth.
 
     Who reads before the other inserts watches the page of the index in which the new entry comes, and of three rows
@@ -69,15 +79,11 @@ class OnOnePage(Scenario):
     """
 
     seed: int = 2
-    metadata = LOCKS
-    breakpoints = False
-    equivalent = None
-    allows = (DBAPIError,)
 
-    async def setup(self, session: AsyncSession) -> None:
-        """Five rows, or two."""
-        numbers = range(1, 6) if self.seed // 3 else (1, 2)
-        await session.execute(insert(ROW).values([{"id": number, "by": ""} for number in numbers]))
+    @property
+    def numbers(self) -> Iterable[int]:
+        """Five, or two."""
+        return range(1, 6) if self.seed // 3 else (1, 2)
 
     @actor(names=("ann", "ben"))
     async def work(self, session: AsyncSession, name: str) -> None:
@@ -94,13 +100,11 @@ class OnOnePage(Scenario):
 
 
 @dataclass(frozen=True)
-class LateTrigger(Scenario):
+class LateTrigger(_Told):
     """What each transaction may do is counted at its COMMIT, so which of two is refused is the order of these."""
 
-    seed: int = 0
-    breakpoints = False
-    equivalent = None
-    allows = (DBAPIError,)
+    async def setup(self, session: AsyncSession) -> None:
+        """No rows."""
 
     async def schema(self, connection: AsyncConnection) -> None:
         """A table with a constraint trigger that is deferred."""
@@ -121,21 +125,13 @@ class LateTrigger(Scenario):
 
 
 @dataclass(frozen=True)
-class ReadOnly(Scenario):
+class ReadOnly(_Told):
     """The read-only anomaly: one reads two rows, one reads the first and writes the second, one writes the first.
 
     Whether the reader is refused is a matter of who has committed, also of one that wrote nothing that it reads next.
     """
 
     seed: int = 2
-    metadata = LOCKS
-    breakpoints = False
-    equivalent = None
-    allows = (DBAPIError,)
-
-    async def setup(self, session: AsyncSession) -> None:
-        """Three rows."""
-        await session.execute(insert(ROW).values([{"id": number, "by": ""} for number in range(3)]))
 
     @actor(names=("ann", "ben", "cat"))
     async def work(self, session: AsyncSession, name: str) -> None:
@@ -178,18 +174,14 @@ CROSSED: tuple[Callable[[int, int, int], tuple[Any, Any]], ...] = (
 
 
 @dataclass(frozen=True)
-class Crossed(Scenario):
+class Crossed(_Told):
     """Two statements each, which cross those of the other. A third of the seed says how.
 
     Deadlocks over rows, a key, the key of a changed row, parents, a key that only the catalog knows; and a row that is
     looked for by the key that it gets.
     """
 
-    seed: int = 0
     metadata = NAMED
-    breakpoints = False
-    equivalent = None
-    allows = (DBAPIError,)
 
     async def setup(self, session: AsyncSession) -> None:
         """Two owners."""

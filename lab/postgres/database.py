@@ -214,12 +214,8 @@ class Database:
         met: MetRows | None = None,
     ) -> None:
         """Restore the tables, clear caches and sessions, and open what the actors (the keys of `levels`) need."""
-        self._levels, self._locking, self.meddling, self.tables.catalog.met = (
-            levels,
-            locking,
-            Meddling(),
-            met or MetRows(),
-        )
+        self._levels, self._locking, self.meddling = levels, locking, Meddling()
+        self.tables.catalog.met = met or MetRows()
         self.journal.start(wanted=recorded)
         self._caches.empty()
         chill(self.engine.sync_engine)
