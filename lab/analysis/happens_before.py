@@ -29,12 +29,21 @@ class HappensBefore:
         """Step -> its past, as a set of bits."""
         self.races: list[tuple[int, int]] = []
         """Pairs of adjacent dependent steps of two actors that might come in the other order."""
+        kinds: dict[Move, int] = {}
+        kind = [kinds.setdefault(move, len(kinds)) for move in self.moves]
+        known: dict[tuple[int, int], bool] = {}
+        """In a long trace most moves are like others before."""
         for later, move in enumerate(self.moves):
             past = 0
             if (enabler := _enabler(steps, self.movers, later)) is not None:
                 past = self._past[enabler] | 1 << enabler
             for earlier in range(later - 1, -1, -1):
-                if past >> earlier & 1 or not related(self.moves[earlier], move):
+                if past >> earlier & 1:
+                    continue
+                pair = kind[earlier], kind[later]
+                if pair not in known:
+                    known[pair] = related(self.moves[earlier], move)
+                if not known[pair]:
                     continue
                 past |= self._past[earlier] | 1 << earlier
                 if self.movers[earlier] != self.movers[later]:
