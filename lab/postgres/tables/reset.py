@@ -106,6 +106,8 @@ class Tables:
         self._tables: list[_Table] = []
         self._sequences: list[str] = []
         self._read_back = self._read_rows = ""
+        self._lines: Sequence[asyncpg.Record] | None = None
+        """What the tables held when the catalog was looked at last, as long as nothing can have changed it."""
         self._empty = ""
         self._restart = ""
         self._refresh = ""
@@ -135,6 +137,7 @@ class Tables:
         `metadata`, by schema, adds what the catalog does not know: the sequences that SQLAlchemy itself draws from.
         Without `installs` the database is only looked at.
         """
+        self._lines = None
         self.layout = await layout_of(self._monitor, metadata or {})
         rows = await self._monitor.fetch(_TABLES)
         parents = await self._monitor.fetch(_FOREIGN_KEYS)
@@ -171,18 +174,27 @@ class Tables:
         if installs:
             script = install([table.name for table in self._tables])
             await self._monitor.execute(script + (install_on_catalog() if self._privileged else ""))
-            self._catalog = await self._fingerprint()
+            self._catalog = await self._monitor.fetchval(self._identity)
 
     async def differs(self) -> bool:
         """Whether the catalog changed since the lab installed its own.
 
-        For a superuser event triggers say so, as long as nobody touches these.
+        For a superuser event triggers say so, as long as nobody touches these. The same question brings what the
+        tables hold, which the next `rows` returns.
         """
-        return await self._fingerprint() != self._catalog
+        question = f"SELECT ''::text, ({self._identity})"
+        if self._read_back:
+            question += f" UNION ALL {self._read_back}"
+        try:
+            (_, catalog), *self._lines = await self._monitor.fetch(question)
+        except asyncpg.SyntaxOrAccessError:  # a table is gone, or no longer ours
+            return True
+        return bool(catalog != self._catalog)
 
-    async def _fingerprint(self) -> str | None:
-        found: str | None = await self._monitor.fetchval(EVENT_TRIGGERS if self._privileged else CATALOG)
-        return found
+    @property
+    def _identity(self) -> str:
+        """The query for what changes with the catalog."""
+        return EVENT_TRIGGERS if self._privileged else CATALOG
 
     async def keep_ground(self) -> None:
         """From now on the tables are empty when they hold what they hold now."""
@@ -221,6 +233,7 @@ class Tables:
 
     async def restore(self, snapshot: Snapshot) -> None:
         """Bring the tables back to a snapshot."""
+        self._lines = None
         await self._run(snapshot.script)
         self._resets += 1
         if self._resets % VACUUM_EVERY == 0:
@@ -231,9 +244,11 @@ class Tables:
     async def rows(self) -> Mapping[str, tuple[str, ...]]:
         """The rows of every table as PostgreSQL composite texts, sorted."""
         found: dict[str, list[str]] = {table.short: [] for table in self._tables}
-        if self._read_back:
-            for name, text in await self._monitor.fetch(self._read_back):
-                found[name].append(text)
+        lines, self._lines = self._lines, None
+        if lines is None and self._read_back:
+            lines = await self._monitor.fetch(self._read_back)
+        for name, text in lines or ():
+            found[name].append(text)
         return {name: tuple(rows) for name, rows in found.items()}
 
     async def _run(self, script: str) -> None:
