@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State
-from lab.engine.ports import LockableRow, RowLocks
+from lab.engine.ports import HELD, LockableRow, RowLocks
 from lab.model.choices import Alternative
 from lab.model.decision import BREAKPOINT, FOR_A_STATEMENT, FOR_AN_EXECUTION, Pause
 from lab.model.trace import ActionKind, LockWait
@@ -90,7 +90,8 @@ class Breakpoints:
 
 
 def _is_bulk(actor: Actor) -> bool:
-    return actor.bulk is not None and actor.state is State.PARKED and actor.action.kind is ActionKind.STATEMENT
+    asks = actor.bulk is not None and actor.bulk is not HELD
+    return asks and actor.state is State.PARKED and actor.action.kind is ActionKind.STATEMENT
 
 
 def _spread(rows: int) -> Sequence[int]:

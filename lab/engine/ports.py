@@ -9,6 +9,7 @@ from typing import Protocol
 from lab.model.footprint import Seen
 
 __all__ = [
+    "HELD",
     "Backend",
     "Libraries",
     "LockWaits",
@@ -74,6 +75,10 @@ class LockableRow:
     table: str
     key: tuple[object, ...]
     text: str
+
+
+HELD = object()
+"""Stands for a statement on several rows of which its own transaction has locked the first: it has no breakpoint."""
 
 
 class RowLocks(Protocol):

@@ -246,6 +246,7 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         """Hand an answer on to the step of an actor."""
         if self.in_use:
             self.journal.commanded(result.tag)
+            self.transaction_footprint.held.answered(result.tag)
             actor.execution.answered(actor, result)
 
     async def during(self, actor: Actor, operation: Callable[..., Awaitable[Any]], *args: Any, **named: Any) -> Any:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from lab.engine.gate import Actor, State
+from lab.engine.ports import HELD
 from lab.model.footprint import Deferred
 from lab.model.trace import Action, ActionKind
 from lab.postgres.statements.footprints import footprint_of
@@ -75,12 +76,15 @@ def sets_a_timer(statement: str) -> bool:
     return any(word in lowered for word in _NOTICED)
 
 
-def pausable(connection: Any, level: str, text: str, parameters: Any) -> Met | None:
-    """The rows between which a statement can be paused that is not understood, but was seen before."""
+def pausable(connection: Any, level: str, text: str, parameters: Any) -> object | None:
+    """The rows between which a statement can be paused that is not understood, but was seen before.
+
+    `HELD` where its transaction has the first of them.
+    """
     if connection.notices_pauses or "SERIALIZABLE" in (level, connection.isolation):
         return None
-    rows: Met | None = connection.catalog.rows_of(text, parameters)
-    return rows
+    met: Met | None = connection.catalog.rows_of(text, parameters)
+    return HELD if met is not None and connection.transaction_footprint.held.has(met.rows[0]) else met
 
 
 def texts(parameters: Any, *, several: bool) -> tuple[object, ...]:
@@ -109,7 +113,7 @@ async def announced_by_driver(
     connection.notices_pauses |= sets_a_timer(text)
     found = SAVEPOINT.match(text)
     touches: Deferred | None = None
-    met: Met | None = None
+    met: object | None = None
     if found is None:
         met = pausable(connection, connection.level, text, parameters)
         touches = connection.transaction_footprint.statement(

@@ -17,6 +17,7 @@ from sqlalchemy import Table
 from lab.model.footprint import Access, Deferred, Lock, Memory
 from lab.postgres.statements.construct import read
 from lab.postgres.statements.functions import PURE
+from lab.postgres.statements.held import HeldRows
 from lab.postgres.statements.pieces import (
     MANY,
     Piece,
@@ -41,9 +42,10 @@ __all__ = ["TransactionFootprint", "footprint_of"]
 class TransactionFootprint:
     """What the transaction of one connection has touched so far, as a chain from its last statement back."""
 
-    __slots__ = ("_last", "_memory")
+    __slots__ = ("_last", "_memory", "held")
 
     def __init__(self) -> None:
+        self.held = HeldRows()
         self._last: Deferred | None = None
         self._memory: Memory | None = None
         """Of the last statement of which something can be seen."""
@@ -51,6 +53,7 @@ class TransactionFootprint:
     def begins(self) -> None:
         """Forget the last transaction."""
         self._last, self._memory = None, None
+        self.held.forget()
 
     def statement(
         self,
@@ -62,13 +65,15 @@ class TransactionFootprint:
     ) -> Deferred:
         """The footprint of its next statement; `text` is "" for one of which nothing can be seen."""
         memory = None
+        self.held.sends(accesses, text)
         if text:
             memory = self._memory = relations.memory_of(text, level, self._memory)
         self._last = Deferred(accesses, level, self._last, memory, partial(relations.is_wild, text), session)
         return self._last
 
     def end(self, level: str) -> Deferred:
-        """The footprint of a COMMIT or ROLLBACK now."""
+        """The footprint of a COMMIT or ROLLBACK now, also of one to a savepoint, or of its release."""
+        self.held.forget()
         return Deferred(_nothing, level, self._last)
 
 
