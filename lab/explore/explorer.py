@@ -208,11 +208,12 @@ class Explorer:
         faults, least = (scenario.faults, scenario.faults_at_least) if conditions.faults else ((), 0)
         starts = conditions.starts if scheduler.starts is None else scheduler.starts
         extent = conditions.step_limit, faults, least, scenario.faults_at_most, starts, scenario.points == "all"
+        plan = Plan(bodies, *extent, origins=conditions.origins)
         ports = database.ports(breakpoints=conditions.pauses(scenario), exact=scheduler.exact)
         if scheduler.pauses and not ports.may_pause:
             raise UsageError("a schedule that pauses a statement between two rows needs the embedded server")
         with database.leading(scenario.outside), remembering():
-            finished = await runner.run(Plan(bodies, *extent), scheduler.choose, ports, self._clock)
+            finished = await runner.run(plan, scheduler.choose, ports, self._clock)
         await self._insist_on_a_server(database, finished.errors.values())
         await database.end_open_transactions()
         await self._databases.look(database, scenario)
@@ -249,6 +250,7 @@ class Explorer:
             unsearched=unsearched(finished, met, unseen, pauses=conditions.pauses(scenario)),
             unsteady=places.unsteady,
             applied=performed.applied,
+            origins=finished.origins,
         )
 
     async def _ready(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from lab.model.decision import BREAKPOINT
 from lab.model.history import History
+from lab.model.origin import Origin
 from lab.model.outcome import ABORT_STATES, Outcome
 from lab.model.remedy import STALE, Applied
 from lab.model.schedule import Schedule
@@ -94,11 +95,17 @@ class ExecutionRecord:
     """Why no schedule of the scenario can be repeated, so that an execution without a violation says nothing."""
     applied: Applied | None = field(default=None, compare=False)
     """What the remedy did under which it was run."""
+    origins: tuple[Origin | None, ...] = field(default=(), compare=False, repr=False)
+    """The line of the user's code behind each step, None where it is not known; empty where it was not noted."""
 
     @property
     def failed(self) -> bool:
         """Whether any checker objected."""
         return bool(self.findings)
+
+    def origin(self, step: int) -> Origin | None:
+        """The line of the user's code behind the step with this number, if that was noted."""
+        return self.origins[step - 1] if 0 < step <= len(self.origins) else None
 
     @property
     def schedule(self) -> Schedule:

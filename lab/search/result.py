@@ -10,6 +10,7 @@ from lab.analysis.tally import ReportedFailure
 from lab.model.record import Failure
 from lab.report.failure import explanation_of, failure_report
 from lab.report.relevance import irrelevant_text, needed_text
+from lab.report.steps import steps_of
 
 __all__ = ["reported"]
 
@@ -37,6 +38,7 @@ def reported(failure: Failure) -> ReportedFailure:
         found_token=failure.found_token,
         explanation=None if explanation is None else _plain(explanation),
         levels=[_plain(each) for each in failure.levels],
+        story=steps_of(record),
     )
 
 
