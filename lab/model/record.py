@@ -43,6 +43,12 @@ class DeadlockEdge:
     target: str
     sql: str = ""
     parameters: tuple[object, ...] = ()
+    step: int = 0
+    """The waiter's step, in which it began to wait or was refused."""
+    since: int = 0
+    """The step whose statement took for the holder what the waiter waits for; 0 where that is not certain."""
+    row: str = ""
+    """What that is, where the server has named it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,6 +172,49 @@ async def test_the_end_of_a_block_is_the_line_of_its_with(explorer):
     assert record.trace.steps[-1].action.kind is ActionKind.ROLLBACK
 
 
+async def test_a_deadlock_names_where_each_row_was_taken_and_asked_for(explorer):
+    """Of the two rows, of both actors: four places, and the same without lines as numbers of steps."""
+
+    class Crossed(Shop):
+        @actor
+        async def ann(self, session) -> None:
+            await shop.pay(session, 1, 2)
+
+        @actor
+        async def ben(self, session) -> None:
+            await shop.pay(session, 2, 1)
+
+    order = "ann ann ben ben ann ben ann ben"
+    record = await explorer.run(Crossed(), Order(order), origins=True)
+    (cycle,) = record.deadlocks
+    report = execution_report(record)
+    taken, asked = (f"shop.py:{line_of(mark)}" for mark in ("the first order", "the second order"))
+    for edge in cycle:
+        other = next(each for each in cycle if each.holder == edge.waiter)
+        assert f"since {taken} (#{other.since}) and waits for {edge.holder} at {asked} (#{edge.step})" in report
+        assert record.trace.steps[edge.step - 1].actor == edge.waiter
+        assert record.trace.steps[edge.since - 1].actor == edge.holder
+    bare = execution_report(await explorer.run(Crossed(), Order(order)))
+    assert f"since #{cycle[0].since} and waits" in bare
+    assert "shop.py" not in bare
+
+
+async def test_a_row_that_one_of_several_statements_may_have_taken_has_no_since(explorer):
+    """Text SQL is known by its tables only, so both statements of the holder may have taken the row."""
+
+    class Crossed(Bank):
+        @actor(names=("ann", "ben"))
+        async def work(self, session, name) -> None:
+            first, second = (1, 2) if name == "ann" else (2, 1)
+            await session.execute(add(first))
+            await session.execute(add(second))
+
+    record = await explorer.run(Crossed(), Order("ann ben ann ben"), origins=True)
+    (cycle,) = record.deadlocks
+    assert {edge.waiter: edge.since for edge in cycle} == {"ann": 2, "ben": 0}
+    assert all(edge.step for edge in cycle)
+
+
 LIBRARY = """
 from sqlalchemy import text
 
