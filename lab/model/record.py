@@ -103,6 +103,8 @@ class ExecutionRecord:
     """What the remedy did under which it was run."""
     origins: tuple[Origin | None, ...] = field(default=(), compare=False, repr=False)
     """The line of the user's code behind each step, None where it is not known; empty where it was not noted."""
+    defects: tuple[str, ...] = field(default=(), compare=False)
+    """What the lab could not record since it is wrong itself, as sentences."""
 
     @property
     def failed(self) -> bool:

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from lab.errors import printable
 from lab.model.decision import TIME, Strike
 from lab.model.trace import Step, Trace
 from lab.report.places import places_of
@@ -32,7 +33,7 @@ def story(trace: Trace, width: int = WIDTH, places: Mapping[int, str] = NOWHERE)
 
 
 def _told(step: Step, places: Mapping[int, str]) -> str:
-    return f"{step_text(step)}  {places.get(step.number, '')}".rstrip()
+    return f"{printable(step_text(step))}  {places.get(step.number, '')}".rstrip()
 
 
 def _columns(trace: Trace) -> list[str]:
