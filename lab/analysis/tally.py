@@ -241,8 +241,8 @@ class HuntResult:
         if record.outcome.learnt:
             self.uncontrolled = sorted({*self.uncontrolled, *record.outcome.learnt})
         self.unsteady = self.unsteady or record.unsteady
-        if record.notes:
-            self.notes = sorted({*self.notes, *record.notes})
+        if record.notes or record.defects:
+            self.notes = sorted({*self.notes, *record.notes, *record.defects})
         if record.unsearched:
             self.unsearched = sorted({*self.unsearched, *record.unsearched})
         if record.serial is not None:

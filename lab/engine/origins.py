@@ -30,10 +30,11 @@ from lab.engine.gate import Actor, State
 from lab.engine.ports import Ports
 from lab.engine.stalls import awaited_by
 from lab.engine.watchdog import is_library
+from lab.errors import DEFECTS, defect
 from lab.model.origin import Line, Origin
 from lab.model.trace import Action, Trace
 
-__all__ = ["Noting", "origins_of"]
+__all__ = ["Noting"]
 
 _SPAWN = "greenlet_spawn"
 """The coroutine of SQLAlchemy's that runs a function in a greenlet, and awaits for it."""
@@ -55,6 +56,8 @@ class Noting(Execution):
         """By the `id` of an action: equal ones come from other lines. It is kept, lest another one gets the `id`."""
         self._made: dict[Actor, Stack] = {}
         """Where the tasks of actors were made."""
+        self.defect = ""
+        """Why a line could not be found, as a sentence; "" if each could."""
 
     def settled(self, actor: Actor) -> None:
         """An actor came to rest. If it parked, this runs in its own stack."""
@@ -69,23 +72,22 @@ class Noting(Execution):
         return actor
 
     def _stack(self, actor: Actor) -> Stack:
+        try:
+            return self._read(actor)
+        except DEFECTS as error:
+            self.defect = self.defect or defect("find the line of code behind each step", error)
+            return ()
+
+    def _read(self, actor: Actor) -> Stack:
         stack = _own(_running(self._sessions))
         if not stack:
             stack = _own(reversed(awaited_by(actor.task)[0]))
         return stack + self._made.get(actor, ())
 
-    def stack_of(self, action: Action) -> Stack:
-        """The lines that led to an action, empty where that is not known."""
-        _, stack = self._noted.get(id(action), (action, ()))
-        return stack
-
-
-def origins_of(execution: Execution, trace: Trace) -> tuple[Origin | None, ...]:
-    """Where each step comes from, None for those of which no line is known; nothing if that was not noted."""
-    if not isinstance(execution, Noting):
-        return ()
-    named = _names()
-    return tuple(_origin(execution.stack_of(step.action), named) for step in trace)
+    def origins(self, trace: Trace) -> tuple[Origin | None, ...]:
+        """Where each step comes from, None for those of which no line is known."""
+        named, unknown = _names(), (None, ())
+        return tuple(_origin(self._noted.get(id(step.action), unknown)[1], named) for step in trace)
 
 
 def _running(sessions: str) -> Iterator[FrameType]:

@@ -20,7 +20,7 @@ from lab.engine.control import controlled
 from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State, running_as
 from lab.engine.observer import Observer
-from lab.engine.origins import Noting, origins_of
+from lab.engine.origins import Noting
 from lab.engine.plan import Body, Finished, Plan
 from lab.engine.ports import Ports
 from lab.engine.stalls import line_of_task, lost_in, stall_of
@@ -49,7 +49,9 @@ async def run(plan: Plan, choose: Callable[[Choices], int], ports: Ports, clock:
     runner = _Runner(execution, plan, choose, ports)
     with controlled(execution, ports.libraries), clock.read_by_actors(), runner.chance.given_to_actors():
         finished = await runner.run(plan.bodies)
-    return replace(finished, origins=origins_of(execution, finished.trace)) if plan.origins else finished
+    if not isinstance(execution, Noting):
+        return finished
+    return replace(finished, origins=execution.origins(finished.trace), defect=execution.defect)
 
 
 class _Runner:

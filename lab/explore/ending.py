@@ -12,7 +12,7 @@ from lab.checkers.serial.composite import composite_of, fields_of
 from lab.engine.clock import Clock
 from lab.engine.plan import Finished
 from lab.engine.watchdog import Watchdog, watchdog
-from lab.errors import UncontrolledError
+from lab.errors import DEFECTS, UncontrolledError, defect
 from lab.model.decision import TIME, Go, Strike
 from lab.model.history import History
 from lab.model.nature import UNCONTROLLED, WHOLE, Path, Places, Taint, covered, without_indexes
@@ -44,14 +44,19 @@ _SERVERS_CLOCK = re.compile(
 Words = Callable[[str], str]
 
 
-async def recorded(database: Database, snapshot: Snapshot, mask: Words) -> tuple[History | None, tuple[str, ...]]:
-    """The history, and the statements of which not all reads are known; None where its tables were dropped."""
+async def recorded(database: Database, snapshot: Snapshot, mask: Words) -> tuple[History | None, tuple[str, ...], str]:
+    """The history, the statements of which not all reads are known, and why the lab failed, if it did.
+
+    No history where its tables were dropped, or the lab is wrong itself.
+    """
     try:
-        return await database.history(snapshot, mask)
+        return *(await database.history(snapshot, mask)), ""
+    except DEFECTS as error:
+        return None, (), defect("record who read and wrote what", error)
     except DBAPIError as error:
         if not database.journal.altered or is_connection_loss(error):
             raise
-        return None, ()
+        return None, (), ""
 
 
 def result_of(

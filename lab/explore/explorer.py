@@ -31,6 +31,7 @@ from lab.explore.seen import Seen
 from lab.explore.serial_runs import SerialJudge
 from lab.explore.starts import Beginnings
 from lab.explore.unsearched import unsearched
+from lab.model.history import History
 from lab.model.nature import Places
 from lab.model.outcome import Ending, Mask
 from lab.model.record import ExecutionRecord
@@ -225,8 +226,10 @@ class Explorer:
         methods = {each.name: each.attribute for each in actors_of(type(scenario))}
         comparable = Comparable(performed.mask, places, methods)
         trace = comparable.trace(finished.trace)
-        records = conditions.records
-        history, unseen = await recorded(database, performed.snapshot, comparable.text) if records else (None, ())
+        history: History | None = None
+        unseen, failed = tuple[str, ...](), ""
+        if conditions.records:
+            history, unseen, failed = await recorded(database, performed.snapshot, comparable.text)
         outcome = comparable.outcome(finished, await database.rows())
         asks = outcome.ending in (Ending.COMPLETED, Ending.DEADLOCKED) and conditions.actors is None
         notes = database.meddling
@@ -248,7 +251,8 @@ class Explorer:
             broken=tuple(broken),
             notes=(*notes.notes, *clock_notes(trace, performed.mask, self._clock)),
             unsearched=unsearched(finished, met, unseen, pauses=conditions.pauses(scenario)),
-            unsteady=places.unsteady,
+            unsteady=places.unsteady or (failed if Need.HISTORY in needed(conditions.checks) else ""),
+            defects=tuple(filter(None, (failed, finished.defect))),
             applied=performed.applied,
             origins=finished.origins,
         )

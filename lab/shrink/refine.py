@@ -61,7 +61,7 @@ async def _confirmed(explorer: Explorer, failure: Failure, conditions: Condition
     replays = await replay_times(explorer, found.scenario, found.schedule, conditions, CONFIRMATIONS, like=found)
     if (again := replays.record) is not None:
         found = replace(found, history=again.history, unseen=again.unseen, anomalies=again.anomalies)
-        found = replace(found, origins=again.origins)
+        found = replace(found, origins=again.origins, defects=again.defects)
     return replace(
         failure,
         record=found,

@@ -25,10 +25,11 @@ from lab.postgres.recording.held import held_since
 
 __all__ = ["aborted_or_raised", "deadlock_cycle", "is_connection_loss", "returned", "sqlstate_of"]
 
-_PROCESS = re.compile(r"\b([Pp])rocess (\d+)")
+_PROCESS = re.compile(r"\b([Pp])rocess (\d{1,19})")
 _TRANSACTION = re.compile(r"\b(transaction|pivot) \d+")
 _EDGE = re.compile(
-    r"Process (?P<waiter>\d+) waits for (?P<mode>\w+) on (?P<target>.+?); blocked by process (?P<holder>\d+)\."
+    r"Process (?P<waiter>\d{1,19}) waits for (?P<mode>\w+) on (?P<target>.+?); "
+    r"blocked by process (?P<holder>\d{1,19})\."
 )
 _STATE = re.compile("[0-9A-Z]{5}")
 _LOST = ("08", "57P")
