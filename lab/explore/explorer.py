@@ -15,7 +15,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lab.checkers import Need, findings_of, needed, refuse_unknown_checks
-from lab.checkers.isolation.promises import anomalies_in
 from lab.engine import runner
 from lab.engine.clock import Clock
 from lab.engine.faults import FAULTS, refuse_wrong_faults
@@ -23,7 +22,7 @@ from lab.engine.plan import Plan
 from lab.errors import LabError, SearchOver, ServerError, UncontrolledError, UsageError, first_line
 from lab.explore.conditions import AS_IT_STANDS, Conditions, attempts, body
 from lab.explore.databases import Databases
-from lab.explore.ending import Comparable, clock_notes, recorded
+from lab.explore.ending import Comparable, Recorded, clock_notes, recorded
 from lab.explore.invariants import broken_invariants
 from lab.explore.nature import Natures
 from lab.explore.performed import Performed
@@ -31,7 +30,6 @@ from lab.explore.seen import Seen
 from lab.explore.serial_runs import SerialJudge
 from lab.explore.starts import Beginnings
 from lab.explore.unsearched import unsearched
-from lab.model.history import History
 from lab.model.nature import Places
 from lab.model.outcome import Ending, Mask
 from lab.model.record import ExecutionRecord
@@ -226,10 +224,9 @@ class Explorer:
         methods = {each.name: each.attribute for each in actors_of(type(scenario))}
         comparable = Comparable(performed.mask, places, methods)
         trace = comparable.trace(finished.trace)
-        history: History | None = None
-        unseen, failed = tuple[str, ...](), ""
+        kept = Recorded()
         if conditions.records:
-            history, unseen, failed = await recorded(database, performed.snapshot, comparable.text)
+            kept = await recorded(database, performed.snapshot, comparable.text)
         outcome = comparable.outcome(finished, await database.rows())
         asks = outcome.ending in (Ending.COMPLETED, Ending.DEADLOCKED) and conditions.actors is None
         notes = database.meddling
@@ -245,14 +242,14 @@ class Explorer:
             stalls=finished.stalls,
             sharings=finished.sharings,
             deadlocks=tuple(deadlock_cycle(detail, steps[:number], sessions) for number, detail in finished.deadlocks),
-            history=history,
-            unseen=unseen,
-            anomalies=() if history is None else anomalies_in(history),
+            history=kept.history,
+            unseen=kept.unseen,
+            anomalies=kept.anomalies,
             broken=tuple(broken),
             notes=(*notes.notes, *clock_notes(trace, performed.mask, self._clock)),
-            unsearched=unsearched(finished, met, unseen, pauses=conditions.pauses(scenario)),
-            unsteady=places.unsteady or (failed if Need.HISTORY in needed(conditions.checks) else ""),
-            defects=tuple(filter(None, (failed, finished.defect))),
+            unsearched=unsearched(finished, met, kept.unseen, pauses=conditions.pauses(scenario)),
+            unsteady=places.unsteady or (kept.defect if Need.HISTORY in needed(conditions.checks) else ""),
+            defects=tuple(filter(None, (kept.defect, finished.defect))),
             applied=performed.applied,
             origins=finished.origins,
         )

@@ -231,9 +231,10 @@ def fail(*args: object, **named: object) -> Any:
     raise KeyError("of the lab")
 
 
-async def test_a_defect_in_recording_costs_the_history_and_is_said_once(explorer, monkeypatch):
+@pytest.mark.parametrize("wrong", ["lab.postgres.database.Database.history", "lab.explore.ending.anomalies_in"])
+async def test_a_defect_in_recording_costs_the_history_and_is_said_once(explorer, monkeypatch, wrong):
     """The finding, its story and its token stand."""
-    monkeypatch.setattr(Database, "history", fail)
+    monkeypatch.setattr(wrong, fail)
     result = await Hunt.of(Lost(), executions=20).run(explorer)
     assert not result.trouble
     (failure,) = result.failures
