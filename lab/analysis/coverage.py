@@ -229,4 +229,4 @@ def _label(step: Step) -> str:
 
 
 def _short(text: str, digits: int) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:digits]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:digits]

@@ -58,6 +58,8 @@ class ReportedFailure:
     """The command that reproduces it in such a process where the token does not, if one was found."""
     levels: Sequence[Mapping[str, Any]] = ()
     """What the same order gave at the levels above: isolation, refused (actor, SQLSTATE), broken."""
+    story: Sequence[Mapping[str, Any]] = ()
+    """The steps: number, actor, and at which line of the user's code (`at`: file, line, function, path; or None)."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -112,11 +114,9 @@ FAILURES = _counter(
 )
 NAMES = _counter(lambda mine, theirs: sorted({*mine, *theirs}))
 STARTS = _counter(lambda mine, theirs: mine if theirs is Starts.FIXED else theirs, load=Starts)
-LAST = _counter(lambda mine, theirs: theirs)
-"""What the last part of a hunt says holds for the whole."""
+LAST = _counter(lambda mine, theirs: theirs)  # what the last part of a hunt says holds for the whole
 ENDS = _counter(lambda mine, theirs: theirs | mine, shown=None)
-REASON = _counter(lambda mine, theirs: mine or theirs, shown=None)
-"""The first one met; programs read it as the verdict's reason."""
+REASON = _counter(lambda mine, theirs: mine or theirs, shown=None)  # programs read the first as the verdict's reason
 TIME = _counter(lambda mine, theirs: mine, show=lambda seconds: round(seconds, 3))
 """Parts run at the same time, so their times are not added."""
 
@@ -241,8 +241,8 @@ class HuntResult:
         if record.outcome.learnt:
             self.uncontrolled = sorted({*self.uncontrolled, *record.outcome.learnt})
         self.unsteady = self.unsteady or record.unsteady
-        if record.notes:
-            self.notes = sorted({*self.notes, *record.notes})
+        if record.notes or record.defects:
+            self.notes = sorted({*self.notes, *record.notes, *record.defects})
         if record.unsearched:
             self.unsearched = sorted({*self.unsearched, *record.unsearched})
         if record.serial is not None:

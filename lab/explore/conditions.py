@@ -50,6 +50,8 @@ class Conditions:
     """The scenario's parameters are one example of many, which may be taken to be alike."""
     remedy: Remedy | None = None
     """What is done as well, to see whether it helps."""
+    origins: bool = False
+    """Note which line of the user's code causes each step, for a report."""
 
     @property
     def records(self) -> bool:

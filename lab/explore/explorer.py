@@ -15,7 +15,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lab.checkers import Need, findings_of, needed, refuse_unknown_checks
-from lab.checkers.isolation.promises import anomalies_in
 from lab.engine import runner
 from lab.engine.clock import Clock
 from lab.engine.faults import FAULTS, refuse_wrong_faults
@@ -23,7 +22,7 @@ from lab.engine.plan import Plan
 from lab.errors import LabError, SearchOver, ServerError, UncontrolledError, UsageError, first_line
 from lab.explore.conditions import AS_IT_STANDS, Conditions, attempts, body
 from lab.explore.databases import Databases
-from lab.explore.ending import Comparable, clock_notes, recorded
+from lab.explore.ending import Comparable, Recorded, clock_notes, recorded
 from lab.explore.invariants import broken_invariants
 from lab.explore.nature import Natures
 from lab.explore.performed import Performed
@@ -208,11 +207,12 @@ class Explorer:
         faults, least = (scenario.faults, scenario.faults_at_least) if conditions.faults else ((), 0)
         starts = conditions.starts if scheduler.starts is None else scheduler.starts
         extent = conditions.step_limit, faults, least, scenario.faults_at_most, starts, scenario.points == "all"
+        plan = Plan(bodies, *extent, origins=conditions.origins)
         ports = database.ports(breakpoints=conditions.pauses(scenario), exact=scheduler.exact)
         if scheduler.pauses and not ports.may_pause:
             raise UsageError("a schedule that pauses a statement between two rows needs the embedded server")
         with database.leading(scenario.outside), remembering():
-            finished = await runner.run(Plan(bodies, *extent), scheduler.choose, ports, self._clock)
+            finished = await runner.run(plan, scheduler.choose, ports, self._clock)
         await self._insist_on_a_server(database, finished.errors.values())
         await database.end_open_transactions()
         await self._databases.look(database, scenario)
@@ -224,8 +224,9 @@ class Explorer:
         methods = {each.name: each.attribute for each in actors_of(type(scenario))}
         comparable = Comparable(performed.mask, places, methods)
         trace = comparable.trace(finished.trace)
-        records = conditions.records
-        history, unseen = await recorded(database, performed.snapshot, comparable.text) if records else (None, ())
+        kept = Recorded()
+        if conditions.records:
+            kept = await recorded(database, performed.snapshot, comparable.text)
         outcome = comparable.outcome(finished, await database.rows())
         asks = outcome.ending in (Ending.COMPLETED, Ending.DEADLOCKED) and conditions.actors is None
         notes = database.meddling
@@ -241,14 +242,16 @@ class Explorer:
             stalls=finished.stalls,
             sharings=finished.sharings,
             deadlocks=tuple(deadlock_cycle(detail, steps[:number], sessions) for number, detail in finished.deadlocks),
-            history=history,
-            unseen=unseen,
-            anomalies=() if history is None else anomalies_in(history),
+            history=kept.history,
+            unseen=kept.unseen,
+            anomalies=kept.anomalies,
             broken=tuple(broken),
             notes=(*notes.notes, *clock_notes(trace, performed.mask, self._clock)),
-            unsearched=unsearched(finished, met, unseen, pauses=conditions.pauses(scenario)),
-            unsteady=places.unsteady,
+            unsearched=unsearched(finished, met, kept.unseen, pauses=conditions.pauses(scenario)),
+            unsteady=places.unsteady or (kept.defect if Need.HISTORY in needed(conditions.checks) else ""),
+            defects=tuple(filter(None, (kept.defect, finished.defect))),
             applied=performed.applied,
+            origins=finished.origins,
         )
 
     async def _ready(

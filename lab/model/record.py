@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from lab.model.decision import BREAKPOINT
 from lab.model.history import History
+from lab.model.origin import Origin
 from lab.model.outcome import ABORT_STATES, Outcome
 from lab.model.remedy import STALE, Applied
 from lab.model.schedule import Schedule
@@ -42,6 +43,12 @@ class DeadlockEdge:
     target: str
     sql: str = ""
     parameters: tuple[object, ...] = ()
+    step: int = 0
+    """The waiter's step, in which it began to wait or was refused."""
+    since: int = 0
+    """The step whose statement took for the holder what the waiter waits for; 0 where that is not certain."""
+    row: str = ""
+    """What that is, where the server has named it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +101,19 @@ class ExecutionRecord:
     """Why no schedule of the scenario can be repeated, so that an execution without a violation says nothing."""
     applied: Applied | None = field(default=None, compare=False)
     """What the remedy did under which it was run."""
+    origins: tuple[Origin | None, ...] = field(default=(), compare=False, repr=False)
+    """The line of the user's code behind each step, None where it is not known; empty where it was not noted."""
+    defects: tuple[str, ...] = field(default=(), compare=False)
+    """What the lab could not record since it is wrong itself, as sentences."""
 
     @property
     def failed(self) -> bool:
         """Whether any checker objected."""
         return bool(self.findings)
+
+    def origin(self, step: int) -> Origin | None:
+        """The line of the user's code behind the step with this number, if that was noted."""
+        return self.origins[step - 1] if 0 < step <= len(self.origins) else None
 
     @property
     def schedule(self) -> Schedule:

@@ -47,6 +47,7 @@ def _where(link: Link) -> str:
 
 def _anomaly(message: Message) -> Iterator[str]:
     """The anomaly that explains the failure, and what happened in the same order at the levels above."""
+    yield from filter(None, (*message.record.defects, message.defect))
     if message.explanation is None:
         return
     levels = message.failure.levels if message.failure is not None else ()

@@ -20,6 +20,7 @@ SECTIONS = Table(
     "lab.report.headline",
     "lab.report.setting",
     "lab.report.story",
+    "lab.report.through",
     "lab.report.relevance",
     "lab.report.anomaly",
     "lab.report.serial",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from lab.checkers.isolation.explanation import Explanation, explain
 from lab.checkers.isolation.judge import judge
 from lab.model.record import ExecutionRecord, Failure
+from lab.report.contained import lines_of, or_else
 
 __all__ = ["Message", "Section", "explanation_of", "laid_out"]
 
@@ -23,9 +24,18 @@ class Message:
     """What stands before the token."""
 
     @cached_property
+    def _explained(self) -> tuple[Explanation | None, str]:
+        return or_else(lambda: explanation_of(self.record), None)
+
+    @property
     def explanation(self) -> Explanation | None:
         """The anomaly that explains the failure."""
-        return explanation_of(self.record)
+        return self._explained[0]
+
+    @property
+    def defect(self) -> str:
+        """Why the lab could not explain it, though there is something to explain; "" if that is not so."""
+        return self._explained[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +63,7 @@ def laid_out(sections: Iterable[Section], message: Message) -> str:
     text: list[str] = []
     heading = ""
     for section in sections:
-        lines = list(section.lines(message))
+        lines = lines_of(section.name, partial(section.lines, message))
         if not lines:
             continue
         shared = bool(section.heading) and section.heading == heading

@@ -6,15 +6,17 @@ import re
 from collections.abc import Callable
 
 from lab.model.decision import Pause
-from lab.model.text import beginning
+from lab.model.text import beginning, cut
 from lab.model.trace import Action, ActionKind, Result, Step
 
 __all__ = ["action_text", "result_text", "statement_text", "step_text"]
 
 ROWS_SHOWN = 3
+LONGEST_ACTION, LONGEST_RESULT = 600, 200
+"""Characters of what a step did, and of the answer; a value of a million of them would hide all other steps."""
 _NAME = r"(?:\w+\.)?(?:\"[^\"]+\"|\w+)"
 _TYPE = rf"{_NAME}(?:\(\d+(?:, ?\d+)?\))?(?: VARYING| PRECISION| WITH(?:OUT)? TIME ZONE)?(?:\(\d+\))?(?:\[\])?"
-_PLACEHOLDER = re.compile(rf"\$(\d+)(?:::{_TYPE})?")
+_PLACEHOLDER = re.compile(rf"\$(\d{{1,9}})(?!\d)(?:::{_TYPE})?")
 _COLUMN_OF = re.compile(r"\b([A-Za-z_]\w*)\.([A-Za-z_]\w*)")
 _ALIAS = re.compile(r" AS (\w+_\w+)(?=[,\s]|$)")
 _LITERAL = re.compile(r"('(?:[^']|'')*')")
@@ -38,7 +40,7 @@ def statement_text(sql: str, parameters: tuple[object, ...] = ()) -> str:
 def _filled(text: str, parameters: tuple[object, ...]) -> str:
     def value(found: re.Match[str]) -> str:
         index = int(found[1]) - 1
-        return str(parameters[index]) if index < len(parameters) else found[0]
+        return str(parameters[index]) if 0 <= index < len(parameters) else found[0]
 
     return _outside_literals(text, lambda part: _PLACEHOLDER.sub(value, part))
 
@@ -50,7 +52,7 @@ def _outside_literals(text: str, change: Callable[[str], str]) -> str:
 
 def action_text(action: Action) -> str:
     """What an actor does at a scheduling point, in words of SQL where there are any."""
-    return f"{action.database}: {_plain(action)}" if action.database else _plain(action)
+    return cut(f"{action.database}: {_plain(action)}" if action.database else _plain(action), LONGEST_ACTION)
 
 
 def _plain(action: Action) -> str:
@@ -74,7 +76,8 @@ def result_text(result: Result | None) -> str:
     if result.error:
         return f"→ error {result.error}"
     if result.rows:
-        return f"→ {beginning([_row(row) for row in result.rows[: ROWS_SHOWN + 1]], ROWS_SHOWN, gap=' ')}"
+        rows = beginning([_row(row) for row in result.rows[: ROWS_SHOWN + 1]], ROWS_SHOWN, gap=" ")
+        return cut(f"→ {rows}", LONGEST_RESULT)
     verb, _, count = result.tag.rpartition(" ")
     if verb.startswith("SELECT") or result.tag == "FETCH":
         return "→ no row"

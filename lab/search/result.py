@@ -8,8 +8,10 @@ from typing import Any
 
 from lab.analysis.tally import ReportedFailure
 from lab.model.record import Failure
+from lab.report.contained import or_else
 from lab.report.failure import explanation_of, failure_report
 from lab.report.relevance import irrelevant_text, needed_text
+from lab.report.steps import steps_of
 
 __all__ = ["reported"]
 
@@ -18,7 +20,7 @@ def reported(failure: Failure) -> ReportedFailure:
     """The plain values of a failure. The report is made here, since only this process has the whole failure."""
     record = failure.record
     finding = record.findings[0]
-    explanation = explanation_of(record)
+    explanation, _ = or_else(lambda: explanation_of(record), None)
     return ReportedFailure(
         token=failure.token,
         checker=finding.checker,
@@ -37,6 +39,7 @@ def reported(failure: Failure) -> ReportedFailure:
         found_token=failure.found_token,
         explanation=None if explanation is None else _plain(explanation),
         levels=[_plain(each) for each in failure.levels],
+        story=steps_of(record),
     )
 
 

@@ -14,7 +14,7 @@ from lab.model.record import AtLevel, ExecutionRecord, Failure
 from lab.model.replay_token import encode, token_of
 from lab.scenario.declare import ISOLATION_LEVELS
 from lab.schedulers.guided import Wished
-from lab.shrink.minimise import minimise
+from lab.shrink.minimise import Run, minimise
 from lab.shrink.relevance import relevance
 from lab.shrink.replays import replay_times
 
@@ -31,8 +31,10 @@ async def refined(
 ) -> AsyncIterator[Failure]:
     """The failure after each stage; the last one is complete. A caller that is interrupted keeps the stages before."""
     scenario = failure.record.scenario
-    conditions = replace(conditions, starts=failure.record.trace.starts)
+    conditions = replace(conditions, starts=failure.record.trace.starts, origins=True)
     run = partial(explorer.run, scenario, conditions=conditions)
+    failure = replace(failure, record=await _located(failure.record, run))
+    yield failure
     smallest = await minimise(failure.record, run)
     isolation = conditions.isolation or ""
     token = encode(token_of(smallest.record, isolation))
@@ -47,12 +49,19 @@ async def refined(
         yield replace(failure, levels=await _levels(failure.record, partial(run, checks=())))
 
 
+async def _located(found: ExecutionRecord, run: Run) -> ExecutionRecord:
+    """An execution of a search, with its lines of code: they are noted in another run of its schedule."""
+    again = await run(Wished(found.schedule.decisions))
+    return replace(found, origins=again.origins) if again.trace == found.trace else found
+
+
 async def _confirmed(explorer: Explorer, failure: Failure, conditions: Conditions) -> Failure:
     """Replay a failure a few times, note how many replays were identical, and take over the history of one of them."""
     found = failure.record
     replays = await replay_times(explorer, found.scenario, found.schedule, conditions, CONFIRMATIONS, like=found)
     if (again := replays.record) is not None:
         found = replace(found, history=again.history, unseen=again.unseen, anomalies=again.anomalies)
+        found = replace(found, origins=again.origins, defects=again.defects)
     return replace(
         failure,
         record=found,

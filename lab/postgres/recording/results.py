@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import asyncpg
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -20,13 +21,15 @@ from lab.model.outcome import ABORT_STATES, ActorResult, ResultKind
 from lab.model.record import DeadlockEdge
 from lab.model.trace import Step
 from lab.postgres.recording.described import described
+from lab.postgres.recording.held import held_since
 
 __all__ = ["aborted_or_raised", "deadlock_cycle", "is_connection_loss", "returned", "sqlstate_of"]
 
-_PROCESS = re.compile(r"\b([Pp])rocess (\d+)")
+_PROCESS = re.compile(r"\b([Pp])rocess (\d{1,19})")
 _TRANSACTION = re.compile(r"\b(transaction|pivot) \d+")
 _EDGE = re.compile(
-    r"Process (?P<waiter>\d+) waits for (?P<mode>\w+) on (?P<target>.+?); blocked by process (?P<holder>\d+)\."
+    r"Process (?P<waiter>\d{1,19}) waits for (?P<mode>\w+) on (?P<target>.+?); "
+    r"blocked by process (?P<holder>\d{1,19})\."
 )
 _STATE = re.compile("[0-9A-Z]{5}")
 _LOST = ("08", "57P")
@@ -127,20 +130,19 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def deadlock_cycle(detail: str, steps: Sequence[Step], sessions: Mapping[int, str]) -> tuple[DeadlockEdge, ...]:
     """The cycle that PostgreSQL reported to its victim in the last of `steps`, with the statement of each actor."""
     cycle = []
+    known = {step.actor: step for step in steps if not step.is_fault}
     for edge in _EDGE.finditer(detail):
         waiter, target = _name(edge["waiter"], sessions), _TRANSACTION.sub("transaction", edge["target"])
-        # Its last step: the statement that waited or, for the victim, was refused.
-        action = next((step.action for step in reversed(steps) if step.actor == waiter), None)
-        cycle.append(
-            DeadlockEdge(
-                waiter,
-                _name(edge["holder"], sessions),
-                edge["mode"],
-                target,
-                action.text if action else "",
-                action.parameters if action else (),
+        holder = _name(edge["holder"], sessions)
+        found = DeadlockEdge(waiter, holder, edge["mode"], target)
+        if (step := known.get(waiter)) is not None:  # its last: it waited or, the victim's, was refused
+            since = held_since(steps, step, holder, int(edge["holder"])) if target == "transaction" else 0
+            row = step.wait.target if step.wait is not None else ""
+            action = step.action
+            found = replace(
+                found, sql=action.text, parameters=action.parameters, step=step.number, since=since, row=row
             )
-        )
+        cycle.append(found)
     return tuple(cycle)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Table
 
+from lab.errors import DEFECTS
 from lab.model.footprint import Access, Deferred, Lock, Memory
 from lab.postgres.statements.construct import read
 from lab.postgres.statements.functions import PURE
@@ -97,7 +98,15 @@ def footprint_of(
     if compiled is None:
         return _unknown
     rows = getattr(context, "compiled_parameters", None)  # DDL has none
-    return partial(_accesses, compiled, rows, shapes, schema)
+    return partial(_understood, compiled, rows, shapes, schema)
+
+
+def _understood(compiled: Any, rows: Any, shapes: Mapping[str, Shape], schema: str) -> tuple[Access, ...] | None:
+    """What is touched, or None: where reading it fails, the statement is one that is not understood."""
+    try:
+        return _accesses(compiled, rows, shapes, schema)
+    except DEFECTS:
+        return None
 
 
 def _accesses(compiled: Any, rows: Any, shapes: Mapping[str, Shape], schema: str) -> tuple[Access, ...] | None:
