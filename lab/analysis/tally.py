@@ -24,6 +24,8 @@ from lab.scenario.declare import invariants_of
 __all__ = ["FAILURES_KEPT", "HuntResult", "ReportedFailure"]
 
 FAILURES_KEPT = 20
+ONE_TRACE = "two executions of one trace ended differently"
+LOST = "other schedules had an outcome that it did not find"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class ReportedFailure:
     """Whether the token broke the same in a process that had run nothing before; None where that was not tried."""
     reproduced_by: str = ""
     """The command that reproduces it in such a process where the token does not, if one was found."""
+    about_database: bool = False
+    """The database broke a promise of its isolation level."""
     levels: Sequence[Mapping[str, Any]] = ()
     """What the same order gave at the levels above: isolation, refused (actor, SQLSTATE), broken."""
 
@@ -119,10 +123,6 @@ REASON = _counter(lambda mine, theirs: mine or theirs, shown=None)
 """The first one met; programs read it as the verdict's reason."""
 TIME = _counter(lambda mine, theirs: mine, show=lambda seconds: round(seconds, 3))
 """Parts run at the same time, so their times are not added."""
-
-
-ONE_TRACE = "two executions of one trace ended differently"
-LOST = "other schedules had an outcome that it did not find"
 
 
 @dataclass(slots=True)

@@ -78,6 +78,8 @@ class ExecutionRecord:
     deadlocks: tuple[tuple[DeadlockEdge, ...], ...] = field(default=())
     serial: SerialJudgement | None = None
     """How it compares with serial runs; None where nobody asked."""
+    database_fault: SerialJudgement | None = None
+    """How it differs from every serial order, though each actor was one transaction at SERIALIZABLE, no more."""
     history: History | None = field(default=None, repr=False)
     """Who read and wrote which version of which row, where that was recorded."""
     unseen: tuple[str, ...] = ()

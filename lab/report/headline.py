@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lab.checkers import CHECKERS
+from lab.checkers.isolation.promises import HEADLINE as BROKEN_PROMISE
+from lab.checkers.isolation.promises import ISOLATION
 from lab.model.record import Finding
 from lab.report.section import Message, Section
 from lab.scenario.declare import target_of
@@ -30,6 +32,9 @@ def _of(finding: Finding, message: Message) -> Iterator[str]:
     elif checker.summary:
         yield f"{checker.headline}  {checker.summary}"
         return
+    elif checker.explained and message.record.database_fault is not None:
+        known = any(each.checker == ISOLATION for each in message.record.findings)
+        headline = checker.headline if known else BROKEN_PROMISE
     elif checker.explained and message.explanation is not None:
         headline = message.explanation.meaning.upper()
     else:

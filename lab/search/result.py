@@ -7,6 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from lab.analysis.tally import ReportedFailure
+from lab.checkers.isolation.explanation import Explanation
+from lab.checkers.isolation.promises import ISOLATION
 from lab.model.record import Failure
 from lab.report.failure import explanation_of, failure_report
 from lab.report.relevance import irrelevant_text, needed_text
@@ -35,9 +37,17 @@ def reported(failure: Failure) -> ReportedFailure:
         irrelevant=irrelevant_text(failure.relevance),
         least=failure.least,
         found_token=failure.found_token,
+        about_database=_about_database(failure, explanation),
         explanation=None if explanation is None else _plain(explanation),
         levels=[_plain(each) for each in failure.levels],
     )
+
+
+def _about_database(failure: Failure, explanation: Explanation | None) -> bool:
+    """Whether the database broke a promise; then nothing that changes the code is a remedy."""
+    record = failure.record
+    promised = explanation is not None and explanation.promised
+    return promised or record.database_fault is not None or record.findings[0].checker == ISOLATION
 
 
 def _plain(value: Any) -> Any:

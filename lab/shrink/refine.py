@@ -52,7 +52,8 @@ async def _confirmed(explorer: Explorer, failure: Failure, conditions: Condition
     found = failure.record
     replays = await replay_times(explorer, found.scenario, found.schedule, conditions, CONFIRMATIONS, like=found)
     if (again := replays.record) is not None:
-        found = replace(found, history=again.history, unseen=again.unseen, anomalies=again.anomalies)
+        taken = ("history", "unseen", "anomalies", "database_fault")
+        found = replace(found, **{name: getattr(again, name) for name in taken})
     return replace(
         failure,
         record=found,
