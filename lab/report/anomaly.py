@@ -46,16 +46,18 @@ def _where(link: Link) -> str:
 
 
 def _anomaly(message: Message) -> Iterator[str]:
-    """The anomaly that explains the failure, and what happened in the same order at the levels above."""
-    if message.explanation is None:
-        return
-    levels = message.failure.levels if message.failure is not None else ()
-    *lines, verdict = anomaly_lines(message.explanation)
-    yield from lines
-    yield "; ".join([verdict, *map(_at, levels[:1])])
-    yield from map(_at, levels[1:])
-    if unseen := message.record.unseen:
-        yield f"the reads of these statements are not known in full: {'; '.join(map(statement_text, unseen))}"
+    """The anomaly that explains the failure, and what happened in the same order at the levels above.
+
+    Last what the history does not know, which may hide an anomaly, or a stronger one.
+    """
+    if message.explanation is not None:
+        levels = message.failure.levels if message.failure is not None else ()
+        *lines, verdict = anomaly_lines(message.explanation)
+        yield from lines
+        yield "; ".join([verdict, *map(_at, levels[:1])])
+        yield from map(_at, levels[1:])
+    if message.record.failed and (unseen := message.record.unseen):
+        yield f"reads that were not followed: {'; '.join(map(statement_text, unseen))}"
 
 
 def _at(level: AtLevel) -> str:
