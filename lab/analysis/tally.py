@@ -58,8 +58,9 @@ class ReportedFailure:
     """Whether the token broke the same in a process that had run nothing before; None where that was not tried."""
     reproduced_by: str = ""
     """The command that reproduces it in such a process where the token does not, if one was found."""
+    without_overlap: bool = False
+    """It breaks as well where no actors overlap. Beside it: the database broke a promise of its level."""
     about_database: bool = False
-    """The database broke a promise of its isolation level."""
     levels: Sequence[Mapping[str, Any]] = ()
     """What the same order gave at the levels above: isolation, refused (actor, SQLSTATE), broken."""
 
@@ -223,8 +224,7 @@ class HuntResult:
     def bound(self) -> float | None:
         """With 95 % confidence, a sample breaks something with at most this chance: 3/n after n without a violation.
 
-        The rule of three (Hanley and Lippman-Hand 1983). None without a pass, without samples, and where everything was
-        run.
+        Rule of three (Hanley and Lippman-Hand 1983); None without a pass or samples, and where everything was run.
         """
         samples = self.coverage.samples
         return min(1.0, 3 / samples) if samples and self.verdict == Verdict.PASS and not self.complete else None
@@ -247,7 +247,7 @@ class HuntResult:
             self.unsearched = sorted({*self.unsearched, *record.unsearched})
         if record.serial is not None:
             self.not_compared = sorted({*self.not_compared, *record.serial.normalised})
-            if record.serial.obstacle and not any(i.checker != "serial" for i in invariants_of(type(record.scenario))):
+            if record.serial.obstacle and all(i.checker == "serial" for i in invariants_of(type(record.scenario))):
                 self.unjudged += 1
                 self.obstacle = self.obstacle or record.serial.obstacle
 

@@ -38,4 +38,4 @@ def _allowed(result: ActorResult, allowed: tuple[Allowed, ...]) -> bool:
     return result.sqlstate in states or is_a(result.error, *classes)
 
 
-CHECKER = Checker(name="result", headline="UNEXPECTED ERROR", check=_unexpected_results)
+CHECKER = Checker(name="result", headline="UNEXPECTED ERROR", check=_unexpected_results, race=False)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from lab.model.decision import BREAKPOINT
 from lab.model.history import History
-from lab.model.outcome import ABORT_STATES, Outcome
+from lab.model.outcome import ABORT_STATES, Ending, Outcome
 from lab.model.remedy import STALE, Applied
 from lab.model.schedule import Schedule
 from lab.model.trace import LockWait, Trace
@@ -103,6 +104,13 @@ class ExecutionRecord:
         return bool(self.findings)
 
     @property
+    def is_serial(self) -> bool:
+        """Whether each actor had ended, with its tasks, before the next one took a step."""
+        stretches = [name for name, _ in groupby(step.actor.partition("/")[0] for step in self.trace)]
+        ended = self.outcome.ending is Ending.COMPLETED and not self.trace.extras
+        return ended and len(set(stretches)) == len(stretches)
+
+    @property
     def schedule(self) -> Schedule:
         """The schedule of this execution, as it replays."""
         return Schedule.of(self.trace)
@@ -171,6 +179,8 @@ class Failure:
     """The message of a replay that was not identical, "" if all were."""
     least: bool = False
     """Every schedule with fewer preemptions was run, and none of them breaks it."""
+    without_overlap: bool = False
+    """The same breaks where each actor has ended before the next one begins; that was run."""
     relevance: Relevance = field(default=Relevance())
     levels: tuple[AtLevel, ...] = ()
     """The levels above the failure's own, where an anomaly explains it."""

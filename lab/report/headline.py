@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lab.checkers import CHECKERS
+from lab.checkers.deadlocks import DEADLOCK
 from lab.checkers.isolation.promises import HEADLINE as BROKEN_PROMISE
 from lab.checkers.isolation.promises import ISOLATION
 from lab.model.record import Finding
@@ -14,12 +15,16 @@ from lab.scenario.declare import target_of
 
 __all__ = ["SECTION"]
 
+NOT_A_RACE = "FAILS ALREADY WITHOUT OVERLAP: NOT A RACE"
+
 
 def _what_broke(message: Message) -> Iterator[str]:
     record = message.record
     if not record.failed:
         yield f"NO VIOLATION  {target_of(record.scenario)}"
         return
+    if message.without_overlap:
+        yield NOT_A_RACE
     for finding in record.findings:
         yield from _of(finding, message)
     yield f"scenario {target_of(record.scenario)}  {record.scenario!r}"
@@ -37,6 +42,8 @@ def _of(finding: Finding, message: Message) -> Iterator[str]:
         headline = checker.headline if known else BROKEN_PROMISE
     elif checker.explained and message.explanation is not None:
         headline = message.explanation.meaning.upper()
+    elif checker.explained and message.record.deadlocks:
+        headline = DEADLOCK
     else:
         headline = checker.headline
     yield f"{headline}  {finding.message}".rstrip()

@@ -37,6 +37,7 @@ def reported(failure: Failure) -> ReportedFailure:
         irrelevant=irrelevant_text(failure.relevance),
         least=failure.least,
         found_token=failure.found_token,
+        without_overlap=failure.without_overlap,
         about_database=_about_database(failure, explanation),
         explanation=None if explanation is None else _plain(explanation),
         levels=[_plain(each) for each in failure.levels],

@@ -14,6 +14,7 @@ from lab.model.record import AtLevel, ExecutionRecord, Failure
 from lab.model.replay_token import encode, token_of
 from lab.scenario.declare import ISOLATION_LEVELS
 from lab.schedulers.guided import Wished
+from lab.schedulers.serial import InOrder
 from lab.shrink.minimise import minimise
 from lab.shrink.relevance import relevance
 from lab.shrink.replays import replay_times
@@ -37,6 +38,8 @@ async def refined(
     isolation = conditions.isolation or ""
     token = encode(token_of(smallest.record, isolation))
     failure = replace(failure, record=smallest.record, token=token, least=smallest.least)
+    if smallest.record.is_serial:
+        failure = replace(failure, without_overlap=await _breaks_in_turn(smallest.record, run))
     yield failure
     failure = replace(failure, relevance=await relevance(smallest.record, run))
     yield failure
@@ -45,6 +48,13 @@ async def refined(
     yield failure
     if failure.record.anomalies:
         yield replace(failure, levels=await _levels(failure.record, partial(run, checks=())))
+
+
+async def _breaks_in_turn(record: ExecutionRecord, run: Callable[..., Awaitable[ExecutionRecord]]) -> bool:
+    """Whether the same breaks where each actor begins when the one before has ended, and not all at first."""
+    order = tuple(dict.fromkeys(step.actor.partition("/")[0] for step in record.trace))
+    there = await run(InOrder(order), starts=True, checks=())
+    return there.is_serial and record.findings[0].key in {finding.key for finding in there.findings}
 
 
 async def _confirmed(explorer: Explorer, failure: Failure, conditions: Conditions) -> Failure:
