@@ -131,6 +131,10 @@ def _by_item(edge: Edge, before: str, after: str, thing: str) -> str:
 
 def _by_predicate(edge: Edge, before: str, after: str) -> str:
     writer, reader, when = (after, before, "before") if edge.kind is EdgeKind.RW else (before, after, "after")
+    if edge.answer:
+        change = "changes" if edge.kind is EdgeKind.RW else "changed"
+        wrote = "deleted" if edge.dead else "wrote"
+        return f"{reader} asked {edge.predicate} {when} {writer} {wrote} {edge.item}, which {change} the answer"
     if edge.dead:
         what = f"deleted {edge.item}, which matched"
     elif edge.matches:
