@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
+from lab.errors import Divergence
 from lab.explore import Conditions, Explorer
 from lab.model.record import AtLevel, ExecutionRecord, Failure
 from lab.model.replay_token import encode, token_of
 from lab.scenario.declare import ISOLATION_LEVELS
 from lab.schedulers.guided import Wished
+from lab.schedulers.replay import Replay
 from lab.schedulers.serial import InOrder
 from lab.shrink.minimise import minimise
 from lab.shrink.relevance import relevance
@@ -61,7 +63,10 @@ async def _confirmed(explorer: Explorer, failure: Failure, conditions: Condition
     """Replay a failure a few times, note how many replays were identical, and take over the history of one of them."""
     found = failure.record
     replays = await replay_times(explorer, found.scenario, found.schedule, conditions, CONFIRMATIONS, like=found)
-    if (again := replays.record) is not None:
+    if (again := replays.record) is None:
+        again = await _like(explorer, found, conditions)
+        found = again or found  # what its history says is in the values of this run
+    if again is not None:
         taken = ("history", "unseen", "anomalies", "database_fault")
         found = replace(found, **{name: getattr(again, name) for name in taken})
     return replace(
@@ -71,6 +76,16 @@ async def _confirmed(explorer: Explorer, failure: Failure, conditions: Condition
         replays=replays.times,
         divergence=replays.divergence,
     )
+
+
+async def _like(explorer: Explorer, found: ExecutionRecord, conditions: Conditions) -> ExecutionRecord | None:
+    """A run of the same schedule that breaks the same, if in other values, with its history; None without one."""
+    try:
+        again = await explorer.run(found.scenario, Replay(found.schedule), conditions, recorded=True)
+    except Divergence:
+        return None
+    same = [finding.key for finding in again.findings] == [finding.key for finding in found.findings]
+    return again if same else None
 
 
 async def _levels(record: ExecutionRecord, run: Callable[..., Awaitable[ExecutionRecord]]) -> tuple[AtLevel, ...]:

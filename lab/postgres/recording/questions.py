@@ -13,9 +13,12 @@ not followed.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
+import uuid
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -36,6 +39,9 @@ KEPT = 20_000
 """Answers that are remembered."""
 _ALONE = ("transaction_read_only = on", "search_path = pg_catalog", "statement_timeout = '2s'")
 
+_DRAWN = (dt.date, dt.time, float, str, uuid.UUID)
+"""What moments and chance are, as values: no number of rows, and no yes or no."""
+
 Answer = Counter[str]
 Rows = Mapping[Item, RowVersion]
 
@@ -55,6 +61,8 @@ class Question:
     snapshots: Sequence[Rows]
     seen: Rows = field(default_factory=dict)
     changed: set[RowVersion] | None = None
+    without: AbstractSet[int] | None = None
+    """Columns of the answer that are compared with nothing; None until the query was asked for the first time."""
 
     @property
     def parameters(self) -> tuple[Any, ...]:
@@ -137,6 +145,8 @@ class Answers:
         there = [(item.table, row.document) for item, row in rows.items() if row.values is not None]
         documents = [f"[{','.join(text for of, text in there if of == table)}]" for table in question.tables]
         key = question.query.text, repr(question.parameters), tuple(documents)
+        if question.query.differs:
+            return await _asked(await asking.connection(), question, documents)
         if key not in self._known:
             self._known[key] = await _asked(await asking.connection(), question, documents)
         return self._known[key]
@@ -152,22 +162,37 @@ async def _asked(connection: AsyncConnection, question: Question, documents: Seq
     sql = f"WITH {tables} SELECT * FROM ({question.query.text}) AS answered"
     try:
         async with connection.begin_nested():
-            return _counted((await connection.exec_driver_sql(sql, (*given, *documents))).all())
+            rows = (await connection.exec_driver_sql(sql, (*given, *documents))).all()
     except SQLAlchemyError as error:
         if is_connection_loss(error):
             raise
         return None
+    if question.without is None:
+        question.without = _by_nature(question, rows)
+    return _counted(rows, question.without)
 
 
-def _counted(rows: Iterable[Sequence[Any]]) -> Answer:
-    return Counter(repr(tuple(row)) for row in rows)
+def _counted(rows: Iterable[Sequence[Any]], without: AbstractSet[int] = frozenset()) -> Answer:
+    return Counter(repr(tuple(each for place, each in enumerate(row) if place not in without)) for row in rows)
 
 
 def _is_what_was_seen(question: Question, answer: Answer) -> bool:
     """Whether an answer is that of the statement; of one that writes, whether so many rows were written."""
-    if question.query.whole:
-        return answer == _counted(question.sent.rows)
-    return answer.total() == len(question.sent.written)
+    if not question.query.whole:
+        return answer.total() == len(question.sent.written)
+    return answer == _counted(question.sent.rows, question.without or frozenset())
+
+
+def _by_nature(question: Question, answer: Iterable[Sequence[Any]]) -> frozenset[int]:
+    """The columns that hold other moments, or other chance, than those that were seen."""
+    if not question.query.differs or not question.query.whole:
+        return frozenset()
+    seen, again = (list(zip(*map(tuple, rows), strict=True)) for rows in (question.sent.rows, answer))
+    return frozenset(
+        place
+        for place, (values, others) in enumerate(zip(seen, again, strict=False))
+        if Counter(map(repr, values)) != Counter(map(repr, others)) and all(isinstance(each, _DRAWN) for each in values)
+    )
 
 
 def question_of(

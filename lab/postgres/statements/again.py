@@ -1,8 +1,8 @@
 """The query by which a statement finds its rows, as a text that can be asked again; "" where there is none that may be.
 
 Of a SELECT that is itself without its row locks, of an INSERT its SELECT, of an UPDATE or DELETE the rows that its
-condition matches. Asked again it must do nothing but read tables: no function that is not PostgreSQL's and steady, no
-moment, no chance, and no row that was skipped since somebody held it.
+condition matches. Asked again it must do nothing but read tables: no function that is not PostgreSQL's and steady, and
+no row that was skipped since somebody held it. Chance may stand beside what it shows, and rest on nothing.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _LOCKS = re.compile(
     r"\s+FOR\s+(?:NO\s+KEY\s+UPDATE|UPDATE|KEY\s+SHARE|SHARE)(?:\s+OF\s+[\w\", ]+?)?(?:\s+NOWAIT)?\s*$", re.IGNORECASE
 )
 _NEVER = re.compile(
-    r"\b(?:now|\w*_timestamp|timeofday|random\w*|gen_random_uuid|current_\w+|localtime\w*|age|SKIP|INTO|TABLESAMPLE)\b"
-    r"|\bFOR\s+(?:NO|UPDATE|KEY|SHARE)\b|--|/\*|\$\$|\bE'",
-    re.IGNORECASE,
+    r"\b(?:SKIP|INTO|TABLESAMPLE|localtime\w*|age)\b|\bFOR\s+(?:NO|UPDATE|KEY|SHARE)\b|--|/\*|\$\$|\bE'", re.IGNORECASE
 )
+_CHANCE = re.compile(r"\b(?:clock_timestamp|timeofday|random\w*|gen_random_uuid|uuidv\d)\b", re.IGNORECASE)
+_DIFFERS = re.compile(rf"{_CHANCE.pattern}|\b(?:now|current_\w+|\w+_timestamp)\b", re.IGNORECASE)
 _CHANGES = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"\$(\d+)")
 
@@ -30,7 +30,7 @@ _PLACEHOLDER = re.compile(r"\$(\d+)")
 class Query:
     """A query as a text, with placeholders from 1."""
 
-    __slots__ = ("places", "text", "whole")
+    __slots__ = ("differs", "places", "text", "whole")
 
     def __init__(self, text: str, *, whole: bool) -> None:
         """`whole`: it is the whole statement, so that its answer was seen."""
@@ -39,6 +39,8 @@ class Query:
         """Which of the statement's parameters they stand for."""
         self.text = _PLACEHOLDER.sub(lambda found: f"${numbers.index(int(found[1])) + 1}", text)
         self.whole = whole
+        self.differs = bool(_DIFFERS.search(text))
+        """Columns of its answer may hold the moment, or chance."""
 
 
 def query_in(text: str, functions: Collection[str], keys: Mapping[str, Collection[str]]) -> Query | None:
@@ -49,9 +51,16 @@ def query_in(text: str, functions: Collection[str], keys: Mapping[str, Collectio
         found, whole = _LOCKS.sub("", text), True
     else:
         found, whole = _within(text, first, keys), False
-    if not found or _NEVER.search(found) or _CHANGES.search(found) or not is_tame(found, frozenset(functions)):
+    if _CHANCE.search(found[_shown(found) :]) or _NEVER.search(found):
+        return None
+    if not found or _CHANGES.search(found) or not is_tame(found, frozenset(functions)):
         return None
     return Query(found, whole=whole)
+
+
+def _shown(text: str) -> int:
+    """Where the columns of the answer end, and what they rest on begins."""
+    return next((at for at, word in _outer_words(text) if word == "FROM"), 0) if text[:1] in "sS" else 0
 
 
 def _within(text: str, first: str, keys: Mapping[str, Collection[str]]) -> str:

@@ -135,6 +135,29 @@ async def test_an_update_reads_what_its_subquery_looks_at(explorer):
     assert record.anomalies == ("G2-item",)
 
 
+BESIDE = {
+    "the moment": "SELECT balance, now() FROM account WHERE id = 1",
+    "the clock": "SELECT balance, clock_timestamp() FROM account WHERE id = 1",
+    "chance": "SELECT balance, random(), md5(random()::text), gen_random_uuid() FROM account WHERE id = 1",
+    "a condition on the moment": "SELECT balance FROM account WHERE id = 1 AND now() > '2000-01-01'",
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+async def test_chance_beside_a_read_does_not_hide_it(explorer, name):
+    @dataclass(frozen=True)
+    class Stamped(Bank):
+        @actor(names=("ann", "ben"))
+        async def add(self, session) -> None:
+            balance = await session.scalar(text(BESIDE[name]))
+            await session.execute(update(Account).where(Account.id == 1).values(balance=balance + 1))
+            await session.commit()
+
+    record = await recorded(explorer, Stamped())
+    assert record.unseen == ()
+    assert record.anomalies == ("P4",)
+
+
 async def test_rows_that_were_there_are_items_and_a_deleted_one_ends_the_answer(explorer):
     @dataclass(frozen=True)
     class Reads(Bank):
@@ -159,11 +182,11 @@ async def test_rows_that_were_there_are_items_and_a_deleted_one_ends_the_answer(
 NOT_AGAIN = [
     "SELECT nextval('s') FROM account",
     "SELECT pg_advisory_xact_lock(1), id FROM account",
-    "SELECT id, now() FROM account",
+    "SELECT id, counted() FROM account",
+    "SELECT id FROM account WHERE clock_timestamp() > '2000-01-01'",
     "SELECT id FROM account WHERE random() < 2",
     "SELECT id FROM public.account",
     "SELECT id FROM seen_account, account WHERE false",
-    "SELECT counted() FROM account",
     "SELECT id FROM account LIMIT 1 FOR UPDATE SKIP LOCKED",
 ]
 
