@@ -24,6 +24,8 @@ from lab.scenario.declare import invariants_of
 __all__ = ["FAILURES_KEPT", "HuntResult", "ReportedFailure"]
 
 FAILURES_KEPT = 20
+ONE_TRACE = "two executions of one trace ended differently"
+LOST = "other schedules had an outcome that it did not find"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,9 @@ class ReportedFailure:
     """Whether the token broke the same in a process that had run nothing before; None where that was not tried."""
     reproduced_by: str = ""
     """The command that reproduces it in such a process where the token does not, if one was found."""
+    without_overlap: bool = False
+    """It breaks as well where no actors overlap. Beside it: the database broke a promise of its level."""
+    about_database: bool = False
     levels: Sequence[Mapping[str, Any]] = ()
     """What the same order gave at the levels above: isolation, refused (actor, SQLSTATE), broken."""
     story: Sequence[Mapping[str, Any]] = ()
@@ -119,10 +124,6 @@ ENDS = _counter(lambda mine, theirs: theirs | mine, shown=None)
 REASON = _counter(lambda mine, theirs: mine or theirs, shown=None)  # programs read the first as the verdict's reason
 TIME = _counter(lambda mine, theirs: mine, show=lambda seconds: round(seconds, 3))
 """Parts run at the same time, so their times are not added."""
-
-
-ONE_TRACE = "two executions of one trace ended differently"
-LOST = "other schedules had an outcome that it did not find"
 
 
 @dataclass(slots=True)
@@ -223,8 +224,7 @@ class HuntResult:
     def bound(self) -> float | None:
         """With 95 % confidence, a sample breaks something with at most this chance: 3/n after n without a violation.
 
-        The rule of three (Hanley and Lippman-Hand 1983). None without a pass, without samples, and where everything was
-        run.
+        Rule of three (Hanley and Lippman-Hand 1983); None without a pass or samples, and where everything was run.
         """
         samples = self.coverage.samples
         return min(1.0, 3 / samples) if samples and self.verdict == Verdict.PASS and not self.complete else None
@@ -247,7 +247,7 @@ class HuntResult:
             self.unsearched = sorted({*self.unsearched, *record.unsearched})
         if record.serial is not None:
             self.not_compared = sorted({*self.not_compared, *record.serial.normalised})
-            if record.serial.obstacle and not any(i.checker != "serial" for i in invariants_of(type(record.scenario))):
+            if record.serial.obstacle and all(i.checker == "serial" for i in invariants_of(type(record.scenario))):
                 self.unjudged += 1
                 self.obstacle = self.obstacle or record.serial.obstacle
 

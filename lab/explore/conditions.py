@@ -9,13 +9,11 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
-from sqlalchemy.orm.exc import StaleDataError
 
 from lab.checkers import Need, needed
-from lab.errors import is_a
 from lab.model.remedy import STALE, Remedy
 from lab.postgres.locks.remedy_locks import Locking
-from lab.postgres.recording.results import sqlstate_of
+from lab.postgres.recording.refusals import reason_of
 from lab.scenario.databases import metadata_of
 from lab.scenario.declare import ActorDeclaration, Scenario
 
@@ -120,7 +118,7 @@ async def attempts(remedy: Remedy | None, retries: Counter[str], once: Callable[
         try:
             return await once()
         except Exception as error:
-            reason = STALE if is_a(error, StaleDataError) else sqlstate_of(error)
+            reason = reason_of(error)
             if reason not in RETRYABLE:
                 raise
             retries[reason] += 1

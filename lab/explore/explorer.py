@@ -20,6 +20,7 @@ from lab.engine.clock import Clock
 from lab.engine.faults import FAULTS, refuse_wrong_faults
 from lab.engine.plan import Plan
 from lab.errors import LabError, SearchOver, ServerError, UncontrolledError, UsageError, first_line
+from lab.explore.blame import Blame
 from lab.explore.conditions import AS_IT_STANDS, Conditions, attempts, body
 from lab.explore.databases import Databases
 from lab.explore.ending import Comparable, Recorded, clock_notes, recorded
@@ -43,7 +44,7 @@ from lab.postgres.server.embedded import embedded_server
 from lab.postgres.server.monitor import LOST
 from lab.postgres.server.server import Server
 from lab.postgres.tables.reset import Snapshot
-from lab.scenario.checks import refuse_too_many_orders, serial_invariants_of
+from lab.scenario.checks import refuse_too_many_orders
 from lab.scenario.declare import Scenario, actors_of
 from lab.scenario.validation import validate
 from lab.schedulers.base import Scheduler
@@ -68,6 +69,7 @@ class Explorer:
         self._databases = Databases(self.open, server.description, self._clock.setting_up)
         self._watched: list[AsyncEngine] = []
         self._serial = SerialJudge(self._under)
+        self._blame = Blame(self._under, self._serial)
         self._natures = Natures(self._observe)
         self.starts = Beginnings(self._under).starts
 
@@ -154,9 +156,8 @@ class Explorer:
         if seen is not None:
             performed, record = await self._repeated(seen, record, conditions, places)
         scheduler.end(record.trace)
-        if serial_invariants_of(type(scenario), asked=by_serial_runs) and conditions.actors is None:
-            database, snapshot = performed.database, performed.snapshot
-            record = replace(record, serial=await self._serial.judge(record, database, snapshot, conditions.isolation))
+        if conditions.actors is None:
+            record = await self._blame.judged(performed, record, conditions, asked=by_serial_runs)
         return replace(record, findings=findings_of(record, conditions.checks))
 
     @contextlib.contextmanager

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from lab.model.decision import BREAKPOINT
 from lab.model.history import History
 from lab.model.origin import Origin
-from lab.model.outcome import ABORT_STATES, Outcome
+from lab.model.outcome import ABORT_STATES, Ending, Outcome
 from lab.model.remedy import STALE, Applied
 from lab.model.schedule import Schedule
 from lab.model.trace import LockWait, Trace
@@ -85,6 +86,8 @@ class ExecutionRecord:
     deadlocks: tuple[tuple[DeadlockEdge, ...], ...] = field(default=())
     serial: SerialJudgement | None = None
     """How it compares with serial runs; None where nobody asked."""
+    database_fault: SerialJudgement | None = None
+    """How it differs from every serial order, though each actor was one transaction at SERIALIZABLE, no more."""
     history: History | None = field(default=None, repr=False)
     """Who read and wrote which version of which row, where that was recorded."""
     unseen: tuple[str, ...] = ()
@@ -114,6 +117,13 @@ class ExecutionRecord:
     def origin(self, step: int) -> Origin | None:
         """The line of the user's code behind the step with this number, if that was noted."""
         return self.origins[step - 1] if 0 < step <= len(self.origins) else None
+
+    @property
+    def is_serial(self) -> bool:
+        """Whether each actor had ended, with its tasks, before the next one took a step."""
+        stretches = [name for name, _ in groupby(step.actor.partition("/")[0] for step in self.trace)]
+        ended = self.outcome.ending is Ending.COMPLETED and not self.trace.extras
+        return ended and len(set(stretches)) == len(stretches)
 
     @property
     def schedule(self) -> Schedule:
@@ -184,6 +194,8 @@ class Failure:
     """The message of a replay that was not identical, "" if all were."""
     least: bool = False
     """Every schedule with fewer preemptions was run, and none of them breaks it."""
+    without_overlap: bool = False
+    """The same breaks where each actor has ended before the next one begins; that was run."""
     relevance: Relevance = field(default=Relevance())
     levels: tuple[AtLevel, ...] = ()
     """The levels above the failure's own, where an anomaly explains it."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+from lab.checkers import CHECKERS
 from lab.checkers.isolation.explanation import Explanation, explain
 from lab.checkers.isolation.judge import judge
 from lab.model.record import ExecutionRecord, Failure
@@ -36,6 +37,15 @@ class Message:
     def defect(self) -> str:
         """Why the lab could not explain it, though there is something to explain; "" if that is not so."""
         return self._explained[1]
+
+    @property
+    def without_overlap(self) -> bool:
+        """Whether it fails without any overlap. Where a search met it, that was tried in a run of its own."""
+        if self.failure is not None:
+            return self.failure.without_overlap
+        checkers = [CHECKERS.get(finding.checker) for finding in self.record.findings]
+        known = bool(checkers) and not any(checker is None or checker.race for checker in checkers)
+        return known and self.record.is_serial
 
 
 @dataclass(frozen=True, slots=True)

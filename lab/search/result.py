@@ -7,6 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from lab.analysis.tally import ReportedFailure
+from lab.checkers.isolation.explanation import Explanation
+from lab.checkers.isolation.promises import ISOLATION
 from lab.model.record import Failure
 from lab.report.contained import or_else
 from lab.report.failure import explanation_of, failure_report
@@ -37,10 +39,19 @@ def reported(failure: Failure) -> ReportedFailure:
         irrelevant=irrelevant_text(failure.relevance),
         least=failure.least,
         found_token=failure.found_token,
+        without_overlap=failure.without_overlap,
+        about_database=_about_database(failure, explanation),
         explanation=None if explanation is None else _plain(explanation),
         levels=[_plain(each) for each in failure.levels],
         story=steps_of(record),
     )
+
+
+def _about_database(failure: Failure, explanation: Explanation | None) -> bool:
+    """Whether the database broke a promise; then nothing that changes the code is a remedy."""
+    record = failure.record
+    promised = explanation is not None and explanation.promised
+    return promised or record.database_fault is not None or record.findings[0].checker == ISOLATION
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lab.checkers.isolation.anomalies import MEANING, Anomaly, AnomalyName, Observation
+from lab.checkers.isolation.anomalies import MEANING, ONE_SNAPSHOT_PREVENTS, Anomaly, AnomalyName, Observation
 from lab.checkers.isolation.graph import Edge, EdgeKind
 from lab.model.history import INITIAL, History, Transaction
 from lab.scenario.declare import ISOLATION_LEVELS
@@ -88,7 +88,7 @@ def _deciding(anomaly: Anomaly) -> str:
         [
             level
             for edge, level in zip(anomaly.cycle, anomaly.levels, strict=True)
-            if edge.kind is EdgeKind.RW and anomaly.name in {AnomalyName.PMP, AnomalyName.P4, AnomalyName.G_SINGLE}
+            if edge.kind is EdgeKind.RW and anomaly.name in ONE_SNAPSHOT_PREVENTS
         ]
         if anomaly.cycle
         else []
@@ -97,10 +97,10 @@ def _deciding(anomaly: Anomaly) -> str:
 
 
 def _summary(anomaly: Anomaly) -> str:
-    named = anomaly.name if anomaly.name in {AnomalyName.INTERNAL, AnomalyName.ORDER} else f"{anomaly.name}, "
-    meaning = MEANING[anomaly.name]
+    name, meaning = anomaly.name, MEANING[anomaly.name]
+    named = "" if name in {AnomalyName.INTERNAL, AnomalyName.ORDER, AnomalyName.LONG_FORK} else f"{name}, "
     if not anomaly.cycle:
-        return meaning if named == anomaly.name else f"{named}{meaning}"
+        return f"{named}{meaning}"
     early = sum(edge.kind is EdgeKind.RW for edge in anomaly.cycle)
     number = _NUMBERS[early] if early < len(_NUMBERS) else str(early)
     return f"a cycle with {number} rw {'edge' if early == 1 else 'edges'}: {named}{meaning}"
@@ -131,6 +131,10 @@ def _by_item(edge: Edge, before: str, after: str, thing: str) -> str:
 
 def _by_predicate(edge: Edge, before: str, after: str) -> str:
     writer, reader, when = (after, before, "before") if edge.kind is EdgeKind.RW else (before, after, "after")
+    if edge.answer:
+        change = "changes" if edge.kind is EdgeKind.RW else "changed"
+        wrote = "deleted" if edge.dead else "wrote"
+        return f"{reader} asked {edge.predicate} {when} {writer} {wrote} {edge.item}, which {change} the answer"
     if edge.dead:
         what = f"deleted {edge.item}, which matched"
     elif edge.matches:

@@ -51,11 +51,13 @@ Progress = Callable[[str, int], None]
 def curable(job: Job, result: HuntResult) -> ReportedFailure | None:
     """The first failure of a hunt against which remedies can be tried, if the hunt was not broken off.
 
-    Not one that needs what an earlier execution left in the process: every remedy would meet it, too.
+    Not one that needs what an earlier execution left in the process: every remedy would meet it, too. Nor one about the
+    database, which is no business of the code's, nor one that is no race.
     """
     if result.trouble or job.scenario().faults:
         return None
-    known = [failure for failure in result.failures if failure.fresh_process is not False]
+    known = [each for each in result.failures if each.fresh_process is not False]
+    known = [each for each in known if not (each.about_database or each.without_overlap)]
     return next((failure for failure in known if _kinds(failure.checker)), None)
 
 
