@@ -21,6 +21,7 @@ SECTIONS = Table(
     "lab.report.setting",
     "lab.report.story",
     "lab.report.relevance",
+    "lab.report.cause",
     "lab.report.anomaly",
     "lab.report.serial",
     "lab.report.ends",

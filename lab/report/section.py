@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from lab.checkers.causes import cause_of
 from lab.checkers.isolation.explanation import Explanation, explain
 from lab.checkers.isolation.judge import judge
+from lab.model.cause import Cause
 from lab.model.record import ExecutionRecord, Failure
 
 __all__ = ["Message", "Section", "explanation_of", "laid_out"]
@@ -26,6 +28,11 @@ class Message:
     def explanation(self) -> Explanation | None:
         """The anomaly that explains the failure."""
         return explanation_of(self.record)
+
+    @cached_property
+    def cause(self) -> Cause | None:
+        """The pattern that explains the failure, where one was recognised."""
+        return cause_of(self.record)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lab.analysis.tally import ReportedFailure
+from lab.checkers.causes import cause_of
 from lab.model.record import Failure
 from lab.report.failure import explanation_of, failure_report
 from lab.report.relevance import irrelevant_text, needed_text
@@ -19,6 +20,7 @@ def reported(failure: Failure) -> ReportedFailure:
     record = failure.record
     finding = record.findings[0]
     explanation = explanation_of(record)
+    cause = cause_of(record)
     return ReportedFailure(
         token=failure.token,
         checker=finding.checker,
@@ -36,6 +38,7 @@ def reported(failure: Failure) -> ReportedFailure:
         least=failure.least,
         found_token=failure.found_token,
         explanation=None if explanation is None else _plain(explanation),
+        cause=None if cause is None else _plain(cause),
         levels=[_plain(each) for each in failure.levels],
     )
 
