@@ -10,7 +10,7 @@ from lab.model.record import AtLevel
 from lab.report.section import Message, Section
 from lab.report.sql import statement_text
 
-__all__ = ["SECTION", "anomaly_lines"]
+__all__ = ["SECTION", "anomaly_lines", "at_level"]
 
 WIDTH = 116
 """Columns that a line may take; it stands two columns to the right."""
@@ -52,13 +52,13 @@ def _anomaly(message: Message) -> Iterator[str]:
     levels = message.failure.levels if message.failure is not None else ()
     *lines, verdict = anomaly_lines(message.explanation)
     yield from lines
-    yield "; ".join([verdict, *map(_at, levels[:1])])
-    yield from map(_at, levels[1:])
+    yield "; ".join([verdict, *map(at_level, levels[:1])])
+    yield from map(at_level, levels[1:])
     if unseen := message.record.unseen:
         yield f"the reads of these statements are not known in full: {'; '.join(map(statement_text, unseen))}"
 
 
-def _at(level: AtLevel) -> str:
+def at_level(level: AtLevel) -> str:
     """What happened in the same order at another level. It was run once."""
     names = " and ".join(name for name, _ in level.refused)
     states = ", ".join(dict.fromkeys(state or "stale data" for _, state in level.refused))

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 
 from lab.model.text import cut
+from lab.report.anomaly import at_level
 from lab.report.section import Message, Section
 from lab.report.sql import statement_text
 from lab.report.story import WIDTH
@@ -22,6 +23,8 @@ def _cause(message: Message) -> Iterator[str]:
     cause = message.cause
     if cause is not None:
         yield from _folded("Cause", f"{cause.name}: {cause.text}")
+        if message.failure is not None and message.explanation is None and message.failure.levels:
+            yield from _folded("Levels", "; ".join(map(at_level, message.failure.levels)))
         yield from _folded("Fix", cause.fix)
     elif unseen := _not_followed(message):
         yield from _folded("Cause", f"not recognised; the reads of these statements were not followed: {unseen}")

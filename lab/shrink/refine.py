@@ -20,6 +20,7 @@ from lab.shrink.replays import replay_times
 
 __all__ = ["CONFIRMATIONS", "refined"]
 
+DUPLICATE = "23505"
 CONFIRMATIONS = 5
 """How often a failure is replayed before it is reported."""
 
@@ -43,8 +44,14 @@ async def refined(
     failure = await _confirmed(explorer, failure, conditions)
     failure = replace(failure, token=encode(token_of(failure.record, isolation)))  # it names the anomaly
     yield failure
-    if failure.record.anomalies:
+    if failure.record.anomalies or _met_a_key(failure.record):
         yield replace(failure, levels=await _levels(failure.record, partial(run, checks=())))
+
+
+def _met_a_key(record: ExecutionRecord) -> bool:
+    """Whether an actor met a key that another one inserted meanwhile: at some levels that is an abort instead."""
+    overlapping = record.trace.overlapping
+    return any(name in overlapping and each.sqlstate == DUPLICATE for name, each in record.outcome.results.items())
 
 
 async def _confirmed(explorer: Explorer, failure: Failure, conditions: Conditions) -> Failure:
