@@ -7,7 +7,7 @@ first rule that knows the pattern.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
 from lab.checkers.causes.lock_cycles import deadlocked, retried_in_part, swallowed
 from lab.checkers.causes.missed import cursor_over_ids, released_before_commit, unheard
@@ -32,7 +32,6 @@ Rule = Callable[[Observed], Cause | None]
 
 OF_AN_ERROR: tuple[Rule, ...] = (duplicate_key, parent_deleted, parent_referenced)
 """For an actor that ended with an error of the server."""
-OF_A_STALL: tuple[Rule, ...] = (unheard,)
 OF_A_BROKEN_INVARIANT: tuple[Rule, ...] = (
     retried_in_part,
     swallowed,
@@ -52,25 +51,23 @@ OF_A_BROKEN_INVARIANT: tuple[Rule, ...] = (
 )
 """The more special first: a write skew is also what an advisory lock that is released too early leads to."""
 
+RULES: Mapping[str, tuple[Rule, ...]] = {
+    "result": OF_AN_ERROR,
+    "stall": (unheard,),
+    "deadlock": (deadlocked,),
+    "invariant": OF_A_BROKEN_INVARIANT,
+    "serial": OF_A_BROKEN_INVARIANT,
+}
+"""By the checker that objects. A promise that the database broke has no cause in the code."""
+
 
 def cause_of(record: ExecutionRecord) -> Cause | None:
     """The cause of what broke, None where no pattern was recognised.
 
-    None too where nothing broke, where the database broke a promise, and where a fault struck: then that is the cause.
+    None too where nothing broke, and where a fault struck: then that is the cause.
     """
     if not record.failed or record.trace.faults:
         return None
-    rules = _rules_for(record)
-    if not rules:
-        return None
-    seen = Observed(record)
-    return next((cause for rule in rules if (cause := rule(seen)) is not None), None)
-
-
-def _rules_for(record: ExecutionRecord) -> Iterable[Rule]:
-    checker = record.findings[0].checker
-    if checker == "stall":
-        return OF_A_STALL
-    if not record.trace.overlapping:
-        return (unheard,) if checker == "invariant" else ()
-    return {"result": OF_AN_ERROR, "invariant": OF_A_BROKEN_INVARIANT, "serial": OF_A_BROKEN_INVARIANT}.get(checker, ())
+    rules = RULES.get(record.findings[0].checker, ())
+    seen = Observed(record) if rules else None
+    return next((cause for rule in rules if seen is not None and (cause := rule(seen)) is not None), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.checkers.causes.grammar import tables_of, where, written_table
+from lab.checkers.causes.grammar import tables_of, written_table
 from lab.checkers.causes.observed import Observed, Sent, Unit
 from lab.checkers.isolation.anomalies import AnomalyName
 from lab.model.cause import Cause
@@ -32,7 +32,7 @@ def _looks_before(seen: Observed, insert: Sent) -> Iterator[Sent]:
     table = written_table(insert.text)
     for _, each in seen.of(insert.actor):
         looks = each.answered < insert.number and each.found_nothing and table in tables_of(each.text)
-        if looks and where(each.text) and each.values <= insert.values:
+        if looks and each.values <= insert.values:
             yield each
 
 
@@ -122,7 +122,7 @@ def parent_deleted(seen: Observed) -> Cause | None:
             continue
         for _, look in seen.of(actor):
             for other in seen.others(actor):
-                gone = _deleted(seen, look, other) if look.answered < failed.number else None
+                gone = _deleted(look, other, failed) if look.answered < failed.number else None
                 if gone is not None and look.answered < other.end <= failed.answered:
                     item, delete = gone
                     return Cause(
@@ -137,9 +137,9 @@ def parent_deleted(seen: Observed) -> Cause | None:
     return None
 
 
-def _deleted(seen: Observed, look: Sent, other: Unit) -> tuple[str, Sent] | None:
-    """The row that a statement read and another transaction deleted."""
-    items = [item for item, absent in look.looks if not absent and _is_named(seen, look.actor, item.rpartition(" ")[0])]
+def _deleted(look: Sent, other: Unit, child: Sent) -> tuple[str, Sent] | None:
+    """The row that a statement read and another transaction deleted, and whose key the child has."""
+    items = [item for item, absent in look.looks if not absent and item.rpartition(" ")[2] in child.values]
     deletes = [each for each in other.sent if each.verb == "DELETE"]
     return next(((item, each) for each in deletes for item in items if item in each.changes), None)
 
@@ -152,19 +152,12 @@ def parent_referenced(seen: Observed) -> Cause | None:
             continue
         for other in seen.others(actor):
             inserts = [each for each in other.sent if each.is_insert and each.answered < failed.answered]
-            inserts = [each for each in inserts if _is_named(seen, actor, written_table(each.text))]
-            if not inserts or not other.end < failed.answered:
-                continue
-            for insert in inserts:
+            for insert in inserts if other.end < failed.answered else ():
                 looks = _looks_at(seen, actor, written_table(insert.text))
+                looks = (each for each in looks if failed.values <= each.values & insert.values)
                 if look := next((each for each in looks if each.answered < other.end), None):
                     return _child_came(look, insert, other, failed)
     return None
-
-
-def _is_named(seen: Observed, actor: str, table: str) -> bool:
-    """Whether the server's detail of an actor's error names a table."""
-    return f'"{table}"' in seen.record.outcome.results[actor].detail
 
 
 def _looks_at(seen: Observed, actor: str, table: str) -> Iterator[Sent]:

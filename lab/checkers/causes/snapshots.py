@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.checkers.causes.grammar import has_another_source, tables_of, written_table
+from lab.checkers.causes.grammar import has_another_source, locks, tables_of, written_table
 from lab.checkers.causes.observed import Observed, Sent, Unit
 from lab.checkers.isolation.anomalies import AnomalyName
 from lab.checkers.isolation.graph import Edge, EdgeKind
@@ -129,7 +129,7 @@ def two_moments(seen: Observed) -> Cause | None:
             continue
         if other is not seen.of_transaction.get(last.source):
             continue
-        only_reads = all(each.verb == "SELECT" and not each.waits for each in unit.sent)
+        only_reads = all(each.verb == "SELECT" and not locks(each.text) for each in unit.sent)
         another = (look.text, look.values) != (again.text, again.values)
         if only_reads and another and look.answered < other.end < again.number:
             return Cause(

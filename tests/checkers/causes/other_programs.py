@@ -86,15 +86,15 @@ async def atomic_text(session, name):
 @right()
 async def conditional_update(session, name):
     await session.get(Account, 1)
-    enough = Account.id == 1, Account.balance >= 80
-    await session.execute(update(Account).where(*enough).values(balance=Account.balance - 80))
+    enough = Account.id == 1, Account.balance >= 10
+    await session.execute(update(Account).where(*enough).values(balance=Account.balance - 10))
     await session.commit()
 
 
 @right()
 async def conditional_update_in_text(session, name):
     await execute(session, "SELECT balance FROM account WHERE id = 1")
-    await execute(session, "UPDATE account SET balance = balance - 80 WHERE id = 1 AND balance >= 80")
+    await execute(session, "UPDATE account SET balance = balance - 10 WHERE id = 1 AND balance >= 10")
     await session.commit()
 
 
@@ -324,6 +324,22 @@ async def same_key_text(session, name):
 @unrelated()
 async def looked_for_another_key(session, name):
     await session.scalar(select(Member).where(Member.name == "lee"))
+    await session.execute(insert(Member).values(name="kim"))
+    await session.commit()
+
+
+@unrelated()
+async def looked_for_another_key_that_comes_too(session, name):
+    if name == "ben":
+        await session.execute(insert(Member), [{"name": "lee"}, {"name": "kim"}])
+    elif await session.scalar(select(Member).where(Member.name == "lee")) is None:
+        await session.execute(insert(Member).values(name="kim"))
+    await session.commit()
+
+
+@unrelated()
+async def looked_for_what_no_row_is(session, name):
+    await session.scalar(select(Member).where(Member.name == "kim", Member.id.is_(None)))
     await session.execute(insert(Member).values(name="kim"))
     await session.commit()
 

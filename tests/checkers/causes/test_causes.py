@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import replace
@@ -9,11 +10,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from helpers.kit import Order
 from other_programs import RIGHT, UNRELATED
-from programs import Tag, at_most, execute, scenario
+from programs import Child, Parent, Tag, anything, at_most, execute, scenario
+from sqlalchemy import delete, insert, select
 from wrong_programs import WRONG
 
 from lab.checkers.causes import cause_of
+from lab.errors import SearchOver
 from lab.explore import Conditions
 from lab.model.record import ExecutionRecord, Failure, Finding
 from lab.model.replay_token import decode, scenario_of
@@ -28,8 +32,8 @@ from lab.shrink.replays import replay_times
 
 ENOUGH = 300
 """Executions in which each of these programs fails many times."""
-MANY = 20
-"""Executions of a right program: most of its interleavings."""
+MANY = 12
+"""Executions of a program that does right."""
 FEW = 60
 """Executions that its minimisation may spend; most need less."""
 
@@ -127,6 +131,44 @@ async def test_the_cause_of_a_planted_bug_is_named_or_none_is(plain, cls):
     assert replays.record is not None, replays.divergence
     cause = cause_of(replays.record)
     assert (None if cause is None else cause.name) == PLANTED.get(target_of(cls).removeprefix("scenarios."))
+
+
+async def test_a_deadlock_that_is_a_finding_of_its_own_has_its_cause(plain):
+    record = await smallest_failure(plain, WRONG["order_text"][0])
+    cause = cause_of(replace(record, findings=(Finding("deadlock", "nobody deadlocks", "two wait for each other"),)))
+    assert cause is not None
+    assert cause.name == "lock order"
+
+
+async def test_the_children_of_another_parent_are_no_cause(plain):
+    """The row that refers to the deleted parent is the actor's own; somebody else's came to another parent."""
+
+    async def work(session, name):
+        if name == "ben":
+            await session.execute(insert(Child).values(parent_id=2))
+        else:
+            await session.scalars(select(Child.id).where(Child.parent_id == 2))
+            await session.execute(insert(Child).values(parent_id=1))
+            await session.execute(delete(Parent).where(Parent.id == 1))
+        await session.commit()
+
+    record = await plain.run(scenario(work, anything), Order("ann ben ben ann"), recorded=True)
+    assert record.outcome.results["ann"].sqlstate == "23503"
+    assert cause_of(record) is None
+
+
+SURE = sorted(name for name, (_, cause) in WRONG.items() if cause != "state in the process")
+
+
+@pytest.mark.parametrize("name", SURE)
+async def test_no_cause_is_named_in_those_executions_in_which_a_wrong_program_is_right(plain, name):
+    """Judged as if something else in them had failed. State in the process is told by the failure alone."""
+    scheduler = make_scheduler("portfolio", 1)
+    for number in range(MANY):
+        with contextlib.suppress(SearchOver):
+            record = await plain.run(WRONG[name][0], scheduler, execution=number, recorded=True)
+            broken = replace(record, findings=(Finding("invariant", "something else", "it does not hold"),))
+            assert record.failed or (cause := cause_of(broken)) is None, f"{cause.name}: {cause.text}"
 
 
 async def test_what_was_not_followed_is_said_where_no_rule_knows_the_failure(plain):

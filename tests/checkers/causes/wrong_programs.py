@@ -402,7 +402,12 @@ async def child_then_parent_text(session, name):
     await session.commit()
 
 
-@wrong("only the last statement was retried", balance_is(98))
+async def _both_hold_98(session, outcome):
+    for account in (1, 2):
+        await balance_is(98, account)(session, outcome)
+
+
+@wrong("only the last statement was retried", _both_hold_98)
 async def retry_in_part(session, name):
     for number in (1, 2) if name == "ann" else (2, 1):
         statement = update(Account).where(Account.id == number).values(balance=Account.balance - 1)
