@@ -18,7 +18,7 @@ NAME = "check-then-insert"
 def duplicate_key(seen: Observed) -> Cause | None:
     """A duplicate key of an actor that had looked whether the row is there and found none."""
     actor = seen.raised
-    for _, failed in seen.of(actor):
+    for _, failed in seen.of(actor)[-1:]:  # one that it went on after is not why it ended
         if failed.error == DUPLICATE and failed.verb == "INSERT":
             for look in _looks_before(seen, failed):
                 for other, theirs in _inserts_of_others(seen, actor, written_table(failed.text)):
@@ -117,7 +117,7 @@ def _both(look: Sent, insert: Sent, there: Sent, theirs: Sent) -> Cause:
 def parent_deleted(seen: Observed) -> Cause | None:
     """The row that a foreign key asks for was there when it was looked for, and deleted before the INSERT."""
     actor = seen.raised
-    for _, failed in seen.of(actor):
+    for _, failed in seen.of(actor)[-1:]:
         if failed.error != NO_PARENT or failed.verb not in ("INSERT", "UPDATE"):
             continue
         for _, look in seen.of(actor):
@@ -147,7 +147,7 @@ def _deleted(look: Sent, other: Unit, child: Sent) -> tuple[str, Sent] | None:
 def parent_referenced(seen: Observed) -> Cause | None:
     """A DELETE of a row to which a row refers that came after the look for such rows."""
     actor = seen.raised
-    for _, failed in seen.of(actor):
+    for _, failed in seen.of(actor)[-1:]:
         if failed.error != NO_PARENT or failed.verb != "DELETE":
             continue
         for other in seen.others(actor):

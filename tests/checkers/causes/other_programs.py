@@ -345,6 +345,19 @@ async def looked_for_what_no_row_is(session, name):
 
 
 @unrelated()
+async def fails_after_it_handled_the_duplicate(session, name):
+    kim = select(Member.id).where(Member.name == "kim")
+    if await session.scalar(kim) is None:
+        try:
+            async with session.begin_nested():
+                session.add(Member(name="kim"))
+        except IntegrityError:
+            await session.scalar(kim)
+            raise RuntimeError("a bug of its own") from None
+    await session.commit()
+
+
+@unrelated()
 async def looked_in_another_table(session, name):
     await session.scalar(select(Tag).where(Tag.name == "kim"))
     await session.execute(insert(Member).values(name="kim"))

@@ -310,6 +310,19 @@ async def update_finds_nothing(session, name):
     await session.commit()
 
 
+async def _both_found_their_row(session, outcome):
+    assert all(result.value for result in outcome.results.values()), "one of them found nothing"
+
+
+@wrong("row re-checked after a wait", _both_found_their_row)
+async def join_after_a_wait(session, name):
+    pair = "SELECT job.id FROM job JOIN parent ON job.runs = parent.n WHERE job.id = 1 AND parent.id = 1"
+    found = (await execute(session, f"{pair} FOR UPDATE OF job")).all()
+    await execute(session, "UPDATE parent SET n = n + 1 WHERE id = 1", "UPDATE job SET runs = runs + 1 WHERE id = 1")
+    await session.commit()
+    return len(found)
+
+
 @wrong("snapshot older than the lock", at_most(1, Tag), level="REPEATABLE READ")
 async def lock_then_look(session, name):
     await session.execute(select(Parent).where(Parent.id == 1).with_for_update())
