@@ -52,6 +52,8 @@ class ReportedFailure:
     """Every schedule with fewer preemptions was run, and none of them breaks it."""
     explanation: Mapping[str, Any] | None = None
     """The anomaly explained, as `lab.checkers.isolation.explanation.Explanation` has it; None where there is none."""
+    cause: Mapping[str, Any] | None = None
+    """The pattern that was recognised, as `lab.model.cause.Cause` has it; None where there is none."""
     found_token: str = ""
     """The token of the execution that showed it first, before it was minimised."""
     fresh_process: bool | None = None
@@ -238,13 +240,10 @@ class HuntResult:
         self.lock_waits += record.lock_waits
         self.note(self.coverage.count(record.trace, sampled=sampled), record.outcome.digest())
         self.endless += record.outcome.ending is Ending.STEP_LIMIT
-        if record.outcome.learnt:
-            self.uncontrolled = sorted({*self.uncontrolled, *record.outcome.learnt})
+        self.uncontrolled = sorted({*self.uncontrolled, *record.outcome.learnt})
         self.unsteady = self.unsteady or record.unsteady
-        if record.notes or record.defects:
-            self.notes = sorted({*self.notes, *record.notes, *record.defects})
-        if record.unsearched:
-            self.unsearched = sorted({*self.unsearched, *record.unsearched})
+        self.notes = sorted({*self.notes, *record.notes, *record.defects})
+        self.unsearched = sorted({*self.unsearched, *record.unsearched})
         if record.serial is not None:
             self.not_compared = sorted({*self.not_compared, *record.serial.normalised})
             if record.serial.obstacle and all(i.checker == "serial" for i in invariants_of(type(record.scenario))):

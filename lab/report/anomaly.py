@@ -12,7 +12,7 @@ from lab.model.text import cut
 from lab.report.section import Message, Section
 from lab.report.sql import statement_text
 
-__all__ = ["SECTION", "anomaly_lines"]
+__all__ = ["SECTION", "anomaly_lines", "at_level"]
 
 WIDTH = 116
 """Columns that a line may take; it stands two columns to the right."""
@@ -56,8 +56,8 @@ def _anomaly(message: Message) -> Iterator[str]:
         levels = message.failure.levels if message.failure is not None else ()
         *lines, verdict = anomaly_lines(message.explanation)
         yield from lines
-        yield "; ".join([verdict, *map(_at, levels[:1])])
-        yield from map(_at, levels[1:])
+        yield "; ".join([verdict, *map(at_level, levels[:1])])
+        yield from map(at_level, levels[1:])
     if message.explanation is not None or _may_be_one(message.record):
         yield from _not_followed(message.record.unseen)
 
@@ -79,7 +79,7 @@ def _not_followed(statements: Sequence[str]) -> Iterator[str]:
         yield f"  and {more} more"
 
 
-def _at(level: AtLevel) -> str:
+def at_level(level: AtLevel) -> str:
     """What happened in the same order at another level. It was run once."""
     names = " and ".join(name for name, _ in level.refused)
     states = ", ".join(dict.fromkeys(state or "stale data" for _, state in level.refused))

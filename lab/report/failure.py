@@ -22,6 +22,7 @@ SECTIONS = Table(
     "lab.report.story",
     "lab.report.through",
     "lab.report.relevance",
+    "lab.report.cause",
     "lab.report.anomaly",
     "lab.report.serial",
     "lab.report.ends",

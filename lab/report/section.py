@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 from lab.checkers import CHECKERS
+from lab.checkers.causes import cause_of
 from lab.checkers.isolation.explanation import Explanation, explain
 from lab.checkers.isolation.judge import judge
+from lab.model.cause import Cause
 from lab.model.record import ExecutionRecord, Failure
 from lab.report.contained import lines_of, or_else
 
@@ -46,6 +48,11 @@ class Message:
         checkers = [CHECKERS.get(finding.checker) for finding in self.record.findings]
         known = bool(checkers) and not any(checker is None or checker.race for checker in checkers)
         return known and self.record.is_serial
+
+    @cached_property
+    def cause(self) -> Cause | None:
+        """The pattern that explains the failure, where one was recognised."""
+        return cause_of(self.record)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lab.analysis.tally import ReportedFailure
+from lab.checkers.causes import cause_of
 from lab.checkers.isolation.explanation import Explanation
 from lab.checkers.isolation.promises import ISOLATION
 from lab.model.record import Failure
@@ -23,6 +24,7 @@ def reported(failure: Failure) -> ReportedFailure:
     record = failure.record
     finding = record.findings[0]
     explanation, _ = or_else(lambda: explanation_of(record), None)
+    cause, _ = or_else(lambda: cause_of(record), None)
     return ReportedFailure(
         token=failure.token,
         checker=finding.checker,
@@ -42,6 +44,7 @@ def reported(failure: Failure) -> ReportedFailure:
         without_overlap=failure.without_overlap,
         about_database=_about_database(failure, explanation),
         explanation=None if explanation is None else _plain(explanation),
+        cause=None if cause is None else _plain(cause),
         levels=[_plain(each) for each in failure.levels],
         story=steps_of(record),
     )

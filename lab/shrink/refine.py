@@ -23,6 +23,7 @@ from lab.shrink.replays import replay_times
 
 __all__ = ["CONFIRMATIONS", "refined"]
 
+DUPLICATE = "23505"
 CONFIRMATIONS = 5
 """How often a failure is replayed before it is reported."""
 
@@ -50,7 +51,7 @@ async def refined(
     failure = await _confirmed(explorer, failure, conditions)
     failure = replace(failure, token=encode(token_of(failure.record, isolation)))  # it names the anomaly
     yield failure
-    if failure.record.anomalies:
+    if failure.record.anomalies or _met_a_key(failure.record):
         yield replace(failure, levels=await _levels(failure.record, partial(run, checks=())))
 
 
@@ -65,6 +66,12 @@ async def _breaks_in_turn(record: ExecutionRecord, run: Callable[..., Awaitable[
     order = tuple(dict.fromkeys(step.actor.partition("/")[0] for step in record.trace))
     there = await run(InOrder(order), starts=True, checks=())
     return there.is_serial and record.findings[0].key in {finding.key for finding in there.findings}
+
+
+def _met_a_key(record: ExecutionRecord) -> bool:
+    """Whether an actor met a key that another one inserted meanwhile: at some levels that is an abort instead."""
+    overlapping = record.trace.overlapping
+    return any(name in overlapping and each.sqlstate == DUPLICATE for name, each in record.outcome.results.items())
 
 
 async def _confirmed(explorer: Explorer, failure: Failure, conditions: Conditions) -> Failure:
