@@ -31,7 +31,7 @@ def reported(failure: Failure) -> ReportedFailure:
         identical=failure.identical,
         replays=failure.replays,
         report=failure_report(failure),
-        needed=needed_text(failure.relevance),
+        needed=needed_text(failure.relevance, at_least=failure.needed_preemptions),
         irrelevant=irrelevant_text(failure.relevance),
         least=failure.least,
         found_token=failure.found_token,
