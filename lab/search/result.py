@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-from typing import Any
-
 from lab.analysis.tally import ReportedFailure
 from lab.model.record import Failure
+from lab.report.data import plain, story_data
 from lab.report.failure import explanation_of, failure_report
 from lab.report.relevance import irrelevant_text, needed_text
 
@@ -35,11 +32,8 @@ def reported(failure: Failure) -> ReportedFailure:
         irrelevant=irrelevant_text(failure.relevance),
         least=failure.least,
         found_token=failure.found_token,
-        explanation=None if explanation is None else _plain(explanation),
-        levels=[_plain(each) for each in failure.levels],
+        explanation=plain(explanation),
+        levels=plain(failure.levels),
+        relevance=plain(failure.relevance),
+        story=story_data(record),
     )
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON has it: the same in this process as from another one."""
-    return json.loads(json.dumps(asdict(value)))
