@@ -31,6 +31,12 @@ from lab.report.sql import action_text, result_text, statement_text, step_text
         ("VALUES ($1)", tuple((str(n),) for n in range(6)), "VALUES (0), then with (1), (2), (3) …"),
         ("VALUES ($1)", (("1",),), "VALUES (1)"),
         ("SELECT 1", (), "SELECT 1"),
+        (
+            "INSERT INTO job (id, runs) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET runs = job.runs + excluded.runs",
+            ("1", "2"),
+            "INSERT INTO job (id, runs) VALUES (1, 2) ON CONFLICT (id) DO UPDATE SET runs = runs + excluded.runs",
+        ),
+        ("DO UPDATE SET runs = excluded.runs", (), "DO UPDATE SET runs = excluded.runs"),
     ],
 )  # fmt: skip
 def test_a_statement_is_one_line_with_its_values_in_place(sql, parameters, text):
