@@ -7,8 +7,10 @@ column that stands anywhere but in such a list is set, compared or sorted by.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+
+from lab.report.inserts import split
 
 __all__ = ["ALL", "Columns"]
 
@@ -22,10 +24,9 @@ _LIST = rf"{_COLUMN}(?:, {_COLUMN})+"
 _SELECTED = re.compile(rf"(?<=SELECT )({_LIST})(?= FROM )")  # noqa: S608 - is read, never sent
 _RETURNED = re.compile(rf"(?<= RETURNING )({_LIST})$")
 _INSERTED = re.compile(
-    rf"(?<=^INSERT INTO )({_NAME}(?:\.{_NAME})?) \(({_LIST})\) VALUES \((.*?)\)(?= RETURNING | ON CONFLICT |$)"  # noqa: S608
+    rf"(?<=^INSERT INTO )({_NAME}(?:\.{_NAME})?) \(({_LIST})\) VALUES (\(.*?\))(?= RETURNING | ON CONFLICT |$)"  # noqa: S608
 )
 _WORD = re.compile(r"\w+")
-_PART = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|[(),\[\]]|[^'\"(),\[\]]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Columns:
 
     @classmethod
     def of(cls, statements: Iterable[str], keys: Collection[str] = ()) -> Columns:
-        """The keys, and whatever statements (on one line each) name outside of their lists."""
+        """The keys, and whatever statements (as `lab.report.sql.one_line` has them) name outside of their lists."""
         return cls(frozenset(keys).union(*({*_WORD.findall(_without_lists(each))} for each in set(statements))))
 
     def cut(self, statement: str) -> str:
@@ -60,12 +61,15 @@ class Columns:
         return (*(value for column, value in zip(columns, values, strict=True) if column in kept), LEFT_OUT)
 
     def _insert(self, found: re.Match[str]) -> str:
-        columns, values = found[2].split(", "), list(_split(found[3]))
+        columns, rows = found[2].split(", "), [split(row[1:-1]) for row in split(found[3])]
         kept, whole = self._kept(found[2])
-        if whole or len(columns) != len(values):
+        if whole or any(len(row) != len(columns) for row in rows):
             return found[0]
-        shown = [value for column, value in zip(columns, values, strict=True) if column in kept]
-        return f"{found[1]} ({_joined(kept, whole)}) VALUES ({_joined(shown, whole)})"
+        cut = (
+            _joined([value for column, value in zip(columns, row, strict=True) if column in kept], whole)
+            for row in rows
+        )
+        return f"{found[1]} ({_joined(kept, whole)}) VALUES {', '.join(f'({row})' for row in cut)}"
 
     def _kept(self, columns: str) -> tuple[list[str], bool]:
         """Those of a list that are shown, and whether these are all. Where none matters, it is the first."""
@@ -93,16 +97,3 @@ def _without_lists(statement: str) -> str:
     for where in (_SELECTED, _RETURNED):
         statement = where.sub("", statement)
     return _INSERTED.sub("", statement, count=1)
-
-
-def _split(values: str) -> Iterator[str]:
-    """The values of a list, at the commas that are within no quotes and no brackets."""
-    depth, value = 0, ""
-    for part in _PART.findall(values):
-        depth += (part in "([") - (part in ")]")
-        if part == "," and not depth:
-            yield value.strip()
-            value = ""
-        else:
-            value += part
-    yield value.strip()

@@ -6,16 +6,23 @@ import re
 from collections.abc import Callable
 
 from lab.model.decision import Pause
-from lab.model.text import beginning, count
+from lab.model.text import beginning, cut
 from lab.model.trace import Action, ActionKind, Result, Step
 from lab.report.columns import ALL, Columns
+from lab.report.inserts import several_rows
 
-__all__ = ["action_text", "result_text", "statement_text", "step_text"]
+__all__ = ["action_text", "one_line", "result_text", "statement_text", "step_text"]
 
 ROWS_SHOWN = 3
+LONGEST = 60
+"""Characters of a value."""
+LONGEST_STATEMENT = 500
+"""Characters of a statement in a story."""
 _NAME = r"(?:\w+\.)?(?:\"[^\"]+\"|\w+)"
 _TYPE = rf"{_NAME}(?:\(\d+(?:, ?\d+)?\))?(?: VARYING| PRECISION| WITH(?:OUT)? TIME ZONE)?(?:\(\d+\))?(?:\[\])?"
 _PLACEHOLDER = re.compile(rf"\$(\d+)(?:::{_TYPE})?")
+_VARYING = re.compile(r"(?:(?:\"[^\"]+\"|\b\w+) ?[=<>]+ ?|\()?\$\d")
+_AFTER_VALUES = re.compile(r" (?:ON CONFLICT|RETURNING) .*")
 _COLUMN_OF = re.compile(r"\b([A-Za-z_]\w*)\.([A-Za-z_]\w*)")
 _OTHER_VERSIONS = {"excluded", "old", "new"}
 """No tables: `SET runs = excluded.runs` takes the value that was to be inserted."""
@@ -26,21 +33,26 @@ _LITERAL = re.compile(r"('(?:[^']|'')*')")
 def statement_text(sql: str, parameters: tuple[object, ...] = (), columns: Columns = ALL) -> str:
     """The SQL on one line, bound values in place of `$1`, columns without their table where there is only one.
 
-    `columns`: those that are shown of long lists.
+    `columns`: those that are shown of long lists. Where it is executed with several rows of values, the part that holds
+    them is repeated: `SET x=1 WHERE id = 2, then x=3 WHERE id = 4`.
     """
-    whole = _one_line(sql)
-    text = columns.cut(whole)
-    if parameters and isinstance(parameters[0], tuple):
-        rows = [f"({', '.join(map(str, row))})" for row in parameters[1:] if isinstance(row, tuple)]
-        first = _filled(text, parameters[0])
-        more = beginning(rows, ROWS_SHOWN, gap=" ") if text == whole else count(len(rows), "more row")
-        return f"{first}, then with {more}" if rows else first
-    return _filled(text, parameters)
+    text = columns.cut(one_line(sql))
+    if not parameters or not isinstance(parameters[0], tuple):
+        return _filled(text, parameters)
+    first, *rest = (row for row in parameters if isinstance(row, tuple))
+    more = [_filled(_varying(text), row) for row in rest[: ROWS_SHOWN + 1]]
+    return f"{_filled(text, first)}, then {beginning(more, ROWS_SHOWN, gap=' ')}" if more else _filled(text, first)
 
 
-def _one_line(sql: str) -> str:
-    """The SQL without line breaks, and without tables and aliases that say nothing."""
-    text = " ".join(sql.split())
+def _varying(text: str) -> str:
+    """The part of a statement that its values make another one: from the first of them on."""
+    found = _VARYING.search(text)
+    return _AFTER_VALUES.sub("", text[found.start() :]) if found else "again"
+
+
+def one_line(sql: str) -> str:
+    """The SQL without line breaks, and without tables and aliases that say nothing; parameters are still `$1`."""
+    text = several_rows(" ".join(sql.split()))
     tables = {table for table, _ in _COLUMN_OF.findall(_LITERAL.sub("", text))} - _OTHER_VERSIONS
     if len(tables) == 1:
         text = _outside_literals(text, lambda part: _COLUMN_OF.sub(_without_table, part))
@@ -55,7 +67,7 @@ def _without_table(column: re.Match[str]) -> str:
 def _filled(text: str, parameters: tuple[object, ...]) -> str:
     def value(found: re.Match[str]) -> str:
         index = int(found[1]) - 1
-        return str(parameters[index]) if index < len(parameters) else found[0]
+        return cut(str(parameters[index]), LONGEST) if index < len(parameters) else found[0]
 
     return _outside_literals(text, lambda part: _PLACEHOLDER.sub(value, part))
 
@@ -93,11 +105,12 @@ def result_text(result: Result | None, sql: str = "", columns: Columns = ALL) ->
         return ""
     if result.error:
         return f"→ error {result.error}"
-    if result.rows:
-        asked = _one_line(sql) if columns.names is not None else ""
-        rows = [_row(columns.row(asked, row)) for row in result.rows[: ROWS_SHOWN + 1]]
-        return f"→ {beginning(rows, ROWS_SHOWN, gap=' ')}"
     verb, _, number = result.tag.rpartition(" ")
+    if result.rows:
+        asked = one_line(sql) if columns.names is not None else ""
+        rows = [_row(columns.row(asked, row)) for row in result.rows[: ROWS_SHOWN + 1]]
+        of = f" ({number} rows)" if len(rows) > ROWS_SHOWN and number.isdigit() else ""
+        return f"→ {beginning(rows, ROWS_SHOWN, gap=' ')}{of}"
     if verb.startswith("SELECT") or result.tag == "FETCH":
         return "→ no row"
     if number.isdigit():
@@ -106,12 +119,14 @@ def result_text(result: Result | None, sql: str = "", columns: Columns = ALL) ->
 
 
 def _row(row: tuple[str, ...]) -> str:
-    return row[0] if len(row) == 1 else f"({', '.join(row)})"
+    values = [cut(value, LONGEST) for value in row]
+    return values[0] if len(values) == 1 else f"({', '.join(values)})"
 
 
 def step_text(step: Step, columns: Columns = ALL) -> str:
     """One step: the action with its answer, and whether it began or ended a lock wait."""
-    action, result = action_text(step.action, columns), result_text(step.result, step.action.text, columns)
+    action = cut(action_text(step.action, columns), LONGEST_STATEMENT)
+    result = result_text(step.result, step.action.text, columns)
     if step.woken:
         done = f"<… completed> {result}".strip()
         return f"{done} <waits again{_for(step)}>" if step.wait else done

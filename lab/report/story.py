@@ -10,7 +10,7 @@ from lab.model.trace import ActionKind, Step, Trace
 from lab.report.columns import Columns
 from lab.report.folding import Lines, folded
 from lab.report.section import Message, Section
-from lab.report.sql import step_text
+from lab.report.sql import one_line, step_text
 
 __all__ = ["SECTION", "story", "story_of"]
 
@@ -37,7 +37,7 @@ def story(trace: Trace, width: int = WIDTH, *, keys: Collection[str] = (), apart
 
 
 def _statements(trace: Trace) -> Iterator[str]:
-    return (" ".join(step.action.text.split()) for step in trace if step.action.kind is ActionKind.STATEMENT)
+    return (one_line(step.action.text) for step in trace if step.action.kind is ActionKind.STATEMENT)
 
 
 def _texts(trace: Trace, columns: Columns, apart: Collection[int]) -> list[tuple[Step, str]]:

@@ -29,7 +29,11 @@ ABOUT = Columns(frozenset({"id", "stock"}))
         ),
         (
             "INSERT INTO item (id, a, b, c, d) VALUES (1, 2, 3, 4, 5), (6, 7, 8, 9, 0)",
-            "INSERT INTO item (id, a, b, c, d) VALUES (1, 2, 3, 4, 5), (6, 7, 8, 9, 0)",
+            "INSERT INTO item (id, …) VALUES (1, …), (6, …)",
+        ),
+        (
+            "INSERT INTO item (id, a, b, c, d) VALUES (1, 2, 3, 4, 5), (6, 7, 8)",
+            "INSERT INTO item (id, a, b, c, d) VALUES (1, 2, 3, 4, 5), (6, 7, 8)",
         ),
     ],
 )
