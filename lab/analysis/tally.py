@@ -6,13 +6,13 @@ counter is written as JSON for another process, and what `--json` shows of it, s
 
 from __future__ import annotations
 
-import operator
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from lab.analysis.counters import ENDS, LAST, NAMES, REASON, SUM, TALLY, TIME, TRACES, counter
 from lab.analysis.coverage import Coverage, in_both_orders
 from lab.model.outcome import Ending
 from lab.model.record import ExecutionRecord
@@ -61,12 +61,15 @@ class ReportedFailure:
     reproduced_by: str = ""
     """The command that reproduces it in such a process where the token does not, if one was found."""
     without_overlap: bool = False
-    """It breaks as well where no actors overlap. Beside it: the database broke a promise of its level."""
+    """It breaks as well where no actors overlap."""
     about_database: bool = False
+    """The database broke a promise of its isolation level."""
     levels: Sequence[Mapping[str, Any]] = ()
     """What the same order gave at the levels above: isolation, refused (actor, SQLSTATE), broken."""
-    story: Sequence[Mapping[str, Any]] = ()
-    """The steps: number, actor, and at which line of the user's code (`at`: file, line, function, path; or None)."""
+    relevance: Mapping[str, Any] = field(default_factory=dict)
+    """What `needed` and `irrelevant` say, as `lab.model.record.Relevance` has it."""
+    story: Mapping[str, Any] = field(default_factory=dict)
+    """The execution step by step, as `lab.report.data.story_data` makes it."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -76,10 +79,6 @@ class ReportedFailure:
     def shown(self) -> dict[str, Any]:
         """For programs: all but the report for people."""
         return {key: value for key, value in asdict(self).items() if key != "report"}
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 def _covered(mine: Coverage, theirs: Coverage) -> Coverage:
@@ -93,39 +92,14 @@ def _all_failures(mine: list[ReportedFailure], theirs: list[ReportedFailure]) ->
     return (mine + [failure for failure in theirs if failure.key not in known])[:FAILURES_KEPT]
 
 
-def _counter(
-    add: Callable[[Any, Any], Any],
-    *,
-    shown: str | None = "",
-    show: Callable[[Any], Any] = _same,
-    dump: Callable[[Any], Any] = _same,
-    load: Callable[[Any], Any] = _same,
-) -> Mapping[str, Any]:
-    """How a counter of two parts of a hunt is made that of the whole, and which forms it has.
-
-    `shown` is its name in `--json`, "" for that of the field and None for none, and `show` makes its value there.
-    `dump` and `load` make JSON's values for another process, and take them back.
-    """
-    return {"add": add, "shown": shown, "show": show, "dump": dump, "load": load}
-
-
-SUM = _counter(operator.add)
-TALLY = _counter(operator.add, show=lambda counts: dict(sorted(counts.items())), load=Counter)
-TRACES = _counter(operator.or_, shown="distinct_traces", show=len, dump=sorted, load=set)
-COVERAGE = _counter(_covered, show=Coverage.summary, dump=Coverage.dump, load=Coverage.load)
-FAILURES = _counter(
+COVERAGE = counter(_covered, show=Coverage.summary, dump=Coverage.dump, load=Coverage.load)
+FAILURES = counter(
     _all_failures,
     show=lambda failures: [each.shown() for each in failures],
     dump=lambda failures: list(map(asdict, failures)),
     load=lambda failures: [ReportedFailure(**each) for each in failures],
 )
-NAMES = _counter(lambda mine, theirs: sorted({*mine, *theirs}))
-STARTS = _counter(lambda mine, theirs: mine if theirs is Starts.FIXED else theirs, load=Starts)
-LAST = _counter(lambda mine, theirs: theirs)  # what the last part of a hunt says holds for the whole
-ENDS = _counter(lambda mine, theirs: theirs | mine, shown=None)
-REASON = _counter(lambda mine, theirs: mine or theirs, shown=None)  # programs read the first as the verdict's reason
-TIME = _counter(lambda mine, theirs: mine, show=lambda seconds: round(seconds, 3))
-"""Parts run at the same time, so their times are not added."""
+STARTS = counter(lambda mine, theirs: mine if theirs is Starts.FIXED else theirs, load=Starts)
 
 
 @dataclass(slots=True)

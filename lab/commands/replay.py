@@ -37,7 +37,6 @@ async def command(
     from lab.explore import Conditions, Explorer
     from lab.model.replay_token import decode, scenario_of
     from lab.postgres.server.place import Place
-    from lab.report.failure import execution_report
     from lab.report.otherwise import otherwise
     from lab.scenario.registry import resolve
     from lab.scenario.whereabouts import whereabouts_of
@@ -59,8 +58,15 @@ async def command(
             replays = await replay_times(explorer, scenario, named.schedule, conditions, times)
     said = "" if replays.diverged else otherwise(named.verdict, replays.record, checks)
     if as_json:
-        show_json({"target": named.target, "imports": module.shown(), **_answer(named, replays, said)})
-        return replays.verdict
+        show_json(_json(named, module, replays, said))
+    else:
+        _print(replays, said)
+    return replays.verdict
+
+
+def _print(replays: Replays, said: str) -> None:
+    from lab.report.failure import execution_report
+
     if replays.record is not None:
         out.out(execution_report(replays.record))
         out.out("")
@@ -69,17 +75,24 @@ async def command(
     if said:
         out.out(said)
     out.out(f"replayed {replays.identical}/{replays.times} identical · verdict {replays.verdict}")
-    return replays.verdict
 
 
-def _answer(named: ReplayToken, replays: Replays, otherwise: str) -> dict[str, Any]:
-    """What the replays gave, for programs."""
+def _json(named: ReplayToken, module: Whereabouts, replays: Replays, said: str) -> dict[str, Any]:
+    """For programs: what was replayed, and the execution; null where no replay was identical."""
+    from lab.report.data import plain, story_data
     from lab.report.otherwise import title
-    from lab.report.steps import steps_of
+    from lab.report.section import explanation_of
 
-    token_says = {"expected": named.verdict and title(named.verdict), "otherwise": otherwise}
-    story = [] if replays.record is None else steps_of(replays.record)
-    return {**replays.shown(), **token_says, "story": story}
+    record = replays.record
+    return {
+        "target": named.target,
+        "imports": module.shown(),
+        **replays.shown(),
+        "expected": named.verdict and title(named.verdict),
+        "otherwise": said,
+        "explanation": record and plain(explanation_of(record)),
+        "story": record and story_data(record),
+    }
 
 
 def _show(named: ReplayToken, module: Whereabouts, *, as_json: bool) -> None:

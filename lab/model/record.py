@@ -16,7 +16,17 @@ from lab.model.trace import LockWait, Trace
 from lab.model.yardstick import SerialJudgement
 from lab.scenario.declare import Scenario
 
-__all__ = ["AtLevel", "DeadlockEdge", "ExecutionRecord", "Failure", "Finding", "Relevance", "Sharing", "Stall"]
+__all__ = [
+    "AtLevel",
+    "DeadlockEdge",
+    "ExecutionRecord",
+    "Failure",
+    "Finding",
+    "Relevance",
+    "Sharing",
+    "Stall",
+    "Turned",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +161,16 @@ class ExecutionRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Turned:
+    """Two steps of a failing execution, by their numbers, that a passing one took in the other order."""
+
+    step: int
+    before: int
+    onward: str = ""
+    """The actor of `step`, where it went on there and took steps before `before` that the failing execution lacks."""
+
+
+@dataclass(frozen=True, slots=True)
 class Relevance:
     """What a failing schedule needs and what it does not. Each claim comes from a run; steps are numbers."""
 
@@ -163,6 +183,10 @@ class Relevance:
     bystanders: tuple[str, ...] = ()
     """Irrelevant: whether this actor runs before all others or after them, the same is broken."""
     executions: int = 0
+    breakpoints: tuple[int, ...] = ()
+    """Needed: where the statement of this step does not pause, nothing is broken."""
+    passes: tuple[Turned, ...] = ()
+    """How the nearest execution that passed differs in the order of steps; empty where none passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,3 +225,8 @@ class Failure:
     """The levels above the failure's own, where an anomaly explains it."""
     found_token: str = ""
     """The token of the execution that showed it first."""
+
+    @property
+    def needed_preemptions(self) -> int:
+        """How many preemptions it needs at least: all that it has, where every schedule with fewer was run."""
+        return self.record.trace.preemptions if self.least else 0

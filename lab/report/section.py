@@ -72,7 +72,7 @@ def explanation_of(record: ExecutionRecord) -> Explanation | None:
     if record.history is None:
         return None
     anomalies = judge(record.history).anomalies
-    return explain(anomalies[0], record.history) if anomalies else None
+    return explain(anomalies[0], record.history, timed=True) if anomalies else None
 
 
 def laid_out(sections: Iterable[Section], message: Message) -> str:

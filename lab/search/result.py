@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-from typing import Any
-
 from lab.analysis.tally import ReportedFailure
 from lab.checkers.causes import cause_of
 from lab.checkers.isolation.explanation import Explanation
 from lab.checkers.isolation.promises import ISOLATION
 from lab.model.record import Failure
 from lab.report.contained import or_else
+from lab.report.data import plain, story_data
 from lab.report.failure import explanation_of, failure_report
 from lab.report.relevance import irrelevant_text, needed_text
-from lab.report.steps import steps_of
 
 __all__ = ["reported"]
 
@@ -37,16 +33,17 @@ def reported(failure: Failure) -> ReportedFailure:
         identical=failure.identical,
         replays=failure.replays,
         report=failure_report(failure),
-        needed=needed_text(failure.relevance),
+        needed=needed_text(failure.relevance, at_least=failure.needed_preemptions),
         irrelevant=irrelevant_text(failure.relevance),
         least=failure.least,
         found_token=failure.found_token,
         without_overlap=failure.without_overlap,
         about_database=_about_database(failure, explanation),
-        explanation=None if explanation is None else _plain(explanation),
-        cause=None if cause is None else _plain(cause),
-        levels=[_plain(each) for each in failure.levels],
-        story=steps_of(record),
+        explanation=plain(explanation),
+        cause=plain(cause),
+        levels=plain(failure.levels),
+        relevance=plain(failure.relevance),
+        story=story_data(record),
     )
 
 
@@ -55,8 +52,3 @@ def _about_database(failure: Failure, explanation: Explanation | None) -> bool:
     record = failure.record
     promised = explanation is not None and explanation.promised
     return promised or record.database_fault is not None or record.findings[0].checker == ISOLATION
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON has it: the same in this process as from another one."""
-    return json.loads(json.dumps(asdict(value)))

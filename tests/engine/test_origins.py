@@ -23,9 +23,9 @@ from lab.explore import Conditions
 from lab.model.origin import Origin
 from lab.model.record import ExecutionRecord, Failure
 from lab.model.trace import ActionKind
+from lab.report.data import story_data
 from lab.report.failure import execution_report
 from lab.report.places import calls_of, places_of
-from lab.report.steps import steps_of
 from lab.search.hunt import Hunt
 from lab.shrink.refine import refined
 
@@ -303,7 +303,7 @@ async def test_a_search_notes_nothing(explorer, monkeypatch):
     assert result.violated
     record = await explorer.run(Lost(), Order("ann"), recorded=True)
     assert record.origins == ()
-    assert [each["at"] for each in steps_of(record)] == [None] * len(record.trace)
+    assert [each["at"] for each in story_data(record)["steps"]] == [None] * len(record.trace)
 
 
 async def test_a_reported_failure_has_all_its_lines(explorer):
