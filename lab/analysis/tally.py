@@ -48,6 +48,8 @@ class ReportedFailure:
     """What makes no difference, as each was turned round in a run of its own."""
     least: bool = False
     """Every schedule with fewer preemptions was run, and none of them breaks it."""
+    late: bool = False
+    """Minimising was ended by its time."""
     explanation: Mapping[str, Any] | None = None
     """The anomaly explained, as `lab.checkers.isolation.explanation.Explanation` has it; None where there is none."""
     found_token: str = ""
@@ -119,8 +121,6 @@ REASON = _counter(lambda mine, theirs: mine or theirs, shown=None)
 """The first one met; programs read it as the verdict's reason."""
 TIME = _counter(lambda mine, theirs: mine, show=lambda seconds: round(seconds, 3))
 """Parts run at the same time, so their times are not added."""
-
-
 ONE_TRACE = "two executions of one trace ended differently"
 LOST = "other schedules had an outcome that it did not find"
 

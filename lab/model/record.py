@@ -169,6 +169,8 @@ class Failure:
     """The message of a replay that was not identical, "" if all were."""
     least: bool = False
     """Every schedule with fewer preemptions was run, and none of them breaks it."""
+    late: float = 0.0
+    """Seconds after which minimising was ended, so that there may be a smaller one; 0.0 if it came to its end."""
     relevance: Relevance = field(default=Relevance())
     levels: tuple[AtLevel, ...] = ()
     """The levels above the failure's own, where an anomaly explains it."""

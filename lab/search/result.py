@@ -34,6 +34,7 @@ def reported(failure: Failure) -> ReportedFailure:
         needed=needed_text(failure.relevance),
         irrelevant=irrelevant_text(failure.relevance),
         least=failure.least,
+        late=failure.late > 0,
         found_token=failure.found_token,
         explanation=None if explanation is None else _plain(explanation),
         levels=[_plain(each) for each in failure.levels],

@@ -22,6 +22,8 @@ __all__ = ["CONFIRMATIONS", "refined"]
 
 CONFIRMATIONS = 5
 """How often a failure is replayed before it is reported."""
+MINIMISING_SECONDS = 5.0
+"""How long a failure may be minimised. The textbook races need a tenth of a second, a padded ring of four two."""
 
 
 async def refined(
@@ -33,10 +35,11 @@ async def refined(
     scenario = failure.record.scenario
     conditions = replace(conditions, starts=failure.record.trace.starts)
     run = partial(explorer.run, scenario, conditions=conditions)
-    smallest = await minimise(failure.record, run)
+    smallest = await minimise(failure.record, run, seconds=MINIMISING_SECONDS)
     isolation = conditions.isolation or ""
     token = encode(token_of(smallest.record, isolation))
-    failure = replace(failure, record=smallest.record, token=token, least=smallest.least)
+    late = MINIMISING_SECONDS if smallest.late else 0.0
+    failure = replace(failure, record=smallest.record, token=token, least=smallest.least, late=late)
     yield failure
     failure = replace(failure, relevance=await relevance(smallest.record, run))
     yield failure
