@@ -12,7 +12,7 @@ __all__ = ["KIND"]
 
 
 def _loop(facts: Facts) -> Iterator[Remedy]:
-    yield Remedy("a retry loop alone", attempts=ATTEMPTS)
+    yield Remedy("a retry loop alone", row="a retry loop", attempts=ATTEMPTS)
 
 
 KIND = Kind("retry", _loop)
