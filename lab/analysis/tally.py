@@ -50,6 +50,8 @@ class ReportedFailure:
     """Every schedule with fewer preemptions was run, and none of them breaks it."""
     late: bool = False
     """Minimising was ended by its time."""
+    sqlstate: str = ""
+    """Of the error with which an actor ended unexpectedly, "" if PostgreSQL gave none."""
     explanation: Mapping[str, Any] | None = None
     """The anomaly explained, as `lab.checkers.isolation.explanation.Explanation` has it; None where there is none."""
     found_token: str = ""
@@ -73,11 +75,6 @@ class ReportedFailure:
 
 def _same(value: Any) -> Any:
     return value
-
-
-def _covered(mine: Coverage, theirs: Coverage) -> Coverage:
-    mine.add(theirs)
-    return mine
 
 
 def _all_failures(mine: list[ReportedFailure], theirs: list[ReportedFailure]) -> list[ReportedFailure]:
@@ -105,7 +102,7 @@ def _counter(
 SUM = _counter(operator.add)
 TALLY = _counter(operator.add, show=lambda counts: dict(sorted(counts.items())), load=Counter)
 TRACES = _counter(operator.or_, shown="distinct_traces", show=len, dump=sorted, load=set)
-COVERAGE = _counter(_covered, show=Coverage.summary, dump=Coverage.dump, load=Coverage.load)
+COVERAGE = _counter(Coverage.add, show=Coverage.summary, dump=Coverage.dump, load=Coverage.load)
 FAILURES = _counter(
     _all_failures,
     show=lambda failures: [each.shown() for each in failures],

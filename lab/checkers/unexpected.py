@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.checkers.checker import Checker
+from lab.checkers.checker import EVERY_REMEDY, Checker
 from lab.errors import is_a
 from lab.model.outcome import ActorResult, ResultKind
 from lab.model.record import ExecutionRecord, Finding
@@ -33,4 +33,9 @@ def _allowed(result: ActorResult, allowed: tuple[Allowed, ...]) -> bool:
     return result.sqlstate in states or is_a(result.error, *classes)
 
 
-CHECKER = Checker(name="result", headline="UNEXPECTED ERROR", check=_unexpected_results)
+CHECKER = Checker(
+    name="result",
+    headline="UNEXPECTED ERROR",
+    check=_unexpected_results,
+    cured_by=EVERY_REMEDY,  # of errors of the constraints between rows; see `lab.search.remedies.trials.curable`
+)

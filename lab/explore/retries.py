@@ -32,6 +32,7 @@ class Retries:
         self.most = 1
         """Attempts of the actor that made the most."""
         self._allowed = remedy.attempts if remedy else 1
+        self._caught = RETRYABLE | (remedy.catches if remedy else frozenset())
         self._pauses = remedy is not None and remedy.pause
         self._at_work = actors
         self._pausing: deque[asyncio.Future[None]] = deque()
@@ -44,7 +45,7 @@ class Retries:
                     return await once()
                 except Exception as error:
                     reason = _refusal(error)
-                    if reason not in RETRYABLE:
+                    if reason not in self._caught:
                         raise
                     self.refused[reason] += 1
                     self.most = max(self.most, attempt)

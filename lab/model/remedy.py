@@ -40,6 +40,8 @@ class Remedy:
     its transactions."""
     pause: bool = False
     """Whoever was refused is run again when nobody else is at work: as a loop does whose pauses grow."""
+    catches: frozenset[str] = frozenset()
+    """SQLSTATEs after which an actor is run again as well, beside refusals."""
     row: str = ""
     """What it is besides the level, which several remedies may have in common; "": what its name says."""
 
@@ -56,7 +58,7 @@ class Remedy:
             for actor, rows in self.lock_first
         }
         reads = sorted(self.lock_reads)
-        loop = {"attempts": self.attempts, "pause": self.pause}
+        loop = {"attempts": self.attempts, "pause": self.pause, "catches": sorted(self.catches)}
         return {"isolation": self.isolation, **loop, "lock_reads": reads, "lock_first": rows}
 
 

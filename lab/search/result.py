@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lab.analysis.tally import ReportedFailure
+from lab.model.outcome import ActorResult
 from lab.model.record import Failure
 from lab.report.failure import explanation_of, failure_report
 from lab.report.relevance import irrelevant_text, needed_text
@@ -35,10 +36,15 @@ def reported(failure: Failure) -> ReportedFailure:
         irrelevant=irrelevant_text(failure.relevance),
         least=failure.least,
         late=failure.late > 0,
+        sqlstate=next((state for state in map(_sqlstate, record.outcome.results.values()) if state), ""),
         found_token=failure.found_token,
         explanation=None if explanation is None else _plain(explanation),
         levels=[_plain(each) for each in failure.levels],
     )
+
+
+def _sqlstate(result: ActorResult) -> str:
+    return "" if result.aborted else result.sqlstate
 
 
 def _plain(value: Any) -> Any:

@@ -24,7 +24,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from lab.analysis.facts import Facts
+from lab.analysis.facts import FOREIGN, UNIQUE, Facts
 from lab.analysis.tally import HuntResult, ReportedFailure
 from lab.checkers import CHECKERS
 from lab.errors import LabError, ServerError
@@ -66,7 +66,12 @@ def curable(job: Job, result: HuntResult) -> ReportedFailure | None:
     if result.trouble or job.scenario().faults:
         return None
     known = [failure for failure in result.failures if failure.fresh_process is not False]
-    return next((failure for failure in known if _kinds(failure.checker)), None)
+    return next((failure for failure in known if _kinds(failure.checker) and _is_a_race(failure)), None)
+
+
+def _is_a_race(failure: ReportedFailure) -> bool:
+    """Not an error of the code: of the unexpected ones, those that another's row brings about, or its absence."""
+    return failure.checker != "result" or failure.sqlstate in (UNIQUE, FOREIGN)
 
 
 def _kinds(checker: str) -> list[Kind]:
