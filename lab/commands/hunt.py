@@ -126,7 +126,7 @@ async def _afterwards(
 
     wanted = options["remedies"] and job.seconds is None
     fresh = None
-    if options["fresh"] and result.failures:
+    if options["fresh"] and result.failures and not result.trouble:
         fresh = Beside(lambda: tried_in_fresh_processes(place.of(server), job, result))
 
     def seen() -> None:

@@ -6,6 +6,7 @@ Nothing of it may stand in the loop of the executions: there a pipe would be one
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections.abc import Callable, Coroutine
@@ -16,7 +17,7 @@ __all__ = ["Beside"]
 
 
 class Beside:
-    """Begins at once. What `work` raises, `over` raises."""
+    """Begins at once. What `work` raises, `over` raises, but for its cancellation."""
 
     def __init__(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._work = work
@@ -50,7 +51,8 @@ class Beside:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._perform())
+            with contextlib.suppress(asyncio.CancelledError):  # who cancelled it knows
+                asyncio.run(self._perform())
         except BaseException as error:  # noqa: BLE001 - raised where somebody waits for it
             self._over.set_exception(error)
         else:

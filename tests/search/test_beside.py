@@ -75,3 +75,12 @@ async def test_a_cancellation_reaches_it_and_is_waited_for(by):
     await waiting
     assert ended == ["cancelled"]
     beside.cancel()  # nothing is left to do
+
+
+async def test_what_was_cancelled_before_it_began_is_over():
+    """Who cancels it goes on; nothing is raised."""
+    for _ in range(20):  # the thread may have begun by then, or not
+        beside = Beside(lambda: asyncio.sleep(600))
+        beside.cancel()
+        await beside.over()
+        assert beside.is_over
