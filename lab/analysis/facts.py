@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
-from lab.analysis.keys import Schema
 from lab.model.footprint import Access, Lock, Rows
 from lab.model.record import ExecutionRecord
 from lab.model.trace import ActionKind
@@ -119,13 +119,15 @@ class Facts:
         return None if self.obscure or not tables or not all(map(self._has_a_key, tables)) else rows
 
     def _has_a_key(self, table: str) -> bool:
-        known = self.schema.table(table)
+        known = self.table(table)
         return known is not None and bool(known.primary_key.columns)
 
-    @cached_property
-    def schema(self) -> Schema:
-        """What is known of the tables."""
-        return Schema(metadata_of(type(self.record.scenario)))
+    def table(self, name: str) -> Any:
+        """A table of the scenario's metadata by the name that footprints use; None where it is not known there."""
+        schema, _, plain = name.rpartition(".")
+        metadata = metadata_of(type(self.record.scenario))
+        places = ((metadata.get(schema), plain), *((each, name) for each in metadata.values()))
+        return next((each.tables[key] for each, key in places if each is not None and key in each.tables), None)
 
     @property
     def errors(self) -> set[str]:

@@ -15,13 +15,14 @@ from helpers.shop import (
     Seats,
     Unlocked,
 )
+from sqlalchemy import Column, Index, Integer, MetaData, Table, text
 
 from lab import Scenario
 from lab.analysis.facts import Facts
-from lab.analysis.keys import Schema
 from lab.explore import Explorer
 from lab.search.job import Job
 from lab.search.remedies import REMEDIES
+from lab.search.remedies.schema import is_a_number, parents_of, unique_keys
 from lab.search.remedies.trials import curable, try_remedies
 from lab.search.workers import perform
 
@@ -105,9 +106,12 @@ async def test_an_error_that_anothers_row_brings_about_has_remedies(explorer, na
 
 def test_the_schema_knows_keys_parents_and_numbers():
     """Primary keys, unique constraints and unique indexes; not those over a part of the rows."""
-    schema = Schema({"": SHOP})
-    assert set(schema.unique_keys("login")) == {frozenset({"id"}), frozenset({"email"})}
-    assert schema.parents("seat") == {"room"}
-    assert schema.parents("room") == schema.parents("unknown") == frozenset()
-    assert (schema.is_a_number("seat", "row"), schema.is_a_number("room", "name")) == (True, False)
-    assert schema.unique_keys("unknown") == []
+    tables = SHOP.tables
+    assert set(unique_keys(tables["login"])) == {frozenset({"id"}), frozenset({"email"})}
+    assert parents_of(tables["seat"]) == {"room"}
+    assert parents_of(tables["room"]) == parents_of(None) == frozenset()
+    assert (is_a_number(tables["seat"], "row"), is_a_number(tables["room"], "name")) == (True, False)
+    assert unique_keys(None) == []
+    part = Index("part", Column("a", Integer), unique=True, postgresql_where=text("a > 0"))
+    whole = Index("whole", Column("b", Integer), unique=True)
+    assert unique_keys(Table("t", MetaData(), *part.columns, *whole.columns, part, whole)) == [frozenset({"b"})]

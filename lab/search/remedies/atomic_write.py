@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from lab.analysis.facts import Facts, Touch
 from lab.model.remedy import Tried
 from lab.search.remedies.kind import CODE, Kind, listed
+from lab.search.remedies.schema import is_a_number
 
 __all__ = ["KIND"]
 
@@ -30,7 +31,7 @@ def _advice(facts: Facts) -> Iterator[Tried]:
 
 def _sets_a_number(facts: Facts, write: Touch) -> bool:
     columns = _SET.findall(write.text.partition(" WHERE ")[0])
-    return any(facts.schema.is_a_number(write.table, column) for column in columns)
+    return any(is_a_number(facts.table(write.table), column) for column in columns)
 
 
 def _overwriting(facts: Facts) -> Iterator[Touch]:

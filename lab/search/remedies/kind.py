@@ -11,6 +11,7 @@ from lab.model.remedy import Price, Remedy, Tried
 from lab.model.text import cut
 from lab.model.trace import ActionKind
 from lab.report.sql import statement_text
+from lab.search.remedies.schema import unique_keys
 
 __all__ = [
     "ATTEMPTS",
@@ -97,4 +98,4 @@ def looked_then_inserted(facts: Facts) -> set[str]:
 def _is_unique(facts: Facts, read: Touch) -> bool:
     """Whether a unique key is over some of the columns that it looks by: another one would change nothing."""
     columns = {column for column, _ in read.access.rows.key}
-    return any(key <= columns for key in facts.schema.unique_keys(read.table))
+    return any(key <= columns for key in unique_keys(facts.table(read.table)))

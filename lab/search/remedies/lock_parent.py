@@ -9,13 +9,14 @@ from lab.model.footprint import Lock, Rows
 from lab.model.record import ExecutionRecord
 from lab.model.remedy import Remedy
 from lab.search.remedies.kind import AUTOCOMMIT, Kind, levels_of, listed, looked_then_inserted
+from lab.search.remedies.schema import parents_of
 
 __all__ = ["KIND"]
 
 
 def _parents(facts: Facts) -> Iterator[Remedy]:
     """Where each actor that inserts locks a parent row of what it looked for, by its foreign key, and it is one row."""
-    wanted = {parent for table in looked_then_inserted(facts) for parent in facts.schema.parents(table)}
+    wanted = {parent for table in looked_then_inserted(facts) for parent in parents_of(facts.table(table))}
     rows: dict[str, dict[str, list[Rows]]] = {}
     for each in facts.touches:
         of_a_key = each.verb == "INSERT" and each.access.lock is Lock.KEY_SHARE and bool(each.access.rows.key)

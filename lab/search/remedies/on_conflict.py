@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from lab.analysis.facts import UNIQUE, Facts, Touch
 from lab.model.remedy import Tried
 from lab.search.remedies.kind import CODE, Kind, listed
+from lab.search.remedies.schema import unique_keys
 
 __all__ = ["KIND"]
 
@@ -26,7 +27,7 @@ def _advice(facts: Facts) -> Iterator[Tried]:
 
 def _fits(facts: Facts, insert: Touch) -> bool:
     """Whether there is a key that it may conflict with, and it does not say what to do then."""
-    return bool(facts.schema.unique_keys(insert.table)) and "ON CONFLICT" not in insert.text.upper()
+    return bool(unique_keys(facts.table(insert.table))) and "ON CONFLICT" not in insert.text.upper()
 
 
 def _refused(facts: Facts) -> set[str]:
