@@ -50,6 +50,10 @@ class ReportedFailure:
     """What makes no difference, as each was turned round in a run of its own."""
     least: bool = False
     """Every schedule with fewer preemptions was run, and none of them breaks it."""
+    late: bool = False
+    """Minimising was ended by its time."""
+    sqlstate: str = ""
+    """Of the error with which an actor ended unexpectedly, "" if PostgreSQL gave none."""
     explanation: Mapping[str, Any] | None = None
     """The anomaly explained, as `lab.checkers.isolation.explanation.Explanation` has it; None where there is none."""
     cause: Mapping[str, Any] | None = None

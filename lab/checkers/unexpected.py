@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.checkers.checker import Checker
+from lab.checkers.checker import EVERY_REMEDY, Checker
 from lab.errors import is_a
 from lab.model.outcome import ActorResult, Outcome, ResultKind
 from lab.model.record import ExecutionRecord, Finding
@@ -38,4 +38,10 @@ def _allowed(result: ActorResult, allowed: tuple[Allowed, ...]) -> bool:
     return result.sqlstate in states or is_a(result.error, *classes)
 
 
-CHECKER = Checker(name="result", headline="UNEXPECTED ERROR", check=_unexpected_results, race=False)
+CHECKER = Checker(
+    name="result",
+    headline="UNEXPECTED ERROR",
+    check=_unexpected_results,
+    race=False,
+    cured_by=EVERY_REMEDY,  # of errors of the constraints between rows; see `lab.search.remedies.trials.curable`
+)

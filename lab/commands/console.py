@@ -12,7 +12,7 @@ from rich.console import Console
 from lab.model.shown import Veil
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from lab.commands.progress import ProgressBelow
 
 __all__ = ["err", "out", "progress_bar", "show_failure", "show_json"]
 
@@ -58,11 +58,13 @@ def show_failure(sentence: str, status: int) -> None:
             show_json({"error": sentence, "exit_status": status})
 
 
-def progress_bar(*, quiet: bool) -> Progress:
+def progress_bar(*, quiet: bool) -> ProgressBelow:
     """How far a command is, on standard error; nothing where that is not a terminal, or with --json."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
-    return Progress(
+    from lab.commands.progress import ProgressBelow
+
+    return ProgressBelow(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),

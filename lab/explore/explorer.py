@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -21,12 +20,13 @@ from lab.engine.faults import FAULTS, refuse_wrong_faults
 from lab.engine.plan import Plan
 from lab.errors import LabError, SearchOver, ServerError, UncontrolledError, UsageError, first_line
 from lab.explore.blame import Blame
-from lab.explore.conditions import AS_IT_STANDS, Conditions, attempts, body
+from lab.explore.conditions import AS_IT_STANDS, Conditions, body
 from lab.explore.databases import Databases
 from lab.explore.ending import Comparable, Recorded, clock_notes, recorded
 from lab.explore.invariants import broken_invariants
 from lab.explore.nature import Natures
 from lab.explore.performed import Performed
+from lab.explore.retries import Retries
 from lab.explore.seen import Seen
 from lab.explore.serial_runs import SerialJudge
 from lab.explore.starts import Beginnings
@@ -199,12 +199,12 @@ class Explorer:
         declarations = conditions.of(actors_of(type(scenario)))
         level = conditions.level
         levels = {each.name: level or each.isolation or scenario.isolation for each in declarations}
-        locking, retries = conditions.locking(type(scenario)), Counter[str]()
+        locking, retries = conditions.locking(type(scenario)), Retries(conditions.remedy, len(declarations))
         database, snapshot = await self._ready(scenario, levels, locking, conditions)
         self._clock.actors_begin()
         mask = Mask(self._clock.server, snapshot.text, self._clock.time)
         once = {each.name: partial(body, database.engine, scenario, each) for each in declarations}
-        bodies = {name: partial(attempts, conditions.remedy, retries, each) for name, each in once.items()}
+        bodies = {name: partial(retries.around, each) for name, each in once.items()}
         faults, least = (scenario.faults, scenario.faults_at_least) if conditions.faults else ((), 0)
         starts = conditions.starts if scheduler.starts is None else scheduler.starts
         extent = conditions.step_limit, faults, least, scenario.faults_at_most, starts, scenario.points == "all"
@@ -217,7 +217,7 @@ class Explorer:
         await self._insist_on_a_server(database, finished.errors.values())
         await database.end_open_transactions()
         await self._databases.look(database, scenario)
-        applied = None if locking is None else locking.applied(retries)
+        applied = None if locking is None else locking.applied(retries.refused, retries.most)
         return Performed(scenario, finished, database, snapshot, mask, applied)
 
     async def _record(self, performed: Performed, conditions: Conditions, places: Places) -> ExecutionRecord:

@@ -220,6 +220,8 @@ class Failure:
     """Every schedule with fewer preemptions was run, and none of them breaks it."""
     without_overlap: bool = False
     """The same breaks where each actor has ended before the next one begins; that was run."""
+    late: float = 0.0
+    """Seconds after which minimising was ended, so that there may be a smaller one; 0.0 if it came to its end."""
     relevance: Relevance = field(default=Relevance())
     levels: tuple[AtLevel, ...] = ()
     """The levels above the failure's own, where an anomaly explains it."""

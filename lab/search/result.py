@@ -6,6 +6,7 @@ from lab.analysis.tally import ReportedFailure
 from lab.checkers.causes import cause_of
 from lab.checkers.isolation.explanation import Explanation
 from lab.checkers.isolation.promises import ISOLATION
+from lab.model.outcome import ActorResult
 from lab.model.record import Failure
 from lab.report.contained import or_else
 from lab.report.data import plain, story_data
@@ -36,6 +37,8 @@ def reported(failure: Failure) -> ReportedFailure:
         needed=needed_text(failure.relevance, at_least=failure.needed_preemptions),
         irrelevant=irrelevant_text(failure.relevance),
         least=failure.least,
+        late=failure.late > 0,
+        sqlstate=next((state for state in map(_sqlstate, record.outcome.results.values()) if state), ""),
         found_token=failure.found_token,
         without_overlap=failure.without_overlap,
         about_database=_about_database(failure, explanation),
@@ -52,3 +55,7 @@ def _about_database(failure: Failure, explanation: Explanation | None) -> bool:
     record = failure.record
     promised = explanation is not None and explanation.promised
     return promised or record.database_fault is not None or record.findings[0].checker == ISOLATION
+
+
+def _sqlstate(result: ActorResult) -> str:
+    return "" if result.aborted else result.sqlstate

@@ -26,6 +26,8 @@ __all__ = ["CONFIRMATIONS", "refined"]
 DUPLICATE = "23505"
 CONFIRMATIONS = 5
 """How often a failure is replayed before it is reported."""
+MINIMISING_SECONDS = 5.0
+"""How long a failure may be minimised. The textbook races need a tenth of a second, a padded ring of four two."""
 
 
 async def refined(
@@ -39,10 +41,11 @@ async def refined(
     run = partial(explorer.run, scenario, conditions=conditions)
     failure = replace(failure, record=await _located(failure.record, run))
     yield failure
-    smallest = await minimise(failure.record, run)
+    smallest = await minimise(failure.record, run, seconds=MINIMISING_SECONDS)
     isolation = conditions.isolation or ""
     token = encode(token_of(smallest.record, isolation))
-    failure = replace(failure, record=smallest.record, token=token, least=smallest.least)
+    late = MINIMISING_SECONDS if smallest.late else 0.0
+    failure = replace(failure, record=smallest.record, token=token, least=smallest.least, late=late)
     if smallest.record.is_serial:
         failure = replace(failure, without_overlap=await _breaks_in_turn(smallest.record, run))
     yield failure
