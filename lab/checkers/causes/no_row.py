@@ -56,8 +56,8 @@ def _duplicate(look: Sent, other: Unit, theirs: Sent, failed: Sent) -> Cause:
 
 def inserted_twice(seen: Observed) -> Cause | None:
     """Two actors looked for the same, found nothing, and both inserted: no unique key kept them apart."""
-    if seen.anomaly is not None:
-        return _by_cycle(seen)
+    if seen.anomaly is not None and ((found := _by_cycle(seen)) is not None or _is_known(seen)):
+        return found
     for unit, insert in seen.sent:
         if not unit.committed or not insert.is_insert:
             continue
@@ -97,6 +97,12 @@ def _by_cycle(seen: Observed) -> Cause | None:
         pairs.append((look, insert))
     (first, theirs), (there, insert) = sorted(pairs, key=lambda each: each[0].answered)
     return _both(first, insert, there, theirs)
+
+
+def _is_known(seen: Observed) -> bool:
+    """Whether the history knows what each read of the cycle looked for; of text SQL it knows the table only."""
+    assert seen.anomaly is not None
+    return all(edge.matches or not edge.predicate for edge in seen.anomaly.cycle)
 
 
 def _both(look: Sent, insert: Sent, there: Sent, theirs: Sent) -> Cause:

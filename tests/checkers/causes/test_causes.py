@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from helpers.kit import Order
 from other_programs import RIGHT, UNRELATED
-from programs import Child, Parent, Tag, anything, at_most, execute, scenario
+from programs import Child, Parent, anything, scenario
 from sqlalchemy import delete, insert, select
 from wrong_programs import WRONG
 
@@ -169,28 +169,6 @@ async def test_no_cause_is_named_in_those_executions_in_which_a_wrong_program_is
             record = await plain.run(WRONG[name][0], scheduler, execution=number, recorded=True)
             broken = replace(record, findings=(Finding("invariant", "something else", "it does not hold"),))
             assert record.failed or (cause := cause_of(broken)) is None, f"{cause.name}: {cause.text}"
-
-
-async def test_what_was_not_followed_is_said_where_no_rule_knows_the_failure(plain):
-    """A count by text SQL, whose condition nobody knows: no cause is guessed, and the statement is named."""
-
-    async def counts(session, name):
-        if (await execute(session, "SELECT count(*) FROM tag")).scalar_one() == 0:
-            await execute(session, f"INSERT INTO tag (name) VALUES ('{name}')")
-        await session.commit()
-
-    record = await smallest_failure(plain, scenario(counts, at_most(1, Tag)))
-    assert cause_of(record) is None
-    text = " ".join(laid_out([SECTIONS["cause"]], Message(record)).split())
-    assert text.startswith(
-        "Cause not recognised; the reads of these statements were not followed: SELECT count(*) FROM"
-    )
-
-
-async def test_nothing_is_said_of_a_failure_without_overlap(plain):
-    record = await smallest_failure(plain, UNRELATED["wrong_number_in_text"])
-    assert record.unseen
-    assert not laid_out([SECTIONS["cause"]], Message(record))
 
 
 async def test_a_hunt_hands_out_the_cause_as_plain_values(plain):
