@@ -199,13 +199,3 @@ def test_an_unknown_field_and_a_missing_one_are_refused_wherever_they_are(printe
             del inner["never_heard_of"]
             inner.pop(next(iter(inner)))
             assert not validator(shape).is_valid(changed), path
-
-
-def test_the_fields_of_the_line_of_code_and_of_the_cause_may_be_there(printed):
-    """A report that has them is of this version as well."""
-    changed = copy.deepcopy(printed["violation"])
-    (failure,) = changed["failures"]
-    failure["cause"] = {"name": "read-modify-write", "text": "…", "steps": [1, 3, 5], "fix": "…"}
-    failure["about_database"] = False
-    failure["story"]["steps"][0]["at"] = {"file": "shop.py", "line": 7, "function": "buy", "path": ["shop.py:3"]}
-    assert faults(changed, "hunt") == []
