@@ -105,4 +105,4 @@ def test_every_kind_fits_some_execution(all_facts):
 def test_stalls_and_broken_promises_are_cured_by_no_remedy():
     """Levels and locks of rows have nothing to do with them; of errors, those of constraints are cured."""
     curable = {name for name, checker in CHECKERS.items() if any(kind in checker.cured_by for kind in REMEDIES)}
-    assert curable == {"invariant", "result", "serial"}
+    assert curable == {"deadlock", "invariant", "result", "serial"}

@@ -29,6 +29,8 @@ from lab.report.places import calls_of, places_of
 from lab.search.hunt import Hunt
 from lab.shrink.refine import refined
 
+SERVICE = "service.py"
+
 
 @dataclass(frozen=True)
 class Shop(Scenario):
@@ -311,7 +313,7 @@ async def test_a_reported_failure_has_all_its_lines(explorer):
     result = await Hunt.of(Lost(), executions=30).run(explorer)
     (failure,) = result.failures
     first = Lost.work.__code__.co_firstlineno
-    for step in failure.story:
+    for step in failure.story["steps"]:
         at = step["at"]
         assert at["line"] in range(first + 2, first + 5)
         assert at["function"] == "Lost.work"
@@ -336,6 +338,6 @@ async def test_each_stage_of_a_report_has_them_the_first_one_too(explorer):
 
 async def test_files_of_one_name_are_told_apart_by_their_folders(explorer):
     record = await ran(explorer, Lost(), "ann")
-    orders, users = Origin("shop/orders/service.py", 1, "f"), Origin("shop/users/service.py", 2, "f")
+    orders, users = Origin(f"shop/orders/{SERVICE}", 1, "f"), Origin(f"shop/users/{SERVICE}", 2, "f")
     places = places_of(replace(record, origins=(orders, users, None, Origin("a.py", 3, "f"))))
-    assert places == {1: "orders/service.py:1", 2: "users/service.py:2", 4: "a.py:3"}
+    assert places == {1: f"orders/{SERVICE}:1", 2: f"users/{SERVICE}:2", 4: "a.py:3"}

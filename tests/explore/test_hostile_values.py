@@ -258,7 +258,7 @@ async def test_a_defect_in_noting_lines_costs_the_lines_and_is_said_once(explore
     assert not result.trouble
     (failure,) = result.failures
     assert failure.report.count("the lab could not find the line of code behind each step") == 1
-    assert [each["at"] for each in failure.story] == [None] * failure.steps
+    assert [each["at"] for each in failure.story["steps"]] == [None] * failure.steps
 
 
 async def test_a_statement_at_which_reading_fails_depends_on_everything(plain, monkeypatch):

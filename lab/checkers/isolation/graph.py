@@ -198,8 +198,8 @@ def _by_predicate(
     ends = (version.writer, reader, ranged.item, write.step, read.step)
     if kind is EdgeKind.RW:
         ends = (reader, version.writer, ranged.item, read.step, write.step)
-    edge = Edge(kind, *ends, write.text, dead=write.dead, predicate=read.predicate, answer=read.answer)
-    return edge._replace(matches=ranged.matches[place])
+    matches, asked = ranged.matches[place], read.predicate
+    return Edge(kind, *ends, write.text, dead=write.dead, predicate=asked, answer=read.answer, matches=matches)
 
 
 def _written_before(transaction: Transaction, read: PredicateRead) -> set[str]:
