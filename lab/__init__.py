@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from lab.model.outcome import ActorResult, Outcome
     from lab.model.record import ExecutionRecord
     from lab.scenario.claims import claim
-    from lab.scenario.declare import Scenario, actor, invariant, planted_bug, probe, serializable
+    from lab.scenario.declare import Scenario, actor, invariant, planted_bug, probe
+    from lab.scenario.stated import no_deadlock, serializable
     from lab.schedulers.drawn import schedules
     from lab.testing import Lab
 
@@ -33,9 +34,10 @@ _PLACES = {
     "Scenario": "lab.scenario.declare",
     "actor": "lab.scenario.declare",
     "invariant": "lab.scenario.declare",
+    "no_deadlock": "lab.scenario.stated",
     "planted_bug": "lab.scenario.declare",
     "probe": "lab.scenario.declare",
-    "serializable": "lab.scenario.declare",
+    "serializable": "lab.scenario.stated",
     "schedules": "lab.schedulers.drawn",
 }
 
@@ -55,6 +57,7 @@ __all__ = [
     "actor",
     "claim",
     "invariant",
+    "no_deadlock",
     "planted_bug",
     "point",
     "probe",

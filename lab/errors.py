@@ -8,6 +8,7 @@ exists once. Statuses 0 and 1 belong to verdicts (no violation, a violation), ne
 from __future__ import annotations
 
 __all__ = [
+    "DEFECTS",
     "Divergence",
     "Interrupted",
     "LabError",
@@ -18,13 +19,17 @@ __all__ = [
     "UncontrolledError",
     "UsageError",
     "Violation",
+    "defect",
     "first_line",
     "is_a",
+    "printable",
     "shown",
 ]
 
-_UNPRINTABLE = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), 127)}
+_UNPRINTABLE = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
 """Control characters, which move a terminal's cursor."""
+DEFECTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What code raises that is wrong itself. Not what a server, a library or the lab raises on purpose."""
 LONGEST_MESSAGE = 1000
 """Characters of an error's message that a sentence about it has room for."""
 
@@ -79,7 +84,22 @@ def shown(value: object) -> str:
         text = str(value)
     except BaseException as error:  # noqa: BLE001 - of whatever kind, it is named in the text
         return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """A text with halves of characters, and what would move a terminal's cursor, as escapes."""
     return text.encode("utf-8", "backslashreplace").decode().translate(_UNPRINTABLE)
+
+
+def defect(doing: str, error: BaseException) -> str:
+    """The sentence that says what the lab could not do since it is wrong itself, with the place of its own code."""
+    trace, place = error.__traceback__, ""
+    while trace is not None:
+        folder, _, name = trace.tb_frame.f_code.co_filename.rpartition("/lab/")
+        place = f", lab/{name}:{trace.tb_lineno}" if folder else place
+        trace = trace.tb_next
+    return f"the lab could not {doing}, which is a defect of its own ({first_line(error)}{place}); the rest holds"
 
 
 def is_a(error: object, *kinds: type) -> bool:

@@ -102,7 +102,7 @@ class Coverage:
                     _note(self.snapshots, labels[earlier], labels[later])
         return met
 
-    def add(self, other: Coverage) -> None:
+    def add(self, other: Coverage) -> Coverage:
         """Take in what another part of the same hunt saw."""
         self.sampled.update(other.sampled)
         for mine, theirs in ((self.pairs, other.pairs), (self.snapshots, other.snapshots)):
@@ -113,6 +113,7 @@ class Coverage:
         self.paused += other.paused
         self.overlapped += other.overlapped
         self.conflicted += other.conflicted
+        return self
 
     @property
     def samples(self) -> int:
@@ -229,4 +230,4 @@ def _label(step: Step) -> str:
 
 
 def _short(text: str, digits: int) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:digits]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:digits]

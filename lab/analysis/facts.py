@@ -5,8 +5,10 @@ Read from its statements and from what their footprints say: who reads what anot
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from lab.model.footprint import Access, Lock, Rows
 from lab.model.record import ExecutionRecord
@@ -14,9 +16,18 @@ from lab.model.trace import ActionKind
 from lab.scenario.databases import metadata_of
 from lab.scenario.declare import actors_of
 
-__all__ = ["DEADLOCK", "Facts", "Touch"]
+__all__ = ["DEADLOCK", "FOLDS", "FOREIGN", "UNIQUE", "Facts", "Touch"]
 
 DEADLOCK = "40P01"
+UNIQUE, FOREIGN = "23505", "23503"
+"""The SQLSTATEs of a row that is there already, and of a parent row that is not."""
+FOLDS = re.compile(
+    r"\s*SELECT\s+(?:DISTINCT\b|EXISTS\b|(?:coalesce\s*\(\s*)?"
+    r"(?:count|sum|min|max|avg|bool_and|bool_or|every|array_agg|string_agg|json_agg|jsonb_agg)\s*\()"
+    r"|.*\b(?:GROUP\s+BY|HAVING|UNION|INTERSECT|EXCEPT)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""A SELECT that FOR UPDATE may not stand behind: an aggregate, DISTINCT, EXISTS, a group, a union."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,11 @@ class Touch:
     def is_plain_read(self) -> bool:
         """Whether it reads and locks nothing."""
         return self.verb == "SELECT" and not self.access.lock
+
+    @property
+    def folds(self) -> bool:
+        """Whether it is a SELECT that shows no rows as they are, which PostgreSQL does not lock."""
+        return self.verb == "SELECT" and bool(FOLDS.match(self.text))
 
     @property
     def locks_what_is_there(self) -> bool:
@@ -103,11 +119,21 @@ class Facts:
         return None if self.obscure or not tables or not all(map(self._has_a_key, tables)) else rows
 
     def _has_a_key(self, table: str) -> bool:
-        schema, _, name = table.rpartition(".")
-        metadata = metadata_of(type(self.record.scenario))
-        places = ((metadata.get(schema), name), *((each, table) for each in metadata.values()))
-        known = next((each.tables[key] for each, key in places if each is not None and key in each.tables), None)
+        known = self.table(table)
         return known is not None and bool(known.primary_key.columns)
+
+    def table(self, name: str) -> Any:
+        """A table of the scenario's metadata by the name that footprints use; None where it is not known there."""
+        schema, _, plain = name.rpartition(".")
+        metadata = metadata_of(type(self.record.scenario))
+        places = ((metadata.get(schema), plain), *((each, name) for each in metadata.values()))
+        return next((each.tables[key] for each, key in places if each is not None and key in each.tables), None)
+
+    @property
+    def errors(self) -> set[str]:
+        """The SQLSTATEs with which actors ended whose work was not refused for a retry."""
+        results = self.record.outcome.results.values()
+        return {each.sqlstate for each in results if each.sqlstate and not each.aborted}
 
     @property
     def levels(self) -> set[str]:

@@ -6,13 +6,13 @@ counter is written as JSON for another process, and what `--json` shows of it, s
 
 from __future__ import annotations
 
-import operator
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from lab.analysis.counters import ENDS, LAST, NAMES, REASON, SUM, TALLY, TIME, TRACES, counter
 from lab.analysis.coverage import Coverage, in_both_orders
 from lab.model.outcome import Ending
 from lab.model.record import ExecutionRecord
@@ -24,6 +24,8 @@ from lab.scenario.declare import invariants_of
 __all__ = ["FAILURES_KEPT", "HuntResult", "ReportedFailure"]
 
 FAILURES_KEPT = 20
+ONE_TRACE = "two executions of one trace ended differently"
+LOST = "other schedules had an outcome that it did not find"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +50,30 @@ class ReportedFailure:
     """What makes no difference, as each was turned round in a run of its own."""
     least: bool = False
     """Every schedule with fewer preemptions was run, and none of them breaks it."""
+    late: bool = False
+    """Minimising was ended by its time."""
+    sqlstate: str = ""
+    """Of the error with which an actor ended unexpectedly, "" if PostgreSQL gave none."""
     explanation: Mapping[str, Any] | None = None
     """The anomaly explained, as `lab.checkers.isolation.explanation.Explanation` has it; None where there is none."""
+    cause: Mapping[str, Any] | None = None
+    """The pattern that was recognised, as `lab.model.cause.Cause` has it; None where there is none."""
     found_token: str = ""
     """The token of the execution that showed it first, before it was minimised."""
     fresh_process: bool | None = None
     """Whether the token broke the same in a process that had run nothing before; None where that was not tried."""
     reproduced_by: str = ""
     """The command that reproduces it in such a process where the token does not, if one was found."""
+    without_overlap: bool = False
+    """It breaks as well where no actors overlap."""
+    about_database: bool = False
+    """The database broke a promise of its isolation level."""
     levels: Sequence[Mapping[str, Any]] = ()
     """What the same order gave at the levels above: isolation, refused (actor, SQLSTATE), broken."""
+    relevance: Mapping[str, Any] = field(default_factory=dict)
+    """What `needed` and `irrelevant` say, as `lab.model.record.Relevance` has it."""
+    story: Mapping[str, Any] = field(default_factory=dict)
+    """The execution step by step, as `lab.report.data.story_data` makes it."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -67,10 +83,6 @@ class ReportedFailure:
     def shown(self) -> dict[str, Any]:
         """For programs: all but the report for people."""
         return {key: value for key, value in asdict(self).items() if key != "report"}
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 def _covered(mine: Coverage, theirs: Coverage) -> Coverage:
@@ -84,45 +96,14 @@ def _all_failures(mine: list[ReportedFailure], theirs: list[ReportedFailure]) ->
     return (mine + [failure for failure in theirs if failure.key not in known])[:FAILURES_KEPT]
 
 
-def _counter(
-    add: Callable[[Any, Any], Any],
-    *,
-    shown: str | None = "",
-    show: Callable[[Any], Any] = _same,
-    dump: Callable[[Any], Any] = _same,
-    load: Callable[[Any], Any] = _same,
-) -> Mapping[str, Any]:
-    """How a counter of two parts of a hunt is made that of the whole, and which forms it has.
-
-    `shown` is its name in `--json`, "" for that of the field and None for none, and `show` makes its value there.
-    `dump` and `load` make JSON's values for another process, and take them back.
-    """
-    return {"add": add, "shown": shown, "show": show, "dump": dump, "load": load}
-
-
-SUM = _counter(operator.add)
-TALLY = _counter(operator.add, show=lambda counts: dict(sorted(counts.items())), load=Counter)
-TRACES = _counter(operator.or_, shown="distinct_traces", show=len, dump=sorted, load=set)
-COVERAGE = _counter(_covered, show=Coverage.summary, dump=Coverage.dump, load=Coverage.load)
-FAILURES = _counter(
+COVERAGE = counter(_covered, show=Coverage.summary, dump=Coverage.dump, load=Coverage.load)
+FAILURES = counter(
     _all_failures,
     show=lambda failures: [each.shown() for each in failures],
     dump=lambda failures: list(map(asdict, failures)),
     load=lambda failures: [ReportedFailure(**each) for each in failures],
 )
-NAMES = _counter(lambda mine, theirs: sorted({*mine, *theirs}))
-STARTS = _counter(lambda mine, theirs: mine if theirs is Starts.FIXED else theirs, load=Starts)
-LAST = _counter(lambda mine, theirs: theirs)
-"""What the last part of a hunt says holds for the whole."""
-ENDS = _counter(lambda mine, theirs: theirs | mine, shown=None)
-REASON = _counter(lambda mine, theirs: mine or theirs, shown=None)
-"""The first one met; programs read it as the verdict's reason."""
-TIME = _counter(lambda mine, theirs: mine, show=lambda seconds: round(seconds, 3))
-"""Parts run at the same time, so their times are not added."""
-
-
-ONE_TRACE = "two executions of one trace ended differently"
-LOST = "other schedules had an outcome that it did not find"
+STARTS = counter(lambda mine, theirs: mine if theirs is Starts.FIXED else theirs, load=Starts)
 
 
 @dataclass(slots=True)
@@ -223,8 +204,7 @@ class HuntResult:
     def bound(self) -> float | None:
         """With 95 % confidence, a sample breaks something with at most this chance: 3/n after n without a violation.
 
-        The rule of three (Hanley and Lippman-Hand 1983). None without a pass, without samples, and where everything was
-        run.
+        Rule of three (Hanley and Lippman-Hand 1983); None without a pass or samples, and where everything was run.
         """
         samples = self.coverage.samples
         return min(1.0, 3 / samples) if samples and self.verdict == Verdict.PASS and not self.complete else None
@@ -238,16 +218,13 @@ class HuntResult:
         self.lock_waits += record.lock_waits
         self.note(self.coverage.count(record.trace, sampled=sampled), record.outcome.digest())
         self.endless += record.outcome.ending is Ending.STEP_LIMIT
-        if record.outcome.learnt:
-            self.uncontrolled = sorted({*self.uncontrolled, *record.outcome.learnt})
+        self.uncontrolled = sorted({*self.uncontrolled, *record.outcome.learnt})
         self.unsteady = self.unsteady or record.unsteady
-        if record.notes:
-            self.notes = sorted({*self.notes, *record.notes})
-        if record.unsearched:
-            self.unsearched = sorted({*self.unsearched, *record.unsearched})
+        self.notes = sorted({*self.notes, *record.notes, *record.defects})
+        self.unsearched = sorted({*self.unsearched, *record.unsearched})
         if record.serial is not None:
             self.not_compared = sorted({*self.not_compared, *record.serial.normalised})
-            if record.serial.obstacle and not any(i.checker != "serial" for i in invariants_of(type(record.scenario))):
+            if record.serial.obstacle and all(i.checker == "serial" for i in invariants_of(type(record.scenario))):
                 self.unjudged += 1
                 self.obstacle = self.obstacle or record.serial.obstacle
 

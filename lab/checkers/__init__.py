@@ -24,6 +24,7 @@ CHECKERS = Table(
     "lab.checkers.stalls",
     "lab.checkers.unexpected",
     "lab.checkers.isolation.promises",
+    "lab.checkers.deadlocks",
     "lab.checkers.stated",
     "lab.checkers.serial.objection",
 )

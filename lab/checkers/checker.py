@@ -52,6 +52,8 @@ class Checker:
     """The kinds of remedies, by name, that may cure what it objects to."""
     explained: bool = False
     """An anomaly in the history explains its finding, and is then the better headline."""
+    race: bool = True
+    """What it objects to comes of actors that meet. Of any other, a report says where it is there without overlap."""
     summary: str = ""
     """Stands in the headline instead of a finding's message where a section below shows more than the message."""
 

@@ -15,4 +15,5 @@ CHECKER = Checker(
     check=lambda record: record.broken,
     cured_by=EVERY_REMEDY,
     explained=True,
+    race=False,
 )

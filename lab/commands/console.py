@@ -12,12 +12,15 @@ from rich.console import Console
 from lab.model.shown import Veil
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from lab.commands.progress import ProgressBelow
 
 __all__ = ["err", "out", "progress_bar", "show_failure", "show_json"]
 
 WIDTH = 120
 """Columns where the output is not a terminal."""
+
+REPORT_VERSION = 1
+"""Of the form that `docs/report.schema.json` describes: raised when a field goes or means something else."""
 
 _FILE: Any = Console.file
 
@@ -43,9 +46,9 @@ err = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def show_json(value: Any) -> None:
-    """One JSON value on standard output."""
+    """One JSON value on standard output. An object states the version of its form; the server's is in its place."""
     out.answered = True
-    out.out(json.dumps(value, indent=2))
+    out.out(json.dumps({"version": REPORT_VERSION, **value} if isinstance(value, dict) else value, indent=2))
 
 
 def show_failure(sentence: str, status: int) -> None:
@@ -55,11 +58,13 @@ def show_failure(sentence: str, status: int) -> None:
             show_json({"error": sentence, "exit_status": status})
 
 
-def progress_bar(*, quiet: bool) -> Progress:
+def progress_bar(*, quiet: bool) -> ProgressBelow:
     """How far a command is, on standard error; nothing where that is not a terminal, or with --json."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
-    return Progress(
+    from lab.commands.progress import ProgressBelow
+
+    return ProgressBelow(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),

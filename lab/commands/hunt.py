@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from lab.analysis.overview import Line
-    from lab.analysis.tally import HuntResult
+    from lab.analysis.tally import HuntResult, ReportedFailure
+    from lab.commands.found import Found
     from lab.model.remedy import Remedies
+    from lab.postgres.server.place import Place
     from lab.postgres.server.server import Server
     from lab.search.job import Job
 
@@ -51,6 +53,13 @@ DEMONSTRATION_WORKERS = 2
     help="Try remedies against a violation of TARGET and show what they cost; never with --seconds.",
 )
 @click.option(
+    "--remedies-seconds",
+    type=click.FloatRange(min=0),
+    default=3.0,
+    show_default=True,
+    help="Try no remedy after so many seconds; those that are left are said to be.",
+)
+@click.option(
     "--fresh/--no-fresh",
     default=True,
     show_default=True,
@@ -69,33 +78,32 @@ async def command(target: str | None, **options: Any) -> str:
 
 
 async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
+    from lab.commands.found import Found
     from lab.engine.watchdog import importing
     from lab.postgres.server.place import Place
-    from lab.report.hunts import failure_texts, hunt_lines
+    from lab.report.hunts import hunt_lines
     from lab.report.remedies import remedy_lines
     from lab.scenario.declare import target_of
     from lab.scenario.registry import instance_of
     from lab.search.campaign import hunt_one
-    from lab.search.fresh import tried_in_fresh_processes
 
     with importing():
         scenario = instance_of(target)
     job = _job(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
     place = Place(options["url"], int(options["version"]))
-    remedies: Remedies | None = None
-    with place.server() as server:
-        with progress_bar(quiet=as_json) as bar:
-            task = bar.add_task(job.target, total=job.executions)
-            result = await hunt_one(
-                server, place, job, options["workers"] or 1, lambda seen: bar.update(task, completed=seen.executions)
-            )
-            if options["fresh"]:
-                await tried_in_fresh_processes(place.of(server), job, result)
-        if not as_json:
-            _print(failure_texts(result))
-        if options["remedies"] and job.seconds is None:
-            with progress_bar(quiet=as_json) as bar:
-                remedies = await _remedies(server, job, result, bar)
+    with place.server() as server, progress_bar(quiet=as_json) as bar:
+        shown = Found(bar, quiet=as_json)
+        task = bar.add_task(job.target, total=job.executions)
+        result = await hunt_one(
+            server,
+            place,
+            job,
+            options["workers"] or 1,
+            lambda seen: bar.update(task, completed=seen.executions),
+            shown.first,
+        )
+        bar.remove_task(task)
+        remedies = await _afterwards(server, place, job, result, shown, bar, options)
     if as_json:
         tried = {"remedies_reason": "", "unfixed": None, "remedies": []} if remedies is None else remedies.dump()
         show_json({**_json(result, job), **tried})
@@ -106,19 +114,59 @@ async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
     return result.verdict
 
 
-async def _remedies(server: Server, job: Job, result: HuntResult, bar: Progress) -> Remedies | None:
-    """What helps against the failure that a hunt found, if it found one of that kind."""
-    from lab.explore import Explorer
-    from lab.search.remedies.trials import curable, try_remedies
+async def _afterwards(
+    server: Server, place: Place, job: Job, result: HuntResult, shown: Found, bar: Progress, options: dict[str, Any]
+) -> Remedies | None:
+    """Fresh processes and remedies, each on a core of its own; what helps, if it is known."""
+    import asyncio
 
-    failure = curable(job, result)
-    if failure is None:
-        return None
+    from lab.search.beside import Beside
+    from lab.search.fresh import tried_in_fresh_processes
+    from lab.search.remedies.trials import curable
+
+    wanted = options["remedies"] and job.seconds is None
+    fresh = None
+    if options["fresh"] and result.failures and not result.trouble:
+        fresh = Beside(lambda: tried_in_fresh_processes(place.of(server), job, result))
+
+    def seen() -> None:
+        if fresh is None or fresh.is_over:
+            shown.report(result)
+
+    seen()
+    failure = curable(job, result) if wanted else None
+    remedies = await _remedies(server, job, failure, bar, seen, options) if failure else None
+    if fresh is not None:
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            fresh.cancel()
+        await fresh.over()
+        shown.report(result)
+    cured = curable(job, result) if wanted else None
+    if result.trouble or failure is None or (cured is not None and cured.key == failure.key):
+        return remedies
+    return await _remedies(server, job, cured, bar, seen, options) if cured else None  # no token holds elsewhere
+
+
+async def _remedies(
+    server: Server,
+    job: Job,
+    failure: ReportedFailure,
+    bar: Progress,
+    seen: Callable[[], None],
+    options: dict[str, Any],
+) -> Remedies:
+    """What helps against a failure that a hunt found. `seen` is called now and then."""
+    from lab.explore import Explorer
+    from lab.search.remedies.trials import try_remedies
+
     task = bar.add_task("remedies", total=None)
+
+    def progress(name: str, done: int) -> None:
+        bar.update(task, description=name, completed=done)
+        seen()
+
     async with aclosing(Explorer(server)) as explorer:
-        return await try_remedies(
-            explorer, job, failure, lambda name, done: bar.update(task, description=name, completed=done)
-        )
+        return await try_remedies(explorer, job, failure, progress, seconds=options["remedies_seconds"])
 
 
 async def _hunt_all(*, as_json: bool, **options: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,7 @@ from lab.model.verdict import Verdict
 if TYPE_CHECKING:
     from lab.model.replay_token import ReplayToken
     from lab.scenario.whereabouts import Whereabouts
+    from lab.shrink.replays import Replays
 
 __all__ = ["command"]
 
@@ -36,8 +37,7 @@ async def command(
     from lab.explore import Conditions, Explorer
     from lab.model.replay_token import decode, scenario_of
     from lab.postgres.server.place import Place
-    from lab.report.failure import execution_report
-    from lab.report.otherwise import otherwise, title
+    from lab.report.otherwise import otherwise
     from lab.scenario.registry import resolve
     from lab.scenario.whereabouts import whereabouts_of
     from lab.shrink.replays import replay_times
@@ -52,15 +52,21 @@ async def command(
         err.out(f"lab: imports {module.module} from {module.file}")
     with importing():
         scenario = scenario_of(named, resolve(named.target))
+    conditions = Conditions(named.isolation or None, checks=checks)
     with Place(url, int(version)).server() as server:
         async with aclosing(Explorer(server)) as explorer:
-            conditions = Conditions(named.isolation or None, checks=checks)
             replays = await replay_times(explorer, scenario, named.schedule, conditions, times)
     said = "" if replays.diverged else otherwise(named.verdict, replays.record, checks)
     if as_json:
-        token_says = {"expected": named.verdict and title(named.verdict), "otherwise": said}
-        show_json({"target": named.target, "imports": module.shown(), **replays.shown(), **token_says})
-        return replays.verdict
+        show_json(_json(named, module, replays, said))
+    else:
+        _print(replays, said)
+    return replays.verdict
+
+
+def _print(replays: Replays, said: str) -> None:
+    from lab.report.failure import execution_report
+
     if replays.record is not None:
         out.out(execution_report(replays.record))
         out.out("")
@@ -69,7 +75,24 @@ async def command(
     if said:
         out.out(said)
     out.out(f"replayed {replays.identical}/{replays.times} identical · verdict {replays.verdict}")
-    return replays.verdict
+
+
+def _json(named: ReplayToken, module: Whereabouts, replays: Replays, said: str) -> dict[str, Any]:
+    """For programs: what was replayed, and the execution; null where no replay was identical."""
+    from lab.report.data import plain, story_data
+    from lab.report.otherwise import title
+    from lab.report.section import explanation_of
+
+    record = replays.record
+    return {
+        "target": named.target,
+        "imports": module.shown(),
+        **replays.shown(),
+        "expected": named.verdict and title(named.verdict),
+        "otherwise": said,
+        "explanation": record and plain(explanation_of(record)),
+        "story": record and story_data(record),
+    }
 
 
 def _show(named: ReplayToken, module: Whereabouts, *, as_json: bool) -> None:

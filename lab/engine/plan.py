@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from lab.model.origin import Origin
 from lab.model.outcome import Ending
 from lab.model.record import Sharing, Stall
 from lab.model.trace import Trace
@@ -37,6 +38,10 @@ class Finished:
     """A root actor waited in the process for what another one gave."""
     elsewhere: tuple[str, ...] = ()
     """The root actors that waited for a process, or for a socket that is not the lab's."""
+    origins: tuple[Origin | None, ...] = ()
+    """Where each step comes from, None where that is not known; empty where nobody asked for it."""
+    defect: str = ""
+    """Why the lab failed to note it, as a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +57,5 @@ class Plan:
     """That an actor begins is a decision."""
     all_points: bool = False
     """A sleep for no time is a decision wherever it is."""
+    origins: bool = False
+    """The line of the user's code that causes each step is to be noted."""

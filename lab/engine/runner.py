@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from lab.engine.breakpoints import Breakpoints
 from lab.engine.chance import Chance
@@ -19,6 +20,7 @@ from lab.engine.control import controlled
 from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State, running_as
 from lab.engine.observer import Observer
+from lab.engine.origins import Noting
 from lab.engine.plan import Body, Finished, Plan
 from lab.engine.ports import Ports
 from lab.engine.stalls import line_of_task, lost_in, stall_of
@@ -43,9 +45,13 @@ async def run(plan: Plan, choose: Callable[[Choices], int], ports: Ports, clock:
 
     Raises whatever `choose` raised, after the actors were led to their end.
     """
-    runner = _Runner(Execution(ports, clock), plan, choose, ports)
-    with controlled(runner.execution, ports.libraries), clock.read_by_actors(), runner.chance.given_to_actors():
-        return await runner.run(plan.bodies)
+    execution = Noting(ports, clock) if plan.origins else Execution(ports, clock)
+    runner = _Runner(execution, plan, choose, ports)
+    with controlled(execution, ports.libraries), clock.read_by_actors(), runner.chance.given_to_actors():
+        finished = await runner.run(plan.bodies)
+    if not isinstance(execution, Noting):
+        return finished
+    return replace(finished, origins=execution.origins(finished.trace), defect=execution.defect)
 
 
 class _Runner:

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
-from sqlalchemy.orm.exc import StaleDataError
 
 from lab.checkers import Need, needed
-from lab.errors import is_a
-from lab.model.remedy import STALE, Remedy
+from lab.model.remedy import Remedy
 from lab.postgres.locks.remedy_locks import Locking
-from lab.postgres.recording.results import sqlstate_of
 from lab.scenario.databases import metadata_of
 from lab.scenario.declare import ActorDeclaration, Scenario
 
-__all__ = ["AS_IT_STANDS", "STEP_LIMIT", "Conditions", "attempts", "body"]
+__all__ = ["AS_IT_STANDS", "STEP_LIMIT", "Conditions", "body"]
 
 STEP_LIMIT = 2000
 """Steps after which an execution counts as endless; the shipped scenarios need at most some sixty."""
-
-RETRYABLE = frozenset({"40001", "40P01", STALE})
-"""Serialization failure, deadlock, stale version: the same transaction may succeed next time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +43,8 @@ class Conditions:
     """The scenario's parameters are one example of many, which may be taken to be alike."""
     remedy: Remedy | None = None
     """What is done as well, to see whether it helps."""
+    origins: bool = False
+    """Note which line of the user's code causes each step, for a report."""
 
     @property
     def records(self) -> bool:
@@ -106,20 +101,3 @@ async def body(engine: AsyncEngine, scenario: Scenario, actor: ActorDeclaration)
             else:
                 given[name] = engine if name == "engine" else actor.name
         return await method(**given)
-
-
-async def attempts(remedy: Remedy | None, retries: Counter[str], once: Callable[[], Awaitable[object]]) -> object:
-    """What an actor's task runs under a remedy: all of it again, with a new session, when the server refused it.
-
-    An error of the application itself is its answer: the actor does not run again after it. `retries` counts by
-    SQLSTATE.
-    """
-    for _ in range(1, remedy.attempts if remedy else 1):
-        try:
-            return await once()
-        except Exception as error:
-            reason = STALE if is_a(error, StaleDataError) else sqlstate_of(error)
-            if reason not in RETRYABLE:
-                raise
-            retries[reason] += 1
-    return await once()

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sqlalchemy.exc import DBAPIError
 
+from lab.checkers.isolation.promises import anomalies_in
 from lab.checkers.serial.composite import composite_of, fields_of
 from lab.engine.clock import Clock
 from lab.engine.plan import Finished
 from lab.engine.watchdog import Watchdog, watchdog
-from lab.errors import UncontrolledError
+from lab.errors import DEFECTS, UncontrolledError, defect
 from lab.model.decision import TIME, Go, Strike
 from lab.model.history import History
 from lab.model.nature import UNCONTROLLED, WHOLE, Path, Places, Taint, covered, without_indexes
@@ -25,6 +26,7 @@ from lab.postgres.tables.reset import Snapshot
 __all__ = [
     "CLOCKS_DIFFER",
     "Comparable",
+    "Recorded",
     "clock_notes",
     "recorded",
     "result_of",
@@ -44,14 +46,30 @@ _SERVERS_CLOCK = re.compile(
 Words = Callable[[str], str]
 
 
-async def recorded(database: Database, snapshot: Snapshot, mask: Words) -> tuple[History | None, tuple[str, ...]]:
-    """The history, and the statements of which not all reads are known; None where its tables were dropped."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Recorded:
+    """What is known of who read and wrote what: no history where its tables were dropped, or the lab is wrong itself.
+
+    `unseen` are the statements of which not all reads are known, `defect` is the sentence for a lab that is wrong.
+    """
+
+    history: History | None = None
+    unseen: tuple[str, ...] = ()
+    anomalies: tuple[str, ...] = ()
+    defect: str = ""
+
+
+async def recorded(database: Database, snapshot: Snapshot, mask: Words) -> Recorded:
+    """The history of an execution, with its anomalies."""
     try:
-        return await database.history(snapshot, mask)
+        history, unseen = await database.history(snapshot, mask)
+        return Recorded(history, unseen, anomalies_in(history))
+    except DEFECTS as error:
+        return Recorded(defect=defect("record who read and wrote what", error))
     except DBAPIError as error:
         if not database.journal.altered or is_connection_loss(error):
             raise
-        return None, ()
+        return Recorded()
 
 
 def result_of(

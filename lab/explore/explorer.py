@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -15,18 +14,19 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lab.checkers import Need, findings_of, needed, refuse_unknown_checks
-from lab.checkers.isolation.promises import anomalies_in
 from lab.engine import runner
 from lab.engine.clock import Clock
 from lab.engine.faults import FAULTS, refuse_wrong_faults
 from lab.engine.plan import Plan
 from lab.errors import LabError, SearchOver, ServerError, UncontrolledError, UsageError, first_line
-from lab.explore.conditions import AS_IT_STANDS, Conditions, attempts, body
+from lab.explore.blame import Blame
+from lab.explore.conditions import AS_IT_STANDS, Conditions, body
 from lab.explore.databases import Databases
-from lab.explore.ending import Comparable, clock_notes, recorded
+from lab.explore.ending import Comparable, Recorded, clock_notes, recorded
 from lab.explore.invariants import broken_invariants
 from lab.explore.nature import Natures
 from lab.explore.performed import Performed
+from lab.explore.retries import Retries
 from lab.explore.seen import Seen
 from lab.explore.serial_runs import SerialJudge
 from lab.explore.starts import Beginnings
@@ -44,7 +44,7 @@ from lab.postgres.server.embedded import embedded_server
 from lab.postgres.server.monitor import LOST
 from lab.postgres.server.server import Server
 from lab.postgres.tables.reset import Snapshot
-from lab.scenario.checks import refuse_too_many_orders, serial_invariants_of
+from lab.scenario.checks import refuse_too_many_orders
 from lab.scenario.declare import Scenario, actors_of
 from lab.scenario.validation import validate
 from lab.schedulers.base import Scheduler
@@ -69,6 +69,7 @@ class Explorer:
         self._databases = Databases(self.open, server.description, self._clock.setting_up)
         self._watched: list[AsyncEngine] = []
         self._serial = SerialJudge(self._under)
+        self._blame = Blame(self._under, self._serial)
         self._natures = Natures(self._observe)
         self.starts = Beginnings(self._under).starts
 
@@ -155,9 +156,8 @@ class Explorer:
         if seen is not None:
             performed, record = await self._repeated(seen, record, conditions, places)
         scheduler.end(record.trace)
-        if serial_invariants_of(type(scenario), asked=by_serial_runs) and conditions.actors is None:
-            database, snapshot = performed.database, performed.snapshot
-            record = replace(record, serial=await self._serial.judge(record, database, snapshot, conditions.isolation))
+        if conditions.actors is None:
+            record = await self._blame.judged(performed, record, conditions, asked=by_serial_runs)
         return replace(record, findings=findings_of(record, conditions.checks))
 
     @contextlib.contextmanager
@@ -199,24 +199,25 @@ class Explorer:
         declarations = conditions.of(actors_of(type(scenario)))
         level = conditions.level
         levels = {each.name: level or each.isolation or scenario.isolation for each in declarations}
-        locking, retries = conditions.locking(type(scenario)), Counter[str]()
+        locking, retries = conditions.locking(type(scenario)), Retries(conditions.remedy, len(declarations))
         database, snapshot = await self._ready(scenario, levels, locking, conditions)
         self._clock.actors_begin()
         mask = Mask(self._clock.server, snapshot.text, self._clock.time)
         once = {each.name: partial(body, database.engine, scenario, each) for each in declarations}
-        bodies = {name: partial(attempts, conditions.remedy, retries, each) for name, each in once.items()}
+        bodies = {name: partial(retries.around, each) for name, each in once.items()}
         faults, least = (scenario.faults, scenario.faults_at_least) if conditions.faults else ((), 0)
         starts = conditions.starts if scheduler.starts is None else scheduler.starts
         extent = conditions.step_limit, faults, least, scenario.faults_at_most, starts, scenario.points == "all"
+        plan = Plan(bodies, *extent, origins=conditions.origins)
         ports = database.ports(breakpoints=conditions.pauses(scenario), exact=scheduler.exact)
         if scheduler.pauses and not ports.may_pause:
             raise UsageError("a schedule that pauses a statement between two rows needs the embedded server")
         with database.leading(scenario.outside), remembering():
-            finished = await runner.run(Plan(bodies, *extent), scheduler.choose, ports, self._clock)
+            finished = await runner.run(plan, scheduler.choose, ports, self._clock)
         await self._insist_on_a_server(database, finished.errors.values())
         await database.end_open_transactions()
         await self._databases.look(database, scenario)
-        applied = None if locking is None else locking.applied(retries)
+        applied = None if locking is None else locking.applied(retries.refused, retries.most)
         return Performed(scenario, finished, database, snapshot, mask, applied)
 
     async def _record(self, performed: Performed, conditions: Conditions, places: Places) -> ExecutionRecord:
@@ -224,8 +225,9 @@ class Explorer:
         methods = {each.name: each.attribute for each in actors_of(type(scenario))}
         comparable = Comparable(performed.mask, places, methods)
         trace = comparable.trace(finished.trace)
-        records = conditions.records
-        history, unseen = await recorded(database, performed.snapshot, comparable.text) if records else (None, ())
+        kept = Recorded()
+        if conditions.records:
+            kept = await recorded(database, performed.snapshot, comparable.text)
         outcome = comparable.outcome(finished, await database.rows())
         asks = outcome.ending in (Ending.COMPLETED, Ending.DEADLOCKED) and conditions.actors is None
         notes = database.meddling
@@ -241,14 +243,16 @@ class Explorer:
             stalls=finished.stalls,
             sharings=finished.sharings,
             deadlocks=tuple(deadlock_cycle(detail, steps[:number], sessions) for number, detail in finished.deadlocks),
-            history=history,
-            unseen=unseen,
-            anomalies=() if history is None else anomalies_in(history),
+            history=kept.history,
+            unseen=kept.unseen,
+            anomalies=kept.anomalies,
             broken=tuple(broken),
             notes=(*notes.notes, *clock_notes(trace, performed.mask, self._clock)),
-            unsearched=unsearched(finished, met, unseen, pauses=conditions.pauses(scenario)),
-            unsteady=places.unsteady,
+            unsearched=unsearched(finished, met, kept.unseen, pauses=conditions.pauses(scenario)),
+            unsteady=places.unsteady or (kept.defect if Need.HISTORY in needed(conditions.checks) else ""),
+            defects=tuple(filter(None, (kept.defect, finished.defect))),
             applied=performed.applied,
+            origins=finished.origins,
         )
 
     async def _ready(

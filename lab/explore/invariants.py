@@ -10,6 +10,7 @@ from functools import partial
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from lab.checkers.unexpected import failed_actors
 from lab.engine.watchdog import Watchdog, place_of, watchdog
 from lab.errors import ScenarioError, ServerError, first_line, shown
 from lab.model.outcome import Outcome
@@ -25,9 +26,11 @@ async def broken_invariants(
 ) -> tuple[Finding, ...]:
     """A finding for each invariant that does not hold. Raises `ScenarioError` for one that fails in another way.
 
-    Where an actor `altered` the tables, failing in another way is not the invariant's fault.
+    Where an actor `altered` the tables, or failed itself, failing in another way is not the invariant's fault.
     """
     broken = []
+    failed = ", ".join(failed_actors(scenario, outcome))
+    excuse = altered or (failed and f"{failed} had failed before")
     async with AsyncSession(engine) as session:
         for each in invariants_of(type(scenario)):
             if each.checker != "invariant":
@@ -35,9 +38,9 @@ async def broken_invariants(
             try:
                 message = await _objection(session, scenario, each, outcome)
             except ScenarioError as error:
-                if not altered:
-                    raise
-                message = f"{error}; {altered}"
+                if not excuse:
+                    raise _after(outcome, error) from error.__cause__
+                message = f"{error}; {excuse}"
             if message is not None:
                 broken.append(Finding("invariant", each.name, message, each.location))
     return tuple(broken)
@@ -65,6 +68,14 @@ async def _objection(
             raise asyncio.CancelledError from error
         raise _crashed(scenario, declaration, error) from error
     return None
+
+
+def _after(outcome: Outcome, error: ScenarioError) -> ScenarioError:
+    """The error of an invariant, behind those of the actors: it may look for what they did not come to."""
+    ends = [
+        f"{name} {result.kind}: {result.text}" for name, result in outcome.results.items() if result.error is not None
+    ]
+    return ScenarioError(f"{'; '.join(ends)}; then {error}") if ends else error
 
 
 def _crashed(scenario: Scenario, declaration: InvariantDeclaration, error: BaseException) -> ScenarioError:

@@ -6,7 +6,7 @@ show that the order makes no visible difference. What is not understood is `ever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -177,6 +177,14 @@ class Deferred:
         made = cls(_nothing, footprint.level)
         made._own, made._resolved, made._state = footprint.accesses, footprint, _RESOLVED
         return made
+
+    @property
+    def transaction(self) -> Iterator[Deferred]:
+        """It and the statements before it in its transaction, the last one first."""
+        each: Deferred | None = self
+        while each is not None:
+            yield each
+            each = each._before  # noqa: SLF001 - one of its own kind
 
     @property
     def own(self) -> tuple[Access, ...] | None:

@@ -93,11 +93,14 @@ class PredicateRead:
     `seen` is the version of each item that the read looked at, as far as it is known: the matching ones at least. Of
     an item that is not named, the read saw some version that does not match. The values of matching rows that reached
     the client are reads of their own beside this one.
+
+    Where it is an `answer`, the versions that satisfy the predicate are those with which a query answers the same.
     """
 
     predicate: str
     seen: tuple[tuple[str, Version], ...] = ()
     step: int = 0
+    answer: bool = False
 
 
 Operation = Read | Write | PredicateRead

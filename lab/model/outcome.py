@@ -85,7 +85,7 @@ class Outcome:
         """Twelve hexadecimal characters that stand for this outcome in counts."""
         results = [(n, r.kind, r.text, r.sqlstate) for n, r in self.results.items()]
         text = repr((self.ending, results, sorted(self.rows.items())))
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]
 
     @property
     def committed(self) -> tuple[str, ...]:

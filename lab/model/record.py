@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from lab.model.decision import BREAKPOINT
 from lab.model.history import History
-from lab.model.outcome import ABORT_STATES, Outcome
+from lab.model.origin import Origin
+from lab.model.outcome import ABORT_STATES, Ending, Outcome
 from lab.model.remedy import STALE, Applied
 from lab.model.schedule import Schedule
 from lab.model.trace import LockWait, Trace
 from lab.model.yardstick import SerialJudgement
 from lab.scenario.declare import Scenario
 
-__all__ = ["AtLevel", "DeadlockEdge", "ExecutionRecord", "Failure", "Finding", "Relevance", "Sharing", "Stall"]
+__all__ = [
+    "AtLevel",
+    "DeadlockEdge",
+    "ExecutionRecord",
+    "Failure",
+    "Finding",
+    "Relevance",
+    "Sharing",
+    "Stall",
+    "Turned",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +54,12 @@ class DeadlockEdge:
     target: str
     sql: str = ""
     parameters: tuple[object, ...] = ()
+    step: int = 0
+    """The waiter's step, in which it began to wait or was refused."""
+    since: int = 0
+    """The step whose statement took for the holder what the waiter waits for; 0 where that is not certain."""
+    row: str = ""
+    """What that is, where the server has named it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +96,8 @@ class ExecutionRecord:
     deadlocks: tuple[tuple[DeadlockEdge, ...], ...] = field(default=())
     serial: SerialJudgement | None = None
     """How it compares with serial runs; None where nobody asked."""
+    database_fault: SerialJudgement | None = None
+    """How it differs from every serial order, though each actor was one transaction at SERIALIZABLE, no more."""
     history: History | None = field(default=None, repr=False)
     """Who read and wrote which version of which row, where that was recorded."""
     unseen: tuple[str, ...] = ()
@@ -94,11 +114,26 @@ class ExecutionRecord:
     """Why no schedule of the scenario can be repeated, so that an execution without a violation says nothing."""
     applied: Applied | None = field(default=None, compare=False)
     """What the remedy did under which it was run."""
+    origins: tuple[Origin | None, ...] = field(default=(), compare=False, repr=False)
+    """The line of the user's code behind each step, None where it is not known; empty where it was not noted."""
+    defects: tuple[str, ...] = field(default=(), compare=False)
+    """What the lab could not record since it is wrong itself, as sentences."""
 
     @property
     def failed(self) -> bool:
         """Whether any checker objected."""
         return bool(self.findings)
+
+    def origin(self, step: int) -> Origin | None:
+        """The line of the user's code behind the step with this number, if that was noted."""
+        return self.origins[step - 1] if 0 < step <= len(self.origins) else None
+
+    @property
+    def is_serial(self) -> bool:
+        """Whether each actor had ended, with its tasks, before the next one took a step."""
+        stretches = [name for name, _ in groupby(step.actor.partition("/")[0] for step in self.trace)]
+        ended = self.outcome.ending is Ending.COMPLETED and not self.trace.extras
+        return ended and len(set(stretches)) == len(stretches)
 
     @property
     def schedule(self) -> Schedule:
@@ -126,6 +161,16 @@ class ExecutionRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Turned:
+    """Two steps of a failing execution, by their numbers, that a passing one took in the other order."""
+
+    step: int
+    before: int
+    onward: str = ""
+    """The actor of `step`, where it went on there and took steps before `before` that the failing execution lacks."""
+
+
+@dataclass(frozen=True, slots=True)
 class Relevance:
     """What a failing schedule needs and what it does not. Each claim comes from a run; steps are numbers."""
 
@@ -138,6 +183,10 @@ class Relevance:
     bystanders: tuple[str, ...] = ()
     """Irrelevant: whether this actor runs before all others or after them, the same is broken."""
     executions: int = 0
+    breakpoints: tuple[int, ...] = ()
+    """Needed: where the statement of this step does not pause, nothing is broken."""
+    passes: tuple[Turned, ...] = ()
+    """How the nearest execution that passed differs in the order of steps; empty where none passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +218,17 @@ class Failure:
     """The message of a replay that was not identical, "" if all were."""
     least: bool = False
     """Every schedule with fewer preemptions was run, and none of them breaks it."""
+    without_overlap: bool = False
+    """The same breaks where each actor has ended before the next one begins; that was run."""
+    late: float = 0.0
+    """Seconds after which minimising was ended, so that there may be a smaller one; 0.0 if it came to its end."""
     relevance: Relevance = field(default=Relevance())
     levels: tuple[AtLevel, ...] = ()
     """The levels above the failure's own, where an anomaly explains it."""
     found_token: str = ""
     """The token of the execution that showed it first."""
+
+    @property
+    def needed_preemptions(self) -> int:
+        """How many preemptions it needs at least: all that it has, where every schedule with fewer was run."""
+        return self.record.trace.preemptions if self.least else 0

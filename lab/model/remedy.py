@@ -12,10 +12,14 @@ from typing import Any
 
 from lab.model.footprint import Rows
 
-__all__ = ["NOT_RUN", "STALE", "Applied", "Price", "Remedies", "Remedy", "Tried"]
+__all__ = ["NOT_RUN", "NO_TIME", "STALE", "UNLESS_STARVED", "Applied", "Price", "Remedies", "Remedy", "Tried"]
 
 NOT_RUN = "not run"
 """Beside the three verdicts: it was not run, so nothing is known."""
+NO_TIME = "not tried (time)"
+"""The same, since the time for remedies was over before its turn came."""
+UNLESS_STARVED = "pass unless starved"
+"""A retry loop: nothing breaks where a pause lets the others finish; without one, its attempts can be spent in vain."""
 STALE = "StaleDataError"
 """How refusals of SQLAlchemy's version check are counted, which have no SQLSTATE."""
 
@@ -34,6 +38,12 @@ class Remedy:
     lock_first: tuple[tuple[str, tuple[Rows, ...]], ...] = ()
     """Of an actor: rows that are locked FOR UPDATE, by table and in the order of their keys, before all else in each of
     its transactions."""
+    pause: bool = False
+    """Whoever was refused is run again when nobody else is at work: as a loop does whose pauses grow."""
+    catches: frozenset[str] = frozenset()
+    """SQLSTATEs after which an actor is run again as well, beside refusals."""
+    row: str = ""
+    """What it is besides the level, which several remedies may have in common; "": what its name says."""
 
     def rows_of(self, actor: str) -> tuple[Rows, ...]:
         """What this actor locks first."""
@@ -48,7 +58,8 @@ class Remedy:
             for actor, rows in self.lock_first
         }
         reads = sorted(self.lock_reads)
-        return {"isolation": self.isolation, "attempts": self.attempts, "lock_reads": reads, "lock_first": rows}
+        loop = {"attempts": self.attempts, "pause": self.pause, "catches": sorted(self.catches)}
+        return {"isolation": self.isolation, **loop, "lock_reads": reads, "lock_first": rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,8 @@ class Applied:
 
     retries: Mapping[str, int] = field(default_factory=dict)
     """SQLSTATE, or the name of an error without one -> attempts that it ended and that were made again."""
+    attempts: int = 1
+    """How many the actor made that made the most."""
     locked: frozenset[str] = frozenset()
     """The SELECTs, as the code sent them, whose rows were locked."""
     left: frozenset[str] = frozenset()
@@ -73,6 +86,8 @@ class Price:
     seconds: float = 0.0
     times: float | None = None
     """The time of an execution as a multiple of that of the scenario as it is; None where it was not compared."""
+    attempts: int = 1
+    """The most that an actor made in one of them."""
 
     def dump(self) -> dict[str, Any]:
         """As numbers for programs, all but `executions` and `times` for one execution."""
@@ -83,12 +98,13 @@ class Price:
             "lock_waits": round(self.lock_waits / number, 3),
             "milliseconds": round(1000 * self.seconds / number, 3),
             "times": None if self.times is None else round(self.times, 2),
+            "attempts": self.attempts,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One remedy and what came of it. `verdict`: pass (it helps), fail (it does not), inconclusive or not run."""
+    """One remedy and what came of it. `verdict`: one of the three, or one of those above."""
 
     name: str
     verdict: str = NOT_RUN
@@ -98,12 +114,15 @@ class Tried:
     """What the verdict does not cover."""
     remedy: Remedy | None = None
     price: Price | None = None
+    complete: bool = False
+    """Every trace was run under it."""
 
     def dump(self) -> dict[str, Any]:
         """As values that JSON can hold."""
         dumped: dict[str, Any] = {"name": self.name, "verdict": self.verdict, "reason": self.reason, "note": self.note}
         dumped["remedy"] = self.remedy and self.remedy.dump()
         dumped["price"] = self.price and self.price.dump()
+        dumped["complete"] = self.complete
         return dumped
 
 
@@ -116,6 +135,8 @@ class Remedies:
     """How many executions each was allowed."""
     attempts: int = 1
     """How often a retry loop tries."""
+    isolation: str = ""
+    """The level of what failed, "" where each actor has its own."""
     unfixed: Price = Price()
     broken: int = 0
     """How many executions of the scenario as it is broke something."""

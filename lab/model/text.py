@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 
-__all__ = ["beginning", "clipped", "count", "cut", "key_text", "listed", "shown"]
+from lab.errors import Interrupted
+
+__all__ = ["beginning", "clipped", "count", "cut", "key_text", "listed", "reprs", "shown"]
 
 
 def count(number: int, one: str, many: str = "") -> str:
@@ -40,6 +42,26 @@ def shown(text: str, length: int = 40) -> str:
 def clipped(text: str, length: int = 50) -> str:
     """A text from outside that is known to be on one line, cut at a length as ASCII has it."""
     return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def reprs(values: Iterable[object]) -> tuple[str, ...]:
+    """The `repr` of each value. Code of the user's makes some of them: one that fails is named instead."""
+    values = tuple(values)
+    try:
+        return tuple(map(repr, values))
+    except Interrupted:
+        raise
+    except BaseException:  # noqa: BLE001 - of whatever kind, it is named in the text
+        return tuple(map(_repr, values))
+
+
+def _repr(value: object) -> str:
+    try:
+        return repr(value)
+    except Interrupted:
+        raise
+    except BaseException as error:  # noqa: BLE001 - of whatever kind, it is named in the text
+        return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
 
 
 def key_text(value: object) -> str:

@@ -38,6 +38,7 @@ from lab.postgres.recording.attempts import attempts_of
 from lab.postgres.recording.histories import history_of
 from lab.postgres.recording.matches import Matches
 from lab.postgres.recording.met import met_in
+from lab.postgres.recording.questions import Answers
 from lab.postgres.server.cluster import Cluster
 from lab.postgres.server.monitor import LOST, Monitor
 from lab.postgres.statements.met import MetRows
@@ -101,7 +102,7 @@ class Database:
         self._close.enter_context(instrumented(self.engine, self._route))
         self.house = self.engine.execution_options(compiled_cache=self._caches.house)
         """The same engine for invariants, which need not begin with empty caches."""
-        self._matches = Matches(self.house)
+        self._matches, self._answers = Matches(self.house), Answers(self.house)
         self._lead = Lead(self._route, {self.engine.sync_engine}, apart)
         self.leading, self.give_back = self._lead.leading, self._lead.give_back
 
@@ -227,8 +228,9 @@ class Database:
 
     async def history(self, snapshot: Snapshot, mask: Callable[[str], str]) -> tuple[History, tuple[str, ...]]:
         """The history of the execution that was recorded, and the statements of which not all reads are known."""
-        attempts = attempts_of(self.journal, snapshot.rows, self.tables.keys, self.tables.relations)
-        return await history_of(attempts, self.tables.keys, self._matches, mask)
+        tables = self.tables
+        attempts = attempts_of(self.journal, snapshot.rows, tables.keys, tables.relations, tables.catalog.functions)
+        return await history_of(attempts, tables.keys, self._matches, self._answers, mask)
 
     def met(self) -> MetRows:
         """The rows that statements of the execution that was recorded wrote."""

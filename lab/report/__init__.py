@@ -1,4 +1,4 @@
 """Reports: data in, text out. Plain text carries the full meaning.
 
-May import: scenario, model, analysis, checkers.
+May import: errors, scenario, model, analysis, checkers.
 """

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from lab.checkers import CHECKERS
 from lab.checkers.isolation.explanation import Explanation, Link
-from lab.model.record import AtLevel
+from lab.model.record import AtLevel, ExecutionRecord
+from lab.model.text import cut
 from lab.report.section import Message, Section
 from lab.report.sql import statement_text
 
-__all__ = ["SECTION", "anomaly_lines"]
+__all__ = ["SECTION", "anomaly_lines", "at_level"]
 
 WIDTH = 116
 """Columns that a line may take; it stands two columns to the right."""
+MOST_STATEMENTS = 4
+"""That are named where reads were not followed."""
 
 
 def anomaly_lines(explanation: Explanation) -> list[str]:
@@ -46,19 +50,36 @@ def _where(link: Link) -> str:
 
 
 def _anomaly(message: Message) -> Iterator[str]:
-    """The anomaly that explains the failure, and what happened in the same order at the levels above."""
-    if message.explanation is None:
+    """The anomaly that explains the failure, what the same order gave at the levels above, and what is not known."""
+    yield from filter(None, (*message.record.defects, message.defect))
+    if message.explanation is not None:
+        levels = message.failure.levels if message.failure is not None else ()
+        *lines, verdict = anomaly_lines(message.explanation)
+        yield from lines
+        yield "; ".join([verdict, *map(at_level, levels[:1])])
+        yield from map(at_level, levels[1:])
+    if message.explanation is not None or _may_be_one(message.record):
+        yield from _not_followed(message.record.unseen)
+
+
+def _may_be_one(record: ExecutionRecord) -> bool:
+    """Whether an anomaly might explain what broke: nothing else is known that does."""
+    found = [CHECKERS.get(finding.checker) for finding in record.findings]
+    return not record.deadlocks and any(checker is not None and checker.explained for checker in found)
+
+
+def _not_followed(statements: Sequence[str]) -> Iterator[str]:
+    """What the history does not know, which may hide an anomaly, or a stronger one."""
+    texts = [statement_text(each) for each in statements]
+    if not texts:
         return
-    levels = message.failure.levels if message.failure is not None else ()
-    *lines, verdict = anomaly_lines(message.explanation)
-    yield from lines
-    yield "; ".join([verdict, *map(_at, levels[:1])])
-    yield from map(_at, levels[1:])
-    if unseen := message.record.unseen:
-        yield f"the reads of these statements are not known in full: {'; '.join(map(statement_text, unseen))}"
+    yield "reads that were not followed, so that what they looked at is not known:"
+    yield from (f"  {cut(text, WIDTH - 2)}" for text in texts[:MOST_STATEMENTS])
+    if (more := len(texts) - MOST_STATEMENTS) > 0:
+        yield f"  and {more} more"
 
 
-def _at(level: AtLevel) -> str:
+def at_level(level: AtLevel) -> str:
     """What happened in the same order at another level. It was run once."""
     names = " and ".join(name for name, _ in level.refused)
     states = ", ".join(dict.fromkeys(state or "stale data" for _, state in level.refused))

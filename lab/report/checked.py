@@ -37,7 +37,8 @@ def checked_lines(checked: Checked) -> Iterator[str]:
     for anomaly in checked.judgement.anomalies:
         explanation = explain(anomaly, checked.history)
         allowed = "promises to prevent" if explanation.promised else "allows"
-        yield f"{explanation.meaning.upper()}  {explanation.name}, which {explanation.level} {allowed}"
+        name = "" if explanation.name == explanation.meaning else f"{explanation.name}, "
+        yield f"{explanation.meaning.upper()}  {name}which {explanation.level} {allowed}"
         yield from (f"  {line}" for line in anomaly_lines(explanation))
         yield ""
     verdict, reason = verdict_on(checked)

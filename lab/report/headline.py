@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lab.checkers import CHECKERS
+from lab.checkers.deadlocks import DEADLOCK
+from lab.checkers.isolation.promises import HEADLINE as BROKEN_PROMISE
+from lab.checkers.isolation.promises import ISOLATION
 from lab.model.record import Finding
 from lab.report.section import Message, Section
 from lab.scenario.declare import target_of
 
 __all__ = ["SECTION"]
+
+NOT_A_RACE = "FAILS ALREADY WITHOUT OVERLAP: NOT A RACE"
 
 
 def _what_broke(message: Message) -> Iterator[str]:
@@ -18,6 +23,8 @@ def _what_broke(message: Message) -> Iterator[str]:
     if not record.failed:
         yield f"NO VIOLATION  {target_of(record.scenario)}"
         return
+    if message.without_overlap:
+        yield NOT_A_RACE
     for finding in record.findings:
         yield from _of(finding, message)
     yield f"scenario {target_of(record.scenario)}  {record.scenario!r}"
@@ -30,8 +37,13 @@ def _of(finding: Finding, message: Message) -> Iterator[str]:
     elif checker.summary:
         yield f"{checker.headline}  {checker.summary}"
         return
+    elif checker.explained and message.record.database_fault is not None:
+        known = any(each.checker == ISOLATION for each in message.record.findings)
+        headline = checker.headline if known else BROKEN_PROMISE
     elif checker.explained and message.explanation is not None:
         headline = message.explanation.meaning.upper()
+    elif checker.explained and message.record.deadlocks:
+        headline = DEADLOCK
     else:
         headline = checker.headline
     yield f"{headline}  {finding.message}".rstrip()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
+from lab.checkers import CHECKERS
+from lab.checkers.causes import cause_of
 from lab.checkers.isolation.explanation import Explanation, explain
 from lab.checkers.isolation.judge import judge
+from lab.model.cause import Cause
 from lab.model.record import ExecutionRecord, Failure
+from lab.report.contained import lines_of, or_else
 
 __all__ = ["Message", "Section", "explanation_of", "laid_out"]
 
@@ -23,9 +27,32 @@ class Message:
     """What stands before the token."""
 
     @cached_property
+    def _explained(self) -> tuple[Explanation | None, str]:
+        return or_else(lambda: explanation_of(self.record), None)
+
+    @property
     def explanation(self) -> Explanation | None:
         """The anomaly that explains the failure."""
-        return explanation_of(self.record)
+        return self._explained[0]
+
+    @property
+    def defect(self) -> str:
+        """Why the lab could not explain it, though there is something to explain; "" if that is not so."""
+        return self._explained[1]
+
+    @property
+    def without_overlap(self) -> bool:
+        """Whether it fails without any overlap. Where a search met it, that was tried in a run of its own."""
+        if self.failure is not None:
+            return self.failure.without_overlap
+        checkers = [CHECKERS.get(finding.checker) for finding in self.record.findings]
+        known = bool(checkers) and not any(checker is None or checker.race for checker in checkers)
+        return known and self.record.is_serial
+
+    @cached_property
+    def cause(self) -> Cause | None:
+        """The pattern that explains the failure, where one was recognised."""
+        return cause_of(self.record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +72,7 @@ def explanation_of(record: ExecutionRecord) -> Explanation | None:
     if record.history is None:
         return None
     anomalies = judge(record.history).anomalies
-    return explain(anomalies[0], record.history) if anomalies else None
+    return explain(anomalies[0], record.history, timed=True) if anomalies else None
 
 
 def laid_out(sections: Iterable[Section], message: Message) -> str:
@@ -53,7 +80,7 @@ def laid_out(sections: Iterable[Section], message: Message) -> str:
     text: list[str] = []
     heading = ""
     for section in sections:
-        lines = list(section.lines(message))
+        lines = lines_of(section.name, partial(section.lines, message))
         if not lines:
             continue
         shared = bool(section.heading) and section.heading == heading

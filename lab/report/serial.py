@@ -11,11 +11,17 @@ from lab.report.section import Message, Section
 __all__ = ["SECTION"]
 
 DIFFERENCES_SHOWN = 6
+OF_THE_DATABASE = (
+    "each actor was one transaction at SERIALIZABLE, which promises a serial order: a finding about the database"
+)
 
 
 def _serial(message: Message) -> Iterator[str]:
     """The nearest serial order with every difference, and what was not compared; empty where an order agrees."""
-    judgement = message.record.serial
+    record = message.record
+    if record.database_fault is not None:
+        yield OF_THE_DATABASE
+    judgement = record.serial or record.database_fault
     if judgement is None or not judgement.differences:
         return
     tried, order = judgement.tried, after(judgement.order)

@@ -36,6 +36,8 @@ def _of_a_failure(failure: Failure) -> Iterator[str]:
     setting = "" if failure.execution else f"{record.isolation} · "
     replayed = sure(failure.identical, failure.replays)
     yield f"{setting}{_shrunk(failure)}{replayed and f' · {replayed}'}"
+    if failure.late:
+        yield f"minimising was ended after {failure.late:g} s: there may be a smaller schedule"
     if failure.divergence:
         yield f"not every replay was identical: {failure.divergence}"
     if record.outcome.uncontrolled:

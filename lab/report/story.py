@@ -3,26 +3,64 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
+from lab.errors import printable
 from lab.model.decision import TIME, Strike
-from lab.model.trace import Step, Trace
+from lab.model.trace import ActionKind, Step, Trace
+from lab.report.columns import Columns
+from lab.report.folding import Lines, folded
+from lab.report.places import places_of
 from lab.report.section import Message, Section
-from lab.report.sql import step_text
+from lab.report.sql import one_line, step_text
 
-__all__ = ["SECTION", "story"]
+__all__ = ["SECTION", "story", "story_of"]
 
-WIDTH = 118
+WIDTH = 100
 NARROWEST = 24
 NUMBER = 4
+NOWHERE: Mapping[int, str] = MappingProxyType({})
+TALL = 40
+"""Lines that a screen has. A table with more is shown as a list where that has fewer."""
 
 
-def story(trace: Trace, width: int = WIDTH) -> str:
-    """The steps as plain text, at most `width` characters wide. More than four actors share one column."""
+def story(
+    trace: Trace,
+    width: int = WIDTH,
+    *,
+    keys: Collection[str] = (),
+    apart: Collection[int] = (),
+    places: Mapping[int, str] = NOWHERE,
+) -> str:
+    """The steps as plain text, at most `width` characters wide. Actors for whom that is too narrow share one column.
+
+    `keys` are columns that are shown in any case, `apart` the numbers of steps that have a line of their own, though
+    they repeat others; `places`: number of a step -> the line of code behind it.
+    """
+    texts = _texts(trace, Columns.of(_statements(trace), keys), apart, places)
     actors = _columns(trace)
-    if len(actors) * (NARROWEST + 2) > width - NUMBER:
-        return "\n".join(_list(trace, width))
-    return "\n".join(line.rstrip() for line in _table(trace, actors, width))
+    beside = len(actors) * (NARROWEST + 2) <= width - NUMBER
+    lines = list(_table(texts, actors, width) if beside else _list(texts, actors, width))
+    if beside and len(lines) > TALL:
+        lines = min(lines, list(_list(texts, actors, width)), key=len)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _statements(trace: Trace) -> Iterator[str]:
+    return (one_line(step.action.text) for step in trace if step.action.kind is ActionKind.STATEMENT)
+
+
+def _texts(trace: Trace, columns: Columns, apart: Collection[int], places: Mapping[int, str]) -> list[tuple[Step, str]]:
+    """Each step that has a line of its own, with what it says and where it is from."""
+
+    def said(line: Lines) -> str:
+        if line.step.is_fault:
+            return ""
+        text = f"{printable(step_text(line.step, columns))} {line.note}".rstrip()
+        return f"{text}  {places.get(line.step.number, '')}".rstrip()
+
+    return [(line.step, said(line)) for line in folded(trace, apart)]
 
 
 def _columns(trace: Trace) -> list[str]:
@@ -31,27 +69,27 @@ def _columns(trace: Trace) -> list[str]:
     return named + sorted(seen - set(named))
 
 
-def _table(trace: Trace, actors: list[str], width: int) -> Iterator[str]:
+def _table(texts: Sequence[tuple[Step, str]], actors: list[str], width: int) -> Iterator[str]:
     column = (width - NUMBER) // max(len(actors), 1)
     yield f"{'#':>{NUMBER - 1}} " + "".join(f" {name:<{column - 1}}" for name in actors)
-    for step in trace:
+    for step, text in texts:
         yield from _banner(step)
         if step.is_fault:
             continue
         indent = " " * (column * actors.index(step.actor) + 1)
-        for index, line in enumerate(textwrap.wrap(step_text(step), column - 2, subsequent_indent="  ")):
+        for index, line in enumerate(textwrap.wrap(text, column - 2, subsequent_indent="  ")):
             number = f"{step.number:>{NUMBER - 1}} " if index == 0 else " " * NUMBER
             yield f"{number}{indent}{line}"
 
 
-def _list(trace: Trace, width: int) -> Iterator[str]:
-    longest = max(len(name) for name in _columns(trace))
-    for step in trace:
+def _list(texts: Sequence[tuple[Step, str]], actors: list[str], width: int) -> Iterator[str]:
+    longest = max(map(len, actors), default=0)
+    for step, text in texts:
         yield from _banner(step)
         if step.is_fault:
             continue
         yield from textwrap.wrap(
-            f"{step.number:>{NUMBER - 1}}  {step.actor:<{longest}}  {step_text(step)}",
+            f"{step.number:>{NUMBER - 1}}  {step.actor:<{longest}}  {text}",
             width,
             subsequent_indent=" " * (NUMBER + longest + 5),
             drop_whitespace=True,
@@ -67,8 +105,29 @@ def _banner(step: Step) -> Iterator[str]:
         yield f"{step.number:>{NUMBER - 1}}  ── {kind}{step.action.text} ──"
 
 
-def _story(message: Message) -> Iterator[str]:
-    yield story(message.record.trace)
+def story_of(message: Message, width: int = WIDTH) -> str:
+    """The story as a message has it: with the keys of the scenario's tables, and each step that the message names."""
+    record = message.record
+    return story(record.trace, width, keys=_keys(message), apart=_spoken_of(message), places=places_of(record))
 
 
-SECTION = Section("story", _story)
+def _keys(message: Message) -> set[str]:
+    """The columns of the primary keys of the scenario's tables."""
+    metadata = type(message.record.scenario).metadata
+    tables = () if metadata is None else metadata.tables.values()
+    return {column.name for table in tables for column in table.primary_key}
+
+
+def _spoken_of(message: Message) -> set[int]:
+    """The steps that the message names by their numbers."""
+    explanation, failure = message.explanation, message.failure
+    named = {step for link in explanation.links for step in link.steps} if explanation is not None else set()
+    if failure is None:
+        return named
+    needs = failure.relevance
+    swapped = {step for swap in needs.swaps for step in swap}
+    turned = {step for each in needs.passes for step in (each.step, each.before)}
+    return named | swapped | turned | {*needs.preemptions, *needs.faults, *needs.breakpoints}
+
+
+SECTION = Section("story", lambda message: (story_of(message),))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lab.errors import ScenarioError
-from lab.scenario.declare import InvariantDeclaration, Scenario, Serializable, actors_of, invariants_of, target_of
+from lab.scenario.declare import InvariantDeclaration, Scenario, actors_of, invariants_of, target_of
+from lab.scenario.stated import Serializable
 
 __all__ = ["MOST_ACTORS", "SERIAL", "SERIAL_BY_DEFAULT", "refuse_too_many_orders", "serial_invariants_of"]
 
@@ -18,13 +19,17 @@ SERIAL_BY_DEFAULT = InvariantDeclaration("some serial order gives the same resul
 def serial_invariants_of(cls: type[Scenario], *, asked: bool = False) -> tuple[InvariantDeclaration, ...]:
     """The invariants that are judged by serial runs: those stated, or the default where it is asked for or on.
 
-    It is on where a scenario states nothing else and has few enough actors; without it, nothing would be judged but
-    errors and stalls. A class that takes an inherited `serializable()` out has opted out.
+    It is on where a scenario states no more than that nobody deadlocks, and has few enough actors; without it, nothing
+    would be judged but errors, stalls and that. A class that takes an inherited `serializable()` out has opted out.
     """
     stated = invariants_of(cls)
     if serial := tuple(each for each in stated if each.checker == SERIAL):
         return serial
-    on = not stated and not _opted_out(cls) and len(actors_of(cls)) <= MOST_ACTORS
+    on = (
+        all(each.checker == "deadlock" for each in stated)
+        and not _opted_out(cls)
+        and len(actors_of(cls)) <= MOST_ACTORS
+    )
     return (SERIAL_BY_DEFAULT,) if on or asked else ()
 
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
+
+from lab.scenario.stated import Stated
 
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
@@ -28,7 +29,6 @@ __all__ = [
     "InvariantDeclaration",
     "PlantedBug",
     "Scenario",
-    "Serializable",
     "actor",
     "actors_of",
     "invariant",
@@ -40,7 +40,6 @@ __all__ = [
     "planted_bug",
     "planted_bug_of",
     "probe",
-    "serializable",
     "target_of",
 ]
 
@@ -60,7 +59,7 @@ class Scenario:
     - `databases`: name in URLs -> metadata or None, of each database of the application; by default all are one.
     - `isolation`: the isolation level of every transaction, unless an actor states its own.
     - `allows`: exceptions and SQLSTATEs that an actor may end with. 40001 (serialization failure), 40P01 (deadlock),
-      55P03 (lock not available) and SQLAlchemy's `StaleDataError` always may.
+      55P03 (lock not available) and SQLAlchemy's `StaleDataError` always may, also wrapped in another error.
     - `watch`: engines of the application itself, opened before the actors begin. In an execution they lead to the lab's
       database, and so does whatever else actors open with SQLAlchemy or asyncpg.
     - `outside`: what actors are meant to reach beside that: dialect (`sqlite`), driver (`psycopg`) or host.
@@ -167,26 +166,6 @@ def invariant(body: Body) -> Body:
     return body
 
 
-@dataclass(frozen=True, slots=True)
-class Serializable:
-    """The invariant that some serial order of the actors gives the same result; `serializable` makes one."""
-
-    location: str
-    _lab_invariant: ClassVar[str] = "serial"
-
-
-def serializable() -> Serializable:
-    """An invariant: results and final rows are those of some serial order of the actors that were not refused.
-
-        as_if_one_after_the_other = lab.serializable()
-
-    Serializability in Papadimitriou's sense (1979), judged by what can be seen: of final states and of what each
-    request returned, not of the order of reads and writes inside.
-    """
-    caller = sys._getframe(1)  # noqa: SLF001 - the one way to know where it is stated
-    return Serializable(f"{caller.f_code.co_filename}:{caller.f_lineno}")
-
-
 def planted_bug(*, of: type[Scenario], token: str = "", cause: str = "", fix: str = "") -> Callable[[Class], Class]:
     """Declare a scenario as the wrong variant `of` a right one, with the token that replays its bug."""
 
@@ -270,7 +249,7 @@ def invariants_of(cls: type[Scenario]) -> tuple[InvariantDeclaration, ...]:
 
 def _stated(cls: type[Scenario], attribute: str, checker: str) -> InvariantDeclaration:
     name, stated = attribute.replace("_", " "), getattr(cls, attribute)
-    if isinstance(stated, Serializable):
+    if isinstance(stated, Stated):
         return InvariantDeclaration(name, attribute, (), stated.location, checker)
     return InvariantDeclaration(name, attribute, parameter_names(stated), _location(stated), checker)
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab.model.choices import Choices
-from lab.model.decision import Decision
+from lab.model.decision import Decision, Strike
 from lab.schedulers.base import Scheduler
 
-__all__ = ["Guided", "Wished"]
+__all__ = ["Guided", "Onward", "Wished"]
 
 
 class Guided(Scheduler):
@@ -57,3 +57,18 @@ class Wished(Scheduler):
                 del self._left[position]
                 return decisions.index(wished)
         return 0
+
+
+class Onward(Wished):
+    """Wished, but an actor that ran last and has no wish left goes on until it ends or waits.
+
+    Where what broke an actor off is taken away, the actor has more steps than the trace that the wishes come from. To
+    let another one go first would be a preemption that nobody wished.
+    """
+
+    def choose(self, choices: Choices) -> int:
+        """0 where the actor that ran last goes on without a wish; else as wished."""
+        wished = {each.actor for each in self._left if not isinstance(each, Strike)}
+        if choices.last_goes_on and choices.last not in wished:
+            return 0
+        return super().choose(choices)

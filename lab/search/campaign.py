@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from dataclasses import replace
 
 from lab.analysis.overview import Line
-from lab.analysis.tally import HuntResult
+from lab.analysis.tally import HuntResult, ReportedFailure
 from lab.engine.faults import FAULTS
 from lab.errors import UsageError
 from lab.explore import Explorer
@@ -35,9 +35,16 @@ DEMONSTRATION = {"right": 100, "planted": 300, "probe": 100}
 
 
 async def hunt_one(
-    server: Server, place: Place, job: Job, workers: int, progress: Callable[[HuntResult], None]
+    server: Server,
+    place: Place,
+    job: Job,
+    workers: int,
+    progress: Callable[[HuntResult], None],
+    found: Callable[[ReportedFailure], None] | None = None,
 ) -> HuntResult:
     """Hunt one scenario. Raises `LabError`.
+
+    `found` is called with each failure as it was met, before it is minimised; not where parts are hunted elsewhere.
 
     The result does not depend on the number of workers. A hunt of independent samples is cut into parts; one that
     learns from its executions stays with this process, and the others make samples ahead for it.
@@ -51,7 +58,7 @@ async def hunt_one(
         explorer = await stack.enter_async_context(contextlib.aclosing(Explorer(server)))
         if ahead is not None:
             stack.callback(ahead.dismiss)  # before the explorer is closed, which takes some time as well
-        return _unwrapped(await perform(explorer, job, progress, ahead))
+        return _unwrapped(await perform(explorer, job, progress, ahead, found))
 
 
 async def hunt_everything(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lab.analysis.tally import FAILURES_KEPT, HuntResult
+from lab.analysis.tally import FAILURES_KEPT, HuntResult, ReportedFailure
 from lab.errors import Divergence, LabError, SearchOver, ServerError
 from lab.explore import Conditions, Explorer
 from lab.model.record import ExecutionRecord, Failure
@@ -50,6 +50,8 @@ class Hunt:
     progress: Progress = silent
     ahead: Ahead | None = None
     """Other workers that make some of the executions; only for a scheduler that skips."""
+    found: Callable[[ReportedFailure], None] | None = None
+    """Called with each failure as it was met, before it is minimised."""
 
     @classmethod
     def of(cls, scenario: Scenario, progress: Progress = silent, **more: Any) -> Hunt:
@@ -156,6 +158,8 @@ class Hunt:
         result.failures.append(reported(failure))
         if not self.job.refine:
             return
+        if self.found is not None:
+            self.found(result.failures[-1])
         async for smaller in refined(explorer, failure, self.job.conditions):
             result.failures[-1] = reported(smaller)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-from typing import Any
-
 from lab.analysis.tally import ReportedFailure
+from lab.checkers.causes import cause_of
+from lab.checkers.isolation.explanation import Explanation
+from lab.checkers.isolation.promises import ISOLATION
+from lab.model.outcome import ActorResult
 from lab.model.record import Failure
+from lab.report.contained import or_else
+from lab.report.data import plain, story_data
 from lab.report.failure import explanation_of, failure_report
 from lab.report.relevance import irrelevant_text, needed_text
 
@@ -18,7 +20,8 @@ def reported(failure: Failure) -> ReportedFailure:
     """The plain values of a failure. The report is made here, since only this process has the whole failure."""
     record = failure.record
     finding = record.findings[0]
-    explanation = explanation_of(record)
+    explanation, _ = or_else(lambda: explanation_of(record), None)
+    cause, _ = or_else(lambda: cause_of(record), None)
     return ReportedFailure(
         token=failure.token,
         checker=finding.checker,
@@ -31,15 +34,28 @@ def reported(failure: Failure) -> ReportedFailure:
         identical=failure.identical,
         replays=failure.replays,
         report=failure_report(failure),
-        needed=needed_text(failure.relevance),
+        needed=needed_text(failure.relevance, at_least=failure.needed_preemptions),
         irrelevant=irrelevant_text(failure.relevance),
         least=failure.least,
+        late=failure.late > 0,
+        sqlstate=next((state for state in map(_sqlstate, record.outcome.results.values()) if state), ""),
         found_token=failure.found_token,
-        explanation=None if explanation is None else _plain(explanation),
-        levels=[_plain(each) for each in failure.levels],
+        without_overlap=failure.without_overlap,
+        about_database=_about_database(failure, explanation),
+        explanation=plain(explanation),
+        cause=plain(cause),
+        levels=plain(failure.levels),
+        relevance=plain(failure.relevance),
+        story=story_data(record),
     )
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON has it: the same in this process as from another one."""
-    return json.loads(json.dumps(asdict(value)))
+def _about_database(failure: Failure, explanation: Explanation | None) -> bool:
+    """Whether the database broke a promise; then nothing that changes the code is a remedy."""
+    record = failure.record
+    promised = explanation is not None and explanation.promised
+    return promised or record.database_fault is not None or record.findings[0].checker == ISOLATION
+
+
+def _sqlstate(result: ActorResult) -> str:
+    return "" if result.aborted else result.sqlstate

@@ -13,12 +13,12 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from lab.analysis.tally import HuntResult
+from lab.analysis.tally import HuntResult, ReportedFailure
 from lab.engine.watchdog import hurried, importing, watchdog, watched
 from lab.errors import LabError
 from lab.explore import Explorer
@@ -48,14 +48,23 @@ class JobResult:
     exit_status: int = 0
 
 
-async def perform(explorer: Explorer, job: Job, progress: Progress = silent, ahead: Ahead | None = None) -> JobResult:
-    """Do one job in this process. `ahead`: other workers that make some of its executions."""
+async def perform(
+    explorer: Explorer,
+    job: Job,
+    progress: Progress = silent,
+    ahead: Ahead | None = None,
+    found: Callable[[ReportedFailure], None] | None = None,
+) -> JobResult:
+    """Do one job in this process. `ahead`: other workers that make some of its executions.
+
+    `found` is called with each failure as it was met, before it is minimised.
+    """
     try:
         with importing():
             scenario = job.scenario()
         if job.token:
             return JobResult(job, await replay_once(explorer, job))
-        return JobResult(job, await Hunt(scenario, job, progress, ahead).run(explorer))
+        return JobResult(job, await Hunt(scenario, job, progress, ahead, found).run(explorer))
     except LabError as error:
         return JobResult(job, HuntResult(job.target, job.seed, trouble=str(error)), str(error), error.exit_status)
 

@@ -9,13 +9,17 @@ Only by running: a smaller schedule counts when it really broke the same thing, 
 - Searching. Shrinking ends where every way to a smaller schedule leads over a larger one. So afterwards every schedule
   with fewer preemptions is tried, those with none first, in the manner of iterative context bounding (Musuvathi and
   Qadeer 2007): a switch at an end or a wait is free. Deviation: of equally many preemptions, those schedules come first
-  whose switches the failing one made too. When the search comes to its end within the budget, no schedule needs fewer
-  preemptions, and `Minimised.least` says so.
+  whose switches the failing one made too. When the search comes to its end within its executions, no schedule needs
+  fewer preemptions, and `Minimised.least` says so. They are few: what the search finds, it finds soon, since the likely
+  schedules come first; the rest would be spent on a proof that long programs never see the end of.
 """
 
 from __future__ import annotations
 
+import contextlib
 import heapq
+import math
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, groupby, pairwise
@@ -33,6 +37,8 @@ BUDGET = 400
 """Executions that one minimisation may spend; the shipped failures need 10 to 80."""
 FOR_THE_END = 80
 """How many of them the search leaves for the shrinking of what it may find."""
+SEARCH = 60
+"""How many of them the search may spend."""
 FARTHEST = 200
 """The search deviates in the first steps only; a schedule that runs on and on is not smaller."""
 ELSEWHERE = 10
@@ -52,33 +58,44 @@ class Minimised:
     executions: int
     least: bool = False
     """Every schedule with no more extras and fewer preemptions, or the other way round, was run: none breaks it."""
+    late: bool = False
+    """The time was over before it came to its end, so there may be a smaller one."""
 
 
-async def minimise(found: ExecutionRecord, run: Run, *, budget: int = BUDGET) -> Minimised:
-    """Shrink the schedule of a failing execution. `run` performs one execution of the same scenario."""
-    minimisation = _Minimisation(found, run)
-    try:
-        minimisation.limit = budget - min(FOR_THE_END, budget // 4)
+async def minimise(
+    found: ExecutionRecord, run: Run, *, budget: int = BUDGET, search: int = SEARCH, seconds: float = math.inf
+) -> Minimised:
+    """Shrink the schedule of a failing execution. `run` performs one execution of the same scenario.
+
+    `budget` and `search` are executions, in all and for the search; no execution is begun after `seconds`.
+    """
+    minimisation = _Minimisation(found, run, time.monotonic() + seconds)
+    least = False
+    with contextlib.suppress(_BudgetSpentError):
+        first = budget - min(FOR_THE_END, budget // 4)
+        minimisation.limit = first
         await minimisation.shrink()
-        least = await minimisation.search()
+        minimisation.limit = min(first, minimisation.spent + search)
+        proved = await minimisation.search()
         minimisation.limit = budget
         await minimisation.shrink()
-    except _BudgetSpentError:
-        least = False
-    return Minimised(minimisation.best, minimisation.spent, least)
+        least = proved
+    return Minimised(minimisation.best, minimisation.spent, least, minimisation.late)
 
 
 class _BudgetSpentError(Exception):
-    """No execution is left."""
+    """No execution is left, or no time."""
 
 
 class _Minimisation:
     """The state of one minimisation: the best so far, what was run, what may still be spent."""
 
-    def __init__(self, found: ExecutionRecord, run: Run) -> None:
+    def __init__(self, found: ExecutionRecord, run: Run, until: float) -> None:
         self._take(found)
         self.spent = 0
         self.limit = 0
+        self.late = False
+        self._until = until
         self._goal: Finding = found.findings[0]
         self._run = run
         self._known: dict[Indexes, Trace] = {_decisions(found.trace): found.trace}
@@ -150,7 +167,8 @@ class _Minimisation:
 
     async def _improves(self, scheduler: Scheduler, decisions: Indexes | None = None) -> bool:
         """Run one candidate; whether it is the best now."""
-        if self.spent >= self.limit:
+        self.late = time.monotonic() >= self._until
+        if self.late or self.spent >= self.limit:
             raise _BudgetSpentError
         self.spent += 1
         record = await self._run(scheduler)

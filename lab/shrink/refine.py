@@ -9,19 +9,25 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
+from lab.errors import Divergence
 from lab.explore import Conditions, Explorer
 from lab.model.record import AtLevel, ExecutionRecord, Failure
 from lab.model.replay_token import encode, token_of
 from lab.scenario.declare import ISOLATION_LEVELS
 from lab.schedulers.guided import Wished
-from lab.shrink.minimise import minimise
+from lab.schedulers.replay import Replay
+from lab.schedulers.serial import InOrder
+from lab.shrink.minimise import Run, minimise
 from lab.shrink.relevance import relevance
 from lab.shrink.replays import replay_times
 
 __all__ = ["CONFIRMATIONS", "refined"]
 
+DUPLICATE = "23505"
 CONFIRMATIONS = 5
 """How often a failure is replayed before it is reported."""
+MINIMISING_SECONDS = 5.0
+"""How long a failure may be minimised. The textbook races need a tenth of a second, a padded ring of four two."""
 
 
 async def refined(
@@ -31,28 +37,56 @@ async def refined(
 ) -> AsyncIterator[Failure]:
     """The failure after each stage; the last one is complete. A caller that is interrupted keeps the stages before."""
     scenario = failure.record.scenario
-    conditions = replace(conditions, starts=failure.record.trace.starts)
+    conditions = replace(conditions, starts=failure.record.trace.starts, origins=True)
     run = partial(explorer.run, scenario, conditions=conditions)
-    smallest = await minimise(failure.record, run)
+    failure = replace(failure, record=await _located(failure.record, run))
+    yield failure
+    smallest = await minimise(failure.record, run, seconds=MINIMISING_SECONDS)
     isolation = conditions.isolation or ""
     token = encode(token_of(smallest.record, isolation))
-    failure = replace(failure, record=smallest.record, token=token, least=smallest.least)
+    late = MINIMISING_SECONDS if smallest.late else 0.0
+    failure = replace(failure, record=smallest.record, token=token, least=smallest.least, late=late)
+    if smallest.record.is_serial:
+        failure = replace(failure, without_overlap=await _breaks_in_turn(smallest.record, run))
     yield failure
     failure = replace(failure, relevance=await relevance(smallest.record, run))
     yield failure
     failure = await _confirmed(explorer, failure, conditions)
     failure = replace(failure, token=encode(token_of(failure.record, isolation)))  # it names the anomaly
     yield failure
-    if failure.record.anomalies:
+    if failure.record.anomalies or _met_a_key(failure.record):
         yield replace(failure, levels=await _levels(failure.record, partial(run, checks=())))
+
+
+async def _located(found: ExecutionRecord, run: Run) -> ExecutionRecord:
+    """An execution of a search, with its lines of code: they are noted in another run of its schedule."""
+    again = await run(Wished(found.schedule.decisions))
+    return replace(found, origins=again.origins) if again.trace == found.trace else found
+
+
+async def _breaks_in_turn(record: ExecutionRecord, run: Callable[..., Awaitable[ExecutionRecord]]) -> bool:
+    """Whether the same breaks where each actor begins when the one before has ended, and not all at first."""
+    order = tuple(dict.fromkeys(step.actor.partition("/")[0] for step in record.trace))
+    there = await run(InOrder(order), starts=True, checks=())
+    return there.is_serial and record.findings[0].key in {finding.key for finding in there.findings}
+
+
+def _met_a_key(record: ExecutionRecord) -> bool:
+    """Whether an actor met a key that another one inserted meanwhile: at some levels that is an abort instead."""
+    overlapping = record.trace.overlapping
+    return any(name in overlapping and each.sqlstate == DUPLICATE for name, each in record.outcome.results.items())
 
 
 async def _confirmed(explorer: Explorer, failure: Failure, conditions: Conditions) -> Failure:
     """Replay a failure a few times, note how many replays were identical, and take over the history of one of them."""
     found = failure.record
     replays = await replay_times(explorer, found.scenario, found.schedule, conditions, CONFIRMATIONS, like=found)
-    if (again := replays.record) is not None:
-        found = replace(found, history=again.history, unseen=again.unseen, anomalies=again.anomalies)
+    if (again := replays.record) is None:
+        again = await _like(explorer, found, conditions)
+        found = again or found  # what its history says is in the values of this run
+    if again is not None:
+        taken = ("history", "unseen", "anomalies", "database_fault", "origins", "defects")
+        found = replace(found, **{name: getattr(again, name) for name in taken})
     return replace(
         failure,
         record=found,
@@ -60,6 +94,16 @@ async def _confirmed(explorer: Explorer, failure: Failure, conditions: Condition
         replays=replays.times,
         divergence=replays.divergence,
     )
+
+
+async def _like(explorer: Explorer, found: ExecutionRecord, conditions: Conditions) -> ExecutionRecord | None:
+    """A run of the same schedule that breaks the same, if in other values, with its history; None without one."""
+    try:
+        again = await explorer.run(found.scenario, Replay(found.schedule), conditions, recorded=True)
+    except Divergence:
+        return None
+    same = [finding.key for finding in again.findings] == [finding.key for finding in found.findings]
+    return again if same else None
 
 
 async def _levels(record: ExecutionRecord, run: Callable[..., Awaitable[ExecutionRecord]]) -> tuple[AtLevel, ...]:

@@ -7,12 +7,14 @@ be turned without a difference show the reader where not to look. What was not r
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 
-from lab.model.decision import Decision, Go
-from lab.model.record import ExecutionRecord, Relevance
-from lab.model.trace import Trace
-from lab.schedulers.guided import Wished
+from lab.analysis.reordering import turned
+from lab.model.decision import Decision, Go, Pause
+from lab.model.outcome import Ending
+from lab.model.record import ExecutionRecord, Relevance, Turned
+from lab.model.trace import ActionKind, Trace
+from lab.schedulers.guided import Onward, Wished
 from lab.shrink.minimise import Run
 
 __all__ = ["BUDGET", "relevance"]
@@ -28,9 +30,20 @@ async def relevance(record: ExecutionRecord, run: Run, *, budget: int = BUDGET) 
     trials = _Trials(record, run, budget)
     preemptions = [before for before, wishes in _without_preemption(record.trace) if await trials.needed(wishes)]
     faults = [number for number, wish in _without_fault(record.trace) if await trials.cured(wish)]
+    breakpoints = [number for number, wish in _without_breakpoint(record.trace) if await trials.cured(wish)]
     bystanders = [name for name, wishes in _elsewhere(record.trace) if await trials.same_in_all(wishes)]
     swaps = [(step, step + 1) for step in _swappable(record.trace, bystanders) if await trials.same_when_swapped(step)]
-    return Relevance(tuple(preemptions), tuple(faults), tuple(swaps), tuple(bystanders), trials.spent)
+    for wish in _later(record.trace):
+        await trials.ordered(wish)
+    return Relevance(
+        tuple(preemptions),
+        tuple(faults),
+        tuple(swaps),
+        tuple(bystanders),
+        trials.spent,
+        tuple(breakpoints),
+        trials.nearest(),
+    )
 
 
 class _Trials:
@@ -41,32 +54,46 @@ class _Trials:
         self._goal = record.findings[0].key
         self._run = run
         self._budget = budget
-        self._done: dict[Wish, ExecutionRecord] = {_wish(record.trace): record}
+        self._done: dict[tuple[type[Wished], Wish], ExecutionRecord] = {(Wished, _wish(record.trace)): record}
         self.spent = 0
 
-    async def _try(self, wish: Wish) -> ExecutionRecord | None:
-        if wish not in self._done:
+    async def _try(self, wish: Wish, how: type[Wished] = Wished) -> ExecutionRecord | None:
+        if (how, wish) not in self._done:
             if self.spent >= self._budget:
                 return None
             self.spent += 1
-            self._done[wish] = await self._run(Wished(wish))
-        return self._done[wish]
+            self._done[how, wish] = await self._run(how(wish))
+        return self._done[how, wish]
 
     def _breaks(self, record: ExecutionRecord) -> bool:
         return self._goal in {finding.key for finding in record.findings}
 
+    def _cured(self, record: ExecutionRecord) -> bool:
+        """Whether the same is not broken; where the step limit ended it, nobody knows."""
+        return record.outcome.ending is not Ending.STEP_LIMIT and not self._breaks(record)
+
+    async def ordered(self, wish: Wish) -> None:
+        """Run this order, to see whether it passes."""
+        await self._try(wish, Onward)
+
+    def nearest(self) -> tuple[Turned, ...]:
+        """How that one of the executions differs which passed with the fewest pairs of steps in another order."""
+        passed = [each for each in self._done.values() if not each.failed and each.outcome.ending is Ending.COMPLETED]
+        ways = [turned(self._trace, each.trace) for each in passed if each.trace.extras == self._trace.extras]
+        return min((way for way in ways if way[1]), key=lambda way: way[0], default=(0, ()))[1]
+
     async def needed(self, wishes: list[Wish]) -> bool:
         """Whether nothing breaks in the first of these orders that really has fewer preemptions."""
         for wish in wishes:
-            record = await self._try(wish)
+            record = await self._try(wish, Onward)
             if record is not None and record.trace.preemptions < self._trace.preemptions:
-                return not self._breaks(record)
+                return self._cured(record)
         return False
 
     async def cured(self, wish: Wish) -> bool:
         """Whether nothing breaks in this order."""
-        record = await self._try(wish)
-        return record is not None and not self._breaks(record)
+        record = await self._try(wish, Onward)
+        return record is not None and self._cured(record)
 
     async def same_in_all(self, wishes: list[Wish]) -> bool:
         """Whether each of these orders could be run as it is and breaks the same."""
@@ -96,7 +123,10 @@ def _without_preemption(trace: Trace) -> Iterator[tuple[int, list[Wish]]]:
             last = max(each.number for each in trace.steps[:index] if each.actor == step.preempted)
             later = [at for at in range(index, len(wish)) if wish[at] == Go(step.preempted)]
             stretch = [at for place, at in enumerate(later) if at - later[0] == place]
-            yield last, [_moved(wish, stretch, index), _moved(wish, later, index)]
+            orders = [_moved(wish, stretch, index), _moved(wish, later, index)]
+            if trace.preemptions == 1:  # each in turn: without a wait, what followed the wait would be a preemption
+                orders.append(tuple(dict.fromkeys(Go(step.actor) for step in trace if not step.is_fault)))
+            yield last, orders
 
 
 def _moved(wish: Wish, chosen: list[int], to: int) -> Wish:
@@ -110,6 +140,46 @@ def _without_fault(trace: Trace) -> Iterator[tuple[int, Wish]]:
     for index, step in enumerate(trace):
         if step.is_fault:
             yield step.number, (*wish[:index], *wish[index + 1 :])
+
+
+def _without_breakpoint(trace: Trace) -> Iterator[tuple[int, Wish]]:
+    """For each step that pauses: its number, and the order in which it does not, so that nobody wakes it."""
+    for step in trace:
+        if isinstance(step.chosen, Pause):
+            later = [each for each in trace.steps[step.number :] if each.actor == step.actor]
+            left_out = later[0].number if later and later[0].woken else 0
+            yield (
+                step.number,
+                tuple(Go(step.actor) if each is step else each.chosen for each in trace if each.number != left_out),
+            )
+
+
+def _later(trace: Trace) -> Iterator[Wish]:
+    """For each switch: the order in which those that go on there come first.
+
+    At a preemption they come before what the preempted actor did of its transaction until then; where nothing overlaps,
+    before all that the actor did.
+    """
+    wish = _wish(trace)
+    stretches = [tuple(group) for _, group in groupby(range(len(wish)), key=lambda at: trace.steps[at].mover)]
+    for before, after in pairwise(stretches):
+        preempted = trace.steps[after[0]].preempted
+        if preempted and preempted == trace.steps[before[0]].actor:
+            back = (at for at in range(after[0], len(wish)) if trace.steps[at].actor == preempted)
+            moved, end = _of_one_transaction(trace, before), next(back, len(wish))
+        elif not trace.overlapping and not trace.extras:
+            moved, end = before, after[-1] + 1
+        else:
+            continue
+        order = (*range(moved[0]), *range(after[0], end), *moved, *range(end, len(wish)))
+        yield tuple(wish[at] for at in order)
+
+
+def _of_one_transaction(trace: Trace, stretch: tuple[int, ...]) -> tuple[int, ...]:
+    """The end of a stretch, from where its last transaction begins."""
+    ends = (ActionKind.COMMIT, ActionKind.ROLLBACK)
+    first = max((at + 1 for at in stretch[:-1] if trace.steps[at].action.kind in ends), default=stretch[0])
+    return tuple(at for at in stretch if at >= first)
 
 
 def _elsewhere(trace: Trace) -> Iterator[tuple[str, list[Wish]]]:

@@ -60,14 +60,14 @@ async def replay_times(
 ) -> Replays:
     """Replay a schedule `times` times, and count those that are the same as `like`, by default as the first of them.
 
-    The history is recorded in one replay, the one that is handed back.
+    The history and the lines of code are recorded in one replay, the one that is handed back.
     """
     replay = Replay(schedule)
     first: ExecutionRecord | None = None
     identical, divergence = 0, ""
     for _ in range(times):
         try:
-            record = await explorer.run(scenario, replay, conditions, recorded=first is None)
+            record = await explorer.run(scenario, replay, conditions, recorded=first is None, origins=first is None)
         except Divergence as error:
             divergence = divergence or str(error)
             continue

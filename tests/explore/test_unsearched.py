@@ -96,7 +96,7 @@ class Plain(Raises):
 
 class ReadsInText(Raises):
     async def raises(self, session: Any, name: str) -> None:
-        await session.execute(text("SELECT sum(balance) FROM account"))
+        await session.execute(text("SELECT sum(balance) FROM public.account"))
         await session.execute(update(Account).where(Account.id == 1).values(balance=Account.balance + 1))
 
 
@@ -117,7 +117,7 @@ NAMED = {
     "nobody saw it": (RaisesWhatNobodySaw, None, (), "no serial run showed which rows it writes"),
     "shared in the process": (Hands, None, (), SHARED),
     "a process": (Starts, None, (), "the order of what alice did outside the lab's control"),
-    "reads": (ReadsInText, None, ("isolation",), "what else SELECT sum(balance) FROM account read"),
+    "reads": (ReadsInText, None, ("isolation",), "what else SELECT sum(balance) FROM public.account read"),
 }
 
 

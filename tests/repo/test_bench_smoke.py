@@ -42,6 +42,12 @@ def test_the_start_bench_tells_a_first_start_from_a_cached_one():
     assert figures["help_ratio"] == pytest.approx(figures["help_seconds"] / figures["imports_seconds"], rel=0.1)
 
 
+def test_the_reporting_bench_counts_reports_that_fail():
+    figures = bench("reporting.py", "--records", "40")
+    assert (figures["records"], figures["failed"]) == (40, 0)
+    assert 0 < figures["median_ms"] <= figures["slowest_ms"]
+
+
 def test_the_minimise_bench_holds_a_minimised_failure_against_brute_force():
     figures = bench("minimise.py", "--seeds", "1", "--tries", "10", "--targets", "LostUpdate")
     assert figures["rows"]

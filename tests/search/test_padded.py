@@ -6,47 +6,15 @@ import statistics
 from dataclasses import dataclass
 
 import pytest
-from helpers.kit import Account, Bank, searched
-from sqlalchemy import select, update
+from helpers.kit import Bank, searched
+from helpers.padded import PaddedRing, pad, read, write
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from lab import Outcome, actor, invariant
-from lab.model.outcome import Ending
 from lab.schedulers import DEFAULT, make_scheduler
 
-PADDING = 7
-RING = {"ann": 1, "ben": 2, "cat": 3, "dan": 4}
 SEEDS = range(5)
 WITHIN = 100
-
-
-async def write(session: AsyncSession, account: int) -> None:
-    await session.execute(update(Account).where(Account.id == account).values(balance=Account.balance + 1))
-
-
-async def read(session: AsyncSession, account: int) -> int:
-    return (await session.scalars(select(Account.balance).where(Account.id == account))).one()
-
-
-async def pad(session: AsyncSession, account: int) -> None:
-    for _ in range(PADDING):
-        await read(session, account)
-
-
-@dataclass(frozen=True)
-class PaddedRing(Bank):
-    """Four actors lock two neighbouring rows each, in a ring, with seven statements in between."""
-
-    @actor(names=tuple(RING))
-    async def locks(self, session: AsyncSession, name: str) -> None:
-        async with session.begin():
-            await write(session, RING[name])
-            await pad(session, RING[name])
-            await write(session, RING[name] % len(RING) + 1)
-
-    @invariant
-    async def nobody_is_refused(self, outcome: Outcome) -> None:
-        assert outcome.ending is not Ending.DEADLOCKED
 
 
 @dataclass(frozen=True)

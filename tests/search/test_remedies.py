@@ -13,6 +13,7 @@ import pytest
 from helpers.kit import Account, Bank, add
 from helpers.lab_program import lab_each
 from sqlalchemy import select, text, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from lab import actor, invariant
@@ -22,14 +23,15 @@ from lab.engine.gate import current_actor
 from lab.explore import Conditions
 from lab.model.outcome import Outcome
 from lab.model.record import ExecutionRecord
-from lab.model.remedy import Price, Remedies, Remedy, Tried
+from lab.model.remedy import NO_TIME, UNLESS_STARVED, Price, Remedies, Remedy, Tried
 from lab.model.replay_token import decode
 from lab.report.remedies import remedy_lines
 from lab.scenario.registry import instance_of
 from lab.schedulers import DEFAULT
-from lab.search.hunt import Hunt
+from lab.schedulers.guided import Wished
 from lab.search.job import Job
-from lab.search.remedies import REMEDIES
+from lab.search.remedies import REMEDIES, trials
+from lab.search.remedies.searched import Searched, search
 from lab.search.remedies.trials import curable, try_remedies
 from lab.search.workers import perform
 from lab.shrink.replays import replay_times
@@ -41,11 +43,16 @@ REPEATABLE_READ, SERIALIZABLE = "REPEATABLE READ with a retry loop", "SERIALIZAB
 RETRY = "a retry loop alone"
 HERE = __name__
 PRICE_LISTS = "scenarios.deadlock:PriceListsInOrderOfTheFile"
+STILL = "the schedule that failed still fails: "
 CODE, TABLES = "needs a change of the code", "needs a change of the tables"
 
 
 def reads(table: str) -> str:
     return f"SELECT … FOR UPDATE on {table}"
+
+
+def folded(table: str) -> str:
+    return f"rows of {table} locked FOR UPDATE before they are read"
 
 
 def order(table: str) -> str:
@@ -88,6 +95,7 @@ def price_of(remedies: Remedies, name: str) -> Price:
 
 
 VERSION, ATOMIC = "a version check on {} (version_id_col)", "an atomic UPDATE … SET x = x + … on {}"
+UNIQUE_KEY, ADVISORY = "a unique key or an exclusion constraint on {}", "pg_advisory_xact_lock before looking at {}"
 LOST = {"not run": [VERSION.format("account"), ATOMIC.format("account")]}
 SKEW = {"pass": [SERIALIZABLE], "fail": [RETRY, REPEATABLE_READ]}
 PIECEMEAL = {"pass": [reads("account"), REPEATABLE_READ, SERIALIZABLE], "fail": [RETRY]}
@@ -101,24 +109,28 @@ CASES = {
     },
     "isolation:LostUpdateAnomaly": {"pass": [reads("account"), REPEATABLE_READ, SERIALIZABLE], "fail": [RETRY], **LOST},
     "last_admin:CountsAdminsWithoutLock": {**SKEW, "pass": [reads("member"), SERIALIZABLE]},
-    "isolation:WriteSkewAnomaly": {**SKEW, "pass": [reads("account"), SERIALIZABLE]},
+    "isolation:WriteSkewAnomaly": {**SKEW, "pass": [folded("account"), SERIALIZABLE]},
     "isolation:ReadSkewAnomaly": {**PIECEMEAL, "not run": ["all reads of reader in one statement"]},
     "isolation:ReportAtReadCommitted": {**PIECEMEAL, "not run": ["all reads of report in one statement"]},
     **{
         f"{name}": {
-            "pass": [SERIALIZABLE],
+            "pass": [*parent, SERIALIZABLE],
             "fail": [reads(table), RETRY, REPEATABLE_READ],
-            "not run": [f"a unique key or an exclusion constraint on {table}"],
+            "not run": [UNIQUE_KEY.format(table), ADVISORY.format(table)],
         }
-        for name, table in (
-            ("constraints:NameCheckedByTheApplication", "loose_member"),
-            ("idempotency:KeySelectedThenInserted", "charge"),
-            ("booking:BookedWithoutLock", "booking"),
+        for name, table, parent in (
+            ("constraints:NameCheckedByTheApplication", "loose_member", ()),
+            ("idempotency:KeySelectedThenInserted", "charge", ()),
+            ("booking:BookedWithoutLock", "booking", ("parent row in room locked FOR UPDATE first",)),
         )
     },
-    # A loop that comes back at once can be refused again and again, until its attempts are spent.
+    # A loop that comes back at once can be refused again and again, until its attempts are spent; a pause cures that.
     **{
-        f"deadlock:{name}": {"pass": [order("counter")], "fail": [*LOOPS, "SERIALIZABLE without a retry loop"]}
+        f"deadlock:{name}": {
+            "pass": [order("counter")],
+            UNLESS_STARVED: LOOPS,
+            "fail": ["SERIALIZABLE without a retry loop"],
+        }
         for name in ("CoreUpdatesInOppositeOrder", "OrmUpdatesInOppositeOrder")
     },
 }
@@ -141,14 +153,17 @@ async def test_the_lab_names_a_fix_that_passes_and_one_that_does_not_help(explor
     """Lost update, write skew, read skew, check then insert, deadlock: what helps, what does not, what was not run."""
     remedies = await tried_once(explorer, f"scenarios.{name}")
     assert by_verdict(remedies) == CASES[name]
-    assert remedies.broken >= 3
+    assert remedies.broken >= 1
     for each in remedies.tried:
         ran = each.verdict != "not run"
         assert (each.price is not None) is ran
-        assert (each.verdict == "fail") == ("break: " in each.reason)
+        assert (each.verdict == "fail") == each.reason.startswith(STILL)
+        assert (each.verdict == UNLESS_STARVED) == each.reason.startswith(
+            "without a pause, 10 attempts can be in vain: "
+        )
         assert ran or each.reason in (CODE, TABLES)
         if each.price is not None:
-            assert 0 < each.price.executions <= ENOUGH
+            assert 0 < each.price.executions <= 1 + 2 * ENOUGH
             assert each.price.times is not None
             assert 0.05 < each.price.times < 50
 
@@ -189,7 +204,7 @@ async def test_the_same_remedies_come_each_time(explorer):
         ("isolation:ReadSkewAnomaly", "P4", []),
         ("isolation:WriteSkewAnomaly", None, []),  # its UPDATE is atomic, and each writes a row of its own
         ("constraints:WithdrawalCheckedByTheApplication", None, []),  # one row, but by an atomic UPDATE
-        ("booking:BookedWithoutLock", "G2", ["a unique key or an exclusion constraint on booking"]),
+        ("booking:BookedWithoutLock", "G2", [UNIQUE_KEY.format("booking"), ADVISORY.format("booking")]),
         ("transfer:TwoTransactions", None, ["one transaction for all writes of alice and bob"]),
         ("deadlock:AdvisoryLocksInOppositeOrder", None, ["advisory locks taken in the order of their keys"]),
     ],
@@ -260,17 +275,17 @@ class Rare(Bank):
         assert outcome.results["bob"].value == 0
 
 
-async def test_where_the_failure_is_rare_no_violation_proves_little(explorer):
-    """Nothing broke in the few executions, with the remedy or without it: that is no reason to praise the remedy."""
+async def test_where_the_failure_is_rare_no_violation_proves_little(explorer, monkeypatch):
+    """Nothing broke in the few samples, with the remedy or without it: that is no reason to praise the remedy."""
+    monkeypatch.setattr(trials, "REDUCED", 0)  # reduction would run every trace
     job = Job(f"{HERE}:Rare", "random", 12, seed=0)
     result = (await perform(explorer, Job(job.target, DEFAULT, 300))).result
     failure = curable(job, result)
     assert failure is not None
     remedies = await try_remedies(explorer, job, failure, silent)
-    assert remedies.broken < 3
     doubted = [each for each in remedies.tried if each.verdict == "inconclusive"]
     assert doubted
-    reasons = f"as it is, {remedies.broken} of 12 executions break", "no two conflicting steps were met in both orders"
+    reasons = "as it is, 0 of 12 executions break", "no two conflicting steps were met in both orders"
     assert all(any(reason in each.reason for reason in reasons) for each in doubted)
     assert not [each for each in remedies.tried if each.verdict == "pass"]
     still = [each for each in remedies.tried if each.verdict == "fail"]
@@ -312,8 +327,8 @@ async def test_what_could_not_be_put_there_is_not_run(explorer):
         assert remedies[level].reason == "the code sets the level of its transactions itself"
     remedies = {each.name: each for each in (await tried(explorer, f"{HERE}:Written")).tried}
     assert remedies[REPEATABLE_READ].verdict == "pass"
-    assert remedies[reads("account")].verdict == "not run"
-    assert "the lab cannot add a lock to SELECT DISTINCT balance FROM account" in remedies[reads("account")].reason
+    assert remedies[folded("account")].verdict == "not run"
+    assert "the lab cannot add a lock to SELECT DISTINCT balance FROM account" in remedies[folded("account")].reason
     assert remedies["FOR UPDATE in SELECTs that are written as text"].verdict == "not run"
 
 
@@ -374,22 +389,88 @@ async def test_an_interruption_keeps_what_was_tried(explorer, monkeypatch):
     job = Job("scenarios.isolation:LostUpdateAnomaly", DEFAULT, FEW)
     failure = curable(job, (await perform(explorer, job)).result)
     assert failure is not None
-    run, hunts = Hunt.run, []
+    searches = []
 
-    async def third_is_interrupted(self: Hunt, explorer: Any) -> HuntResult:
-        hunts.append(self)
-        if len(hunts) == 3:
+    async def third_is_interrupted(*args: Any, **named: Any) -> Searched:
+        searches.append(args)
+        if len(searches) == 3:
             asyncio.current_task().cancel()
-        return await run(self, explorer)
+        return await search(*args, **named)
 
-    monkeypatch.setattr(Hunt, "run", third_is_interrupted)
+    monkeypatch.setattr(trials, "search", third_is_interrupted)
     remedies = await try_remedies(explorer, job, failure, silent)
-    assert len(hunts) == 3
+    assert len(searches) == 3  # the scenario as it is, the locked reads, the first level
     assert [(each.name, each.verdict) for each in remedies.tried[:2]] == [
         (reads("account"), "pass"),
         (RETRY, "fail"),  # the schedule that failed was run under it, and fails
     ]
     assert [(each.verdict, each.reason) for each in remedies.tried[2:4]] == [("not run", "interrupted")] * 2
+
+
+async def test_when_the_time_is_over_the_rest_is_said_not_to_be_tried(explorer, monkeypatch):
+    """Neither what was not run nor what has shown nothing yet is said to help; what fails by then is said to."""
+    job = Job("scenarios.isolation:LostUpdateAnomaly", DEFAULT, FEW)
+    failure = curable(job, (await perform(explorer, job)).result)
+    assert failure is not None
+    none = await try_remedies(explorer, job, failure, silent, seconds=0)
+    loops = [reads("account"), RETRY, REPEATABLE_READ, SERIALIZABLE]
+    assert by_verdict(none) == {NO_TIME: loops, **LOST}
+    assert all(each.price is None for each in none.tried)
+
+    async def is_late(*args: Any, until: float, **named: Any) -> Searched:
+        return await search(*args, until=0.0, **named)
+
+    monkeypatch.setattr(trials, "search", is_late)
+    some = await try_remedies(explorer, job, failure, silent, seconds=600)
+    assert by_verdict(some) == {
+        "fail": [RETRY],
+        "inconclusive": [reads("account"), REPEATABLE_READ, SERIALIZABLE],
+        **LOST,
+    }
+    doubted = [each.reason for each in some.tried if each.verdict == "inconclusive"]
+    assert doubted == ["nothing broke in 1 execution, then the time for remedies was over"] * 3
+
+
+async def test_a_remedy_ends_when_its_answer_is_certain(explorer):
+    """At the first failure, or when every trace was run: a fifth of the executions that a fixed number would take."""
+    remedies = await tried(explorer, "scenarios.isolation:LostUpdateAnomaly", executions=100)
+    assert remedies.unfixed.executions <= 15
+    for each in remedies.tried:
+        if each.verdict == "fail":
+            assert price_of(remedies, each.name).executions == 1
+        if each.verdict == "pass":
+            assert each.complete
+            assert price_of(remedies, each.name).executions <= 40
+
+
+class Refused(Bank):
+    """Both change two rows in opposite orders; a library wraps what the server says."""
+
+    @actor(names=("alice", "bob"))
+    async def work(self, session: AsyncSession, name: str) -> None:
+        try:
+            for account in (1, 2) if name == "alice" else (2, 1):
+                await session.execute(add(account))
+            await session.commit()
+        except DBAPIError as error:
+            raise LookupError("the repository failed") from error
+
+    @invariant
+    async def both_are_done(self, session: AsyncSession) -> None:
+        assert (await session.get_one(Account, 1)).balance == 102
+
+
+async def test_a_loop_catches_what_a_library_wraps(explorer):
+    """`raise X from error` around a deadlock is a refusal; anything else of that class is the actor's answer."""
+    job = Job(f"{HERE}:Refused", DEFAULT, 40)
+    retry = Remedy(RETRY, attempts=10, pause=True)
+    result = (await perform(explorer, job)).result
+    order = decode(result.failures[0].token).schedule
+    wished = Wished(order.decisions)
+    record = await explorer.run(job.scenario(), wished, remedy=retry)
+    assert not record.failed
+    assert record.applied is not None
+    assert (record.applied.retries, record.applied.attempts) == ({"40P01": 1}, 2)
 
 
 async def test_an_application_with_an_engine_of_its_own_is_cured_as_well(explorer, server, monkeypatch):
@@ -419,47 +500,66 @@ async def test_an_application_with_an_engine_of_its_own_is_cured_as_well(explore
 # ------------------------------------------------------------------------------------------------ what is shown
 
 SHOWN = """\
-Remedies  up to 100 executions of portfolio(seed=0) each; prices per execution; retry loops of 10 attempts, no pause
-  as it is       58 of 73 break                     aborts 0.00, waits 0.27
-  helps          REPEATABLE READ with a retry loop  aborts 0.80 (40001 0.50, 40P01 0.30), waits 0.29, time 1.4x
-                   some statements keep the level that the code sets: AUTOCOMMIT
-  does not help  a retry loop alone                 aborts 1.00 (40P01), waits 2.00
-                   25 of 30 break: account 1 holds 70, expected 100
-  inconclusive   SERIALIZABLE with a retry loop     aborts 0.00, waits 0.00, time 0.9x
-                   nothing overlapped
-  not run        SELECT … FOR UPDATE on account: interrupted
-  not run        a version check: needs a change of the code"""
+Remedies  until one breaks or every trace was run, else up to 100 executions of portfolio(seed=0)
+                                  READ COMMITTED         REPEATABLE READ  SERIALIZABLE
+  as it is                        9 of 15 break          -                -
+  a retry loop                    helps, unless starved  helps            inconclusive
+  SELECT … FOR UPDATE on account  does not help          -                -
+  SELECT … FOR UPDATE on owner    not run                -                -
+  rows locked first               not tried (time)       -                -
+Prices per execution
+  as it is                           aborts 0.00, waits 0.33
+  REPEATABLE READ with a retry loop  aborts 0.89 (40001 0.56, 40P01 0.33), waits 0.33 · every trace, 9 executions
+  a retry loop alone                 aborts 1.00 (40P01), waits 2.00, up to 2 attempts · 30 executions
+  SERIALIZABLE with a retry loop     aborts 0.00, waits 0.00, time 0.9x · 10 executions
+  REPEATABLE READ with a retry loop: some statements keep the level that the code sets: AUTOCOMMIT
+  a retry loop alone: without a pause, 10 attempts can be in vain: ann fell victim to a deadlock
+  SELECT … FOR UPDATE on account: execution 7 breaks: account 1 holds 70, expected 100
+  SERIALIZABLE with a retry loop: nothing overlapped
+  not run: SELECT … FOR UPDATE on owner: interrupted
+  not run: a version check: needs a change of the code"""
 
 
-def test_the_section_is_told_in_a_line_each():
-    """Verdict, name, price; then a reason where there is one."""
-    retry = Remedy(RETRY, attempts=10)
-    remedies = Remedies(
-        "portfolio(seed=0)",
-        100,
-        10,
-        Price(73, {}, 20, 0.7),
-        58,
-        (
-            Tried(
-                REPEATABLE_READ,
-                "pass",
-                note="some statements keep the level that the code sets: AUTOCOMMIT",
-                remedy=retry,
-                price=Price(100, {"40P01": 30, "40001": 50}, 29, 1.0, 1.4),
-            ),
-            Tried(
-                RETRY,
-                "fail",
-                "25 of 30 break: account 1 holds 70, expected 100",
-                remedy=retry,
-                price=Price(30, {"40P01": 30}, 60, 1.0),
-            ),
-            Tried(SERIALIZABLE, "inconclusive", "nothing overlapped", price=Price(10, {}, 0, 1.0, 0.91)),
-            Tried(reads("account"), reason="interrupted"),
-            Tried("a version check", reason=CODE),
+def test_the_section_is_a_grid_of_verdicts_then_prices_then_words():
+    """A row for each remedy, a column for each level; what was not tried has a cell that says so."""
+    retry = "a retry loop"
+    kept = "some statements keep the level that the code sets: AUTOCOMMIT"
+    starved = "without a pause, 10 attempts can be in vain: ann fell victim to a deadlock"
+    tried = (
+        Tried(
+            REPEATABLE_READ,
+            "pass",
+            note=kept,
+            remedy=Remedy(REPEATABLE_READ, "REPEATABLE READ", 10, row=retry),
+            price=Price(9, {"40P01": 3, "40001": 5}, 3, 1.0),
+            complete=True,
         ),
+        Tried(
+            RETRY,
+            UNLESS_STARVED,
+            starved,
+            remedy=Remedy(RETRY, attempts=10, pause=True, row=retry),
+            price=Price(30, {"40P01": 30}, 60, 1.0, attempts=2),
+        ),
+        Tried(
+            reads("account"),
+            "fail",
+            "execution 7 breaks: account 1 holds 70, expected 100",
+            remedy=Remedy(reads("account")),
+            price=Price(7),
+        ),
+        Tried(
+            SERIALIZABLE,
+            "inconclusive",
+            "nothing overlapped",
+            remedy=Remedy(SERIALIZABLE, "SERIALIZABLE", 10, row=retry),
+            price=Price(10, {}, 0, 1.0, 0.91),
+        ),
+        Tried(reads("owner"), reason="interrupted", remedy=Remedy(reads("owner"))),
+        Tried("rows locked first", NO_TIME, remedy=Remedy("rows locked first")),
+        Tried("a version check", reason=CODE),
     )
+    remedies = Remedies("portfolio(seed=0)", 100, 10, "READ COMMITTED", Price(15, {}, 5, 0.7), 9, tried)
     assert "\n".join(remedy_lines(remedies)) == SHOWN
     assert "\n".join(remedy_lines(Remedies("dfs", trouble="gone"))) == "Remedies  none was run: gone"
 
@@ -479,7 +579,7 @@ def _timeless(text: str) -> str:
 @pytest.fixture(scope="module")
 def shown() -> list[tuple[int, str, str]]:
     """What the command line prints of the same hunt in five ways, and of a right variant."""
-    line = ["hunt", "LostCount", "--executions", str(FEW), "--no-fresh"]
+    line = ["hunt", "LostCount", "--executions", str(FEW), "--no-fresh", "--remedies-seconds", "600"]
     return lab_each(
         [
             line,
@@ -496,11 +596,12 @@ def test_the_command_line_shows_them_behind_the_report(shown):
     """After the token, before the verdict; not with --no-remedies."""
     (status, plain, _), _, (_, without, _), *_ = shown
     assert status == 1
-    replay, section, verdict = (plain.index(each) for each in ("Replay   lab", f"Remedies  up to {FEW}", "fail: "))
+    replay, section, verdict = (plain.rindex(each) for each in ("Replay   lab", "Remedies  until", "fail: "))
     assert replay < section < verdict
-    assert f"  helps          {reads('counter')} " in plain
-    assert f"  does not help  {RETRY} " in plain
-    assert f"  not run        {VERSION.format('counter')}: {CODE}" in plain
+    assert f"else up to {FEW} executions of portfolio(seed=0)" in plain
+    assert re.search(rf"^  {reads('counter')}  helps ", plain, re.MULTILINE)
+    assert re.search(r"^  a retry loop  +does not help ", plain, re.MULTILINE)
+    assert f"  not run: {VERSION.format('counter')}: {CODE}" in plain
     assert "Remedies" not in without
 
 
@@ -509,12 +610,11 @@ def test_programs_get_numbers(shown):
     _, (status, text_, errors), _, *none = shown
     result = json.loads(text_)
     assert (status, errors) == (1, "")
-    assert result["unfixed"]["executions"] == FEW
-    assert result["unfixed"]["broken"] >= 3
+    assert 0 < result["unfixed"]["broken"] <= result["unfixed"]["executions"] <= FEW
     first, *_, last = result["remedies"]
-    assert first.keys() == {"name", "verdict", "reason", "note", "remedy", "price"}
+    assert first.keys() == {"name", "verdict", "reason", "note", "remedy", "price", "complete"}
     assert (first["name"], first["verdict"], first["remedy"]["lock_reads"]) == (reads("counter"), "pass", ["counter"])
-    assert first["price"].keys() == {"executions", "aborts", "lock_waits", "milliseconds", "times"}
+    assert first["price"].keys() == {"executions", "aborts", "lock_waits", "milliseconds", "times", "attempts"}
     assert (last["verdict"], last["price"], last["remedy"]) == ("not run", None, None)
     assert [(code, json.loads(said)["remedies"], json.loads(said)["unfixed"]) for code, said, _ in none] == [
         (1, [], None),

@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 from helpers.decided import decided
 from helpers.kit import Order
+from helpers.padded import PaddedRing
 from helpers.simulated import Simulation
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,7 +49,7 @@ def failing(draw: st.DrawFn) -> tuple[Simulation, ExecutionRecord]:
 
 async def minimal(simulation: Simulation, found: ExecutionRecord, budget: int = 300):
     simulation.runs = 0
-    result = await minimise(found, simulation.run, budget=budget)
+    result = await minimise(found, simulation.run, budget=budget, search=budget)
     assert result.executions == simulation.runs <= budget
     return result.record
 
@@ -95,7 +96,7 @@ async def test_there_is_no_schedule_with_fewer_preemptions(broken, chance):
     failing = [simulation.record(Wished(decided(names))) for names in sorted(wrong)]
     assert all(record.failed for record in failing)
     simulation.runs = 0
-    result = await minimise(failing[chance % len(failing)], simulation.run, budget=2000)
+    result = await minimise(failing[chance % len(failing)], simulation.run, budget=2000, search=2000)
     assert result.least
     assert result.record.trace.preemptions == min(record.trace.preemptions for record in failing)
     assert result.executions == simulation.runs <= len(every)  # none is run twice
@@ -115,7 +116,7 @@ async def test_a_search_that_was_not_over_proves_nothing():
     found = simulation.record(Wished(decided(NAMES * 3)))
     result = await minimise(found, simulation.run, budget=20)
     assert (result.least, result.record.failed) == (False, True)
-    assert (await minimise(found, simulation.run, budget=2000)).least
+    assert (await minimise(found, simulation.run, budget=2000, search=2000)).least
 
 
 async def test_the_first_finding_is_the_goal():
@@ -142,6 +143,39 @@ async def test_on_the_server_a_lost_update_ends_at_one_preemption(plain, seed):
     assert smallest.record.trace.preemptions == 1
     assert smallest.executions <= 300
     assert size((await minimise(smallest.record, run)).record) == size(smallest.record)
+
+
+async def test_a_search_for_fewer_preemptions_ends_after_its_executions():
+    """It comes last, and proves nothing then; what was shrunk before stays."""
+    simulation = Simulation(STEPS, lambda order: ["broken"] if alternations(order) > 5 else [])
+    found = simulation.record(Wished(decided(NAMES * 3)))
+    shrunk = await minimise(found, simulation.run, search=0)
+    simulation.runs = 0
+    result = await minimise(found, simulation.run, search=3)
+    assert result.executions == simulation.runs == shrunk.executions + 3
+    assert (result.least, result.late, size(result.record)) == (False, False, size(shrunk.record))
+
+
+async def test_when_its_time_is_over_it_says_so():
+    """Nothing is run behind the end, and what is smaller by then is kept. In time, nothing is said."""
+    simulation = Simulation(STEPS, lambda order: ["broken"] if alternations(order) > 1 else [])
+    found = simulation.record(Wished(decided(NAMES * 3)))
+    simulation.runs = 0
+    result = await minimise(found, simulation.run, seconds=0)
+    assert (result.executions, simulation.runs, result.late, result.least) == (0, 0, True, False)
+    assert result.record is found
+    assert not (await minimise(found, simulation.run, seconds=600)).late
+
+
+async def test_a_padded_ring_is_minimised_in_a_hundred_executions(plain):
+    """Four actors of nine statements: three preemptions, as before; more than two thirds were spent on a proof."""
+    scheduler = make_scheduler("portfolio", 0)
+    _, found = [await plain.run(PaddedRing(), scheduler, execution=number) for number in range(2)]
+    assert found.failed
+    result = await minimise(found, partial(plain.run, PaddedRing()))
+    trace = result.record.trace
+    assert (trace.preemptions, trace.context_switches, len(trace)) == (3, 9, 43)
+    assert result.executions <= 320 // 3
 
 
 async def test_without_a_budget_nothing_is_run(plain):

@@ -11,14 +11,15 @@ from helpers.simulated import Simulation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.model.record import Relevance
-from lab.report.relevance import irrelevant_text, needed_text, relevance_lines
+from lab.model.record import Relevance, Turned
+from lab.report.relevance import irrelevant_text, needed_text, passes_text, relevance_lines
 from lab.report.story import WIDTH
 from lab.schedulers.guided import Wished
 from lab.search.hunt import Hunt
 from lab.shrink.minimise import minimise
 from lab.shrink.relevance import relevance
 from scenarios.atomicity import OneLegPerCommit
+from scenarios.deadlock import AdvisoryLocksInOppositeOrder, PriceListsInOrderOfTheFile, RetryOfTheLastStatement
 from scenarios.transfer import LostUpdate
 
 STEPS = {"ann": 2, "ben": 2, "cleo": 2}
@@ -37,7 +38,8 @@ async def test_a_lost_update_needs_its_preemption_and_no_order_beside_it():
     found = simulation.record(Wished(decided("ann ben ben ann cleo cleo")))
     simulation.runs = 0
     told = await relevance(found, simulation.run)
-    assert told == Relevance((1,), (), ((1, 2), (3, 4)), ("cleo",), simulation.runs)
+    passes = (Turned(4, 2),)
+    assert told == Relevance((1,), (), ((1, 2), (3, 4)), ("cleo",), simulation.runs, passes=passes)
     assert needed_text(told) == "the preemption after #1"
     assert irrelevant_text(told) == "the order of #1 and #2, of #3 and #4; whether cleo runs first or last"
 
@@ -104,3 +106,49 @@ def test_long_claims_are_cut_and_none_says_nothing():
     assert irrelevant_text(told).endswith("of #6 and #7, 53 more; whether cleo and dan run first or last")
     assert all(len(line) <= WIDTH for line in relevance_lines(replace(told, bystanders=("x" * 100, "dan"))))
     assert list(relevance_lines(Relevance())) == []
+
+
+async def test_where_the_failing_actor_would_go_on_its_preemption_is_needed_all_the_same(explorer):
+    """Without the deadlock the victim has more steps than its trace, and whoever waited goes on without a wait."""
+    for scenario, order in (
+        (AdvisoryLocksInOppositeOrder(), "alice bob bob alice alice bob bob bob bob"),
+        (RetryOfTheLastStatement(), "ann cleo cleo ben ben ann ann ann cleo cleo ben ben ann ann"),
+    ):
+        found = await explorer.run(scenario, Order(order))
+        assert found.failed
+        told = await relevance(found, lambda scheduler, of=scenario: explorer.run(of, scheduler))
+        assert told.preemptions == (1,)
+        assert all(turned.onward in {"alice", "ann"} for turned in told.passes)
+        assert "and all that a" in passes_text(told)
+
+
+async def test_a_pause_without_which_nothing_breaks_is_needed(explorer):
+    """The bulk statements meet half-way only because one of them pauses between two rows."""
+    scenario = PriceListsInOrderOfTheFile()
+    (failure,) = (await Hunt.of(scenario).run(explorer)).failures
+    assert failure.needed == "the preemption after #1, and the pause in #1"
+
+
+async def test_where_nothing_overlaps_the_order_may_be_what_is_needed():
+    """Who comes first decides; if it does not, nothing is said."""
+    simulation = Simulation(STEPS, lambda order: ["broken"] if order.index("ann") < order.index("ben") else [])
+    told = await relevance(simulation.record(Wished(decided("ann ann ben ben cleo cleo"))), simulation.run)
+    assert told.passes == (Turned(4, 1),)
+    assert (needed_text(told), passes_text(told)) == ("#1 before #4", "#4 comes before #1")
+    always = Simulation(STEPS, lambda order: ["broken"])
+    told = await relevance(always.record(Wished(decided("ann ann ben ben cleo cleo"))), always.run)
+    assert (needed_text(told), passes_text(told)) == ("", "")
+
+
+def test_preemptions_of_which_each_can_be_spared_are_counted():
+    """As many as every schedule with fewer was run without; what is named by itself is not counted again."""
+    assert needed_text(Relevance(), at_least=2) == "2 preemptions"
+    assert needed_text(Relevance(preemptions=(3,)), at_least=1) == "the preemption after #3"
+
+
+def test_what_passes_is_put_in_as_few_words_as_it_takes():
+    """Steps that come before the same ones are put together, and so are those before which the same ones come."""
+    several = (Turned(8, 3), Turned(13, 3), Turned(12, 4), Turned(12, 8), Turned(6, 2, "ann"))
+    assert passes_text(Relevance(passes=several)) == (
+        "#8 and #13 come before #3, #12 comes before #4 and #8 and #6 and all that ann does then come before #2"
+    )

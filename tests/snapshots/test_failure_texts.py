@@ -86,6 +86,15 @@ async def test_an_anomaly_is_named_and_explained_and_the_levels_above_were_tried
     compare(name, failure_report(failure))
 
 
+async def test_a_duplicate_key_has_its_cause_and_was_tried_at_the_levels_above(explorer):
+    """Without an anomaly too: who looked, who inserted, and where the server refuses it in another way."""
+    record = await explorer.run(constraints.GetThenCreate(), Order("tab1 tab2 tab2 tab2 tab1 tab1"))
+    failure = Failure(record, "", record, execution=3, executions=200, scheduler="random(seed=8123)")
+    async for smaller in refined(explorer, failure, Conditions()):
+        failure = smaller
+    compare("duplicate_key", failure_report(failure))
+
+
 async def test_what_the_database_promised_to_prevent_is_told_apart(explorer):
     """Another verdict than a broken invariant: a real history, as if it had been seen at SERIALIZABLE."""
     record = await explorer.run(stories.Withdrawals(), Order("alice bob bob bob alice alice"), recorded=True)

@@ -3,12 +3,15 @@
 The names are those of Atul Adya ("Weak Consistency", MIT 1999, chapters 3 and 4: G0, G1a, G1b, G1c, G-single, G2-item,
 G2), of Berenson et al. ("A Critique of ANSI SQL Isolation Levels", SIGMOD 1995: P4) and of Bailis et al. ("Highly
 Available Transactions", VLDB 2014: OTV, PMP). "Internal" and the search for one cycle of each name follow Elle
-(Kingsbury and Alvaro, VLDB 2020).
+(Kingsbury and Alvaro, VLDB 2020). "Long fork" is the name of Sovran et al. ("Transactional storage for geo-replicated
+systems", SOSP 2011) for what one snapshot for each transaction prevents beside read skew: two readers see two writes in
+opposite orders.
 
 Deviations. OTV is recognised by the order of statements: a transaction read what somebody wrote, and a later statement
 of it did not see what that one, or one before it, had written; a chain of several transactions counts. PMP is a cycle
 whose one rw edge only a predicate gives; if an item gives it too, it is G-single or P4. A cycle is named by the most
-specific name that fits its transactions.
+specific name that fits its transactions. Every cycle of several rw edges of which no two follow each other is called a
+long fork, since snapshot isolation prevents them all (Fekete et al., "Making Snapshot Isolation Serializable", 2005).
 """
 
 from __future__ import annotations
@@ -16,16 +19,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 from lab.checkers.isolation.graph import Edge, EdgeKind
 from lab.model.history import Operation, Transaction, Version
 
 __all__ = [
     "MEANING",
+    "ONE_SNAPSHOT_PREVENTS",
     "Anomaly",
     "AnomalyName",
     "Judgement",
     "Observation",
+    "are_apart",
     "name_of",
     "promised",
     "strongest_first",
@@ -46,6 +52,7 @@ class AnomalyName(StrEnum):
     PMP = "PMP"
     P4 = "P4"
     G_SINGLE = "G-single"
+    LONG_FORK = "long fork"
     G2_ITEM = "G2-item"
     G2 = "G2"
 
@@ -61,14 +68,16 @@ MEANING: Mapping[AnomalyName, str] = {
     AnomalyName.PMP: "predicate-many-preceders",
     AnomalyName.P4: "lost update",
     AnomalyName.G_SINGLE: "read skew",
+    AnomalyName.LONG_FORK: "long fork",
     AnomalyName.G2_ITEM: "write skew",
     AnomalyName.G2: "write skew by a predicate",
 }
 
 _SNAPSHOT = frozenset({"REPEATABLE READ", "SERIALIZABLE"})
-_ONE_READER = frozenset({AnomalyName.PMP, AnomalyName.P4, AnomalyName.G_SINGLE})
-_MANY_READERS = frozenset({AnomalyName.G2_ITEM, AnomalyName.G2})
-_LEFT_TO_SOME = _ONE_READER | _MANY_READERS
+ONE_SNAPSHOT_PREVENTS = frozenset({AnomalyName.PMP, AnomalyName.P4, AnomalyName.G_SINGLE, AnomalyName.LONG_FORK})
+"""What cannot be where each transaction that read too early had one snapshot."""
+_SERIALIZABLE_PREVENTS = frozenset({AnomalyName.G2_ITEM, AnomalyName.G2})
+_LEFT_TO_SOME = ONE_SNAPSHOT_PREVENTS | _SERIALIZABLE_PREVENTS
 """What only some levels prevent."""
 
 
@@ -78,9 +87,9 @@ def promised(name: AnomalyName, levels: Sequence[str], early: Sequence[str]) -> 
     `levels` are those of the transactions on the cycle, `early` of those whose read came too early. With mixed levels a
     snapshot protects the one that holds it, and serializability needs that all on the cycle ask for it.
     """
-    if name in _MANY_READERS:
+    if name in _SERIALIZABLE_PREVENTS:
         return all(level == "SERIALIZABLE" for level in levels)
-    if name in _ONE_READER:
+    if name in ONE_SNAPSHOT_PREVENTS:
         return all(level in _SNAPSHOT for level in early)
     return True
 
@@ -91,16 +100,29 @@ def name_of(cycle: Sequence[Edge]) -> AnomalyName:
     if not early:
         written = all(edge.kind is EdgeKind.WW for edge in cycle)
         return AnomalyName.G0 if written else AnomalyName.G1C
-    if len(early) == len(cycle) == 2 and _one_item(cycle):  # noqa: PLR2004 - two transactions
-        return AnomalyName.P4  # whichever wrote first, the other had read what was there before
     if len(early) > 1:
-        return AnomalyName.G2 if any(edge.predicate for edge in early) else AnomalyName.G2_ITEM
+        return _of_early_reads(cycle, early)
     first, last = cycle[0], cycle[-1]
     if last.kind is EdgeKind.WR:
         if vanishes(first, last):
             return AnomalyName.OTV
         return AnomalyName.PMP if first.predicate else AnomalyName.G_SINGLE
     return AnomalyName.P4 if _one_item(cycle) else AnomalyName.G_SINGLE
+
+
+def _of_early_reads(cycle: Sequence[Edge], early: Sequence[Edge]) -> AnomalyName:
+    """The name of a cycle with several rw edges."""
+    if len(early) == len(cycle) == 2 and _one_item(cycle):  # noqa: PLR2004 - two transactions
+        return AnomalyName.P4  # whichever wrote first, the other had read what was there before
+    if are_apart(cycle):
+        return AnomalyName.LONG_FORK
+    return AnomalyName.G2 if any(edge.predicate for edge in early) else AnomalyName.G2_ITEM
+
+
+def are_apart(cycle: Sequence[Edge]) -> bool:
+    """Whether no two rw edges follow each other."""
+    around = pairwise((*cycle, cycle[0]))
+    return not any(one.kind is EdgeKind.RW and other.kind is EdgeKind.RW for one, other in around)
 
 
 def _one_item(cycle: Sequence[Edge]) -> bool:

@@ -12,9 +12,7 @@ Three searches, as in Elle: over ww edges, over ww and wr edges, and for cycles 
 Direct cycles, of two transactions, are all looked at. Of longer ones a bounded number is; the bound can cost a name or
 a shorter example, never the last finding of a component. The same graph gives the same cycles: nothing here depends on
 the order of a set.
-
-Deviation: two rw edges that do not follow each other are not a separate finding. Snapshot isolation prevents such
-cycles (Fekete et al. 2005), so at REPEATABLE READ a database that shows one is reported as allowed to.
+- Two rw edges or more, of which no two follow each other: see `apart` beside this file.
 """
 
 from __future__ import annotations
@@ -26,6 +24,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 import networkx as nx
 
 from lab.checkers.isolation.anomalies import vanishes
+from lab.checkers.isolation.apart import reads_apart
 from lab.checkers.isolation.graph import Edge, EdgeKind
 
 __all__ = ["cycles_of"]
@@ -53,6 +52,7 @@ def cycles_of(graph: nx.MultiDiGraph, bucket: Callable[[Edge, Edge], object]) ->
             yield from _no_early_read(neighbours, _WRITTEN, EdgeKind.WW)
             yield from _no_early_read(neighbours, _SEEN, EdgeKind.WR)
             yield from _one_early_read(neighbours, bucket)
+            yield from reads_apart(neighbours)
             yield from _more_early_reads(neighbours, position)
 
 

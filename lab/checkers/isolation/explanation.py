@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lab.checkers.isolation.anomalies import MEANING, Anomaly, AnomalyName, Observation
+from lab.checkers.isolation.anomalies import MEANING, ONE_SNAPSHOT_PREVENTS, Anomaly, AnomalyName, Observation
 from lab.checkers.isolation.graph import Edge, EdgeKind
 from lab.model.history import INITIAL, History, Transaction
 from lab.scenario.declare import ISOLATION_LEVELS
@@ -51,15 +51,18 @@ class Explanation:
     verdict: str
 
 
-def explain(anomaly: Anomaly, history: History) -> Explanation:
-    """The explanation of an anomaly of this history."""
+def explain(anomaly: Anomaly, history: History, *, timed: bool = False) -> Explanation:
+    """The explanation of an anomaly of this history. `timed`: its steps are numbered through, in the order of time."""
     transactions = {each.id: each for each in history.transactions}
     labels = _labels(history)
     if anomaly.observation is not None:
         links: tuple[Link, ...] = (_of_observation(anomaly.name, anomaly.observation, transactions, labels),)
     else:
         several = len({edge.item for edge in anomaly.cycle}) > 1
-        links = tuple(_of_edge(edge, labels, several=several) for edge in anomaly.cycle)
+        links = tuple(
+            _of_edge(edge, labels, several=several, late=_late(edge, transactions) if timed else "")
+            for edge in anomaly.cycle
+        )
     level = _deciding(anomaly)
     return Explanation(
         anomaly.name,
@@ -88,7 +91,7 @@ def _deciding(anomaly: Anomaly) -> str:
         [
             level
             for edge, level in zip(anomaly.cycle, anomaly.levels, strict=True)
-            if edge.kind is EdgeKind.RW and anomaly.name in {AnomalyName.PMP, AnomalyName.P4, AnomalyName.G_SINGLE}
+            if edge.kind is EdgeKind.RW and anomaly.name in ONE_SNAPSHOT_PREVENTS
         ]
         if anomaly.cycle
         else []
@@ -97,22 +100,34 @@ def _deciding(anomaly: Anomaly) -> str:
 
 
 def _summary(anomaly: Anomaly) -> str:
-    named = anomaly.name if anomaly.name in {AnomalyName.INTERNAL, AnomalyName.ORDER} else f"{anomaly.name}, "
-    meaning = MEANING[anomaly.name]
+    name, meaning = anomaly.name, MEANING[anomaly.name]
+    named = "" if name in {AnomalyName.INTERNAL, AnomalyName.ORDER, AnomalyName.LONG_FORK} else f"{name}, "
     if not anomaly.cycle:
-        return meaning if named == anomaly.name else f"{named}{meaning}"
+        return f"{named}{meaning}"
     early = sum(edge.kind is EdgeKind.RW for edge in anomaly.cycle)
     number = _NUMBERS[early] if early < len(_NUMBERS) else str(early)
     return f"a cycle with {number} rw {'edge' if early == 1 else 'edges'}: {named}{meaning}"
 
 
-def _of_edge(edge: Edge, labels: Mapping[str, str], *, several: bool) -> Link:
+def _late(edge: Edge, transactions: Mapping[str, Transaction]) -> str:
+    """How a read came after the write that it did not see: a text around "{}", that write; "" where it came before."""
+    if edge.kind is not EdgeKind.RW or edge.source_step < edge.target_step:
+        return ""
+    if transactions[edge.source].level == "READ COMMITTED":
+        return "while {} was not committed yet"
+    return "from a snapshot in which {} was not committed yet"
+
+
+def _of_edge(edge: Edge, labels: Mapping[str, str], *, several: bool, late: str) -> Link:
     before, after = labels[edge.source], labels[edge.target]
     thing = edge.item
     if edge.value and not edge.absent:
         named = f"{edge.item} ({edge.value})" if "=" in edge.value else f"{edge.item} = {edge.value}"
         thing = named if several else edge.value
-    sentence = _by_predicate(edge, before, after) if edge.predicate else _by_item(edge, before, after, thing)
+    if late:
+        sentence = _read_late(edge, before, after, thing, late)
+    else:
+        sentence = _by_predicate(edge, before, after) if edge.predicate else _by_item(edge, before, after, thing)
     steps = (edge.source_step, edge.target_step)
     return Link(before, after, edge.kind.value, edge.item, edge.predicate, steps, edge.value, sentence)
 
@@ -131,6 +146,10 @@ def _by_item(edge: Edge, before: str, after: str, thing: str) -> str:
 
 def _by_predicate(edge: Edge, before: str, after: str) -> str:
     writer, reader, when = (after, before, "before") if edge.kind is EdgeKind.RW else (before, after, "after")
+    if edge.answer:
+        change = "changes" if edge.kind is EdgeKind.RW else "changed"
+        wrote = "deleted" if edge.dead else "wrote"
+        return f"{reader} asked {edge.predicate} {when} {writer} {wrote} {edge.item}, which {change} the answer"
     if edge.dead:
         what = f"deleted {edge.item}, which matched"
     elif edge.matches:
@@ -138,6 +157,18 @@ def _by_predicate(edge: Edge, before: str, after: str) -> str:
     else:
         what = f"made {edge.item} match no longer"
     return f"{reader} looked for {edge.predicate} {when} {writer} {what}"
+
+
+def _read_late(edge: Edge, reader: str, writer: str, thing: str, late: str) -> str:
+    """An rw edge in the order of time: the write was there before the read, and not committed."""
+    write = f"{'insert' if edge.absent else 'DELETE' if edge.dead else 'change'} (#{edge.target_step})"
+    read = f"found no {edge.item}" if edge.absent else f"read {thing}"
+    if edge.predicate:
+        read = f"looked for {edge.predicate}"
+        match = "match" if edge.matches else "match no longer"
+        write = f"{write} of {edge.item}, which matched," if edge.dead else f"{write} that made {edge.item} {match}"
+    missed = late.format(f"{writer}'s {write}")
+    return f"{reader} {read} {missed}"
 
 
 def _of_observation(

@@ -41,7 +41,8 @@ class Edge(NamedTuple):
 
     `source_step` and `target_step` are the statements that did it. `value` is the text of the older of the two
     versions, or of the one version of a wr edge; `absent` says that there was no row. `dead` says that the write which
-    the edge is about was a delete. For an edge by a predicate, `matches` says whether that write made the item match.
+    the edge is about was a delete. For an edge by a predicate, `matches` says whether that write made the item match,
+    and `answer` that the predicate is a query whose answer the write changes.
     """
 
     kind: EdgeKind
@@ -55,6 +56,7 @@ class Edge(NamedTuple):
     dead: bool = False
     predicate: str = ""
     matches: bool = False
+    answer: bool = False
 
 
 def graph_of(history: History, versions: Versions) -> nx.MultiDiGraph:
@@ -196,7 +198,8 @@ def _by_predicate(
     ends = (version.writer, reader, ranged.item, write.step, read.step)
     if kind is EdgeKind.RW:
         ends = (reader, version.writer, ranged.item, read.step, write.step)
-    return Edge(kind, *ends, write.text, dead=write.dead, predicate=read.predicate, matches=ranged.matches[place])
+    matches, asked = ranged.matches[place], read.predicate
+    return Edge(kind, *ends, write.text, dead=write.dead, predicate=asked, answer=read.answer, matches=matches)
 
 
 def _written_before(transaction: Transaction, read: PredicateRead) -> set[str]:

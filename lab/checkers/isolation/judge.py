@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import networkx as nx
 
 from lab.checkers.isolation.anomalies import Anomaly, AnomalyName, Judgement, strongest_first, vanishes, verdict_on
 from lab.checkers.isolation.cycles import cycles_of
-from lab.checkers.isolation.graph import Edge, graph_of
+from lab.checkers.isolation.graph import Edge, EdgeKind, graph_of
 from lab.checkers.isolation.reads import wrong_reads
 from lab.checkers.isolation.version_index import Versions
 from lab.model.history import History
@@ -38,14 +38,24 @@ def judge_graph(
 
 
 def _parts(graph: nx.MultiDiGraph, versions: Versions) -> list[nx.MultiDiGraph]:
-    """The graph, and with mixed levels that of the serializable transactions, to whom more is promised together."""
+    """The graph, and with mixed levels those of what more is promised to.
+
+    That is the serializable transactions among themselves; and all of them, without what was read too early by those
+    that have no snapshot.
+    """
     levels = {node: versions.transactions[node].level for node in graph}
     if len(set(levels.values())) < 2:  # noqa: PLR2004 - one level for all
         return [graph]
+    serializable = _part(graph, lambda edge: levels[edge.source] == levels[edge.target] == "SERIALIZABLE")
+    early = _part(graph, lambda edge: edge.kind is not EdgeKind.RW or levels[edge.source] != "READ COMMITTED")
+    return [graph, serializable, early] if "READ COMMITTED" in levels.values() else [graph, serializable]
+
+
+def _part(graph: nx.MultiDiGraph, keep: Callable[[Edge], bool]) -> nx.MultiDiGraph:
     part = nx.MultiDiGraph()
-    part.add_nodes_from(node for node in graph if levels[node] == "SERIALIZABLE")
-    part.add_edges_from(each for each in graph.edges(data=True) if each[0] in part and each[1] in part)
-    return [graph, part]
+    part.add_nodes_from(graph)
+    part.add_edges_from(each for each in graph.edges(data=True) if keep(each[2]["edge"]))
+    return part
 
 
 def _add_cycles(graph: nx.MultiDiGraph, versions: Versions, found: dict[tuple[AnomalyName, bool], Anomaly]) -> None:

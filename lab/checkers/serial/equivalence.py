@@ -142,18 +142,33 @@ def _root(actor: str) -> str:
 
 
 def _of_rows(here: Sequence[Row], there: Sequence[Row]) -> Iterator[Difference]:
-    """Rows that only one side has; with one key, or in one table where the database drew the keys, they are paired."""
+    """Rows that only one side has; with one key, or in one table where the database drew the keys, they are paired.
+
+    Equal rows are one difference, which says how many there are; so is a row that one side has more often.
+    """
     ours, theirs = Counter(here), Counter(there)
-    waiting: dict[tuple[str, str], list[Row]] = {}
-    for row in sorted((theirs - ours).elements(), key=_place):
-        waiting.setdefault((row.table, row.key), []).append(row)
-    for row in sorted((ours - theirs).elements(), key=_place):
-        what = f"{row.table} {row.key}".rstrip()
-        partners = waiting.get((row.table, row.key))
-        yield Difference(DifferenceKind.ROW, what, row.text, partners.pop(0).text if partners else "")
-    for (table, key), rows in waiting.items():
-        for row in rows:
-            yield Difference(DifferenceKind.ROW, f"{table} {key}".rstrip(), "", row.text)
+    waiting: dict[tuple[str, str], list[str]] = {}
+    for row in sorted(theirs.keys() - ours.keys(), key=_place):
+        waiting.setdefault((row.table, row.key), []).append(_often(row, theirs[row]))
+    for row in sorted((row for row in ours if ours[row] != theirs[row]), key=_place):
+        both = row in theirs
+        partners = waiting.get((row.table, row.key), [])
+        other = _often(row, theirs[row], once=" once") if both else partners.pop(0) if partners else ""
+        yield Difference(
+            DifferenceKind.ROW, _whose(row.table, row.key), _often(row, ours[row], once=" once" * both), other
+        )
+    for (table, key), texts in waiting.items():
+        for text in texts:
+            yield Difference(DifferenceKind.ROW, _whose(table, key), "", text)
+
+
+def _whose(table: str, key: str) -> str:
+    return f"{table} {key}".rstrip()
+
+
+def _often(row: Row, number: int, *, once: str = "") -> str:
+    """A row, and how many times it is there."""
+    return row.text + {1: once, 2: " twice"}.get(number, f" {number} times")
 
 
 def _place(row: Row) -> tuple[str, str, str]:

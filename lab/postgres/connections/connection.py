@@ -29,8 +29,8 @@ from lab.postgres.connections.uses import Uses
 from lab.postgres.connections.wire import Wire
 from lab.postgres.locks.freeze import ServerProcess
 from lab.postgres.locks.names import readable, wait_of
-from lab.postgres.statements.footprints import TransactionFootprint
 from lab.postgres.statements.shapes import Relations
+from lab.postgres.statements.transaction import TransactionFootprint
 
 __all__ = ["LabConnection"]
 

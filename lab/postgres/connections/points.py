@@ -16,6 +16,7 @@ from typing import Any
 from lab.engine.gate import Actor, State
 from lab.engine.ports import HELD
 from lab.model.footprint import Deferred
+from lab.model.text import reprs
 from lab.model.trace import Action, ActionKind
 from lab.postgres.statements.footprints import footprint_of
 from lab.postgres.statements.met import Met
@@ -92,8 +93,8 @@ def texts(parameters: Any, *, several: bool) -> tuple[object, ...]:
     if not parameters:
         return ()
     if several:
-        return tuple(tuple(map(repr, row)) for row in parameters)
-    return tuple(map(repr, parameters))
+        return tuple(map(reprs, parameters))
+    return reprs(parameters)
 
 
 async def announced_by_driver(

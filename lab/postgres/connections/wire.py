@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any
 
 from lab.engine.gate import Actor, arrive, current_actor
+from lab.model.text import reprs
 from lab.model.trace import Action, ActionKind, Result
 from lab.postgres.connections.points import announced_by_driver, begins, ends_of
 
@@ -199,6 +200,6 @@ def _result(rows: Any, tag: str) -> Result:
     kept = rows[:ROWS_KEPT]
     return Result(
         tag=tag,
-        rows=tuple(tuple(map(repr, row.values())) for row in kept),
+        rows=tuple(reprs(row.values()) for row in kept),
         columns=tuple(kept[0].keys()),
     )

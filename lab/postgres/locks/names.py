@@ -15,9 +15,9 @@ __all__ = ["readable", "wait_of"]
 
 _STILL_WAITING = re.compile(r"still waiting for (\w+) on (.+?)(?: after [\d.]+ ms)?$")
 _PLACE = re.compile(r'(index )?tuple (\(\d+,\d+\)) in relation "([^"]+)"')
-_TUPLE = re.compile(r"tuple (\(\d+,\d+\)) of relation (\d+) of database \d+")
-_RELATION = re.compile(r"relation (\d+) of database \d+")
-_ADVISORY = re.compile(r"advisory lock \[\d+,(\d+),(\d+),(\d)\]")
+_TUPLE = re.compile(r"tuple (\(\d+,\d+\)) of relation (\d{1,19}) of database \d+")
+_RELATION = re.compile(r"relation (\d{1,19}) of database \d+")
+_ADVISORY = re.compile(r"advisory lock \[\d+,(\d{1,19}),(\d{1,19}),(\d)\]")
 _CATALOG = {
     "pg_class": "table",
     "pg_type": "type",

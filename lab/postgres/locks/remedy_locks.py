@@ -67,9 +67,9 @@ class Locking:
         self._locked: set[str] = set()
         self._left: set[str] = set()
 
-    def applied(self, retries: dict[str, int]) -> Applied:
+    def applied(self, retries: dict[str, int], attempts: int) -> Applied:
         """What was done, beside the attempts that were made again."""
-        return Applied(retries, frozenset(self._locked), frozenset(self._left))
+        return Applied(retries, attempts, frozenset(self._locked), frozenset(self._left))
 
     def begin(self, connection: Any, actor: str, context: Any, schema: str = "") -> None:
         """At the beginning of a transaction on a connection that leads to `schema`: lock what the actor is to lock."""

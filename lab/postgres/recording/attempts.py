@@ -5,76 +5,24 @@ Which versions satisfy the condition of a predicate read is still open here: `hi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lab.model.history import INITIAL
 from lab.model.text import key_text
 from lab.model.trace import ActionKind
-from lab.postgres.connections.journal import Journal, Mark, Sent, Session
+from lab.postgres.connections.journal import Journal, Mark, Sent
+from lab.postgres.recording.operations import Attempt, Condition, Seen, Wrote
+from lab.postgres.recording.questions import Question, question_of
 from lab.postgres.recording.row_versions import Item, Row, RowVersion, Values, parsed
 from lab.postgres.statements.readings import Reading, Role, reading_of
 
-__all__ = ["Attempt", "Attempts", "Condition", "Seen", "Wrote", "attempts_of"]
+__all__ = ["Attempts", "attempts_of"]
 
 ONE_SNAPSHOT = frozenset({"REPEATABLE READ", "SERIALIZABLE"})
 LATEST = 1 << 62
 """Later than everything: a write meets the row as it is now."""
-
-
-@dataclass(slots=True, eq=False)
-class Seen:
-    """A row was read in a version."""
-
-    item: Item
-    row: RowVersion
-    step: int
-
-
-@dataclass(slots=True, eq=False)
-class Wrote:
-    """A version of a row was written."""
-
-    item: Item
-    row: RowVersion
-    step: int
-
-
-@dataclass(slots=True, eq=False)
-class Condition:
-    """A condition was evaluated.
-
-    `looked_at` is what the statement saw of every row of the table. `found` are the rows that it returned or changed,
-    None if that is not known; `computes` says that values of all rows that match are read, too.
-    """
-
-    sent: Sent
-    reading: Reading
-    step: int
-    looked_at: list[tuple[Item, RowVersion]]
-    found: dict[Item, RowVersion] | None
-    computes: bool
-    number: int = 0
-    """Which of the statement's sets of parameters it is about."""
-
-
-@dataclass(slots=True, eq=False)
-class Attempt:
-    """A transaction: what it did, in order. `snapshot` is the time of the one snapshot of its level.
-
-    `committed` is also one that only read and was rolled back by its own client.
-    """
-
-    name: str
-    session: Session
-    snapshot: int = 0
-    committed: bool = False
-    writes: bool = False
-    """It tried to write, whether or not any row was there to be written."""
-    operations: list[Seen | Wrote | Condition] = field(default_factory=list)
-    points: list[tuple[str, int]] = field(default_factory=list)
-    """Savepoints: name and number of operations before it."""
 
 
 @dataclass(slots=True)
@@ -90,6 +38,11 @@ class Attempts:
         for attempt in self.attempts:
             yield from (each for each in attempt.operations if isinstance(each, Condition))
 
+    def questions(self) -> Iterator[Question]:
+        """The reads of whatever else there is."""
+        for attempt in self.attempts:
+            yield from (each for each in attempt.operations if isinstance(each, Question))
+
     def versions_of(self, table: str) -> Iterator[tuple[Item, RowVersion]]:
         """Every version of every row of a table, but for those that say there is no row."""
         for item in self.items:
@@ -102,15 +55,24 @@ def attempts_of(
     rows: Sequence[tuple[str, str]],
     keys: Mapping[str, tuple[str, ...]],
     relations: Mapping[int, str],
+    functions: Collection[str] = (),
 ) -> Attempts:
-    """Go through a journal. `rows` are the initial ones, (table, JSON object); `keys` the primary keys."""
-    return _Reader(rows, keys, relations).read(journal)
+    """Go through a journal. `rows` are the initial ones, (table, JSON object); `keys` the primary keys.
+
+    A statement that calls no other functions than these may be asked again.
+    """
+    return _Reader(rows, keys, relations, functions).read(journal)
 
 
 class _Reader:
     def __init__(
-        self, rows: Sequence[tuple[str, str]], keys: Mapping[str, tuple[str, ...]], relations: Mapping[int, str]
+        self,
+        rows: Sequence[tuple[str, str]],
+        keys: Mapping[str, tuple[str, ...]],
+        relations: Mapping[int, str],
+        functions: Collection[str],
     ) -> None:
+        self._functions = functions
         self._keys = keys
         self._relations = relations
         self._rows: dict[tuple[str, tuple[str, ...]], Row] = {}
@@ -172,7 +134,7 @@ class _Reader:
             attempt.snapshot = attempt.snapshot or sent.sent
         attempt.writes |= reading.writes or bool(sent.written)
         if not reading.understood:
-            self._unseen[" ".join(sent.text.split())] = None
+            self._ask(attempt, sent)
         written = [parsed(detail) for detail in sent.written]
         replaced = dict(self._replaced(attempt, written, reading.table)) if reading.writes else {}
         returned = {} if reading.writes else dict(self._returned(attempt, sent, reading))
@@ -188,6 +150,17 @@ class _Reader:
             self._write(attempt, sent.step, self._relations.get(relation, ""), old, new)
 
     # ------------------------------------------------------------------ reads
+
+    def _ask(self, attempt: Attempt, sent: Sent) -> None:
+        """What a statement of any kind read, is asked of PostgreSQL afterwards, where that can be."""
+        times = dict.fromkeys([self._time(attempt, sent, latest=False), self._time(attempt, sent, latest=True)])
+        items = [item for rows in self._of.values() for row in rows for item in row.items]
+        snapshots = [{item: item.visible(time, attempt) for item in items} for time in times]
+        question = question_of(sent, self._functions, self._keys, snapshots)
+        if question is None:
+            self._unseen[" ".join(sent.text.split())] = None
+        else:
+            attempt.operations.append(question)
 
     def _time(self, attempt: Attempt, sent: Sent, *, latest: bool) -> int:
         """When the snapshot was taken; `latest` for rows that are read anew after the wait for their lock."""

@@ -8,23 +8,32 @@ that matched was seen in some version that does not match, whichever that was.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from lab.model.history import History, Operation, PredicateRead, Read, Status, Transaction, Version, Write
 from lab.model.text import cut
-from lab.postgres.recording.attempts import Attempt, Attempts, Condition, Seen, Wrote
-from lab.postgres.recording.matches import Matches, described
+from lab.postgres.recording.attempts import Attempts
+from lab.postgres.recording.matches import Matches, described, statement
+from lab.postgres.recording.operations import Attempt, Condition, Seen, Wrote
+from lab.postgres.recording.questions import Answers, Question
 from lab.postgres.recording.row_versions import Item, RowVersion
 
 __all__ = ["MOST_ROWS", "history_of"]
 
 MOST_ROWS = 500
 """Versions of one table beyond which its conditions are not asked; they count as not understood."""
+LONGEST_QUERY = 100
+"""Characters of a query in a sentence."""
 LONGEST = 60
 """Characters of a value in a sentence."""
 
 
 async def history_of(
-    attempts: Attempts, keys: Mapping[str, tuple[str, ...]], matches: Matches, mask: Callable[[str], str]
+    attempts: Attempts,
+    keys: Mapping[str, tuple[str, ...]],
+    matches: Matches,
+    answers: Answers,
+    mask: Callable[[str], str],
 ) -> tuple[History, tuple[str, ...]]:
     """The history, and the statements of which it does not know all reads. `mask` takes out what no schedule controls.
 
@@ -36,8 +45,9 @@ async def history_of(
     names = {each: described(each) for each in attempts.conditions() if len(rows[each.reading.table]) <= MOST_ROWS}
     documents = {table: [row.document for _, row in found] for table, found in rows.items()}
     await matches.ask({name: (each, documents[each.reading.table]) for each, name in names.items()})
+    await answers.follow(attempts.questions(), attempts.items)
     builder = _Builder(attempts, keys, rows, names, matches, mask)
-    return builder.history(), tuple(map(mask, (*attempts.unseen, *builder.unseen)))
+    return builder.history(), tuple(dict.fromkeys(map(mask, (*attempts.unseen, *builder.unseen))))
 
 
 class _Builder:
@@ -80,7 +90,7 @@ class _Builder:
         level = "READ COMMITTED" if level == "AUTOCOMMIT" else level
         return Transaction(attempt.name, operations, status, level, attempt.session.actor)
 
-    def _said(self, each: Seen | Wrote | Condition) -> Iterator[Operation]:
+    def _said(self, each: Seen | Wrote | Condition | Question) -> Iterator[Operation]:
         if isinstance(each, Seen):
             if not each.item.is_only_looked_for:
                 text = self._text(each.item, each.row)
@@ -88,8 +98,30 @@ class _Builder:
         elif isinstance(each, Wrote):
             text = self._text(each.item, each.row)
             yield Write(each.item.name, each.step, text, _absent(each.row), each.row.undone)
+        elif isinstance(each, Question):
+            yield from self._question(each)
         else:
             yield from self._condition(each)
+
+    def _question(self, question: Question) -> Iterator[Operation]:
+        """A row that was there, and whose value before or after matters, was read; whether there is one, looked for."""
+        changed, seen = question.changed, question.seen
+        if changed is None:
+            self.unseen.append(" ".join(question.sent.text.split()))
+            return
+        read = dict.fromkeys(item for item, row in seen.items() if _rests_on(item, row, changed))
+        yield from (Read(each.name, seen[each].version, question.step, self._text(each, seen[each])) for each in read)
+        same = frozenset(
+            (item.name, row.version)
+            for item, row in (*seen.items(), *question.versions())
+            if row not in changed or (item in read and row.values is not None)
+        )
+        name = shown = cut(self._mask(statement(question.sent)), LONGEST_QUERY)
+        if self._predicates.get(shown, same) != same:
+            shown = f"{name} (#{question.step})"
+        self._predicates[shown] = same
+        looked_at = tuple((item.name, row.version) for item, row in seen.items())
+        yield PredicateRead(shown, looked_at, question.step, answer=True)
 
     def _condition(self, condition: Condition) -> Iterator[Operation]:
         name = self._names.get(condition)
@@ -136,6 +168,14 @@ class _Builder:
         names = self._besides_key(item, rows[0])
         changed = tuple(name for name in names if len({str((row.values or {}).get(name)) for row in rows}) > 1)
         return changed or tuple(names)
+
+
+def _rests_on(item: Item, seen: RowVersion, changed: AbstractSet[RowVersion]) -> bool:
+    """Whether an answer rests on the values of a row: those before or after give another one."""
+    order = [item.initial, *(each for _, each in item.installed)]
+    place = order.index(seen) if seen in order else len(order)
+    beside = order[max(place - 1, 0) : place + 2]
+    return seen.values is not None and any(each in changed and each.values is not None for each in beside)
 
 
 def _absent(row: RowVersion) -> bool:

@@ -17,11 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.sql.visitors import replacement_traverse
 
-from lab.postgres.recording.attempts import Condition
+from lab.postgres.connections.journal import Sent
+from lab.postgres.recording.operations import Condition
 from lab.postgres.recording.results import is_connection_loss
 from lab.postgres.statements.pieces import value_of
 
-__all__ = ["Matches", "described"]
+__all__ = ["Matches", "described", "statement"]
 
 KEPT = 20_000
 """Answers that are remembered."""
@@ -47,6 +48,14 @@ def described(condition: Condition) -> str:
         text = _PLACEHOLDER.sub(lambda number: _value(values, int(number[1])), parts[place])
         parts[place] = text.replace(f"{table.removeprefix(beginning)}.", "")
     return f"{table} where {''.join(parts)}"
+
+
+def statement(sent: Sent) -> str:
+    """A statement with its values in place."""
+    parts = _LITERAL.split(" ".join(sent.text.split()))
+    for place in range(0, len(parts), 2):
+        parts[place] = _PLACEHOLDER.sub(lambda number: _value(sent.parameters, int(number[1])), parts[place])
+    return "".join(parts)
 
 
 def _value(values: Sequence[Any], number: int) -> str:

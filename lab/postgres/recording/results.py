@@ -8,27 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import asyncpg
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.orm.exc import StaleDataError
 
 from lab.errors import is_a, shown
 from lab.model.nature import Path
-from lab.model.outcome import ABORT_STATES, ActorResult, ResultKind
+from lab.model.outcome import ActorResult, ResultKind
 from lab.model.record import DeadlockEdge
 from lab.model.trace import Step
 from lab.postgres.recording.described import described
+from lab.postgres.recording.held import held_since
+from lab.postgres.recording.refusals import attribute_of, causes_of, leaves_of, refusal_behind, sqlstate_of
 
-__all__ = ["aborted_or_raised", "deadlock_cycle", "is_connection_loss", "returned", "sqlstate_of"]
+__all__ = ["aborted_or_raised", "deadlock_cycle", "is_connection_loss", "returned"]
 
-_PROCESS = re.compile(r"\b([Pp])rocess (\d+)")
+_PROCESS = re.compile(r"\b([Pp])rocess (\d{1,19})")
 _TRANSACTION = re.compile(r"\b(transaction|pivot) \d+")
 _EDGE = re.compile(
-    r"Process (?P<waiter>\d+) waits for (?P<mode>\w+) on (?P<target>.+?); blocked by process (?P<holder>\d+)\."
+    r"Process (?P<waiter>\d{1,19}) waits for (?P<mode>\w+) on (?P<target>.+?); "
+    r"blocked by process (?P<holder>\d{1,19})\."
 )
-_STATE = re.compile("[0-9A-Z]{5}")
 _LOST = ("08", "57P")
 _ENDED_FROM_OUTSIDE = (asyncio.CancelledError, TimeoutError, PoolTimeoutError)
 """What a cancellation and a timeout raise in an actor."""
@@ -57,110 +59,62 @@ def aborted_or_raised(
     late: bool = False,
 ) -> ActorResult:
     """The result of an actor that ended with an error. One that a fault struck is excused for what the fault does."""
-    server = _server_error(error)
-    state = sqlstate_of(error)
-    aborted = state in ABORT_STATES or is_a(error, StaleDataError)
-    if struck and all(map(_is_loss_to_its_client, _leaves(error))):
+    server, refusal = _server_error(error), refusal_behind(error)
+    aborted = refusal is not None
+    if struck and all(map(_is_loss_to_its_client, leaves_of(error))):
         # The words depend on whether the connection had prepared this statement before, which no schedule controls.
         return ActorResult(ResultKind.ABORTED, "connection lost", error=error)
     aborted |= struck and is_a(error, asyncio.CancelledError)
-    aborted |= late and any(is_a(each, *_ENDED_FROM_OUTSIDE) for each in _causes(error))
+    aborted |= late and any(is_a(each, *_ENDED_FROM_OUTSIDE) for each in causes_of(error))
     name = type(server or error).__name__
     message = _text(server, "message") or shown(error).strip().split("\n")[0]
     return ActorResult(
         ResultKind.ABORTED if aborted else ResultKind.RAISED,
         mask(_named(f"{name}: {message}" if message else name, sessions)),
         error=error,
-        sqlstate=state,
-        detail=mask(_named(_text(server, "detail"), sessions)),
+        sqlstate=sqlstate_of(refusal or error),
+        detail=mask(_named(_text(_server_error(refusal) if refusal else server, "detail"), sessions)),
     )
-
-
-def sqlstate_of(error: BaseException) -> str:
-    """The SQLSTATE behind an error of SQLAlchemy or asyncpg, "" if there is none."""
-    for each in (error, _attribute(error, "orig")):
-        state = _attribute(each, "sqlstate")
-        if isinstance(state, str) and _STATE.fullmatch(state):
-            return state
-    return ""
 
 
 def is_connection_loss(error: BaseException) -> bool:
     """Whether an error says that the connection or the server is gone."""
     state = sqlstate_of(error)
-    return state.startswith(_LOST) or _attribute(error, "connection_invalidated") is True
+    return state.startswith(_LOST) or attribute_of(error, "connection_invalidated") is True
 
 
 def _is_loss_to_its_client(error: BaseException) -> bool:
     return is_a(error, ConnectionError) or is_connection_loss(error)
 
 
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors in a group, as a task group raises it; of any other error, the error itself."""
-    if is_a(error, BaseExceptionGroup):
-        assert isinstance(error, BaseExceptionGroup)
-        for each in error.exceptions:
-            yield from _leaves(each)
-    else:
-        yield error
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it was raised from, with the errors in each group.
-
-    Not what was being handled when it was raised: a mistake in a handler is one of its own.
-    """
-    seen: set[int] = set()
-    left = [error]
-    while left:
-        each = left.pop()
-        if id(each) in seen:
-            continue
-        seen.add(id(each))
-        yield each
-        if isinstance(cause := _attribute(each, "__cause__"), BaseException):
-            left.append(cause)
-        if is_a(each, BaseExceptionGroup):
-            left += _leaves(each)
-
-
 def deadlock_cycle(detail: str, steps: Sequence[Step], sessions: Mapping[int, str]) -> tuple[DeadlockEdge, ...]:
     """The cycle that PostgreSQL reported to its victim in the last of `steps`, with the statement of each actor."""
     cycle = []
+    known = {step.actor: step for step in steps if not step.is_fault}
     for edge in _EDGE.finditer(detail):
         waiter, target = _name(edge["waiter"], sessions), _TRANSACTION.sub("transaction", edge["target"])
-        # Its last step: the statement that waited or, for the victim, was refused.
-        action = next((step.action for step in reversed(steps) if step.actor == waiter), None)
-        cycle.append(
-            DeadlockEdge(
-                waiter,
-                _name(edge["holder"], sessions),
-                edge["mode"],
-                target,
-                action.text if action else "",
-                action.parameters if action else (),
+        holder = _name(edge["holder"], sessions)
+        found = DeadlockEdge(waiter, holder, edge["mode"], target)
+        if (step := known.get(waiter)) is not None:  # its last: it waited or, the victim's, was refused
+            since = held_since(steps, step, holder, int(edge["holder"])) if target == "transaction" else 0
+            row = step.wait.target if step.wait is not None else ""
+            action = step.action
+            found = replace(
+                found, sql=action.text, parameters=action.parameters, step=step.number, since=since, row=row
             )
-        )
+        cycle.append(found)
     return tuple(cycle)
 
 
 def _server_error(error: BaseException | None) -> BaseException | None:
-    original = _attribute(error, "orig")
+    original = attribute_of(error, "orig")
     if isinstance(original, BaseException):
         return original.__cause__ or original
     return error if is_a(error, asyncpg.PostgresError) else None
 
 
-def _attribute(error: object, name: str) -> object:
-    """The attribute of an error, None where it has none or, as an error of the user's may, fails to give it."""
-    try:
-        return getattr(error, name, None)
-    except BaseException:  # noqa: BLE001 - of whatever kind, it is not an answer of the server
-        return None
-
-
 def _text(error: object, name: str) -> str:
-    value = _attribute(error, name)
+    value = attribute_of(error, name)
     return value if isinstance(value, str) else ""
 
 

@@ -136,7 +136,10 @@ class Row:
 
 def parsed(text: str) -> Any:
     """JSON as PostgreSQL writes it, numbers exactly."""
-    return json.loads(text, parse_float=Decimal)
+    try:
+        return json.loads(text, parse_float=Decimal)
+    except ValueError:  # an integer of more digits than Python reads
+        return json.loads(text, parse_float=Decimal, parse_int=Decimal)
 
 
 def _agree(seen: Values, held: Values) -> bool:

@@ -14,10 +14,10 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from lab.model.footprint import Access, Deferred, Lock, Memory
+from lab.errors import DEFECTS
+from lab.model.footprint import Access, Lock
 from lab.postgres.statements.construct import read
 from lab.postgres.statements.functions import PURE
-from lab.postgres.statements.held import HeldRows
 from lab.postgres.statements.pieces import (
     MANY,
     Piece,
@@ -33,52 +33,10 @@ from lab.postgres.statements.pieces import (
     unique_keys,
     unique_name,
 )
-from lab.postgres.statements.shapes import ANY, Relations, Shape, agree, declared
+from lab.postgres.statements.shapes import ANY, Shape, agree, declared
 from lab.postgres.statements.statement import Kind, RowLock, Statement
 
-__all__ = ["TransactionFootprint", "footprint_of"]
-
-
-class TransactionFootprint:
-    """What the transaction of one connection has touched so far, as a chain from its last statement back."""
-
-    __slots__ = ("_last", "_memory", "held")
-
-    def __init__(self) -> None:
-        self.held = HeldRows()
-        self._last: Deferred | None = None
-        self._memory: Memory | None = None
-        """Of the last statement of which something can be seen."""
-
-    def begins(self) -> None:
-        """Forget the last transaction."""
-        self._last, self._memory = None, None
-        self.held.forget()
-
-    def statement(
-        self,
-        accesses: Callable[[], tuple[Access, ...] | None],
-        level: str,
-        text: str,
-        relations: Relations,
-        session: int,
-    ) -> Deferred:
-        """The footprint of its next statement; `text` is "" for one of which nothing can be seen."""
-        memory = None
-        self.held.sends(accesses, text)
-        if text:
-            memory = self._memory = relations.memory_of(text, level, self._memory)
-        self._last = Deferred(accesses, level, self._last, memory, partial(relations.is_wild, text), session)
-        return self._last
-
-    def end(self, level: str) -> Deferred:
-        """The footprint of a COMMIT or ROLLBACK now, also of one to a savepoint, or of its release."""
-        self.held.forget()
-        return Deferred(_nothing, level, self._last)
-
-
-def _nothing() -> tuple[Access, ...]:
-    return ()
+__all__ = ["footprint_of"]
 
 
 def _unknown() -> None:
@@ -97,7 +55,15 @@ def footprint_of(
     if compiled is None:
         return _unknown
     rows = getattr(context, "compiled_parameters", None)  # DDL has none
-    return partial(_accesses, compiled, rows, shapes, schema)
+    return partial(_understood, compiled, rows, shapes, schema)
+
+
+def _understood(compiled: Any, rows: Any, shapes: Mapping[str, Shape], schema: str) -> tuple[Access, ...] | None:
+    """What is touched, or None: where reading it fails, the statement is one that is not understood."""
+    try:
+        return _accesses(compiled, rows, shapes, schema)
+    except DEFECTS:
+        return None
 
 
 def _accesses(compiled: Any, rows: Any, shapes: Mapping[str, Shape], schema: str) -> tuple[Access, ...] | None:

@@ -105,7 +105,7 @@ def _reading(statement: Statement, keys: _Keys) -> Reading:
 
 def _select(statement: Statement, keys: Mapping[str, Collection[str]]) -> Reading:
     if not statement.sources:
-        return _NOTHING
+        return _UNKNOWN if statement.nested else _NOTHING
     roles = tuple(_roles(statement))
     if statement.table is None or not _is_plain(statement):
         found = tuple(role for role in roles if _has_key(role, keys))

@@ -8,30 +8,42 @@ from collections.abc import Iterator
 from lab.analysis.facts import Facts, Touch
 from lab.model.remedy import Tried
 from lab.search.remedies.kind import CODE, Kind, listed
+from lab.search.remedies.schema import is_a_number
 
 __all__ = ["KIND"]
 
 _ATOMIC = "an atomic UPDATE … SET x = x + …"
+_SET = re.compile(r"(?:\bSET|,)\s*(\w+)\s*=", re.IGNORECASE)
+_CHECKED = re.compile(r"\bSET\b.*?\b(\w+)\s*=.*\bWHERE\b.*\b\1\s*=", re.IGNORECASE | re.DOTALL)
+"""An UPDATE that also asks whether a column that it changes still has its old value: it has a version check."""
 _RELATIVE = re.compile(r"\bSET\b.*?\b(\w+)\s*=\s*\([^=]*\b\1\b", re.IGNORECASE | re.DOTALL)
 
 
 def _advice(facts: Facts) -> Iterator[Tried]:
-    if facts.anomaly in (None, "P4") and (lost := listed(_overwritten(facts))):
-        yield Tried(f"a version check on {lost} (version_id_col)", reason=CODE)
-        yield Tried(f"{_ATOMIC} on {lost}", reason=CODE)
+    if facts.anomaly not in (None, "P4"):
+        return
+    writes = list(_overwriting(facts))
+    if unchecked := listed({each.table for each in writes if not _CHECKED.search(each.text)}):
+        yield Tried(f"a version check on {unchecked} (version_id_col)", reason=CODE)
+    if added := listed({each.table for each in writes if _sets_a_number(facts, each)}):
+        yield Tried(f"{_ATOMIC} on {added}", reason=CODE)
 
 
-def _overwritten(facts: Facts) -> set[str]:
-    """Tables of which two actors write one row, at least one of them after it read it and by a value of its own."""
-    found = set()
+def _sets_a_number(facts: Facts, write: Touch) -> bool:
+    columns = _SET.findall(write.text.partition(" WHERE ")[0])
+    return any(is_a_number(facts.table(write.table), column) for column in columns)
+
+
+def _overwriting(facts: Facts) -> Iterator[Touch]:
+    """UPDATEs of rows that their actor read before and another writes, too: by a value of the actor's own."""
     for at, read in enumerate(facts.touches):
         if not read.is_plain_read:
             continue
         for write in facts.touches[at:]:
             mine = write.actor == read.actor and write.verb == "UPDATE" and write.access.writes
-            if mine and read.access.rows.meet(write.access.rows) and not _RELATIVE.search(write.text):
-                found |= {read.table for other in facts.touches if _writes_what(other, write)}
-    return found
+            overwrites = mine and read.access.rows.meet(write.access.rows) and not _RELATIVE.search(write.text)
+            if overwrites and any(_writes_what(other, write) for other in facts.touches):
+                yield write
 
 
 def _writes_what(other: Touch, write: Touch) -> bool:

@@ -5,17 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from lab.analysis.facts import Facts
+from lab.analysis.facts import Facts, Touch
 from lab.model.record import ExecutionRecord
 from lab.model.remedy import Price, Remedy, Tried
 from lab.model.text import cut
 from lab.model.trace import ActionKind
 from lab.report.sql import statement_text
+from lab.search.remedies.schema import unique_keys
 
-__all__ = ["ATTEMPTS", "CODE", "TABLES", "Kind", "levels_of", "listed", "shortened"]
+__all__ = [
+    "ATTEMPTS",
+    "AUTOCOMMIT",
+    "CODE",
+    "TABLES",
+    "Kind",
+    "levels_of",
+    "listed",
+    "looked_then_inserted",
+    "shortened",
+]
 
 ATTEMPTS = 10
 """Of a retry loop. Two actors that refuse each other need two; more are for rings."""
+AUTOCOMMIT = "AUTOCOMMIT"
+"""The level of statements that are transactions of their own."""
 CODE = "needs a change of the code"
 """Why advice is not run."""
 TABLES = "needs a change of the tables"
@@ -68,3 +81,21 @@ def shortened(statements: Iterable[str]) -> str:
     texts = sorted(map(statement_text, statements))
     more = f" and {len(texts) - 1} more" if len(texts) > 1 else ""
     return cut(texts[0], LONGEST) + more
+
+
+def looked_then_inserted(facts: Facts) -> set[str]:
+    """Tables in which an actor looks for rows that no unique key identifies, and then inserts one."""
+    looked = set()
+    found = set()
+    for each in facts.touches:
+        if each.verb == "SELECT" and not _is_unique(facts, each):
+            looked.add((each.actor, each.table))
+        elif each.verb == "INSERT" and each.access.writes and (each.actor, each.table) in looked:
+            found.add(each.table)
+    return found
+
+
+def _is_unique(facts: Facts, read: Touch) -> bool:
+    """Whether a unique key is over some of the columns that it looks by: another one would change nothing."""
+    columns = {column for column, _ in read.access.rows.key}
+    return any(key <= columns for key in unique_keys(facts.table(read.table)))

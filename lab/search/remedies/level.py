@@ -16,9 +16,9 @@ __all__ = ["KIND"]
 def _higher(facts: Facts) -> Iterator[Remedy]:
     higher = ISOLATION_LEVELS[1 + min(map(ISOLATION_LEVELS.index, facts.levels)) :]
     for level in higher:
-        yield Remedy(f"{level} with a retry loop", isolation=level, attempts=ATTEMPTS)
+        yield Remedy(f"{level} with a retry loop", level, ATTEMPTS, row="a retry loop")
     if facts.deadlocked and higher:
-        yield Remedy(f"{higher[-1]} without a retry loop", isolation=higher[-1])
+        yield Remedy(f"{higher[-1]} without a retry loop", higher[-1], row="as it is")
 
 
 def _idle(remedy: Remedy, record: ExecutionRecord) -> str:

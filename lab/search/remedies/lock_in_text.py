@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from lab.analysis.facts import Facts
+from lab.analysis.facts import FOLDS, Facts
 from lab.model.remedy import Tried
 from lab.search.remedies.kind import CODE, Kind
 
@@ -16,8 +16,11 @@ _LOCKS = re.compile(r"\bFOR\s+(?:UPDATE|NO\s+KEY|SHARE|KEY\s+SHARE)\b", re.IGNOR
 
 
 def _advice(facts: Facts) -> Iterator[Tried]:
-    if any(_READS.match(text) and not _LOCKS.search(text) for text in facts.obscure):
+    reads = [text for text in facts.obscure if _READS.match(text) and not _LOCKS.search(text)]
+    if not all(map(FOLDS.match, reads)):
         yield Tried("FOR UPDATE in SELECTs that are written as text", reason=CODE)
+    if any(map(FOLDS.match, reads)):
+        yield Tried("FOR UPDATE on the rows that SELECTs written as text add up, before them", reason=CODE)
 
 
 KIND = Kind("lock in text", advises=_advice)

@@ -8,11 +8,9 @@ from lab.analysis.facts import DEADLOCK, Facts
 from lab.model.footprint import Rows
 from lab.model.record import ExecutionRecord
 from lab.model.remedy import Price, Remedy
-from lab.search.remedies.kind import Kind, levels_of, listed
+from lab.search.remedies.kind import AUTOCOMMIT, Kind, levels_of, listed
 
 __all__ = ["KIND"]
-
-AUTOCOMMIT = "AUTOCOMMIT"
 
 
 def _order(facts: Facts) -> Iterator[Remedy]:
@@ -20,7 +18,13 @@ def _order(facts: Facts) -> Iterator[Remedy]:
         return
     tables = {table for by_table in facts.rows_to_lock.values() for table in by_table}
     first = tuple((actor, tuple(map(_merged, found.values()))) for actor, found in facts.rows_to_lock.items())
-    yield Remedy(f"rows of {listed(tables)} locked first, by key", lock_first=first)
+    several = any(len(rows) > 1 or not all(map(_is_one, rows)) for _, rows in first)
+    yield Remedy(f"rows of {listed(tables)} locked first{', by key' if several else ''}", lock_first=first)
+
+
+def _is_one(rows: Rows) -> bool:
+    """Whether it is one row, as far as that is known: a single one has no order."""
+    return bool(rows.key) and all(len(values) == 1 for _, values in rows.key)
 
 
 def _merged(rows: list[Rows]) -> Rows:

@@ -14,7 +14,19 @@ __all__ = ["KIND"]
 
 def _locked_reads(facts: Facts) -> Iterator[Remedy]:
     if facts.lock_reads:
-        yield Remedy(f"SELECT … FOR UPDATE on {listed(facts.lock_reads)}", lock_reads=facts.lock_reads)
+        yield Remedy(_name(facts), lock_reads=facts.lock_reads)
+
+
+def _name(facts: Facts) -> str:
+    """PostgreSQL refuses FOR UPDATE behind an aggregate or DISTINCT: there a SELECT of their own locks the rows."""
+    reads = [each for each in facts.touches if each.is_plain_read and each.table in facts.lock_reads]
+    plain = {each.table for each in reads if not each.folds}
+    parts = []
+    if plain:
+        parts.append(f"SELECT … FOR UPDATE on {listed(plain)}")
+    if folded := facts.lock_reads - plain:
+        parts.append(f"rows of {listed(folded)} locked FOR UPDATE before they are read")
+    return ", ".join(parts)
 
 
 def _idle(remedy: Remedy, record: ExecutionRecord) -> str:

@@ -1,62 +1,80 @@
 """Tries remedies against a failure: what helps, what does not, and what it costs.
 
-Each remedy is a hunt of its own over the unchanged code, by the same scheduler from the same seed, behind a run that
-keeps as near as it can to the schedule that failed. The scenario as it is goes through the same executions, so that the
-prices can be compared, and so that it is known how much a hunt without a violation proves: where the scenario as it is
-breaks seldom, no violation means little, and the verdict is `inconclusive`.
+Each remedy is tried on the unchanged code until the answer is certain, and no longer:
+
+1. The schedule that failed, as near as it can be kept. Where it still fails, the remedy does not help.
+2. Reduction, until every trace was run or one fails: a few dozen executions for the textbook races.
+3. Where there are more, as many executions as a hunt makes, by its own scheduler. The scenario as it is goes through
+   the same, so that it is known how much an end without a violation proves: where it breaks seldom as it is, that means
+   little, and the verdict is `inconclusive`.
+
+All remedies take the first stage, then all that are left the second: when the time is over, as many as can be have
+an answer, and the others are said to have none.
 
 A remedy that makes others wait leaves fewer orders. That is its purpose and no reason for doubt: an actor that waits
-has met another one, so the executions count as overlapping and conflicting as always; a hunt in which no two actors met
-is `inconclusive` here as everywhere.
+has met another one, so the executions count as overlapping and conflicting as always; a search in which no two actors
+met is `inconclusive` here as everywhere.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from lab.analysis.facts import Facts
+from lab.analysis.facts import FOREIGN, UNIQUE, Facts
 from lab.analysis.tally import HuntResult, ReportedFailure
 from lab.checkers import CHECKERS
 from lab.errors import LabError, ServerError
 from lab.explore import Explorer
 from lab.model.record import ExecutionRecord
-from lab.model.remedy import NOT_RUN, Remedies, Remedy, Tried
+from lab.model.remedy import NO_TIME, NOT_RUN, UNLESS_STARVED, Remedies, Remedy, Tried
 from lab.model.replay_token import decode
 from lab.model.verdict import Verdict
+from lab.schedulers import Scheduler, make_scheduler
 from lab.schedulers.guided import Wished
-from lab.search.hunt import INTERRUPTED, Hunt
+from lab.search.hunt import INTERRUPTED
 from lab.search.job import Job
 from lab.search.remedies import REMEDIES
 from lab.search.remedies.kind import ATTEMPTS, Kind
+from lab.search.remedies.searched import Searched, search
+from lab.search.remedies.trial import FEW, Trial
 from lab.shrink.replays import replay_times
 
 __all__ = ["curable", "try_remedies"]
 
+REDUCED = 60
+"""Executions of reduction for each remedy: against the textbook races they need 2 to 34."""
 MOST = 100
-"""Executions for each remedy: a second or so."""
-FOR_A_PRICE = 30
-"""Executions for one that does not help: enough to measure what it costs."""
-CERTAIN = 0.05
-"""How likely a hunt without a violation may be, if the remedy changed nothing, to say that it helps."""
-ORDER = (Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE, NOT_RUN)
+"""Executions for each remedy by the scheduler of the hunt, where reduction does not come to its end."""
+FOR_A_PRICE = 15
+"""Executions of the scenario as it is, enough to see what it costs."""
+REDUCTION = "dpor"
+ORDER = (Verdict.PASS, UNLESS_STARVED, Verdict.FAIL, Verdict.INCONCLUSIVE, NO_TIME, NOT_RUN)
 
 Progress = Callable[[str, int], None]
-"""Called with the name of what is tried, and after each execution with the number of executions in all."""
+"""Called with the name of what is tried, and after each execution with the number of executions of that."""
 
 
 def curable(job: Job, result: HuntResult) -> ReportedFailure | None:
     """The first failure of a hunt against which remedies can be tried, if the hunt was not broken off.
 
-    Not one that needs what an earlier execution left in the process: every remedy would meet it, too.
+    Not one that needs what an earlier execution left in the process: every remedy would meet it, too. Nor one about the
+    database, which is no business of the code's, nor one that is no race.
     """
     if result.trouble or job.scenario().faults:
         return None
     known = [failure for failure in result.failures if failure.fresh_process is not False]
-    return next((failure for failure in known if _kinds(failure.checker)), None)
+    return next((failure for failure in known if _kinds(failure.checker) and _is_a_race(failure)), None)
+
+
+def _is_a_race(failure: ReportedFailure) -> bool:
+    """Not an error of the code: of the unexpected ones, those that another's row brings about, or its absence."""
+    if failure.about_database or failure.without_overlap:
+        return False
+    return failure.checker != "result" or failure.sqlstate in (UNIQUE, FOREIGN)
 
 
 def _kinds(checker: str) -> list[Kind]:
@@ -65,8 +83,11 @@ def _kinds(checker: str) -> list[Kind]:
     return [] if known is None else [kind for name, kind in REMEDIES.items() if name in known.cured_by]
 
 
-async def try_remedies(explorer: Explorer, job: Job, failure: ReportedFailure, progress: Progress) -> Remedies:
-    """Try what fits a failure of this hunt. Trouble ends it early and keeps what was found out."""
+async def try_remedies(
+    explorer: Explorer, job: Job, failure: ReportedFailure, progress: Progress, *, seconds: float = math.inf
+) -> Remedies:
+    """Try what fits a failure of this hunt. Trouble ends it early, the time as well; both keep what was found out."""
+    until = time.monotonic() + seconds
     scheduler = job.described
     scenario, schedule = job.scenario(), decode(failure.token).schedule
     try:
@@ -77,123 +98,132 @@ async def try_remedies(explorer: Explorer, job: Job, failure: ReportedFailure, p
         return Remedies(scheduler, trouble="the failure does not replay")
     facts = Facts(record, job.conditions.isolation, failure.anomaly)
     kinds = _kinds(failure.checker)
-    trials = _Trials(explorer, job, record, progress)
+    trials = _Trials(explorer, job, record, progress, until)
     tried = [*await trials.all_of(kinds, facts), *(each for kind in kinds for each in kind.advises(facts))]
     return Remedies(
         scheduler,
-        trials.executions,
+        min(job.executions, MOST),
         ATTEMPTS,
-        trials.unfixed.price,
-        trials.unfixed.violated,
+        record.isolation,
+        trials.unfixed.price(None),
+        trials.unfixed.result.violated,
         tuple(sorted(tried, key=lambda each: ORDER.index(each.verdict))),
     )
 
 
 class _Trials:
-    """Hunts under remedies. Once there is trouble, the rest is not run."""
+    """All trials against one failure. Once there is trouble, the rest is not run."""
 
-    def __init__(self, explorer: Explorer, job: Job, record: ExecutionRecord, progress: Progress) -> None:
-        self.executions = min(job.executions, MOST)
-        self.unfixed = HuntResult(job.target, job.seed)
-        """The scenario as it is."""
-        self._explorer = explorer
-        self._job = job
-        self._record = record
-        self._progress = progress
+    def __init__(self, explorer: Explorer, job: Job, record: ExecutionRecord, progress: Progress, until: float) -> None:
+        self._explorer, self._job, self._record, self._progress = explorer, job, record, progress
+        self._until = until
         self._trouble = ""
-        self._clock: list[float] = []
-        """When the hunt for the scenario as it is began, and when each of its executions was done."""
+        self.unfixed = self._nothing()
+        """The scenario as it is, by reduction."""
+        self._samples: dict[int, Searched] = {}
+        """The same by the scheduler of the hunt, where that was needed: so many executions."""
 
     async def all_of(self, kinds: Sequence[Kind], facts: Facts) -> list[Tried]:
         """Try every remedy that fits, and what an execution under one of them calls for."""
+        trials = [self._trial(kind, remedy) for kind in kinds for remedy in kind.runs(facts)]
+        await self._stage(trials, self._again)
+        await self._measure()
+        await self._stage(trials, self._reduce)
+        for trial in list(trials):
+            price = trial.seen.price(None)
+            more = [self._trial(each, new) for each in kinds for new in each.follows(facts, trial.remedy, price)]
+            await self._stage(more, self._again)
+            await self._stage(more, self._reduce)
+            behind = trials.index(trial) + 1
+            trials[behind:behind] = more
+        for _ in ("as it stands", "with a pause, where a retry loop proved to need one"):
+            await self._stage(trials, self._sample)
+        return [trial.tried(self.unfixed.typical) for trial in trials]
+
+    def _trial(self, kind: Kind, remedy: Remedy) -> Trial:
+        return Trial(kind, remedy, self._record, self._nothing())
+
+    def _nothing(self) -> Searched:
+        return Searched(HuntResult(self._job.target, self._job.seed))
+
+    async def _stage(self, trials: Sequence[Trial], stage: Callable[[Trial], Awaitable[None]]) -> None:
+        """Take every trial that has no answer through one stage."""
+        for trial in trials:
+            if trial.verdict:
+                continue
+            if self._trouble:
+                trial.answer(NOT_RUN, self._trouble)
+            elif time.monotonic() >= self._until:
+                trial.late()
+            else:
+                try:
+                    await stage(trial)
+                except LabError as error:
+                    self._trouble = str(error) if isinstance(error, ServerError) else ""
+                    trial.answer(Verdict.INCONCLUSIVE, str(error))
+                except asyncio.CancelledError:
+                    self._trouble = INTERRUPTED
+                    trial.answer(NOT_RUN, INTERRUPTED)
+
+    async def _measure(self) -> None:
+        """Run the scenario as it is."""
         try:
-            self.unfixed = await self._hunt(None)
+            number = min(FOR_A_PRICE, self._job.executions)
+            self.unfixed = await self._search(None, make_scheduler(REDUCTION, self._job.seed), range(number))
         except LabError as error:
             self._trouble = str(error)
-        waiting, tried = deque((kind, remedy) for kind in kinds for remedy in kind.runs(facts)), []
-        while waiting:
-            kind, remedy = waiting.popleft()
-            done = await self._try(kind, remedy)
-            tried.append(done)
-            if (price := done.price) is not None:
-                more = [(each, other) for each in kinds for other in each.follows(facts, remedy, price)]
-                waiting.extendleft(reversed(more))
-        return tried
-
-    async def _try(self, kind: Kind, remedy: Remedy) -> Tried:
-        if self._trouble:
-            return Tried(remedy.name, reason=self._trouble, remedy=remedy)
-        try:
-            first = await self._again(remedy)
-            if reason := kind.idle(remedy, first):
-                return Tried(remedy.name, reason=reason, remedy=remedy)
-            result = await self._hunt(remedy)
-        except LabError as error:
-            self._trouble = str(error) if isinstance(error, ServerError) else ""
-            return Tried(remedy.name, Verdict.INCONCLUSIVE, str(error), remedy=remedy)
         except asyncio.CancelledError:
             self._trouble = INTERRUPTED
-            return Tried(remedy.name, reason=INTERRUPTED, remedy=remedy)
-        verdict, reason = self._judged(first, result)
-        price = replace(result.price, times=self._times(result))
-        return Tried(remedy.name, verdict, reason, kind.left(remedy, first), remedy, price)
 
-    async def _again(self, remedy: Remedy) -> ExecutionRecord:
-        """The failing schedule, as near as it can be kept under a remedy."""
+    async def _again(self, trial: Trial) -> None:
+        """Run the schedule that failed, as near as it can be kept under the remedy; once more where it has a pause."""
+        starved = trial.starved
+        began = time.monotonic()
         wished = Wished([step.chosen for step in self._record.trace])
-        conditions = replace(self._job.conditions, remedy=remedy, starts=self._record.trace.starts)
-        return await self._explorer.run(self._record.scenario, wished, conditions)
+        conditions = replace(self._job.conditions, remedy=trial.remedy, starts=self._record.trace.starts)
+        record = await self._explorer.run(self._record.scenario, wished, conditions)
+        trial.take_first(record, time.monotonic() - began)
+        if trial.starved != starved:
+            await self._again(trial)
 
-    async def _hunt(self, remedy: Remedy | None) -> HuntResult:
-        name = remedy.name if remedy is not None else "as it is"
+    async def _reduce(self, trial: Trial) -> None:
+        if trial.remedy.pause:
+            return  # an actor that waits in the process depends on everything, which leaves nothing to reduce
+        scheduler = make_scheduler(REDUCTION, self._job.seed)
+        trial.take(await self._search(trial.remedy, scheduler, range(min(REDUCED, self._job.executions))))
+        trial.take_reduced(self.unfixed)
+        if trial.starved:
+            await self._again(trial)
 
-        def progress(seen: HuntResult) -> None:
-            self._progress(name, seen.executions)
-            if remedy is None:
-                self._clock.append(time.monotonic())
+    async def _sample(self, trial: Trial) -> None:
+        job, pause = self._job, trial.remedy.pause
+        most = min(job.executions, MOST)
+        scheduler = make_scheduler(job.scheduler, job.seed, **job.options)
+        for numbers in (range(min(FEW, most)), range(FEW, most)):
+            if not numbers or trial.verdict:
+                return
+            trial.take(await self._search(trial.remedy, scheduler, numbers))
+            if trial.remedy.pause != pause:
+                await self._again(trial)
+                return
+            if not trial.verdict:
+                trial.take_sampled(await self._as_it_is(numbers.stop), last=numbers.stop == most)
 
-        if remedy is None:
-            self._clock.append(time.monotonic())
-        job = replace(
+    async def _as_it_is(self, number: int) -> Searched:
+        """As many samples of the scenario as it is."""
+        if number not in self._samples:
+            scheduler = make_scheduler(self._job.scheduler, self._job.seed, **self._job.options)
+            self._samples[number] = await self._search(None, scheduler, range(number))
+        return self._samples[number]
+
+    async def _search(self, remedy: Remedy | None, scheduler: Scheduler, numbers: range) -> Searched:
+        name = "as it is" if remedy is None else remedy.name
+        return await search(
+            self._explorer,
             self._job,
-            executions=self.executions,
-            keep_going=remedy is None,
-            at_least=FOR_A_PRICE,
-            refine=False,
-            conditions=replace(self._job.conditions, remedy=remedy),
+            remedy,
+            scheduler,
+            numbers,
+            until=self._until,
+            progress=lambda done: self._progress(name, done),
         )
-        result = await Hunt(self._record.scenario, job, progress).run(self._explorer)
-        self._trouble = result.trouble
-        return result
-
-    def _times(self, result: HuntResult) -> float | None:
-        """The time of an execution as a multiple of what as many executions of the scenario as it is took."""
-        number = min(result.executions, len(self._clock) - 1)
-        if number < 1:
-            return None
-        return (result.seconds / result.executions) / ((self._clock[number] - self._clock[0]) / number)
-
-    def _judged(self, first: ExecutionRecord, result: HuntResult) -> tuple[str, str]:
-        """The verdict on a remedy, and the reason where it is not a pass."""
-        if result.failures:
-            said = first.findings[0].message if first.failed else result.failures[0].broken
-            return Verdict.FAIL, f"{result.violated} of {result.executions} break: {said}"
-        if first.failed:
-            return Verdict.FAIL, f"the schedule that failed still fails: {first.findings[0].message}"
-        doubt = self._doubt(result)
-        return (Verdict.INCONCLUSIVE, doubt) if doubt else (Verdict.PASS, "")
-
-    def _doubt(self, result: HuntResult) -> str:
-        """Why a hunt without a violation says too little; "" if it does not."""
-        if result.verdict != Verdict.PASS:
-            return result.reason
-        if self._record.trace.breakpoints and not result.coverage.paused:
-            return "the failure needs a pause inside a statement, and the lab can make none here"
-        unfixed = self.unfixed
-        if result.complete or (result.exhausted and unfixed.violated):
-            return ""
-        unharmed = 1 - unfixed.violated / max(unfixed.executions, 1)
-        if unharmed**result.executions <= CERTAIN:
-            return ""
-        often = f"{unfixed.violated} of {unfixed.executions} executions break"
-        return f"nothing broke, which says little: as it is, {often}"

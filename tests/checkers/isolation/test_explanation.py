@@ -116,6 +116,44 @@ def test_each_edge_and_each_wrong_read_has_its_sentence(case):
     assert sorted(link.sentence for link in found.links) == sorted(sentences)
 
 
+LATE = {
+    "a change": (
+        history("w2(x)=2 r1(x)=1 c2 w1(x)=3 c1", "x: 2 1", level=RC),
+        "T1 read 1 while T2's change (#1) was not committed yet",
+    ),
+    "a snapshot": (
+        history("r1(y)=0 w2(x)=2 c2 r1(x)=1 w1(x)=3 c1", "x: 2 1", level=RR),
+        "T1 read 1 from a snapshot in which T2's change (#2) was not committed yet",
+    ),
+    "an insert": (
+        history("w2(x)=1 w2(y)=3 r1(x)=- c2 r1(y:2)=3 c1", level=RC),
+        "T1 found no x while T2's insert (#1) was not committed yet",
+    ),
+    "a delete": (
+        history("d2(x) w2(y)=3 r1(x)=1 c2 r1(y:2)=3 c1", level=RC),
+        "T1 read x = 1 while T2's DELETE (#1) was not committed yet",
+    ),
+    "a predicate": (
+        history("w2(x)=1 p1(v=1:) c2 p1(v=1:x@2) c1", matching="v=1: x@2", level=RC),
+        "T1 looked for v=1 while T2's change (#1) that made x match was not committed yet",
+    ),
+    "a predicate and a delete": (
+        history("d2(x) p1(v=1:x@0) c2 p1(v=1:) c1", matching="v=1: x@0", level=RC),
+        "T1 looked for v=1 while T2's DELETE (#1) of x, which matched, was not committed yet",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LATE)
+def test_a_read_that_came_after_the_write_that_it_missed_is_told_in_the_order_of_time(case):
+    """Where steps are numbered in the order of time; those of a file are not."""
+    made, sentence = LATE[case]
+    anomaly = judge(made).anomalies[0]
+    links = [link.sentence for link in explain(anomaly, made, timed=True).links if link.kind == "rw"]
+    assert links == [sentence]
+    assert not any("committed yet" in link.sentence for link in explain(anomaly, made).links)
+
+
 def test_the_level_that_is_named_is_the_one_that_decides():
     """For a lost update that of the loser; for write skew the weakest on the cycle."""
     lost = history("r1(x) r2(x) w1(x) c1 w2(x) c2", "x: 1 2", level=RC, levels="1=REPEATABLE READ")

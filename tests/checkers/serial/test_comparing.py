@@ -149,3 +149,22 @@ def test_the_nearest_order_is_the_one_with_the_fewest_differences_and_is_told_in
         == "account 1 holds (1,70); after ben, then ann, it holds (1,100); 2 serial orders were tried"
     )
     assert nearest({}, 2, []).obstacle == "its actors cannot run one after the other in any order"
+
+
+def test_equal_rows_without_a_key_are_counted():
+    """A row that both have is no difference but by its number, and equal ones are told once."""
+    layout = Layout({"log": (Column("word"),)}, {})
+
+    def effects(*words: str):
+        outcome = Outcome(Ending.COMPLETED, {}, {"log": tuple(f"({word})" for word in words)})
+        return effects_of(Trace(), outcome, layout, Drawn({}), ())
+
+    def told(here: str, there: str) -> list[tuple[str, str]]:
+        return [(each.here, each.there) for each in differences(effects(*here.split()), effects(*there.split()))]
+
+    assert told("a a b", "a b") == [("(a) twice", "(a) once")]
+    assert told("a b", "a a a b") == [("(a) once", "(a) 3 times")]
+    assert told("a a", "") == [("(a) twice", "")]
+    assert told("", "b b") == [("", "(b) twice")]
+    assert told("a a c", "b c") == [("(a) twice", "(b)")]
+    assert told("a b", "b a") == []

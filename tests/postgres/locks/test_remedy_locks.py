@@ -384,6 +384,8 @@ def test_a_remedy_is_plain():
     assert json.loads(json.dumps(remedy.dump())) == {
         "isolation": "SERIALIZABLE",
         "attempts": 10,
+        "pause": False,
+        "catches": [],
         "lock_reads": ["a", "b"],
         "lock_first": {"alice": [{"table": "account", "key": {"id": ["int:1", "int:2"]}}]},
     }

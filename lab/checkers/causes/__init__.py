@@ -1,0 +1,73 @@
+"""Causes: which known pattern of the user's code explains a violation, by what was observed in its execution.
+
+One file for each family of rules; each rule is a function that names a cause or returns None. A cause is named where
+each part of it was observed, and never guessed: a wrong one would be worse than none. At most one is named, that of the
+first rule that knows the pattern.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from lab.checkers.causes.lock_cycles import deadlocked, retried_in_part, swallowed
+from lab.checkers.causes.missed import cursor_over_ids, released_before_commit, unheard
+from lab.checkers.causes.no_row import duplicate_key, inserted_twice, parent_deleted, parent_referenced
+from lab.checkers.causes.observed import Observed
+from lab.checkers.causes.process import in_the_process
+from lab.checkers.causes.same_row import overtaken
+from lab.checkers.causes.snapshots import (
+    half_done,
+    older_than_the_lock,
+    rechecked,
+    rechecked_in_text,
+    skewed,
+    two_moments,
+)
+from lab.model.cause import Cause
+from lab.model.record import ExecutionRecord
+
+__all__ = ["cause_of"]
+
+Rule = Callable[[Observed], Cause | None]
+
+OF_AN_ERROR: tuple[Rule, ...] = (duplicate_key, parent_deleted, parent_referenced)
+"""For an actor that ended with an error of the server."""
+OF_A_BROKEN_INVARIANT: tuple[Rule, ...] = (
+    retried_in_part,
+    swallowed,
+    deadlocked,
+    unheard,
+    released_before_commit,
+    rechecked,
+    rechecked_in_text,
+    older_than_the_lock,
+    overtaken,
+    inserted_twice,
+    skewed,
+    cursor_over_ids,
+    half_done,
+    two_moments,
+    in_the_process,
+)
+"""The more special first: a write skew is also what an advisory lock that is released too early leads to."""
+
+RULES: Mapping[str, tuple[Rule, ...]] = {
+    "result": OF_AN_ERROR,
+    "stall": (unheard,),
+    "deadlock": (deadlocked,),
+    "invariant": OF_A_BROKEN_INVARIANT,
+    "serial": OF_A_BROKEN_INVARIANT,
+}
+"""By the checker that objects. A promise that the database broke has no cause in the code."""
+
+
+def cause_of(record: ExecutionRecord) -> Cause | None:
+    """The cause of what broke, None where no pattern was recognised.
+
+    None too where nothing broke, and where a fault struck: then that is the cause.
+    """
+    if not record.failed or record.trace.faults:
+        return None
+    rules = RULES.get(record.findings[0].checker, ())
+    seen = Observed(record) if rules else None
+    return next((cause for rule in rules if seen is not None and (cause := rule(seen)) is not None), None)

@@ -1,0 +1,47 @@
+"""Shows a failure at once, before it is minimised: above the progress bar until the smaller one replaces it.
+
+Where standard error is no terminal, there is no bar. Then the failure is written to standard output as it was met, and
+the smaller one follows.
+"""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from lab.analysis.tally import HuntResult, ReportedFailure
+from lab.commands.console import out
+from lab.commands.progress import ProgressBelow
+from lab.report.hunts import failure_texts
+
+__all__ = ["Found"]
+
+AS_IT_WAS_MET = "The first failure, as it was met; the smaller one follows."
+
+
+class Found:
+    """What of a hunt's failures is on the screen. `quiet`: nothing is to be."""
+
+    def __init__(self, bar: ProgressBelow, *, quiet: bool) -> None:
+        self._bar, self._quiet = bar, quiet
+        self._shown = False
+        self._reported = False
+
+    def first(self, failure: ReportedFailure) -> None:
+        """A failure was found. Only the first of a hunt is worth showing twice."""
+        if self._quiet or self._shown:
+            return
+        self._shown = True
+        if self._bar.disable:
+            out.out(f"{AS_IT_WAS_MET}\n\n{failure.report}\n")
+        else:
+            self._bar.above = Text(f"{failure.report}\n")
+            self._bar.refresh()
+
+    def report(self, result: HuntResult) -> None:
+        """Each failure in its last form, once."""
+        if self._quiet or self._reported:
+            return
+        self._reported = True
+        with self._bar.aside():
+            for text in failure_texts(result):
+                out.out(text)

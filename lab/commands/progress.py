@@ -1,0 +1,36 @@
+"""A progress bar with a text above it. Apart from `console`, since not every command pays for its imports."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+
+from rich.console import RenderableType
+from rich.progress import Progress
+
+__all__ = ["ProgressBelow"]
+
+
+class ProgressBelow(Progress):
+    """`above` is shown as long as the bar is, and cut where the screen ends."""
+
+    above: RenderableType = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The text, if there is one, and the bar."""
+        if self.above:
+            yield self.above
+        yield from super().get_renderables()
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Off the screen, and what was above it for good: something else is written."""
+        self.above = ""
+        if self.disable:
+            yield
+            return
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()

@@ -1,0 +1,28 @@
+"""Which known pattern explains the failure, and what people usually do about it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from lab.report.anomaly import at_level
+from lab.report.section import Message, Section
+from lab.report.story import WIDTH
+
+__all__ = ["SECTION"]
+
+
+def _cause(message: Message) -> Iterator[str]:
+    if (cause := message.cause) is not None:
+        yield from _folded("Cause", f"{cause.name}: {cause.text}")
+        if message.failure is not None and message.explanation is None and message.failure.levels:
+            yield from _folded("Levels", "; ".join(map(at_level, message.failure.levels)))
+        yield from _folded("Fix", cause.fix)
+
+
+def _folded(title: str, text: str) -> Iterator[str]:
+    indent = " " * 7
+    yield from textwrap.wrap(text, WIDTH, initial_indent=f"{title:<7}", subsequent_indent=indent)
+
+
+SECTION = Section("cause", _cause)
