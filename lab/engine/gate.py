@@ -198,23 +198,20 @@ class Actor:
             self.state = State.RUNNING
             self.execution.arm()
 
-    @contextlib.contextmanager
-    def flight(self, backend: Backend) -> Iterator[None]:
-        """The time in which an operation of this actor is under way on a connection."""
+    def departs(self, backend: Backend) -> Backend | None:
+        """An operation begins on a connection; returns the backend of the one around it, for `lands`."""
         self.running_again()
         outer, self.backend = self.backend, backend
         self.flights += 1
-        try:
-            yield
-        except asyncio.CancelledError:
-            self.running_again()
-            raise
-        finally:
-            self.flights -= 1
-            if not self.flights:
-                self.execution.arm()
-            if self.state is State.RUNNING and not self.held:
-                self.backend = outer
+        return outer
+
+    def lands(self, outer: Backend | None) -> None:
+        """It has ended."""
+        self.flights -= 1
+        if not self.flights:
+            self.execution.arm()
+        if self.state is State.RUNNING and not self.held:
+            self.backend = outer
 
     @contextlib.contextmanager
     def busy(self) -> Iterator[None]:

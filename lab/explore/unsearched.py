@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 
 from lab.engine.plan import Finished
 from lab.model.text import cut
@@ -54,12 +55,17 @@ def _whole(finished: Finished, met: Collection[str], *, pauses: bool) -> Iterato
             yield f"orders within {_short(step.action.text)}, which is one step: {why}"
 
 
+@lru_cache(maxsize=2000)
+def _locks(text: str) -> bool:
+    return bool(_LOCKED.search(text))
+
+
 def _rows(step: Step) -> int:
     """How many rows a statement changed or locked, as its answer says."""
     tag = "" if step.result is None else step.result.tag
     if tag == MANY:
         return max(2, len(step.action.parameters))
-    found = _CHANGED.match(tag) or (_SELECTED.match(tag) if _LOCKED.search(step.action.text) else None)
+    found = _CHANGED.match(tag) or (_SELECTED.match(tag) if _locks(step.action.text) else None)
     return int(found[1]) if found else 0
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import asyncpg
 
+from lab.engine.flight import Flight
 from lab.engine.gate import Actor, current_actor, running_as
 from lab.model.trace import Result
 from lab.postgres.connections.caches import PreparedStatements
@@ -254,7 +255,7 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         actor.execution.serves(self.process, actor)
         outer, self._waiting_for = self._waiting_for, actor
         try:
-            with actor.flight(self.process):
+            with Flight(actor, self.process):
                 answer = await operation(*args, **named)
         except asyncio.CancelledError:
             self.announced = False

@@ -49,6 +49,47 @@ class _Use:
         return line_of_task(self.actor.root.task) if self.place is None else line_of(*self.place)
 
 
+class _Using(contextlib.AbstractContextManager[None]):
+    """What `Uses.of` returns. There are dozens in an execution, so it is no generator."""
+
+    __slots__ = ("_actor", "_is_outermost", "_name", "_now", "_others", "_outermost", "_use", "_used")
+
+    def __init__(
+        self,
+        now: dict[int, list[_Use]],
+        outermost: dict[asyncio.Task[Any] | None, _Use],
+        actor: Actor,
+        used: object,
+        name: str,
+    ) -> None:
+        self._now, self._outermost = now, outermost
+        self._actor, self._used, self._name = actor, used, name
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        use = self._outermost.get(task)
+        self._is_outermost = use is None
+        if use is None:
+            use = self._outermost[task] = _Use(self._actor, task, _own_line())
+        self._use = use
+        others = self._others = self._now.setdefault(id(self._used), [])
+        for other in others:
+            if other.task is not task:
+                _report(other, use, self._name)
+                break
+        others.append(use)
+
+    def __exit__(self, *_: object) -> None:
+        self._others.remove(self._use)
+        if not self._others:
+            self._now.pop(id(self._used), None)
+        if self._is_outermost:
+            self._outermost.pop(self._use.task, None)
+
+
+_NOBODY = contextlib.nullcontext()
+
+
 class Uses:
     """The sessions and connections that tasks of actors are using now."""
 
@@ -57,29 +98,12 @@ class Uses:
         """By the `id` of what is used."""
         self._outermost: dict[asyncio.Task[Any] | None, _Use] = {}
 
-    @contextlib.contextmanager
-    def of(self, used: object, name: str = "asyncpg connection") -> Iterator[None]:
+    def of(self, used: object, name: str = "asyncpg connection") -> contextlib.AbstractContextManager[None]:
         """The time in which the running task uses something; nested uses of a task are one. `name` is for a reader."""
         actor = current_actor()
         if actor is None or actor.execution.closing:
-            yield
-            return
-        task = asyncio.current_task()
-        outer = self._outermost.get(task)
-        use = outer or self._outermost.setdefault(task, _Use(actor, task, _own_line()))
-        others = self._now.setdefault(id(used), [])
-        other = next((each for each in others if each.task is not task), None)
-        if other is not None:
-            _report(other, use, name)
-        others.append(use)
-        try:
-            yield
-        finally:
-            others.remove(use)
-            if not others:
-                self._now.pop(id(used), None)
-            if outer is None:
-                self._outermost.pop(task, None)
+            return _NOBODY
+        return _Using(self._now, self._outermost, actor, used, name)
 
     @contextlib.contextmanager
     def noticed(self) -> Iterator[None]:

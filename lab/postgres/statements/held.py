@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from lab.model.footprint import Access, Lock
 from lab.model.text import key_text
@@ -23,6 +24,11 @@ _FOUND = re.compile(r"(?:SELECT|UPDATE|DELETE) [1-9]")
 """An answer that counts a row at least."""
 _GIVES_BACK = re.compile(r"\b(?:ROLLBACK|COMMIT|ABORT|END)\b", re.IGNORECASE)
 """In a text that may be several statements: locks are given back, though the connection stays in a transaction."""
+
+
+@lru_cache(maxsize=2000)
+def _gives_back(text: str) -> bool:
+    return bool(_GIVES_BACK.search(text))
 
 
 class HeldRows:
@@ -42,7 +48,7 @@ class HeldRows:
 
     def sends(self, accesses: Accesses, text: str) -> None:
         """A statement is about to be sent."""
-        if _GIVES_BACK.search(text):
+        if _gives_back(text):
             self.forget()
         self._sent = accesses
 
@@ -58,7 +64,7 @@ class HeldRows:
         key = {name: key_text(values[name]) for name in row.names}
         return any(
             access.lock >= Lock.NO_KEY_UPDATE and access.rows.table == row.name and _is(access, key)
-            for accesses in reversed(self._answered)
+            for accesses in self._answered
             for access in accesses() or ()
         )
 
