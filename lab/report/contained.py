@@ -28,9 +28,13 @@ def or_else(make: Callable[[], Made], otherwise: Made) -> tuple[Made, str]:
         return otherwise, defect("explain this in full", error)
 
 
-def lines_of(part: str, make: Callable[[], Iterable[str]]) -> list[str]:
-    """The lines of a part of a report as they can be shown, or one that says why there are none."""
+def lines_of(part: str, make: Callable[[], Iterable[str]], *, whole: bool = False) -> list[str]:
+    """The lines of a part of a report as they can be shown, or one that says why there are none.
+
+    A text may have several lines. One that is too long is cut, unless they are to stay `whole`.
+    """
     try:
-        return [cut(printable(line), LONGEST) for line in make()]
+        lines = [line for text in make() for line in printable(text).split("\n")]
+        return lines if whole else [cut(line, LONGEST) for line in lines]
     except Exception as error:  # noqa: BLE001 - a defect; the line names it
         return [cut(printable(defect(f"write the part {part!r} of this report", error)), LONGEST)]

@@ -23,4 +23,4 @@ def _asked_for(record: ExecutionRecord) -> str:
     return "".join(f" --check {each.name}" for each in checkers if each.must_be_asked(record.scenario))
 
 
-SECTION = Section("replay", _replay)
+SECTION = Section("replay", _replay, whole=True)

@@ -65,6 +65,8 @@ class Section:
     """Stands above the lines, which are then indented. Neighbours with the same heading share it."""
     apart: bool = True
     """An empty line stands before it, but where it shares a heading."""
+    whole: bool = False
+    """No line of it is cut, however long it is: half a token is none."""
 
 
 def explanation_of(record: ExecutionRecord) -> Explanation | None:
@@ -80,7 +82,7 @@ def laid_out(sections: Iterable[Section], message: Message) -> str:
     text: list[str] = []
     heading = ""
     for section in sections:
-        lines = lines_of(section.name, partial(section.lines, message))
+        lines = lines_of(section.name, partial(section.lines, message), whole=section.whole)
         if not lines:
             continue
         shared = bool(section.heading) and section.heading == heading

@@ -22,7 +22,8 @@ LONGEST = 1002
 
 def is_fit_to_be_shown(report: str) -> bool:
     """It is on lines of a bounded length, can be written to any file, and moves no cursor."""
-    return max(map(len, report.split("\n"))) <= LONGEST and printable(report) == report
+    shown, _, _ = report.partition("\nReplay ")  # a token is as long as it must be
+    return max(map(len, shown.split("\n"))) <= LONGEST and printable(report) == report
 
 
 def test_no_record_leads_to_a_traceback_or_to_characters_that_move_a_cursor():
@@ -90,3 +91,19 @@ def test_a_value_that_cannot_be_shown_is_named_beside_those_that_can():
         "'é'",
         "<int that cannot be shown: ValueError>",
     )
+
+
+def test_lines_are_cut_each_for_itself_and_tokens_never():
+    """A part of many lines is longer than any line may be, and half a token is none."""
+    rows = [f"{number:>3} {'x' * 90}" for number in range(40)]
+    token = f"Replay   lab replay {'alice.bob.' * 400}"
+    parts = [
+        Section("story", lambda message: ("\n".join(rows),)),
+        Section("values", lambda message: ("y" * 5000,)),
+        Section("replay", lambda message: (token,), whole=True),
+    ]
+    lines = laid_out(parts, Message(records.record(random.Random(1)))).splitlines()
+    assert [line for line in lines if line in rows] == rows
+    assert max(len(line) for line in lines if line.startswith("y")) == 1000
+    assert lines[-1] == token
+    assert SECTIONS["replay"].whole
