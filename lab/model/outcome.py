@@ -44,11 +44,14 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ActorResult:
+class ActorResult:  # noqa: PLW1641 - a dataclass makes its own hash
     """What one actor returned or raised.
 
     `value` is the returned object, for invariants; `text` is what takes part in comparison: the `repr` of
     the value, or the error's type and message. `detail` is the server's own detail with ids named.
+
+    Compared with anything but a result, or asked whether it is true, it raises `TypeError`: an invariant that says
+    `assert outcome.results["alice"]` would hold always, and one that says `== 3` never.
     """
 
     kind: ResultKind
@@ -57,6 +60,21 @@ class ActorResult:
     error: BaseException | None = field(default=None, compare=False)
     sqlstate: str = ""
     detail: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ActorResult):
+            raise TypeError(f"the result of an actor was compared with {other!r}; what it returned is its .value")
+        return (self.kind, self.text, self.sqlstate, self.detail) == (
+            other.kind,
+            other.text,
+            other.sqlstate,
+            other.detail,
+        )
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            "the result of an actor is neither true nor false; ask .returned, .aborted, or what it returned, its .value"
+        )
 
     @property
     def returned(self) -> bool:

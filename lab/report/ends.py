@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.model.outcome import ResultKind
+from lab.report.hints import hints
 from lab.report.section import Message, Section
 
 __all__ = ["SECTION"]
@@ -20,6 +21,7 @@ def _results(message: Message) -> Iterator[str]:
         else:
             state = f" ({result.sqlstate})" if result.sqlstate else ""
             yield f"{name} {result.kind}: {result.text}{state}"
+            yield from hints(message.record, name)
 
 
 SECTION = Section("results", _results, heading="Why")
