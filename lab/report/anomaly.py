@@ -51,7 +51,7 @@ def _where(link: Link) -> str:
 
 def _anomaly(message: Message) -> Iterator[str]:
     """The anomaly that explains the failure, what the same order gave at the levels above, and what is not known."""
-    yield from filter(None, (*message.record.defects, message.defect))
+    yield from message.defects
     if message.explanation is not None:
         levels = message.failure.levels if message.failure is not None else ()
         *lines, verdict = anomaly_lines(message.explanation)
