@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from lab.checkers import CHECKERS
 from lab.checkers.isolation.explanation import Explanation, Link
+from lab.errors import LONGEST_MESSAGE
 from lab.model.record import AtLevel, ExecutionRecord
 from lab.model.text import cut
 from lab.report.section import Message, Section
@@ -41,7 +42,8 @@ def _edge(text: str, where: str, width: int, room: int) -> Iterator[str]:
 
 
 def _sentence(link: Link) -> str:
-    return f"{link.before} < {link.after}: {link.sentence}" if link.after else link.sentence
+    """What it says, in as many characters as are read: names and values in it may be of any length."""
+    return cut(f"{link.before} < {link.after}: {link.sentence}" if link.after else link.sentence, LONGEST_MESSAGE)
 
 
 def _where(link: Link) -> str:

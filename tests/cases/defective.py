@@ -1,4 +1,4 @@
-"""Breaks two checks of the lab's as it is imported, so that a command meets a defect there."""
+"""Breaks two checks of the lab's, and its remedies, as it is imported, so that a command meets a defect there."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from scenarios.counter import Counted, LostCount
 
 from lab.checkers import CHECKERS, Checker
 from lab.model.record import ExecutionRecord, Finding
+from lab.search.remedies import trials
 
 
-def fail(record: ExecutionRecord) -> Iterable[Finding]:
+def fail(record: ExecutionRecord, *more: object) -> Iterable[Finding]:
     raise KeyError("of the lab")
 
 
@@ -19,6 +20,7 @@ def broken(checker: Checker) -> Checker:
     return replace(checker, check=fail)
 
 
+trials.Facts = fail
 CHECKERS._values.update(sharing=broken(CHECKERS["sharing"]), isolation=broken(CHECKERS["isolation"]))
 
 

@@ -15,7 +15,7 @@ def test_a_hunt_whose_checks_fail_is_inconclusive_and_finds_what_the_others_find
         [
             ["hunt", "defective:CountedHere", "--executions", "5"],
             ["hunt", "defective:CountedHere", "--executions", "5", "--json"],
-            ["hunt", "defective:LostHere", "--no-remedies", "--no-fresh"],
+            ["hunt", "defective:LostHere", "--no-fresh"],
             ["matrix", "defective:CountedHere", "--executions", "3", "--json"],
         ]
     )
@@ -28,6 +28,7 @@ def test_a_hunt_whose_checks_fail_is_inconclusive_and_finds_what_the_others_find
     assert said.startswith(SAID)
     assert SAID in failing[1]
     assert "LOST UPDATE" in failing[1]
+    assert "the lab could not try remedies, which is a defect of its own (KeyError: 'of the lab', " in failing[1]
     levels = json.loads(matrix[1])["levels"]
     assert "pass" not in {each["verdict"] for each in levels}
     assert all(len(each["not_checked"]) == 2 for each in levels)
