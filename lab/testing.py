@@ -77,8 +77,8 @@ class Lab:
         record = await self._run(scenario, schedule, conditions)
         if record.failed and not schedule.exhausted:
             raise Violation(await self._report(record, conditions, minimised=schedule.final))
-        if record.unsteady:
-            raise UncontrolledError(record.unsteady)
+        if reason := record.unsteady or next(iter(record.not_checked), ""):
+            raise UncontrolledError(reason)
         return record
 
     async def hunt(

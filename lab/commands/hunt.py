@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -157,6 +158,8 @@ async def _remedies(
 ) -> Remedies:
     """What helps against a failure that a hunt found. `seen` is called now and then."""
     from lab.explore import Explorer
+    from lab.explore.contained import or_else
+    from lab.model.remedy import Remedies
     from lab.search.remedies.trials import try_remedies
 
     task = bar.add_task("remedies", total=None)
@@ -166,7 +169,9 @@ async def _remedies(
         seen()
 
     async with aclosing(Explorer(server)) as explorer:
-        return await try_remedies(explorer, job, failure, progress, seconds=options["remedies_seconds"])
+        trying = try_remedies(explorer, job, failure, progress, seconds=options["remedies_seconds"])
+        remedies, defect = await or_else("try remedies", trying, Remedies(job.described))
+    return replace(remedies, trouble=defect) if defect else remedies
 
 
 async def _hunt_all(*, as_json: bool, **options: Any) -> str:

@@ -20,7 +20,7 @@ import click
 from lab.commands import COMMANDS
 from lab.commands.console import err, show_failure
 from lab.commands.options import bounds_of
-from lab.errors import LabError, UsageError
+from lab.errors import LabError, UsageError, printable
 from lab.model.secret import without_urls
 from lab.model.verdict import Verdict
 
@@ -94,7 +94,7 @@ def ended(action: Callable[[], int]) -> int:
     except click.ClickException as error:
         text = io.StringIO()
         error.show(text)
-        click.echo(without_urls(text.getvalue()), err=True, nl=False)
+        click.echo(printable(without_urls(text.getvalue())), err=True, nl=False)
         show_failure(without_urls(error.format_message()), error.exit_code)
         return error.exit_code
     except LabError as error:
@@ -118,7 +118,7 @@ def ended(action: Callable[[], int]) -> int:
 
 
 def _say(sentence: str, status: int = BROKEN) -> None:
-    err.print(f"lab: {without_urls(sentence)}", markup=False)
+    err.print(f"lab: {printable(without_urls(sentence))}", markup=False)
     show_failure(without_urls(sentence), status)
 
 

@@ -49,7 +49,12 @@ class Conditions:
     @property
     def records(self) -> bool:
         """Whether the history is needed."""
-        return self.recorded or Need.HISTORY in needed(self.checks)
+        return self.recorded or self.judges_history
+
+    @property
+    def judges_history(self) -> bool:
+        """Whether a check that was asked for judges by the history."""
+        return Need.HISTORY in needed(self.checks)
 
     @property
     def level(self) -> str | None:

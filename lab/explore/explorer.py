@@ -13,7 +13,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lab.checkers import Need, findings_of, needed, refuse_unknown_checks
+from lab.checkers import Need, judged, needed, refuse_unknown_checks
 from lab.engine import runner
 from lab.engine.clock import Clock
 from lab.engine.faults import FAULTS, refuse_wrong_faults
@@ -21,6 +21,7 @@ from lab.engine.plan import Plan
 from lab.errors import LabError, SearchOver, ServerError, UncontrolledError, UsageError, first_line
 from lab.explore.blame import Blame
 from lab.explore.conditions import AS_IT_STANDS, Conditions, body
+from lab.explore.contained import caught_in_recording, said
 from lab.explore.databases import Databases
 from lab.explore.ending import Comparable, Recorded, clock_notes, recorded
 from lab.explore.invariants import broken_invariants
@@ -150,15 +151,18 @@ class Explorer:
             places = await self._natures.places(scenario, conditions.level, drawn=conditions.drawn)
         with self._one(scenario):
             performed = await self._perform(scenario, scheduler, conditions)
-            record = await self._record(performed, conditions, places)
-            news = self._learns and self._natures.has_news(scenario, conditions.level, places, record.trace)
-            seen = await performed.seen() if news else None
+            with said("record this execution"):
+                record = await self._record(performed, conditions, places)
+                news = self._learns and self._natures.has_news(scenario, conditions.level, places, record.trace)
+                seen = await performed.seen() if news else None
         if seen is not None:
             performed, record = await self._repeated(seen, record, conditions, places)
         scheduler.end(record.trace)
+        if caught_in_recording(performed.finished.errors):
+            return record
         if conditions.actors is None:
             record = await self._blame.judged(performed, record, conditions, asked=by_serial_runs)
-        return replace(record, findings=findings_of(record, conditions.checks))
+        return judged(record, conditions.checks)
 
     @contextlib.contextmanager
     def _one(self, scenario: Scenario) -> Iterator[None]:
@@ -177,9 +181,8 @@ class Explorer:
     async def _observe(self, scenario: Scenario, level: str | None) -> Seen:
         """A serial run that nobody judges."""
         with self._one(scenario):
-            return await (
-                await self._perform(scenario, Serial(), Conditions(level, faults=False, recorded=True))
-            ).seen()
+            performed = await self._perform(scenario, Serial(), Conditions(level, faults=False, recorded=True))
+            return await performed.seen()
 
     async def _repeated(
         self, seen: Seen, record: ExecutionRecord, conditions: Conditions, known: Places
@@ -188,7 +191,7 @@ class Explorer:
         scenario = record.scenario
         again = Wished(record.schedule.decisions)
         again.begin(0)
-        with self._one(scenario):
+        with self._one(scenario), said("repeat this execution"):
             performed = await self._perform(scenario, again, replace(conditions, starts=record.trace.starts))
             places = self._natures.teach(scenario, conditions.level, known, seen, await performed.seen())
             if places.names != known.names:
@@ -228,6 +231,7 @@ class Explorer:
         kept = Recorded()
         if conditions.records:
             kept = await recorded(database, performed.snapshot, comparable.text)
+        lost = kept.defects if conditions.judges_history else ()
         outcome = comparable.outcome(finished, await database.rows())
         asks = outcome.ending in (Ending.COMPLETED, Ending.DEADLOCKED) and conditions.actors is None
         notes = database.meddling
@@ -249,8 +253,9 @@ class Explorer:
             broken=tuple(broken),
             notes=(*notes.notes, *clock_notes(trace, performed.mask, self._clock)),
             unsearched=unsearched(finished, met, kept.unseen, pauses=conditions.pauses(scenario)),
-            unsteady=places.unsteady or (kept.defect if Need.HISTORY in needed(conditions.checks) else ""),
-            defects=tuple(filter(None, (kept.defect, finished.defect))),
+            unsteady=places.unsteady,
+            defects=(*kept.defects, *finished.defects),
+            not_checked=(*caught_in_recording(finished.errors), *lost),
             applied=performed.applied,
             origins=finished.origins,
         )

@@ -117,12 +117,19 @@ class ExecutionRecord:
     origins: tuple[Origin | None, ...] = field(default=(), compare=False, repr=False)
     """The line of the user's code behind each step, None where it is not known; empty where it was not noted."""
     defects: tuple[str, ...] = field(default=(), compare=False)
-    """What the lab could not record since it is wrong itself, as sentences."""
+    """What the lab could not record or explain since it is wrong itself, as sentences."""
+    not_checked: tuple[str, ...] = field(default=(), compare=False)
+    """The checks that it could not do for the same reason, as sentences."""
 
     @property
     def failed(self) -> bool:
         """Whether any checker objected."""
         return bool(self.findings)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every checker judged it, and none objected."""
+        return not self.findings and not self.not_checked
 
     def origin(self, step: int) -> Origin | None:
         """The line of the user's code behind the step with this number, if that was noted."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lab.analysis.tally import ReportedFailure
 from lab.checkers.causes import cause_of
 from lab.checkers.isolation.explanation import Explanation
@@ -22,6 +24,8 @@ def reported(failure: Failure) -> ReportedFailure:
     finding = record.findings[0]
     explanation, _ = or_else(lambda: explanation_of(record), None)
     cause, _ = or_else(lambda: cause_of(record), None)
+    nothing: dict[str, Any] = {}
+    story, _ = or_else(lambda: story_data(record), nothing)
     return ReportedFailure(
         token=failure.token,
         checker=finding.checker,
@@ -46,7 +50,7 @@ def reported(failure: Failure) -> ReportedFailure:
         cause=plain(cause),
         levels=plain(failure.levels),
         relevance=plain(failure.relevance),
-        story=story_data(record),
+        story=story,
     )
 
 
