@@ -13,7 +13,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -69,6 +69,26 @@ async def perform(
         return JobResult(job, HuntResult(job.target, job.seed, trouble=str(error)), str(error), error.exit_status)
 
 
+class _Numbered:
+    """Jobs with their numbers, for several who take them in turn; for one only, where they are `waits`: waited for."""
+
+    def __init__(self, jobs: Iterable[Job] | AsyncIterator[Job]) -> None:
+        self.waits = isinstance(jobs, AsyncIterator)
+        self._jobs = jobs if isinstance(jobs, AsyncIterator) else iter(jobs)
+        self._number = 0
+
+    def __aiter__(self) -> _Numbered:
+        return self
+
+    async def __anext__(self) -> tuple[int, Job]:
+        try:
+            job = await anext(self._jobs) if isinstance(self._jobs, AsyncIterator) else next(self._jobs)
+        except StopIteration:
+            raise StopAsyncIteration from None
+        self._number += 1
+        return self._number - 1, job
+
+
 class Workers:
     """A few worker processes that perform jobs on one server."""
 
@@ -81,13 +101,14 @@ class Workers:
         self._lifeline: tuple[int, int] | None = None
         """A pipe of which we alone hold the writing end, so that it ends when we die."""
 
-    async def perform(self, jobs: Iterable[Job]) -> AsyncGenerator[tuple[int, JobResult], None]:
+    async def perform(self, jobs: Iterable[Job] | AsyncIterator[Job]) -> AsyncGenerator[tuple[int, JobResult], None]:
         """Perform the jobs; yields (index, result) as they are done. Ends the workers when it is left.
 
         A job is taken from the iterable when a worker is free for it. When the caller is cancelled, the workers are
-        interrupted, and what they have found until then is yielded before the cancellation goes on.
+        interrupted, and what they have found until then is yielded before the cancellation goes on. For jobs that are
+        waited for, the one worker is started before the first of them comes.
         """
-        todo = iter(enumerate(jobs))
+        todo = _Numbered(jobs)
         done: asyncio.Queue[tuple[int, JobResult] | None] = asyncio.Queue()
         feeding = [asyncio.create_task(self._feed(todo, done)) for _ in range(self._number)]
         going_on = asyncio.create_task(self._let_go_on())
@@ -147,11 +168,13 @@ class Workers:
             for process in self._processes:
                 let_go_on(process.pid)
 
-    async def _feed(self, todo: Iterator[tuple[int, Job]], done: asyncio.Queue[tuple[int, JobResult] | None]) -> None:
+    async def _feed(self, todo: _Numbered, done: asyncio.Queue[tuple[int, JobResult] | None]) -> None:
         """Give a worker job after job; one that dies is replaced, so that every job has an answer."""
         process: asyncio.subprocess.Process | None = None
         try:
-            for index, job in todo:
+            if todo.waits:
+                process = await self._start()
+            async for index, job in todo:
                 process = process or await self._start()
                 if self._interrupted:
                     return
