@@ -144,7 +144,7 @@ async def _afterwards(
     """Fresh processes and remedies, each on a core of its own; what helps, if it is known."""
     import asyncio
 
-    from lab.search.remedies.trials import curable
+    from lab.search.remedies.curable import curable
 
     wanted = options["remedies"] and job.seconds is None
     if options["fresh"] and result.failures and not result.trouble:
@@ -156,7 +156,7 @@ async def _afterwards(
 
     seen()
     failure = curable(job, result) if wanted else None
-    remedies = await _remedies(explorer, job, failure, bar, seen, options) if failure else None
+    remedies = await _remedies(explorer, job, failure, check, bar, seen, options) if failure else None
     if (task := asyncio.current_task()) is not None and task.cancelling():
         check.cancel()
     with contextlib.suppress(asyncio.CancelledError):  # the result says so
@@ -165,13 +165,16 @@ async def _afterwards(
     cured = curable(job, result) if wanted else None
     if result.trouble or failure is None or (cured is not None and cured.key == failure.key):
         return remedies
-    return await _remedies(explorer, job, cured, bar, seen, options) if cured else None  # no token holds elsewhere
+    return (
+        await _remedies(explorer, job, cured, check, bar, seen, options) if cured else None
+    )  # no token holds elsewhere
 
 
 async def _remedies(
     explorer: Explorer,
     job: Job,
     failure: ReportedFailure,
+    check: FreshCheck,
     bar: Progress,
     seen: Callable[[], None],
     options: dict[str, Any],
@@ -185,7 +188,8 @@ async def _remedies(
         bar.update(task, description=name, completed=done)
         seen()
 
-    return await try_remedies(explorer, job, failure, progress, seconds=options["remedies_seconds"])
+    seconds = options["remedies_seconds"]
+    return await try_remedies(explorer, job, failure, progress, seconds=seconds, helper=check.helper)
 
 
 async def _hunt_all(*, as_json: bool, **options: Any) -> str:

@@ -121,6 +121,10 @@ class FreshCheck:
         """Whether all are tried."""
         return self._trying is None or self._trying.is_over
 
+    def helper(self) -> Standby | None:
+        """A process for other work, once all are tried."""
+        return self.standby if self._trying is not None and self._trying.is_over else None
+
     def cancel(self) -> None:
         """Ask it to end."""
         if self._trying is not None:

@@ -13,8 +13,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -46,6 +46,8 @@ class JobResult:
     result: HuntResult
     error: str = ""
     exit_status: int = 0
+    searched: Mapping[str, Any] = field(default_factory=dict)
+    """Of a search under a remedy: what `Searched.dump` gives."""
 
 
 async def perform(
@@ -62,6 +64,12 @@ async def perform(
     try:
         with importing():
             scenario = job.scenario()
+        if job.remedy:
+            from lab.search.remedies.away import searched_here  # noqa: PLC0415 - most workers try none
+
+            return JobResult(
+                job, HuntResult(job.target, job.seed), searched=(await searched_here(explorer, job)).dump()
+            )
         if job.token:
             return JobResult(job, await replay_once(explorer, job))
         return JobResult(job, await Hunt(scenario, job, progress, ahead, found).run(explorer))
@@ -228,11 +236,13 @@ async def _last_words(process: asyncio.subprocess.Process) -> str:
 
 
 def _loaded(job: Job, answer: dict[str, Any]) -> JobResult:
-    return JobResult(job, HuntResult.load(answer["result"]), answer["error"], answer["exit_status"])
+    result = HuntResult.load(answer["result"])
+    return JobResult(job, result, answer["error"], answer["exit_status"], answer["searched"])
 
 
 def _dumped(done: JobResult) -> str:
-    return json.dumps({"result": done.result.dump(), "error": done.error, "exit_status": done.exit_status})
+    said = {"error": done.error, "exit_status": done.exit_status, "searched": done.searched}
+    return json.dumps({"result": done.result.dump(), **said})
 
 
 async def _work(place: Place, orders: IO[str], answers: IO[str]) -> None:
