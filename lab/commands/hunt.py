@@ -91,10 +91,10 @@ async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
 
     with importing():
         scenario = instance_of(target)
-    job = _job(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
     place = Place(options["url"], int(options["version"]))
-    with place.server() as server, progress_bar(quiet=as_json) as bar:
-        result, remedies = await _hunted(server, place, job, Found(bar, quiet=as_json), bar, options)
+    with place.server_soon() as start, progress_bar(quiet=as_json) as bar:
+        job = _job(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
+        result, remedies = await _hunted(start, place, job, Found(bar, quiet=as_json), bar, options)
     if as_json:
         tried = {"remedies_reason": "", "unfixed": None, "remedies": []} if remedies is None else remedies.dump()
         show_json({**_json(result, job), **tried})
@@ -106,13 +106,14 @@ async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
 
 
 async def _hunted(
-    server: Server, place: Place, job: Job, shown: Found, bar: Progress, options: dict[str, Any]
+    start: Callable[[], Server], place: Place, job: Job, shown: Found, bar: Progress, options: dict[str, Any]
 ) -> tuple[HuntResult, Remedies | None]:
-    """What a hunt found, checked, and what helps."""
+    """What a hunt found, checked, and what helps. `start` gives the server, which starts while this is imported."""
     from lab.explore import Explorer
     from lab.search.campaign import hunt_one
     from lab.search.fresh import FreshCheck
 
+    server = start()
     task = bar.add_task(job.target, total=job.executions)
 
     def progress(seen: HuntResult) -> None:
@@ -129,7 +130,9 @@ async def _hunted(
     async with aclosing(check), aclosing(Explorer(server)) as explorer:
         result = await hunt_one(server, place, job, workers, progress, found, explorer=explorer)
         bar.remove_task(task)
-        return result, await _afterwards(explorer, job, result, check, shown, bar, options)
+        remedies = await _afterwards(explorer, job, result, check, shown, bar, options)
+        check.dismiss()
+    return result, remedies
 
 
 async def _afterwards(

@@ -125,6 +125,11 @@ class FreshCheck:
         """A process for other work, once all are tried."""
         return self.standby if self._trying is not None and self._trying.is_over else None
 
+    def dismiss(self) -> None:
+        """Nothing more is asked; what is left may begin to leave."""
+        if self.standby is not None:
+            self.standby.dismiss()
+
     def cancel(self) -> None:
         """Ask it to end."""
         if self._trying is not None:
