@@ -50,6 +50,13 @@ def test_importing_the_command_line_loads_nothing_that_takes_time():
     assert done.stdout.strip() == "[]"
 
 
+def test_a_server_is_examined_without_what_a_scenario_needs():
+    """Its settings and privileges are asked of the driver alone."""
+    modules = loaded("doctor")
+    assert {"asyncpg", "lab.postgres.server.cluster"} <= modules
+    assert not modules & {"sqlalchemy", "networkx", "hypothesis", "lab.explore"}
+
+
 def test_a_history_is_checked_without_engine_and_database():
     modules = loaded("check-history", str(HISTORY / "list_append.json"))
     assert "lab.checkers.external.inference" in modules

@@ -27,8 +27,9 @@ from lab.scenario.declare import planted_bug_of, target_of
 from lab.scenario.registry import discover
 from lab.search.job import Job
 from lab.search.remedies import REMEDIES
+from lab.search.remedies.curable import curable
 from lab.search.remedies.schema import is_a_number, parents_of, unique_keys
-from lab.search.remedies.trials import curable, try_remedies
+from lab.search.remedies.trials import try_remedies
 from lab.search.workers import perform
 from lab.shrink.replays import replay_times
 

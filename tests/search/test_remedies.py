@@ -31,8 +31,9 @@ from lab.schedulers import DEFAULT
 from lab.schedulers.guided import Wished
 from lab.search.job import Job
 from lab.search.remedies import REMEDIES, trials
+from lab.search.remedies.curable import curable
 from lab.search.remedies.searched import Searched, search
-from lab.search.remedies.trials import curable, try_remedies
+from lab.search.remedies.trials import try_remedies
 from lab.search.workers import perform
 from lab.shrink.replays import replay_times
 

@@ -102,13 +102,13 @@ class Trial:
         failed = self.seen.failed
         if failed is None:
             return
-        message = failed.findings[0].message
-        if self.remedy.attempts > 1 and not self.remedy.pause and _starved(failed, self.remedy):
-            self.starved = message
+        spent = failed.refused and failed.attempts >= self.remedy.attempts
+        if self.remedy.attempts > 1 and not self.remedy.pause and spent:  # an actor was refused in every attempt
+            self.starved = failed.message
             self.remedy = replace(self.remedy, pause=True)
             self.seen = self.seen.nothing()
         else:
-            self.answer(Verdict.FAIL, f"{where}: {message}")
+            self.answer(Verdict.FAIL, f"{where}: {failed.message}")
 
     def _passes(self, *, complete: bool = False) -> None:
         result = self.seen.result
@@ -125,9 +125,3 @@ class Trial:
         else:
             self.complete = complete
             self.answer(Verdict.PASS)
-
-
-def _starved(record: ExecutionRecord, remedy: Remedy) -> bool:
-    """Whether an actor was refused in every attempt that it had."""
-    spent = record.applied is not None and record.applied.attempts >= remedy.attempts
-    return spent and any(result.aborted for result in record.outcome.results.values())
