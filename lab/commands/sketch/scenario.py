@@ -30,8 +30,8 @@ class Draft:
     """(module, name) of each engine of the application."""
     asked: dict[str, str]
     """What an actor asks for -> its type."""
-    body: list[str]
-    """The lines of an actor."""
+    bodies: list[list[str]]
+    """The lines of each actor."""
     what: str
     """What both do: call place_order."""
     allows: list[str] = field(default_factory=list)
@@ -40,6 +40,8 @@ class Draft:
     """Numbers that would be 0 by default are more."""
     attributes: list[str] = field(default_factory=list)
     """Further lines of the class."""
+    stated: list[str] = field(default_factory=list)
+    """Invariants beside that of serial order, one a line."""
 
     @property
     def class_name(self) -> str:
@@ -51,8 +53,8 @@ class Draft:
         names = self.names
         base, actor, serializable = (names.of("lab", each) for each in ("Scenario", "actor", "serializable"))
         inside = [*self._attributes(serializable), *self._setup()]
-        for name in ACTORS:
-            inside += ["", *self._actor(actor, name)]
+        for name, body in zip(ACTORS, self.bodies, strict=True):
+            inside += ["", *self._actor(actor, name, body)]
         head = [
             f'"""Two requests {self.what} at the same time.',
             "",
@@ -81,6 +83,7 @@ class Draft:
         yield from self.attributes
         yield ""
         yield f"as_if_one_after_the_other = {serializable}()"
+        yield from self.stated
 
     def _setup(self) -> Iterator[str]:
         if not self.filled:
@@ -92,12 +95,12 @@ class Draft:
         for table in self.filled:
             yield from (f"    {line}" for line in insertion(table, self.tables, self.names, ample=self.ample))
 
-    def _actor(self, actor: str, name: str) -> Iterator[str]:
+    def _actor(self, actor: str, name: str, body: list[str]) -> Iterator[str]:
         asked = "".join(f", {wanted}: {kind}" for wanted, kind in self.asked.items())
         yield f"@{actor}"
-        returned = "object" if self.body[-1].startswith("return") else "None"
+        returned = "object" if body[-1].startswith("return") else "None"
         yield f"async def {name}(self{asked}) -> {returned}:"
-        yield from (f"    {line}" for line in self.body)
+        yield from (f"    {line}" for line in body)
 
 
 def _blocks(lines: list[str], own: str) -> Iterator[str]:

@@ -22,30 +22,17 @@ _SHOWN = (str, int, float, bool, bytes, type(None))
 
 
 def service_draft(function: Function, tables: Tables, filled: list[Table], watched: list[tuple[str, str]]) -> Draft:
-    """A draft in which two actors call a function, with rows in some tables."""
+    """A draft in which two actors call a function, with rows in some tables.
+
+    A function that names two rows, as a transfer does, is called by the second actor with both the other way round.
+    """
     names = Names()
-    arguments = Arguments(tables, filled, names)
-    asked: dict[str, str] = {}
-    words: list[str] = []
-    for name, hint in function.hints.items():
-        if wanted := given(name, hint):
-            asked[wanted] = _typed(wanted, names)
-            words.append(f"{name}={wanted}" if words else wanted)
-        elif isinstance(hint, type) and table_of(hint) is not None:
-            asked["session"] = _typed("session", names)
-            words.append(f"{name}=await session.get_one({names.of_class(hint)}, {arguments.key_of(table_of(hint))})")
-        else:
-            words.append(f"{name}={arguments.value(name, hint)}")
-    parameters = inspect.signature(function.call).parameters
-    positional = [each for each in parameters.values() if each.kind is each.POSITIONAL_ONLY]
-    if positional:
-        words = [word.partition("=")[2] or word for word in words]
-    called = f"await {names.of(function.module, function.name)}({', '.join(words)})"
-    returned = function.call.__annotations__.get("return")
-    body = [f"return {called}" if returned in _SHOWN or returned in {"int", "str", "bool", "float", "None"} else called]
-    if "session" in asked and not mentioned([function.call]).commits:
-        body = [called, "await session.commit()  # as whoever calls it does"]
-    return Draft(
+    first, second = Arguments(tables, filled, names), Arguments(tables, filled, names, turned=True)
+    words = _words(function, first)
+    opposite = _words(function, second) if first.used == NUMBER else words
+    asked = {wanted: _typed(wanted, names) for name, hint in function.hints.items() if (wanted := _asked(name, hint))}
+    commits = "session" not in asked or mentioned([function.call]).commits
+    draft = Draft(
         names=names,
         subject=function.described,
         name=function.name,
@@ -53,9 +40,46 @@ def service_draft(function: Function, tables: Tables, filled: list[Table], watch
         filled=filled,
         watched=watched,
         asked=asked,
-        body=body,
+        bodies=[_body(function, each, names, commits=commits) for each in (words, opposite)],
         what=f"call {function.name}",
     )
+    if opposite != words:
+        draft.what += ", each the other way round"
+        draft.stated.append(f"nobody_waits_in_a_circle = {names.of('lab', 'no_deadlock')}()")
+    return draft
+
+
+def _words(function: Function, arguments: Arguments) -> list[str]:
+    """The arguments of a call, by name."""
+    words: list[str] = []
+    for name, hint in function.hints.items():
+        if wanted := given(name, hint):
+            words.append(f"{name}={wanted}")
+        elif isinstance(hint, type) and (table := table_of(hint)) is not None:
+            row = arguments.key_of(table)
+            words.append(f"{name}=await session.get_one({arguments.names.of_class(hint)}, {row})")
+        else:
+            words.append(f"{name}={arguments.value(name, hint)}")
+    return words
+
+
+def _body(function: Function, words: list[str], names: Names, *, commits: bool) -> list[str]:
+    """The lines of an actor. What the function returns is compared where it is a plain value."""
+    parameters = inspect.signature(function.call).parameters
+    alone = [each for each in parameters.values() if each.kind is each.POSITIONAL_ONLY]
+    bare = len(alone) or (words[:1] == ["session=session"] and next(iter(parameters)) == "session")
+    words = [word.partition("=")[2] if place < bare else word for place, word in enumerate(words)]
+    called = f"await {names.of(function.module, function.name)}({', '.join(words)})"
+    if not commits:
+        return [called, "await session.commit()  # as whoever calls it does"]
+    returned = function.call.__annotations__.get("return")
+    plain = returned in _SHOWN or returned in {each.__name__ for each in _SHOWN if each is not type(None)} | {"None"}
+    return [f"return {called}" if plain and returned not in (None, "None") else called]
+
+
+def _asked(name: str, hint: object) -> str:
+    """What an actor asks for to have this argument, or "" for a plain value."""
+    return given(name, hint) or ("session" if isinstance(hint, type) and table_of(hint) is not None else "")
 
 
 def _typed(wanted: str, names: Names) -> str:
@@ -73,6 +97,8 @@ class Arguments:
     tables: Tables
     filled: list[Table]
     names: Names
+    turned: bool = False
+    """Rows are taken from the last to the first."""
     used: int = 0
     """How many parameters without a column of their name have taken a row."""
 
@@ -94,8 +120,9 @@ class Arguments:
         return keys[0] if len(keys) == 1 else f"({', '.join(keys)})"
 
     def _next(self) -> int:
-        self.used = self.used % NUMBER + 1
-        return self.used
+        self.used += 1
+        row = (self.used - 1) % NUMBER + 1
+        return NUMBER + 1 - row if self.turned else row
 
     def _column(self, name: str) -> Column[Any] | None:
         """The column that a parameter is named after."""
