@@ -179,7 +179,7 @@ def pytest_runtest_makereport(
     known = item.config.stash.get(_LAB, None)
     if call.when == "call" and known is not None and "lab" in getattr(item, "fixturenames", ()):
         vars(report)["lab_scenarios"] = known.ledger.scenarios
-    if found:
+    if found and report.failed:
         vars(report)["lab_annotation"] = found
     return report
 

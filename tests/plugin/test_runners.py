@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"
+WIDER = [pytest.param(scope, marks=pytest.mark.long) for scope in ("module", "session")]
 LAYER = "import site; site.addsitedir({!r})\n"
 
 USES = """
@@ -104,7 +105,7 @@ def written(project, conftest: str, tests: dict[str, str], ini: str = "") -> Pat
     return project.path
 
 
-@pytest.mark.parametrize("scope", ["function", "module", "session"])
+@pytest.mark.parametrize("scope", ["function", *WIDER])
 def test_the_documented_fixture_of_anyio_may_have_any_scope(project, plain, scope):
     """`anyio_backend` as anyio's own documentation writes it, and wider: the fixture `lab` asks for none of them."""
     backend = f'\n@pytest.fixture(scope="{scope}")\ndef anyio_backend():\n    return "asyncio"\n'
@@ -119,7 +120,7 @@ def test_anyio_runs_what_nobody_claims(project, plain):
     plain.passes(4, cwd=folder)
 
 
-@pytest.mark.parametrize("scope", ["function", "module", "session"])
+@pytest.mark.parametrize("scope", ["function", *WIDER])
 def test_pytest_asyncio_in_strict_mode_runs_its_tests_in_loops_of_any_scope(project, asyncio_plugin, scope):
     """Each loop has connections of its own, which end with it: nothing is left for a warning."""
     conftest = STRICT.replace("pytest_asyncio.fixture", f'pytest_asyncio.fixture(loop_scope="{scope}")')
@@ -127,7 +128,7 @@ def test_pytest_asyncio_in_strict_mode_runs_its_tests_in_loops_of_any_scope(proj
     asyncio_plugin.passes(3, cwd=written(project, conftest, {"test_it": USES.format(mark=mark)}))
 
 
-@pytest.mark.parametrize("scope", ["function", "session"])
+@pytest.mark.parametrize("scope", ["function", WIDER[-1]])
 def test_pytest_asyncio_in_auto_mode_runs_tests_without_a_mark(project, asyncio_plugin, scope):
     """What most projects have. The asynchronous fixture is pytest-asyncio's as well."""
     ini = "asyncio_mode = auto\n" + "".join(
@@ -136,6 +137,7 @@ def test_pytest_asyncio_in_auto_mode_runs_tests_without_a_mark(project, asyncio_
     asyncio_plugin.passes(3, cwd=written(project, ANYIO, {"test_it": USES.format(mark="")}, ini))
 
 
+@pytest.mark.long
 def test_anyio_and_pytest_asyncio_run_tests_of_one_project(project, asyncio_plugin):
     """One module each, in one run: every event loop has its own connections to the one server."""
     conftest = STRICT + '\n@pytest.fixture\ndef anyio_backend():\n    return "asyncio"\n'
@@ -155,6 +157,7 @@ def test_workers_of_xdist_run_tests_of_pytest_asyncio(project, asyncio_plugin):
     assert "counter:Counted: 12 executions, nothing broken" in text
 
 
+@pytest.mark.long
 def test_the_order_of_tests_does_not_matter(project, shuffled):
     """pytest-randomly shuffles tests and sets seeds."""
     mark = '@pytest.mark.asyncio(loop_scope="module")'

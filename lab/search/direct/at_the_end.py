@@ -33,7 +33,7 @@ def note(item: pytest.Item, error: BaseException) -> dict[str, Any]:
     if not file:
         file, line = str(item.path), str((item.location[1] or 0) + 1)
     lines = str(violation).splitlines()
-    message = "\n".join([*lines[:1], *(each for each in lines if each.startswith(("Cause ", "Replay ")))])
+    message = "\n".join([*lines[:1], *(each for each in lines if each.startswith("Replay "))])
     return {"file": file, "line": int(line), "title": violation.title, "message": message}
 
 
