@@ -14,6 +14,7 @@ __all__ = ["COMMANDS"]
 COMMANDS = {
     "check-history": "lab.commands.check_history",
     "doctor": "lab.commands.doctor",
+    "explain": "lab.commands.explain",
     "hunt": "lab.commands.hunt",
     "invariants": "lab.commands.invariants",
     "list": "lab.commands.list",
