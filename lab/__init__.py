@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lab.model.record import ExecutionRecord
     from lab.scenario.claims import claim
     from lab.scenario.declare import Scenario, actor, invariant, planted_bug, probe
+    from lab.scenario.http import http
     from lab.scenario.stated import no_deadlock, serializable
     from lab.schedulers.drawn import schedules
     from lab.testing import Lab
@@ -33,6 +34,7 @@ _PLACES = {
     "Outcome": "lab.model.outcome",
     "Scenario": "lab.scenario.declare",
     "actor": "lab.scenario.declare",
+    "http": "lab.scenario.http",
     "invariant": "lab.scenario.declare",
     "no_deadlock": "lab.scenario.stated",
     "planted_bug": "lab.scenario.declare",
@@ -56,6 +58,7 @@ __all__ = [
     "Violation",
     "actor",
     "claim",
+    "http",
     "invariant",
     "no_deadlock",
     "planted_bug",

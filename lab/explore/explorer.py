@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,7 +18,8 @@ from lab.engine import runner
 from lab.engine.clock import Clock
 from lab.engine.faults import FAULTS, refuse_wrong_faults
 from lab.engine.plan import Plan
-from lab.errors import LabError, SearchOver, ServerError, UncontrolledError, UsageError, first_line
+from lab.errors import SearchOver, ServerError, UsageError
+from lab.explore.asgi.applications import Applications
 from lab.explore.blame import Blame
 from lab.explore.conditions import AS_IT_STANDS, Conditions, body
 from lab.explore.databases import Databases
@@ -66,7 +67,8 @@ class Explorer:
         """A server for scenarios that crash it: others may be at work on `server`."""
         self._cluster: Cluster | None = None
         self._clock = Clock(server.clock)
-        self._databases = Databases(self.open, server.description, self._clock.setting_up)
+        self._applications = Applications()
+        self._databases = Databases(self.open, server.description, self._clock.setting_up, self._applications)
         self._watched: list[AsyncEngine] = []
         self._serial = SerialJudge(self._under)
         self._blame = Blame(self._under, self._serial)
@@ -82,6 +84,7 @@ class Explorer:
     async def aclose(self) -> None:
         """Give everything back: watched engines, connections, databases."""
         with contextlib.suppress(*LOST, ServerError):  # the server may be gone
+            await self._applications.close()
             await self._databases.close()
         with contextlib.suppress(*LOST):
             if self._cluster is not None and (left := await self._cluster.close()):
@@ -148,7 +151,7 @@ class Explorer:
         places = Places()
         if self._learns:
             places = await self._natures.places(scenario, conditions.level, drawn=conditions.drawn)
-        with self._one(scenario):
+        async with self._one(scenario):
             performed = await self._perform(scenario, scheduler, conditions)
             record = await self._record(performed, conditions, places)
             news = self._learns and self._natures.has_news(scenario, conditions.level, places, record.trace)
@@ -160,23 +163,24 @@ class Explorer:
             record = await self._blame.judged(performed, record, conditions, asked=by_serial_runs)
         return replace(record, findings=findings_of(record, conditions.checks))
 
-    @contextlib.contextmanager
-    def _one(self, scenario: Scenario) -> Iterator[None]:
+    @contextlib.asynccontextmanager
+    async def _one(self, scenario: Scenario) -> AsyncIterator[None]:
         """One execution. Raises `LabError` for a server that fails."""
         try:
             with self._clock.running():
-                yield
+                async with self._applications.execution():
+                    yield
         except (ServerError, DBAPIError, *LOST) as error:
             if isinstance(error, DBAPIError) and not is_connection_loss(error):
                 raise
-            raise self._failed(scenario, error) from error
+            raise self._databases.failed(scenario, error, self._server) from error
         finally:
             for each in self._databases:
                 each.give_back()
 
     async def _observe(self, scenario: Scenario, level: str | None) -> Seen:
         """A serial run that nobody judges."""
-        with self._one(scenario):
+        async with self._one(scenario):
             return await (
                 await self._perform(scenario, Serial(), Conditions(level, faults=False, recorded=True))
             ).seen()
@@ -188,7 +192,7 @@ class Explorer:
         scenario = record.scenario
         again = Wished(record.schedule.decisions)
         again.begin(0)
-        with self._one(scenario):
+        async with self._one(scenario):
             performed = await self._perform(scenario, again, replace(conditions, starts=record.trace.starts))
             places = self._natures.teach(scenario, conditions.level, known, seen, await performed.seen())
             if places.names != known.names:
@@ -201,9 +205,10 @@ class Explorer:
         levels = {each.name: level or each.isolation or scenario.isolation for each in declarations}
         locking, retries = conditions.locking(type(scenario)), Retries(conditions.remedy, len(declarations))
         database, snapshot = await self._ready(scenario, levels, locking, conditions)
+        served = await self._applications.serve(scenario, database)
         self._clock.actors_begin()
         mask = Mask(self._clock.server, snapshot.text, self._clock.time)
-        once = {each.name: partial(body, database.engine, scenario, each) for each in declarations}
+        once = {each.name: partial(body, database.engine, scenario, each, served) for each in declarations}
         bodies = {name: partial(retries.around, each) for name, each in once.items()}
         faults, least = (scenario.faults, scenario.faults_at_least) if conditions.faults else ((), 0)
         starts = conditions.starts if scheduler.starts is None else scheduler.starts
@@ -218,7 +223,7 @@ class Explorer:
         await database.end_open_transactions()
         await self._databases.look(database, scenario)
         applied = None if locking is None else locking.applied(retries.refused, retries.most)
-        return Performed(scenario, finished, database, snapshot, mask, applied)
+        return Performed(scenario, finished, database, snapshot, mask, applied, served)
 
     async def _record(self, performed: Performed, conditions: Conditions, places: Places) -> ExecutionRecord:
         scenario, finished, database = performed.scenario, performed.finished, performed.database
@@ -232,9 +237,13 @@ class Explorer:
         asks = outcome.ending in (Ending.COMPLETED, Ending.DEADLOCKED) and conditions.actors is None
         notes = database.meddling
         with database.leading(scenario.outside, "an invariant"):
-            broken = await broken_invariants(database.house, scenario, outcome, notes.altered) if asks else ()
-        steps, sessions = finished.trace.steps, finished.sessions
-        met = self._natures.met(scenario, conditions.level).texts
+            judged = database.house, scenario, outcome, notes.altered, performed.served
+            broken = await broken_invariants(*judged) if asks else ()
+        steps, sessions, met = (
+            finished.trace.steps,
+            finished.sessions,
+            self._natures.met(scenario, conditions.level).texts,
+        )
         return ExecutionRecord(
             scenario,
             conditions.level or scenario.isolation,
@@ -279,15 +288,6 @@ class Explorer:
         if self._may_crash and not database.cluster.is_fresh:
             await database.crash()
         return database, snapshot
-
-    def _failed(self, scenario: Scenario, error: BaseException) -> LabError:
-        """Why the server no longer serves the lab: an actor may have seen to it."""
-        if done := self._databases.ended_by(scenario):
-            return UncontrolledError(f"{done}; the lab cannot go on without its own: {first_line(error)}")
-        if isinstance(error, ServerError):
-            return error
-        reason = self._server.cleaned(str(getattr(error, "orig", None) or error))
-        return ServerError(f"the server {self._server.description} failed: {reason}")
 
     async def _insist_on_a_server(self, database: Database, errors: Iterable[BaseException]) -> None:
         """An actor that lost its connection is not a finding when the reason is that the server is gone."""

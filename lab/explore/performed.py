@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lab.engine.plan import Finished
+from lab.explore.asgi.served import Served
 from lab.explore.seen import Seen
 from lab.model.outcome import Mask
 from lab.model.remedy import Applied
@@ -25,6 +26,8 @@ class Performed:
     snapshot: Snapshot
     mask: Mask
     applied: Applied | None
+    served: Served | None = None
+    """The application that was asked, still up for the invariants."""
 
     async def seen(self) -> Seen:
         """All its values, to be compared with those of an equal run."""

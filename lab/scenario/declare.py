@@ -45,8 +45,8 @@ __all__ = [
 
 ISOLATION_LEVELS = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 
-Allowed = type[BaseException] | str
-"""What an actor may raise without breaking the scenario: an exception class or an SQLSTATE."""
+Allowed = type[BaseException] | str | int
+"""What an actor may meet without breaking the scenario: an exception class, an SQLSTATE, a status of an answer."""
 
 _ACTOR, _INVARIANT, _PLANTED, _PROBE = "_lab_actor", "_lab_invariant", "_lab_planted", "_lab_probe"
 
@@ -59,7 +59,8 @@ class Scenario:
     - `databases`: name in URLs -> metadata or None, of each database of the application; by default all are one.
     - `isolation`: the isolation level of every transaction, unless an actor states its own.
     - `allows`: exceptions and SQLSTATEs that an actor may end with. 40001 (serialization failure), 40P01 (deadlock),
-      55P03 (lock not available) and SQLAlchemy's `StaleDataError` always may, also wrapped in another error.
+      55P03 (lock not available) and SQLAlchemy's `StaleDataError` always may, also wrapped in another error. Of an
+      application (see `http`), also statuses from 500 on that it may answer.
     - `watch`: engines of the application itself, opened before the actors begin. In an execution they lead to the lab's
       database, and so does whatever else actors open with SQLAlchemy or asyncpg.
     - `outside`: what actors are meant to reach beside that: dialect (`sqlite`), driver (`psycopg`) or host.

@@ -20,14 +20,15 @@ from lab.scenario.declare import (
     parameter_names,
     target_of,
 )
+from lab.scenario.http import application_of
 
 __all__ = ["validate"]
 
 FEWEST_ACTORS = 2
 POINTS = ("visible", "all")
-ACTOR_PARAMETERS = ("session", "sessions", "connection", "engine", "name")
-INVARIANT_PARAMETERS = ("session", "connection", "outcome")
-SETUP_PARAMETERS = ("session", "connection")
+ACTOR_PARAMETERS = ("session", "sessions", "connection", "engine", "client", "name")
+INVARIANT_PARAMETERS = ("session", "connection", "client", "outcome")
+SETUP_PARAMETERS = ("session", "connection", "client")
 SCHEMA_PARAMETERS = ("connection",)
 
 
@@ -89,6 +90,11 @@ def _validate_method(cls: type[Scenario], attribute: str, allowed: tuple[str, ..
     for name in parameter_names(method):
         if name not in allowed:
             raise ScenarioError(f"{target_of(cls)}.{attribute} asks for {name!r}; it can ask for {', '.join(allowed)}")
+        if name == "client" and application_of(cls) is None:
+            raise ScenarioError(
+                f"{target_of(cls)}.{attribute} asks for 'client', and the scenario names no application; add "
+                "app = lab.http(main.app)"
+            )
 
 
 def _validate_outside(cls: type[Scenario]) -> None:

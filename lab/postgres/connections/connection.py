@@ -21,6 +21,7 @@ import asyncpg
 
 from lab.engine.flight import Flight
 from lab.engine.gate import Actor, current_actor, running_as
+from lab.engine.hearing import hear
 from lab.model.trace import Result
 from lab.postgres.connections.caches import PreparedStatements
 from lab.postgres.connections.journal import Journal, Line
@@ -249,6 +250,7 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
             self.journal.commanded(result.tag)
             self.transaction_footprint.held.answered(result.tag)
             actor.execution.answered(actor, result)
+            hear(result)
 
     async def during(self, actor: Actor, operation: Callable[..., Awaitable[Any]], *args: Any, **named: Any) -> Any:
         """Run one operation as the flight of an actor, and hold its answer back if the engine says so."""

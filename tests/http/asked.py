@@ -1,0 +1,46 @@
+"""What these tests share: the same requests twice as a scenario, and the search for what that breaks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bank import Bank
+
+import lab
+from lab import actor, invariant
+from lab.scenario.http import Application
+from lab.search.hunt import Hunt
+
+
+def twice(app, *requests, judged=True, **members):
+    """A scenario of two actors with the same requests, judged by serial runs, or by nothing but how they end.
+
+    In a path, NAME stands for the actor's name; `members` are added to the class.
+    """
+
+    async def ask(self, client, name):
+        response = None
+        for each in requests:
+            method, path = each.split(" ", 1)
+            response = await client.request(method, path.replace("NAME", name))
+        return response
+
+    async def nothing_else(self):
+        pass
+
+    members = {
+        "__module__": __name__,
+        "app": app if isinstance(app, Application) else lab.http(app),
+        "ask": actor(names=("alice", "bob"))(ask),
+        "as_if_one_by_one": lab.serializable() if judged else invariant(nothing_else),
+        **members,
+    }
+    return dataclass(frozen=True)(type("Twice", (Bank,), members))()
+
+
+async def found(explorer, scenario, **options):
+    """The violation that reduction finds; it replays, and its story names lines of the application only."""
+    result = await Hunt.of(scenario, scheduler="dpor", **options).run(explorer)
+    (failure,) = result.failures
+    assert "replayed 5/5 identical" in failure.report
+    return failure
