@@ -38,7 +38,8 @@ def test_what_is_shown_of_a_file_is_what_it_holds(path):
 
 
 def _write(path: Path, blocks: list[Block]) -> None:
-    lines = path.read_text().splitlines()
-    for block in reversed(blocks):
-        lines[block.first : block.last] = held(block.marks["from"]).splitlines()
-    path.write_text("\n".join(lines) + "\n")
+    text = path.read_text()
+    for block in blocks:
+        mark = f"<!-- from: {block.marks['from']} -->\n```{block.language}\n"
+        text = text.replace(f"{mark}{block.text}```", f"{mark}{held(block.marks['from'])}```", 1)
+    path.write_text(text)

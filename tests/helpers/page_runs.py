@@ -94,11 +94,11 @@ class Page:
         )  # fmt: skip
 
     def rewrite(self) -> None:
-        """Put the outputs into the page, the last one first, so that the lines of the others stay where they are."""
-        lines = self.path.read_text().splitlines()
-        for block, text in reversed(self.outputs):
-            lines[block.first : block.last] = text.splitlines()
-        self.path.write_text("\n".join(lines) + "\n")
+        """Put the outputs into the page, as it is by now."""
+        text = self.path.read_text()
+        for block, shown in self.outputs:
+            text = text.replace(block.text, shown, 1)
+        self.path.write_text(text)
 
 
 def commands_of(block: Block) -> Iterator[tuple[str, list[str]]]:
