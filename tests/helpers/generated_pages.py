@@ -28,7 +28,7 @@ def command_line() -> Iterator[str]:
         records = [record for each in options if (record := each.get_help_record(context))]
         if shown := [record for record in records if not record[0].endswith("--help")]:
             yield from ("", "| option | |", "|---|---|")
-            yield from (f"| `{_cell(flags)}` | {_cell(text)} |" for flags, text in shown)
+            yield from (f"| `{_cell(flags)}` | {_prose(text)} |" for flags, text in shown)
 
 
 def report_form() -> Iterator[str]:
@@ -80,6 +80,11 @@ def _type(its: Mapping[str, Any], parts: Mapping[str, Any]) -> str:
 
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", r"\|")
+
+
+def _prose(text: str) -> str:
+    """With parentheses instead of brackets, which could be taken for a link."""
+    return _cell(text).replace("[", "(").replace("]", ")")
 
 
 GENERATED: Mapping[Path, Callable[[], Iterator[str]]] = {
