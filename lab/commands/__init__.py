@@ -15,6 +15,7 @@ COMMANDS = {
     "check-history": "lab.commands.check_history",
     "demo": "lab.commands.demo",
     "doctor": "lab.commands.doctor",
+    "explain": "lab.commands.explain",
     "hunt": "lab.commands.hunt",
     "init": "lab.commands.init",
     "invariants": "lab.commands.invariants",
