@@ -149,9 +149,8 @@ class Explorer:
             return await own._under(scenario, scheduler, conditions, execution)  # noqa: SLF001 - one of its own kind
         if not scheduler.begin(execution):
             raise SearchOver(f"the search is over: the scheduler has no execution {execution + 1}")
-        places = Places()
-        if self._learns:
-            places = await self._natures.places(scenario, conditions.level, drawn=conditions.drawn)
+        learnt = self._natures.places(scenario, conditions.level, drawn=conditions.drawn) if self._learns else None
+        places = Places() if learnt is None else await learnt
         async with self._one(scenario):
             performed = await self._perform(scenario, scheduler, conditions)
             with said("record this execution"):
