@@ -15,8 +15,10 @@ from lab.postgres.recording.results import is_connection_loss
 
 __all__ = ["caught_in_recording", "or_else", "said"]
 
-_OWN = f"{Path(__file__).parents[1] / 'postgres'}/"
-"""Where the code of the lab's lies that an actor runs with each of its statements."""
+_OWN = tuple(
+    str(Path(__file__).parents[1] / "postgres" / part) for part in ("statements", "recording", "connections/journal.py")
+)
+"""Where code of the lab's lies that an actor runs with its statements, beyond the reach of wrong arguments."""
 
 Made = TypeVar("Made")
 

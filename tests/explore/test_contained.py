@@ -201,12 +201,19 @@ async def test_a_defect_in_recording_a_statement_is_no_error_of_the_actors(plain
 
 
 async def test_an_error_of_the_same_kind_in_an_actor_is_its_own(plain):
+    """Also one of a wrong argument, which the lab's code in between is the first to read."""
+
     class Fails(Right):
         @actor
         async def ann(self, session) -> None:
             await session.execute(add(1))
             {}["x"]
 
+        @actor
+        async def ben(self, connection) -> None:
+            driver = (await connection.get_raw_connection()).driver_connection
+            await driver.executemany("UPDATE account SET balance = $1", 5)
+
     record = await plain.run(Fails(), Order("ann"), recorded=True)
-    assert [finding.checker for finding in record.findings] == ["result", "invariant"]
+    assert [finding.checker for finding in record.findings] == ["result", "result", "invariant"]
     assert not record.not_checked
