@@ -15,12 +15,13 @@ from sqlalchemy import select
 
 from lab import actor, invariant
 from lab.checkers import CHECKERS
-from lab.errors import LabError
+from lab.errors import LabError, UncontrolledError
 from lab.explore import Conditions
 from lab.postgres.connections import journal
 from lab.report.failure import execution_report
 from lab.search.hunt import Hunt
 from lab.shrink.replays import replay_times
+from lab.testing import Lab
 
 SERIAL = Conditions(checks=("serial",))
 ISOLATION = Conditions(checks=("isolation",))
@@ -105,6 +106,14 @@ async def test_a_replay_that_was_not_wholly_checked_is_inconclusive(explorer, mo
     assert (replays.identical, replays.verdict) == (2, "inconclusive")
     report = execution_report(replays.record)
     assert report.startswith(f"NOT WHOLLY CHECKED  {__name__}:Right\nthe lab could not do the check 'invariant', {OWN}")
+
+
+async def test_a_check_that_was_not_done_fails_the_users_test(explorer, monkeypatch):
+    """It would pass otherwise, and say nothing."""
+    await Lab(explorer).check(Right())
+    spoil(monkeypatch, "invariant")
+    with pytest.raises(UncontrolledError, match="the lab could not do the check 'invariant'"):
+        await Lab(explorer).check(Right())
 
 
 @pytest.mark.parametrize(
