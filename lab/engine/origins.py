@@ -56,8 +56,8 @@ class Noting(Execution):
         """By the `id` of an action: equal ones come from other lines. It is kept, lest another one gets the `id`."""
         self._made: dict[Actor, Stack] = {}
         """Where the tasks of actors were made."""
-        self.defects: tuple[str, ...] = ()
-        """Why a line could not be found, as a sentence; empty if each could."""
+        self.defect = ""
+        """Why a line could not be found, as a sentence; "" if each could."""
 
     def settled(self, actor: Actor) -> None:
         """An actor came to rest. If it parked, this runs in its own stack."""
@@ -75,7 +75,7 @@ class Noting(Execution):
         try:
             return self._read(actor)
         except DEFECTS as error:
-            self.defects = self.defects or (defect("find the line of code behind each step", error),)
+            self.defect = self.defect or defect("find the line of code behind each step", error)
             return ()
 
     def _read(self, actor: Actor) -> Stack:

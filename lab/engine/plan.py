@@ -40,7 +40,7 @@ class Finished:
     """The root actors that waited for a process, or for a socket that is not the lab's."""
     origins: tuple[Origin | None, ...] = ()
     """Where each step comes from, None where that is not known; empty where nobody asked for it."""
-    defects: tuple[str, ...] = ()
+    defect: str = ""
     """Why the lab failed to note it, as a sentence."""
 
 

@@ -51,7 +51,7 @@ async def run(plan: Plan, choose: Callable[[Choices], int], ports: Ports, clock:
         finished = await runner.run(plan.bodies)
     if not isinstance(execution, Noting):
         return finished
-    return replace(finished, origins=execution.origins(finished.trace), defects=execution.defects)
+    return replace(finished, origins=execution.origins(finished.trace), defect=execution.defect)
 
 
 class _Runner:

@@ -15,8 +15,9 @@ from lab.postgres.recording.results import is_connection_loss
 
 __all__ = ["caught_in_recording", "or_else", "said"]
 
-_OWN = f"{Path(__file__).parents[1] / 'postgres'}/"
-"""Where the code of the lab's lies that an actor runs with each of its statements."""
+_CODE = ("postgres/statements", "postgres/recording", "postgres/connections/journal.py")
+_OWN = tuple(str(Path(__file__).parents[1] / each) for each in _CODE)
+"""Where code of the lab's lies that an actor runs with its statements, beyond the reach of wrong arguments."""
 
 Made = TypeVar("Made")
 

@@ -263,7 +263,7 @@ class Explorer:
             notes=(*notes.notes, *clock_notes(trace, performed.mask, self._clock)),
             unsearched=unsearched(finished, met, kept.unseen, pauses=conditions.pauses(scenario)),
             unsteady=places.unsteady,
-            defects=(*kept.defects, *finished.defects),
+            defects=(*kept.defects, *filter(None, [finished.defect])),
             not_checked=(*caught_in_recording(finished.errors), *lost),
             applied=performed.applied,
             origins=finished.origins,

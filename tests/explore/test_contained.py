@@ -15,12 +15,13 @@ from sqlalchemy import select
 
 from lab import actor, invariant
 from lab.checkers import CHECKERS
-from lab.errors import LabError
+from lab.errors import LabError, UncontrolledError
 from lab.explore import Conditions
 from lab.postgres.connections import journal
 from lab.report.failure import execution_report
 from lab.search.hunt import Hunt
 from lab.shrink.replays import replay_times
+from lab.testing import Lab
 
 SERIAL = Conditions(checks=("serial",))
 ISOLATION = Conditions(checks=("isolation",))
@@ -105,6 +106,14 @@ async def test_a_replay_that_was_not_wholly_checked_is_inconclusive(explorer, mo
     assert (replays.identical, replays.verdict) == (2, "inconclusive")
     report = execution_report(replays.record)
     assert report.startswith(f"NOT WHOLLY CHECKED  {__name__}:Right\nthe lab could not do the check 'invariant', {OWN}")
+
+
+async def test_a_check_that_was_not_done_fails_the_users_test(explorer, monkeypatch):
+    """It would pass otherwise, and say nothing."""
+    await Lab(explorer).check(Right())
+    spoil(monkeypatch, "invariant")
+    with pytest.raises(UncontrolledError, match="the lab could not do the check 'invariant'"):
+        await Lab(explorer).check(Right())
 
 
 @pytest.mark.parametrize(
@@ -201,12 +210,19 @@ async def test_a_defect_in_recording_a_statement_is_no_error_of_the_actors(plain
 
 
 async def test_an_error_of_the_same_kind_in_an_actor_is_its_own(plain):
+    """Also one of a wrong argument, which the lab's code in between is the first to read."""
+
     class Fails(Right):
         @actor
         async def ann(self, session) -> None:
             await session.execute(add(1))
             {}["x"]
 
+        @actor
+        async def ben(self, connection) -> None:
+            driver = (await connection.get_raw_connection()).driver_connection
+            await driver.executemany("UPDATE account SET balance = $1", 5)
+
     record = await plain.run(Fails(), Order("ann"), recorded=True)
-    assert [finding.checker for finding in record.findings] == ["result", "invariant"]
+    assert [finding.checker for finding in record.findings] == ["result", "result", "invariant"]
     assert not record.not_checked

@@ -29,6 +29,7 @@ from lab.model.schedule import Schedule
 
 FUZZ = int(os.environ.get("LAB_FUZZ", "300"))
 ROOT = Path(__file__).parents[2]
+HISTORIES = [path.read_text() for path in sorted((ROOT / "docs" / "histories").glob("*.json"))]
 VALUE = re.compile(r"[:\[,]\s*(\"[^\"]*\"|-?\d+|true|false|null)")
 PAIR = re.compile(r"\"[^\"]*\":\s*(?:\"[^\"]*\"|-?\d+|true|false|null)")
 AT_ONCE = 150
@@ -180,37 +181,37 @@ def odd(text: str, chance: random.Random) -> bytes:
     return text.encode()
 
 
+def judged(file: Path, chance: random.Random, made: object) -> str:
+    """All output of `lab check-history` for a file, in one of its forms; `made` is what the file was made from."""
+    how = chance.choice([[], ["--json"], ["--isolation", "SERIALIZABLE"]])
+    status, said = run(["check-history", str(file), *how])
+    assert status in (0, 1, 2, 3), made
+    assert "Traceback" not in said, made
+    assert len(said) < 20_000 or "--json" in how, made
+    return said
+
+
 def test_no_odd_history_leads_to_a_traceback(tmp_path):
     """Numbers of 5,000 digits, deep nesting, keys that are there twice, other encodings, packed and cut files."""
     chance = random.Random(14)
-    whole = [path.read_text() for path in sorted((ROOT / "docs" / "histories").glob("*.json"))]
     file = tmp_path / "history.json"
     for number in range(FUZZ):
-        data = odd(chance.choice(whole), chance)
+        data = odd(chance.choice(HISTORIES), chance)
         file.write_bytes(data)
-        how = chance.choice([[], ["--json"], ["--isolation", "SERIALIZABLE"]])
-        status, said = run(["check-history", str(file), *how])
-        assert status in (0, 1, 2, 3), (number, data[:2000])
-        assert "Traceback" not in said, (number, data[:2000])
+        said = judged(file, chance, (number, data[:2000]))
         assert printable(said) == said, (number, data[:2000])
-        assert len(said) < 20_000 or "--json" in how, (number, data[:2000])
 
 
 def test_no_damaged_history_leads_to_a_traceback(tmp_path):
     """The three documented histories, damaged as text and as values."""
     chance = random.Random(12)
-    whole = [path.read_text() for path in sorted((ROOT / "docs" / "histories").glob("*.json"))]
     file = tmp_path / "history.json"
     for _ in range(FUZZ):
-        text = damaged(chance.choice(whole), chance)
+        text = damaged(chance.choice(HISTORIES), chance)
         if chance.random() < 0.5:
-            text = json.dumps(changed(json.loads(chance.choice(whole)), chance))
+            text = json.dumps(changed(json.loads(chance.choice(HISTORIES)), chance))
         file.write_text(text, errors="surrogatepass")
-        status, said = run(
-            ["check-history", str(file), *chance.choice([[], ["--json"], ["--isolation", "SERIALIZABLE"]])]
-        )
-        assert status in (0, 1, 2, 3), text
-        assert "Traceback" not in said, text
+        judged(file, chance, text)
 
 
 def changed(value: object, chance: random.Random) -> object:

@@ -195,6 +195,7 @@ async def test_the_cause_of_a_planted_bug_is_named_or_none_is(plain, cls):
     assert replays.record is not None, replays.divergence
     cause = cause_of(replays.record)
     assert (None if cause is None else cause.name) == PLANTED.get(target_of(cls).removeprefix("scenarios."))
+    assert_lines_are_shown(replays.record, () if cause is None else cause.steps)
 
 
 async def test_a_deadlock_that_is_a_finding_of_its_own_has_its_cause(plain):
