@@ -1,4 +1,4 @@
-"""The page of each anomaly and each cause, as the package carries it: `lab/explained/`, which is a part of the site too."""
+"""The page of each anomaly and each cause, as the package carries it in `lab/explained/`; the site has them too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 
 
 def slug_of(name: str) -> str:
-    """The name of an anomaly or a cause as it is typed: `G-single` is `g-single`, `lock order` is `lock-order`."""
+    """The name of an anomaly or a cause as its page is called: `g-single` for G-single, `lock-order` for lock order."""
     return name.lower().replace(" ", "-")
 
 

@@ -31,7 +31,9 @@ def held(source: str) -> str:
 
 @pytest.mark.parametrize("path", INCLUDING, ids=name_of)
 def test_what_is_shown_of_a_file_is_what_it_holds(path):
-    different = [block for block in blocks_of(path) if "from" in block.marks and block.text != held(block.marks["from"])]
+    different = [
+        block for block in blocks_of(path) if "from" in block.marks and block.text != held(block.marks["from"])
+    ]
     if WRITES:
         _write(path, different)
     assert WRITES or not [f"{block.place}: not as in {block.marks['from']}" for block in different]

@@ -1,13 +1,13 @@
 """Runs a page: its blocks become files of one folder, and its commands are run there, in the order of the page.
 
-A block of Python is a file, by the name in its first line `# file: name.py`, or one of its own; a later block of the same
-name replaces it. A `test_*.py` is run by pytest, unless a command of the page does it; all others are imported at the end.
-TOML, YAML and JSON are parsed. Of a block of the kind `console` each line that begins with `$ ` is run by the shell; what is shown
-below it must be its output. A command ends with 0 or, having found something, with 1.
+A block of Python is a file, by the name in its first line `# file: name.py`, or one of its own; a later block of the
+same name replaces it. A `test_*.py` is run by pytest, unless a command of the page does it; all others are imported at
+the end. TOML, YAML and JSON are parsed. Of a block of the kind `console` each line that begins with `$ ` is run by the
+shell; what is shown below it must be its output. A command ends with 0 or, having found something, with 1.
 
 Output is compared like this, and in no other way: `…` stands for any text, alone on a line for any lines; durations
-(`0.21 s`, `14 ms`, `0.30s`) are equal to each other; blanks at the end of a line do not count. With LAB_WRITE_DOCS=1 an output that
-differs is written into the page.
+(`0.21 s`, `14 ms`, `0.30s`) are equal to each other; blanks at the end of a line do not count. With LAB_WRITE_DOCS=1 an
+output that differs is written into the page.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
+
 from helpers.pages import Block, blocks_of
 
 WRITES = bool(os.environ.get("LAB_WRITE_DOCS"))

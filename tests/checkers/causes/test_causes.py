@@ -125,9 +125,7 @@ def compare(cause: str, text: str) -> None:
 
 def without_places(text: str) -> str:
     """A story without the lines of these programs, which change with every program that is added."""
-    return "\n".join(
-        PLACE.sub("", line) for line in text.splitlines() if not (line.strip() and PLACE.fullmatch(line))
-    )
+    return "\n".join(PLACE.sub("", line) for line in text.splitlines() if not (line.strip() and PLACE.fullmatch(line)))
 
 
 @pytest.mark.parametrize(
