@@ -13,6 +13,7 @@ import click
 from helpers.pages import DOCS
 from lab.commands import COMMANDS
 
+REFERENCE = DOCS / "reference"
 EXIT = "Exit status 0: no violation; 1: a violation; 2: wrong use; 3: inconclusive, or the lab or the server failed."
 
 
@@ -90,8 +91,8 @@ def _prose(text: str) -> str:
 
 
 GENERATED: Mapping[Path, Callable[[], Iterator[str]]] = {
-    DOCS / "reference/cli.md": command_line,
-    DOCS / "reference/json.md": report_form,
+    REFERENCE / "cli.md": command_line,
+    REFERENCE / "json.md": report_form,
 }
 
 
