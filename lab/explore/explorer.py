@@ -40,6 +40,7 @@ from lab.postgres.database import Database
 from lab.postgres.locks.remedy_locks import Locking
 from lab.postgres.recording.loads import remembering
 from lab.postgres.recording.results import deadlock_cycle, is_connection_loss
+from lab.postgres.recording.stale import stale_versions_heard
 from lab.postgres.server.cluster import Cluster
 from lab.postgres.server.embedded import embedded_server
 from lab.postgres.server.monitor import LOST
@@ -217,7 +218,7 @@ class Explorer:
         ports = database.ports(breakpoints=conditions.pauses(scenario), exact=scheduler.exact)
         if scheduler.pauses and not ports.may_pause:
             raise UsageError("a schedule that pauses a statement between two rows needs the embedded server")
-        with database.leading(scenario.outside), remembering():
+        with database.leading(scenario.outside), remembering(), stale_versions_heard():
             finished = await runner.run(plan, scheduler.choose, ports, self._clock)
         await self._insist_on_a_server(database, finished.errors.values())
         await database.end_open_transactions()
