@@ -26,6 +26,8 @@ class Heard:
 
     errors: dict[Actor | None, str] = field(default_factory=dict)
     """For each task that was answered: the SQLSTATE where its last answer is an error, else ""."""
+    answers: int = 0
+    """How many there were, also to ROLLBACK."""
 
 
 _heard: ContextVar[Heard | None] = ContextVar("lab_heard", default=None)
@@ -45,5 +47,8 @@ def hearing() -> Iterator[Heard]:
 def hear(result: Result) -> None:
     """An answer of the server to the code that runs."""
     heard = _heard.get()
-    if heard is not None and not result.tag.startswith(_CLEAN_UP):
+    if heard is None:
+        return
+    heard.answers += 1
+    if not result.tag.startswith(_CLEAN_UP):
         heard.errors[current_actor()] = result.error

@@ -240,11 +240,8 @@ class Explorer:
         with database.leading(scenario.outside, "an invariant"):
             judged = database.house, scenario, outcome, notes.altered, performed.served
             broken = await broken_invariants(*judged) if asks else ()
-        steps, sessions, met = (
-            finished.trace.steps,
-            finished.sessions,
-            self._natures.met(scenario, conditions.level).texts,
-        )
+        steps, sessions, pauses = finished.trace.steps, finished.sessions, conditions.pauses(scenario)
+        met = self._natures.met(scenario, conditions.level).texts
         return ExecutionRecord(
             scenario,
             conditions.level or scenario.isolation,
@@ -258,11 +255,12 @@ class Explorer:
             anomalies=kept.anomalies,
             broken=tuple(broken),
             notes=(*notes.notes, *clock_notes(trace, performed.mask, self._clock)),
-            unsearched=unsearched(finished, met, kept.unseen, pauses=conditions.pauses(scenario)),
+            unsearched=(*unsearched(finished, met, kept.unseen, pauses=pauses), *performed.unsearched),
             unsteady=places.unsteady or (kept.defect if Need.HISTORY in needed(conditions.checks) else ""),
             defects=tuple(filter(None, (kept.defect, finished.defect))),
             applied=performed.applied,
             origins=finished.origins,
+            raised=finished.raised,
         )
 
     async def _ready(

@@ -151,6 +151,12 @@ async def broken(session: Session) -> None:
         raise LookupError(f"{first} became {second}")
 
 
+@app.post("/failing")
+async def failing(session: Session) -> None:
+    if await take(session) == 40:
+        raise Conflict
+
+
 @app.post("/refusing/{how}")
 async def refusing(how: str, request: Request) -> Response:
     """Answers a refusal of the server in one of the ways that people choose."""

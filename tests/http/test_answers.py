@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from dataclasses import dataclass
 
@@ -127,3 +128,13 @@ async def test_a_retry_loop_helps_against_an_answered_refusal(explorer):
     scenario = twice(bank.app, "POST /refusing/http", isolation="REPEATABLE READ")
     record = await explorer.run(scenario, Order(LAST_COMMITS_FIRST), remedy=Remedy("retry", attempts=3))
     assert record.outcome.results["alice"].value == (200, {"balance": 40})
+
+
+async def test_the_report_names_the_line_that_raised(explorer):
+    """Of the application, also where a handler made an answer of what was raised."""
+    failure = await found(explorer, twice(bank.app, "POST /broken", judged=False))
+    assert re.search(r"raised: LookupError: 100 became 98  bank.py:\d+\n", failure.report)
+    failure = await found(explorer, twice(bank.app, "POST /failing", judged=False))
+    assert re.search(
+        r'raised: UnexpectedAnswer: POST /failing answered 500 \{"detail": "internal"\}  bank.py:\d+\n', failure.report
+    )

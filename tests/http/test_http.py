@@ -58,6 +58,15 @@ async def test_work_in_the_background_is_part_of_the_actor_until_it_ends(explore
     assert 'alice returned 202 {"state": "accepted"}' in failure.report
 
 
+async def test_what_is_asked_while_the_application_works_behind_its_answer_is_named_as_not_searched(explorer):
+    """A client has its answer when that work is done. The last request of an actor says nothing of the kind."""
+    record = await explorer.run(twice(bank.app, "POST /withdrawals", "POST /in-background"), Order())
+    (named,) = record.unsearched
+    assert named.startswith(
+        "what a client asks while the application still works behind its answer to POST /withdrawals"
+    )
+
+
 async def test_a_streamed_answer_is_read_to_its_end(explorer):
     """Its statements are steps, and what it streamed is the result."""
     failure = await found(explorer, twice(bank.app, "GET /streamed"))

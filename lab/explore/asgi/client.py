@@ -12,6 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 
 import httpx
@@ -30,6 +31,7 @@ BASE_URL = "https://localhost"
 """HTTPS: cookies that are marked as secure come back, and nobody is sent there first."""
 _REFUSAL = "lab_refusal"
 """In the extensions of a response: the refusal that it stands for, and the exception that was being handled."""
+BEHIND = "what a client asks while the application still works behind its answer to {} {}: it asks when that is done"
 _REFUSALS = ABORT_STATES | {STALE}
 _LEAST_ERROR, _LEAST_FAILURE = 400, 500
 
@@ -49,11 +51,14 @@ class Refused(Exception):
 
 
 class Client(httpx.AsyncClient):
-    """An `httpx.AsyncClient` for one application. `state` is what its lifespan left; `allows` are statuses."""
+    """An `httpx.AsyncClient` for one application. `state` is what its lifespan left; `allows` are statuses.
 
-    def __init__(self, app: App, state: dict[str, Any], allows: frozenset[int]) -> None:
+    It adds to `unsearched` what it could have done in another order, as `ExecutionRecord.unsearched` says it.
+    """
+
+    def __init__(self, app: App, state: dict[str, Any], allows: frozenset[int], unsearched: dict[str, None]) -> None:
         self._app = _with_state(app, state)
-        self._answers = _Transport(self._app, allows)
+        self._answers = _Transport(self._app, allows, unsearched)
         super().__init__(transport=self._answers, base_url=BASE_URL, trust_env=False)
 
     def websocket(self, path: str, **options: Any) -> AbstractAsyncContextManager[WebSocket]:
@@ -88,8 +93,13 @@ class _Met:
 
     handled: BaseException | None = None
     """The exception that was being handled."""
+    traceback: TracebackType | None = None
+    """Its own, which Starlette takes from it in the end."""
     heard: tuple[str, ...] = ()
     """For each of its tasks, the last thing that it heard of the server, if that was an error."""
+
+    answers: int | None = None
+    """How many answers of the server it heard until its own was complete; None while it is not."""
 
     def refusal(self) -> str:
         """The SQLSTATE, or `STALE`, for which an answer stands that says that something is wrong; "" for none."""
@@ -98,18 +108,26 @@ class _Met:
 
 
 class _Transport(httpx.AsyncBaseTransport):
-    def __init__(self, app: App, allows: frozenset[int]) -> None:
-        self._app, self._allows = app, allows
+    def __init__(self, app: App, allows: frozenset[int], unsearched: dict[str, None]) -> None:
+        self._app, self._allows, self._unsearched = app, allows, unsearched
         self.last: httpx.Response | None = None
+        self._behind = ""
+        """What the application did behind an answer, so that another request came later than it would."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._behind:
+            self._unsearched[self._behind] = None
         met = _Met()
         with hearing() as heard:
             watched = _watched(self._app, met, heard)
             inner = httpx.ASGITransport(watched, raise_app_exceptions=_LEAST_FAILURE not in self._allows)
             response = await inner.handle_async_request(request)
+        if met.handled is not None:
+            met.handled.__traceback__ = met.traceback
         response.request = request
         await response.aread()
+        if met.answers is not None and heard.answers > met.answers:
+            self._behind = BEHIND.format(request.method, request.url.path)
         status = response.status_code
         if status >= _LEAST_ERROR and (refusal := met.refusal()):
             response.extensions[_REFUSAL] = refusal, met.handled
@@ -125,7 +143,10 @@ def _watched(app: App, met: _Met, heard: Heard) -> App:
     async def watched(scope: dict[str, Any], receive: Any, send: Any) -> None:
         async def sending(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                met.handled, met.heard = sys.exception(), tuple(heard.errors.values())
+                _, met.handled, met.traceback = sys.exc_info()
+                met.heard = tuple(heard.errors.values())
+            elif message["type"] == "http.response.body" and not message.get("more_body"):
+                met.answers = heard.answers
             await send(message)
 
         await app(scope, receive, sending)
