@@ -39,8 +39,8 @@ def twice(application, /, *requests, judged=True, **members):
 
 
 async def found(explorer, scenario, **options):
-    """The violation that reduction finds; it replays, and its story names lines of the application only."""
-    result = await Hunt.of(scenario, scheduler="dpor", **options).run(explorer)
+    """The violation that reduction finds; it replays."""
+    result = await Hunt.of(scenario, **{"scheduler": "dpor", **options}).run(explorer)
     (failure,) = result.failures
     assert "replayed 5/5 identical" in failure.report
     return failure

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
+import anyio.from_thread
 from fastapi import BackgroundTasks, Depends, FastAPI, Header, HTTPException, Request, Response, WebSocket
 from fastapi.responses import JSONResponse, StreamingResponse
 from sqlalchemy import select, text
@@ -139,6 +140,25 @@ def _digest(value: int) -> int:
 async def half_in_a_thread(session: Session) -> dict[str, int]:
     left = await take(session)
     return {"digest": await asyncio.to_thread(_digest, left)}
+
+
+@app.post("/from-a-thread")
+def from_a_thread() -> dict[str, int]:
+    """A plain function that goes back to the event loop for its statements."""
+    return {"balance": anyio.from_thread.run(withdrawn_in_the_loop)}
+
+
+async def withdrawn_in_the_loop() -> int:
+    async with sessions() as session, session.begin():
+        return await take(session)
+
+
+@app.websocket("/refusing-socket")
+async def refusing_socket(websocket: WebSocket) -> None:
+    if websocket.query_params["how"] == "raises":
+        await websocket.accept(subprotocol="chat")
+        raise LookupError("no such room")
+    await websocket.close(1008, "not you")
 
 
 @app.post("/broken")

@@ -99,6 +99,45 @@ async def test_a_websocket_is_part_of_the_actor(explorer):
     assert "alice returned {'balance': 70}" in failure.report
 
 
+async def test_a_websocket_that_is_refused_or_breaks_says_so(explorer):
+    """To its client, with code and reason; what the application raises goes through, as of a request."""
+
+    @dataclass(frozen=True)
+    class Sockets(Bank):
+        app = lab.http(bank.app)
+
+        @actor
+        async def refused(self, client):
+            async with client.websocket("/refusing-socket?how=closes", headers={"x-a": "b"}):
+                pass
+
+        @actor
+        async def broken(self, client):
+            async with client.websocket("/refusing-socket?how=raises", subprotocols=("chat",)) as socket:
+                assert socket.subprotocol == "chat"
+                await socket.receive_text()
+
+    results = (await explorer.run(Sockets(), Order())).outcome.results
+    assert results["refused"].text == "Closed: the application closed the websocket with code 1008: not you"
+    assert results["broken"].text == "LookupError: no such room"
+
+
+async def test_a_thread_that_goes_back_to_the_event_loop_is_waited_for(explorer):
+    """Its statements there are steps of a task of the actor's."""
+    failure = await found(explorer, twice(bank.app, "POST /from-a-thread"))
+    assert failure.anomaly == "P4"
+
+
+@pytest.mark.parametrize("fault", ["cancel", "kill"])
+async def test_a_fault_strikes_a_request(explorer, fault):
+    """Nothing is left of what it did, and the next execution is as before."""
+    scenario = twice(bank.within, "POST /withdrawals", faults=(fault,), judged=False)
+    whole = await explorer.run(scenario, Order())
+    record = await explorer.run(scenario, Order(f"alice/1 alice/1 {fault}@alice"))
+    assert not record.findings
+    assert (await explorer.run(scenario, Order())).same_as(whole)
+
+
 async def test_each_client_has_cookies_and_headers_of_its_own(explorer):
     """A cookie that is marked as secure comes back, and only to whom it was given."""
 
