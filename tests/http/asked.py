@@ -12,7 +12,7 @@ from lab.scenario.http import Application
 from lab.search.hunt import Hunt
 
 
-def twice(app, *requests, judged=True, **members):
+def twice(application, /, *requests, judged=True, **members):
     """A scenario of two actors with the same requests, judged by serial runs, or by nothing but how they end.
 
     In a path, NAME stands for the actor's name; `members` are added to the class.
@@ -30,7 +30,7 @@ def twice(app, *requests, judged=True, **members):
 
     members = {
         "__module__": __name__,
-        "app": app if isinstance(app, Application) else lab.http(app),
+        "app": application if isinstance(application, Application) else lab.http(application),
         "ask": actor(names=("alice", "bob"))(ask),
         "as_if_one_by_one": lab.serializable() if judged else invariant(nothing_else),
         **members,
@@ -39,8 +39,8 @@ def twice(app, *requests, judged=True, **members):
 
 
 async def found(explorer, scenario, **options):
-    """The violation that reduction finds; it replays, and its story names lines of the application only."""
-    result = await Hunt.of(scenario, scheduler="dpor", **options).run(explorer)
+    """The violation that reduction finds; it replays."""
+    result = await Hunt.of(scenario, **{"scheduler": "dpor", **options}).run(explorer)
     (failure,) = result.failures
     assert "replayed 5/5 identical" in failure.report
     return failure
