@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lab.commands.complete import complete_target
 from lab.commands.console import out, progress_bar, show_json
 from lab.commands.options import HuntCommand, bound_options, json_option, level_option, server_options
 from lab.errors import LabError
@@ -30,7 +31,7 @@ DEMONSTRATION_WORKERS = 2
 
 
 @click.command(cls=HuntCommand)
-@click.argument("target", required=False)
+@click.argument("target", required=False, shell_complete=complete_target)
 @click.option("--executions", type=click.IntRange(min=1), help="Executions at most. [default: 200]")
 @click.option(
     "--seconds", type=click.FloatRange(min=0), help="Stop after this many seconds; without TARGET, for each scenario."

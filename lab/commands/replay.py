@@ -31,7 +31,8 @@ async def command(
 ) -> str:
     """Repeat exactly the execution that TOKEN names, and say how many of the replays were identical.
 
-    The module that TOKEN names is imported, which runs it, if it is of this project or an installed package.
+    The module that TOKEN names is imported, which runs it, if it is of this project or an installed package. A scenario
+    that ships with the lab is found anywhere.
     """
     from lab.engine.watchdog import importing
     from lab.explore import Conditions, Explorer
@@ -39,11 +40,15 @@ async def command(
     from lab.postgres.server.place import Place
     from lab.report.otherwise import otherwise
     from lab.scenario.registry import resolve
+    from lab.scenario.shipped import run_from_shipped, ships
     from lab.scenario.whereabouts import whereabouts_of
     from lab.shrink.replays import replay_times
 
     named = decode(token)
     module = whereabouts_of(named.target.partition(":")[0])
+    if not module.file and ships(module.module):
+        run_from_shipped()
+        module = whereabouts_of(module.module)
     if dry_run:
         _show(named, module, as_json=as_json)
         return Verdict.PASS

@@ -14,22 +14,26 @@ from typing import Any
 
 from lab.errors import Interrupted, UsageError, first_line
 from lab.scenario.declare import Scenario, actors_of, target_of
+from lab.scenario.project import no_scenarios, packages_of_project
 from lab.scenario.validation import validate
 
-__all__ = ["DEFAULT_PACKAGE", "discover", "instance_of", "resolve"]
-
-DEFAULT_PACKAGE = "scenarios"
+__all__ = ["discover", "instance_of", "resolve"]
 
 
-class NoModuleError(UsageError):
-    """There is no module of that name."""
+def discover(package: str | None = None) -> list[type[Scenario]]:
+    """Every scenario with actors in a package or module, in order of definition; by default the project's.
 
-
-def discover(package: str = DEFAULT_PACKAGE) -> list[type[Scenario]]:
-    """Every scenario with actors in a package or module, in order of modules and of definition.
-
-    Raises `UsageError` if there is no such package or one of its modules does not import.
+    Raises `UsageError` if there is no such package or one of its modules does not import, or the project has none.
     """
+    if package is not None:
+        return _discovered(package)
+    found = {cls: None for name in packages_of_project() for cls in _discovered(name)}
+    if not found:
+        raise UsageError(no_scenarios())
+    return list(found)
+
+
+def _discovered(package: str) -> list[type[Scenario]]:
     root = _imported(package)
     names = [package]
     if hasattr(root, "__path__"):
@@ -38,7 +42,7 @@ def discover(package: str = DEFAULT_PACKAGE) -> list[type[Scenario]]:
 
 
 def resolve(target: str) -> type[Scenario]:
-    """The scenario class for `module:Class`, or for a short name that is unique in the package `scenarios`.
+    """The scenario class for `module:Class`, or for a short name that is unique in the project.
 
     Raises `UsageError` that names the nearest targets.
     """
@@ -75,13 +79,7 @@ def instance_of(target: str, parameters: Mapping[str, Any] = MappingProxyType({}
 
 
 def _by_short_name(name: str) -> type[Scenario]:
-    try:
-        known = discover()
-    except NoModuleError:
-        raise UsageError(
-            f"no scenario named {name!r}, and no package {DEFAULT_PACKAGE!r} here to look for it; "
-            "give the target as module:Class"
-        ) from None
+    known = discover()
     matches = [cls for cls in known if cls.__qualname__ == name]
     if len(matches) == 1:
         return matches[0]
@@ -118,7 +116,7 @@ def _imported(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             where = "" if name == error.name else f" (there is no {error.name})"
-            raise NoModuleError(f"no module named {name!r}{where}; run the lab from the folder that holds it") from None
+            raise UsageError(f"no module named {name!r}{where}; run the lab from the folder that holds it") from None
         raise _does_not_import(name, error) from error
     except Interrupted:
         raise

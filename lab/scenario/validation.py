@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lab.errors import ScenarioError
 from lab.scenario.checks import refuse_too_many_orders
-from lab.scenario.databases import refuse_wrong_databases
+from lab.scenario.databases import refuse_wrong_databases, take_databases_of_project
 from lab.scenario.declare import (
     ISOLATION_LEVELS,
     Scenario,
@@ -59,6 +59,7 @@ def validate(cls: type[Scenario]) -> None:
     ):
         _validate_method(cls, attribute, allowed)
     _validate_outside(cls)
+    take_databases_of_project(cls)
     refuse_wrong_databases(cls)
     refuse_too_many_orders(cls)
     annotated = {

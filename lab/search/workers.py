@@ -15,7 +15,6 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any
 
 from lab.analysis.tally import HuntResult, ReportedFailure
@@ -24,6 +23,7 @@ from lab.errors import LabError
 from lab.explore import Explorer
 from lab.model.bounds import Bounds
 from lab.postgres.server.place import Place
+from lab.scenario.pyproject import find_modules
 from lab.search.ahead import Ahead, run_ahead
 from lab.search.child import command, greeting, manner, patience, signalled
 from lab.search.hunt import Hunt, Progress, replay_once, silent
@@ -231,7 +231,7 @@ async def _work(place: Place, orders: IO[str], answers: IO[str]) -> None:
 def main() -> None:
     """Entry point of a worker process."""
     end_with_parent(int(sys.argv[1]))
-    sys.path.insert(0, str(Path.cwd()))
+    find_modules()
     orders, answers = orders_aside(), answers_aside()
     with contextlib.suppress(KeyboardInterrupt):  # the lab interrupts its workers; it knows
         if place := orders.readline():

@@ -1,0 +1,67 @@
+"""Tries a drafted scenario before it is kept: both actors in turn, on a server of the lab's."""
+
+from __future__ import annotations
+
+import sys
+import types
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab.errors import DEFECTS, LabError, first_line
+from lab.explore import Explorer
+from lab.postgres.server.server import Server
+from lab.scenario.declare import Scenario
+from lab.schedulers import make_scheduler
+
+__all__ = ["Trial", "tried"]
+
+REFUSED = 400
+BROKEN = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What became of a draft."""
+
+    worth: int
+    """The more of it works, the higher: 0, it cannot be set up; 1, nobody got through; 2, one did; 3, both did."""
+    why: str = ""
+    """What the first actor that did not get through raised or answered."""
+    refusals: tuple[type, ...] = field(default=())
+    """Errors of the application that the second one met, where the first got through."""
+
+
+async def tried(server: Server, text: str, module: str, name: str) -> Trial:
+    """Run both actors of a scenario in turn. Its module is made of the text, under its own name."""
+    made = types.ModuleType(module)
+    made.__file__ = f"{module}.py"
+    kept = sys.modules.get(module)
+    sys.modules[module] = made
+    try:
+        exec(compile(text, made.__file__, "exec"), vars(made))  # noqa: S102 - the file that is about to be written
+        scenario: Scenario = vars(made)[name]()
+        async with aclosing(Explorer(server)) as explorer:
+            record = await explorer.run(scenario, make_scheduler("serial", 0))
+    except LabError as error:
+        return Trial(0, str(error))
+    finally:
+        if kept is None:
+            del sys.modules[module]
+        else:
+            sys.modules[module] = kept
+    results = list(record.outcome.results.values())
+    wrong = [_wrong(each) for each in results]
+    why = next((each for each in wrong if each), "")
+    refusals = tuple(
+        type(each.error) for each in results[1:] if each.error is not None and not isinstance(each.error, DEFECTS)
+    )
+    return Trial(1 + wrong.count("") - (not record.trace), why, refusals if not wrong[0] else ())
+
+
+def _wrong(result: Any) -> str:
+    """Why an actor did not get through, or "" if it did."""
+    if not result.returned:
+        return first_line(result.error) if result.error is not None else result.text
+    status = getattr(result.value, "status", None) or getattr(result.value, "status_code", None)
+    return f"status {status}: {result.text}" if isinstance(status, int) and status >= REFUSED else ""
