@@ -16,12 +16,19 @@ if TYPE_CHECKING:
     from lab.scenario.http import http
     from lab.scenario.stated import no_deadlock, serializable
     from lab.schedulers.drawn import schedules
-    from lab.testing import Lab
+    from lab.search.direct.ledger import RaceRecord
+    from lab.search.direct.pins import replays
+    from lab.testing import Lab, LabCase, opened, race
 
 _PLACES = {
     "ActorResult": "lab.model.outcome",
     "ExecutionRecord": "lab.model.record",
     "Lab": "lab.testing",
+    "LabCase": "lab.testing",
+    "RaceRecord": "lab.search.direct.ledger",
+    "opened": "lab.testing",
+    "race": "lab.testing",
+    "replays": "lab.search.direct.pins",
     "point": "lab.engine.gate",
     "claim": "lab.scenario.claims",
     "Divergence": "lab.errors",
@@ -48,8 +55,10 @@ __all__ = [
     "Divergence",
     "ExecutionRecord",
     "Lab",
+    "LabCase",
     "LabError",
     "Outcome",
+    "RaceRecord",
     "Scenario",
     "ScenarioError",
     "ServerError",
@@ -61,9 +70,12 @@ __all__ = [
     "http",
     "invariant",
     "no_deadlock",
+    "opened",
     "planted_bug",
     "point",
     "probe",
+    "race",
+    "replays",
     "schedules",
     "serializable",
 ]

@@ -39,9 +39,10 @@ async def command(
     from lab.model.replay_token import decode, scenario_of
     from lab.postgres.server.place import Place
     from lab.report.otherwise import otherwise
-    from lab.scenario.registry import resolve
+    from lab.scenario.registry import imported, resolve
     from lab.scenario.shipped import run_from_shipped, ships
     from lab.scenario.whereabouts import whereabouts_of
+    from lab.search.direct.calling import is_of_a_race, replayed_race
     from lab.shrink.replays import replay_times
 
     named = decode(token)
@@ -56,11 +57,16 @@ async def command(
     if module.file and not as_json:
         err.out(f"lab: imports {module.module} from {module.file}")
     with importing():
-        scenario = scenario_of(named, resolve(named.target))
+        imported(module.module)
+        raced = is_of_a_race(named.target)
+        scenario = None if raced else scenario_of(named, resolve(named.target))
     conditions = Conditions(named.isolation or None, checks=checks)
     with Place(url, int(version)).server() as server:
         async with aclosing(Explorer(server)) as explorer:
-            replays = await replay_times(explorer, scenario, named.schedule, conditions, times)
+            if scenario is None:
+                replays = await replayed_race(explorer, named, times)
+            else:
+                replays = await replay_times(explorer, scenario, named.schedule, conditions, times)
     said = "" if replays.diverged else otherwise(named.verdict, replays.record, checks)
     if as_json:
         show_json(_json(named, module, replays, said))

@@ -24,7 +24,7 @@ class Message:
     record: ExecutionRecord
     failure: Failure | None = None
     replay_hint: str = ""
-    """What stands before the token."""
+    """Ways to replay it, one a line, in which TOKEN stands for the token."""
 
     @cached_property
     def _explained(self) -> tuple[Explanation | None, str]:

@@ -11,16 +11,14 @@ import site
 import sys
 import sysconfig
 from dataclasses import asdict, dataclass
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from lab.errors import UsageError
+from lab.scenario.folders import folders_of, project_folder
 
 __all__ = ["Whereabouts", "whereabouts_of"]
-
-_MARKS = ("pyproject.toml", "setup.cfg", "setup.py", ".git")
-"""What lies in the folder of a project."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +51,8 @@ def whereabouts_of(module: str) -> Whereabouts:
     parts = module.split(".")
     for number in range(len(parts)):
         spec = _spec(".".join(parts[: number + 1]), path)
+        if spec is None and not number:
+            spec = PathFinder.find_spec(parts[0], [str(each) for each in folders_of(parts[0])])
         if spec is None:
             return Whereabouts(module, "", "")
         path = list(spec.submodule_search_locations or ())
@@ -88,9 +88,3 @@ def _site_folders() -> set[Path]:
     if site.ENABLE_USER_SITE:
         names.add(site.getusersitepackages())
     return {Path(each).resolve() for each in names}
-
-
-def project_folder() -> Path:
-    """The nearest folder from here upwards that looks like a project's, else the working folder itself."""
-    here = Path.cwd().resolve()
-    return next((each for each in (here, *here.parents) if any((each / mark).exists() for mark in _MARKS)), here)

@@ -52,6 +52,8 @@ class Hunt:
     """Other workers that make some of the executions; only for a scheduler that skips."""
     found: Callable[[ReportedFailure], None] | None = None
     """Called with each failure as it was met, before it is minimised."""
+    replay_hint: str = "lab replay TOKEN"
+    """How a failure is replayed, in the lines of its report."""
 
     @classmethod
     def of(cls, scenario: Scenario, progress: Progress = silent, **more: Any) -> Hunt:
@@ -155,13 +157,13 @@ class Hunt:
     async def _keep(self, explorer: Explorer, result: HuntResult, found: ExecutionRecord, number: int) -> None:
         """Report a failure at once, and again when it is minimised: an interruption in between loses nothing."""
         failure = self._failure(found, number)
-        result.failures.append(reported(failure))
+        result.failures.append(reported(failure, self.replay_hint))
         if not self.job.refine:
             return
         if self.found is not None:
             self.found(result.failures[-1])
         async for smaller in refined(explorer, failure, self.job.conditions):
-            result.failures[-1] = reported(smaller)
+            result.failures[-1] = reported(smaller, self.replay_hint)
 
     def _failure(self, found: ExecutionRecord, number: int) -> Failure:
         job = self.job

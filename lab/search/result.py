@@ -16,7 +16,7 @@ from lab.report.relevance import irrelevant_text, needed_text
 __all__ = ["reported"]
 
 
-def reported(failure: Failure) -> ReportedFailure:
+def reported(failure: Failure, replay_hint: str = "lab replay TOKEN") -> ReportedFailure:
     """The plain values of a failure. The report is made here, since only this process has the whole failure."""
     record = failure.record
     finding = record.findings[0]
@@ -33,7 +33,7 @@ def reported(failure: Failure) -> ReportedFailure:
         execution=failure.execution,
         identical=failure.identical,
         replays=failure.replays,
-        report=failure_report(failure),
+        report=failure_report(failure, replay_hint=replay_hint),
         needed=needed_text(failure.relevance, at_least=failure.needed_preemptions),
         irrelevant=irrelevant_text(failure.relevance),
         least=failure.least,

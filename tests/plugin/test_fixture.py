@@ -215,7 +215,7 @@ async def test_it(lab):
     )
     result = project.runpytest_subprocess()
     text = result.stdout.str()
-    result.assert_outcomes(passed=1, errors=1)
+    result.assert_outcomes(passed=1, failed=1)
     assert "the lab runs on asyncio, not on trio" in text
     assert "Traceback" not in text
 

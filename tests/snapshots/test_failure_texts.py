@@ -112,7 +112,7 @@ async def test_a_failure_without_a_hunt_says_its_level_and_how_it_was_shrunk(exp
     found = await explorer.run(stories.Withdrawals(), Order("bob alice bob alice bob"))
     broken = await explorer.run(stories.Withdrawals(), Order("alice bob bob bob alice alice"))
     failure = Failure(broken, "lab1:…", found)
-    text = failure_report(failure, replay_hint="pytest … --lab-replay=TOKEN   or   lab replay")
+    text = failure_report(failure, replay_hint="pytest … --lab-replay=TOKEN\nlab replay TOKEN")
     compare("failure_in_pytest", text)
 
 
