@@ -29,7 +29,7 @@ from helpers.pages import Block, blocks_of
 WRITES = bool(os.environ.get("LAB_WRITE_DOCS"))
 DURATION = re.compile(r"\b\d+(?:\.\d+)?(?: ?m?s\b| seconds?\b)")
 PARSERS: dict[str, Callable[[str], object]] = {"toml": tomllib.loads, "yaml": yaml.safe_load, "json": json.loads}
-BOUND = 60
+BOUND = 300
 """Seconds that a command may take; it is there to end what hangs."""
 OF_PYTEST = ("PYTEST_", "COV_", "LAB_", "HYPOTHESIS_")
 """Variables of the run that tests the pages, which is none of the reader's."""

@@ -19,7 +19,7 @@ from markdown_it.token import Token
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 MARK = re.compile(r"<!--\s*(not run|file|from):\s*(.+?)\s*-->")
-NAMED = re.compile(r"# file: (\S+)\n")
+NAMED = re.compile(r"# (?:file: )?([\w/.-]+\.\w+)\n")
 PARSER = MarkdownIt("commonmark").enable("table")
 
 
