@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bank import Bank
+from helpers.kit import Order
 
 import lab
 from lab import actor, invariant
+from lab.model.decision_text import decision_text
 from lab.scenario.http import Application
 from lab.search.hunt import Hunt
 
@@ -36,6 +38,17 @@ def twice(application, /, *requests, judged=True, **members):
         **members,
     }
     return dataclass(frozen=True)(type("Twice", (Bank,), members))()
+
+
+class Roots(Order):
+    """An `Order` of root actors: in which of its tasks an actor goes on is the framework's business."""
+
+    def choose(self, choices):
+        if choices.step >= len(self._decisions):
+            return 0
+        wished = str(decision_text(self._decisions[choices.step]))
+        texts = [decision_text(each) for each in choices.decisions]
+        return next(n for n, each in enumerate(texts) if each == wished or each.startswith(f"{wished}/"))
 
 
 async def found(explorer, scenario, **options):

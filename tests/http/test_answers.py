@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import bank
 import pytest
-from asked import found, twice
+from asked import Roots, found, twice
 from bank import Bank
 from helpers.kit import Order, replays
 
@@ -19,8 +19,6 @@ from lab.model.remedy import Remedy
 
 LAST_COMMITS_FIRST = "alice bob bob bob alice"
 """Both read, bob writes and commits, then alice writes."""
-WITHIN = "alice/1 bob/1 bob/1 bob/1 alice/1"
-"""The same where a middleware has the endpoint run in a task; what it writes itself is written in any case."""
 APPS = pytest.mark.parametrize("app", [bank.app, bank.within], ids=["plain", "within middleware"])
 
 
@@ -66,7 +64,7 @@ async def test_where_500_is_allowed_an_exception_is_that_answer(explorer):
 async def test_what_the_application_answers_to_a_refusal_is_an_abort(explorer, app, how):
     """40001 is no violation whether it is raised, handled (500), made an HTTPException (409) or an answer (503)."""
     scenario = twice(app, f"POST /refusing/{how}", judged=app is bank.app, isolation="REPEATABLE READ")
-    record = await explorer.run(scenario, Order(LAST_COMMITS_FIRST if app is bank.app else WITHIN))
+    record = await explorer.run(scenario, Roots(LAST_COMMITS_FIRST))
     assert not record.findings
     alice = record.outcome.results["alice"]
     assert (alice.kind, alice.sqlstate) == (ResultKind.ABORTED, "40001")
@@ -80,8 +78,7 @@ async def test_what_the_application_answers_to_a_refusal_is_an_abort(explorer, a
 async def test_a_stale_version_that_the_application_answers_is_an_abort(explorer, app):
     """Nothing of it is known to the server."""
     scenario = twice(app, "POST /seats/NAME", judged=app is bank.app)
-    order = LAST_COMMITS_FIRST if app is bank.app else WITHIN
-    record = await explorer.run(scenario, Order(order))
+    record = await explorer.run(scenario, Roots(LAST_COMMITS_FIRST))
     assert record.outcome.results["alice"].kind is ResultKind.ABORTED
     assert not record.findings
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import bank
 import httpx
 import pytest
-from asked import found, twice
+from asked import Roots, found, twice
 from bank import Bank
 from helpers.kit import Order, of, replays
 
@@ -133,7 +133,7 @@ async def test_a_fault_strikes_a_request(explorer, fault):
     """Nothing is left of what it did, and the next execution is as before."""
     scenario = twice(bank.within, "POST /withdrawals", faults=(fault,), judged=False)
     whole = await explorer.run(scenario, Order())
-    record = await explorer.run(scenario, Order(f"alice/1 alice/1 {fault}@alice"))
+    record = await explorer.run(scenario, Roots(f"alice alice {fault}@alice"))
     assert not record.findings
     assert (await explorer.run(scenario, Order())).same_as(whole)
 
