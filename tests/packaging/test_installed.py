@@ -1,8 +1,8 @@
 """The wheel alone, in an environment of its own and from a folder that is not the checkout: all that a user calls.
 
-The environment has the lab from its wheel and finds everything else in the one that runs the tests; with `long`, one has
-everything from the package index. Neither needs a compiler: the wheel is pure Python, and so must its dependencies be
-there as wheels.
+The environment has the lab from its wheel and finds everything else in the one that runs the tests; with `long`, one
+has everything from the package index. Neither needs a compiler: the wheel is pure Python, and so must its dependencies
+be there as wheels.
 """
 
 from __future__ import annotations
@@ -135,7 +135,8 @@ def walked(programs: Path, project: Path) -> None:
     assert "5/5 identical" in lab("replay", failure["token"], status=1)
     levels = json.loads(lab("matrix", "Buy", "--executions", "5", "--json", status=1))["levels"]
     assert [each["isolation"] for each in levels] == ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
-    assert "LOST UPDATE" in (demo := lab("demo", "LostUpdate", "--no-remedies", "--no-fresh", status=1))
+    demo = lab("demo", "LostUpdate", "--no-remedies", "--no-fresh", status=1)
+    assert "LOST UPDATE" in demo
     *_, token = re.findall(r"lab replay (lab1:scenarios\.transfer:LostUpdate\S+)", demo)
     assert "5/5 identical" in lab("replay", token, status=1)
     (project / "test_buy.py").write_text(TEST)
@@ -197,7 +198,7 @@ def test_another_package_of_the_same_name_is_told_in_one_sentence(programs, proj
 
 @pytest.mark.long
 def test_a_clean_environment_without_a_compiler_has_all(folder, wheel, project):
-    """Everything from the index, as wheels only: no compiler is asked for. The shipped scenarios all end as expected."""
+    """Everything from the index, as wheels only. All shipped scenarios end as expected, and pyright has the types."""
     venv = folder / "clean"
     assert run(sys.executable, "-m", "venv", venv).returncode == 0
     tools = ("build", "mypy", "pyright[nodejs]", "pytest")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -52,6 +53,12 @@ class Tables:
         if place := self._bases.get(id(table.metadata)):
             return names.of(*place)
         return f"{names.of(*self.places[table.fullname])}.metadata"
+
+    def main(self) -> Table | None:
+        """A table of the metadata that most tables have."""
+        tables = self.all()
+        times = Counter(id(each.metadata) for each in tables)
+        return max(tables, key=lambda each: times[id(each.metadata)], default=None)
 
     def all(self) -> list[Table]:
         """Parents first."""
