@@ -101,15 +101,15 @@ def test_a_function_is_called_twice_with_rows_that_its_tables_need(tmp_path):
     assert written(done) == "scenarios.order:Order"
     assert "tried    one after the other, both got through" in done.stdout
     assert "rows     owners, products\n" in done.stdout
-    text = (tmp_path / "scenarios/order.py").read_text()
+    text = (tmp_path / "scenarios" / "order.py").read_text()
     assert "await order(session, product_id=1, amount=1)" in text
     assert "await session.commit()  # as whoever calls it does" in text
     found = lab("hunt", "Order", "--json", "--no-remedies", "--no-fresh", cwd=tmp_path)
     assert [each["anomaly"] for each in json.loads(found.stdout)["failures"]] == ["P4"], found.stdout
     again = lab("init", "shop.services:order", cwd=tmp_path)
     assert (again.returncode, again.stdout) == (2, "")
-    assert f"{tmp_path}/scenarios/order.py is there already and stays as it is" in again.stderr
-    assert (tmp_path / "scenarios/order.py").read_text() == text
+    assert "order.py is there already and stays as it is" in again.stderr
+    assert (tmp_path / "scenarios" / "order.py").read_text() == text
 
 
 def test_a_refusal_of_the_second_call_is_allowed(tmp_path):
@@ -118,7 +118,7 @@ def test_a_refusal_of_the_second_call_is_allowed(tmp_path):
     done = lab("init", "shop.services.take_all", cwd=tmp_path)
     assert written(done) == "scenarios.take_all:TakeAll"
     assert "the second was refused: SoldOut" in done.stdout
-    text = (tmp_path / "scenarios/take_all.py").read_text()
+    text = (tmp_path / "scenarios" / "take_all.py").read_text()
     assert "allows = (SoldOut,)" in text
     assert "product=await session.get_one(Product, 1)" in text
     assert lab("hunt", "TakeAll", "--no-fresh", "--no-remedies", "--executions", "20", cwd=tmp_path).returncode in {
@@ -136,7 +136,7 @@ def test_without_a_module_the_project_is_looked_through(tmp_path):
     )  # fmt: skip
     (tmp_path / "deep").mkdir()
     assert written(lab("init", cwd=tmp_path / "deep")) == "scenarios.order:Order"
-    assert (tmp_path / "scenarios/order.py").exists()
+    assert (tmp_path / "scenarios" / "order.py").exists()
     assert "scenarios.order:Order" in lab("list", cwd=tmp_path / "deep").stdout
 
 
@@ -163,7 +163,7 @@ def test_an_own_engine_is_watched_and_plain_tables_are_filled(tmp_path):
         """,
     )  # fmt: skip
     assert written(lab("init", "counting", cwd=tmp_path)) == "scenarios.count:Count"
-    text = (tmp_path / "scenarios/count.py").read_text()
+    text = (tmp_path / "scenarios" / "count.py").read_text()
     assert "watch = (engine,)" in text
     assert "metadata = metadata" in text.replace("metadata_2", "metadata")
     assert 'count(name="name-1")' in text
@@ -213,7 +213,7 @@ def test_an_application_is_sent_a_request_of_its_own_schema(tmp_path):
     done = lab("init", cwd=tmp_path)
     assert written(done) == "scenarios.order:Order"
     assert "both got through" in done.stdout
-    text = (tmp_path / "scenarios/order.py").read_text()
+    text = (tmp_path / "scenarios" / "order.py").read_text()
     assert 'client.post("/products/1/orders", json={"amount": 2, "gift": True})' in text
     found = lab("hunt", "Order", "--json", "--no-remedies", "--no-fresh", cwd=tmp_path)
     assert [each["anomaly"] for each in json.loads(found.stdout)["failures"]] == ["P4"], found.stdout

@@ -77,7 +77,7 @@ def test_executions_and_packages_of_the_table_are_used(tmp_path):
     """`lab list`, a short name and a hunt without TARGET, of a package that is not called scenarios."""
     package = tmp_path / "shop" / "races"
     package.mkdir(parents=True)
-    text = (CASES / "scenarios/counter.py").read_text()
+    text = (CASES / "scenarios" / "counter.py").read_text()
     (package / "counter.py").write_text(text.replace("scenarios.", "shop.races."))
     table(tmp_path, 'scenarios = ["shop.races"]\nexecutions = 3\nscheduler = "random"')
     listed, hunted = lab_each([["list"], ["hunt", "Counted", "--json"]], cwd=tmp_path)
@@ -97,7 +97,7 @@ def test_scenarios_are_found_where_nobody_said_where_they_are(tmp_path, monkeypa
     (tmp_path / "shop/test_races.py").write_text(scenario.format("Third"))
     (tmp_path / "shop/raises.py").write_text("import lab\nraise RuntimeError\n")
     (tmp_path / ".venv/lib").mkdir(parents=True)
-    (tmp_path / ".venv/lib/other.py").write_text(scenario.format("Fourth"))
+    (tmp_path / ".venv" / "lib" / "other.py").write_text(scenario.format("Fourth"))
     monkeypatch.chdir(tmp_path)
     found = declared(project_files(tmp_path))
     assert [(each.module, each.name) for each in found] == [("shop.more", "Second"), ("shop.races", "First")]

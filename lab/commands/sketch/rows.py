@@ -92,7 +92,7 @@ def needed(found: Mentioned, tables: Tables, parameters: Iterable[str], *, made:
 
     `made`: also what is read and made, as by a request that looks first whether it was made before.
     """
-    words = {name.removesuffix("_id") for name in parameters if name.endswith("_id")}
+    words = {name.rpartition("_")[0] for name in parameters if name.rpartition("_")[2] == "id"}
     wanted = {name for name in found.read if name in tables.tables and (made or name not in found.made)}
     wanted |= {name for name, table in tables.tables.items() if words & singulars(table.name)}
     todo = [tables.tables[name] for name in {*wanted, *found.made} if name in tables.tables]
