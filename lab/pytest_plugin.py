@@ -67,12 +67,13 @@ def pytest_configure(config: pytest.Config) -> None:
     from lab.model.secret import without_urls  # noqa: PLC0415
 
     try:
-        _options(config)
+        _, replay = _options(config)
     except LabError as error:
         raise pytest.UsageError(without_urls(str(error))) from None
+    asked = replay.target if replay is not None and not hasattr(config, "workerinput") else ""
     config.stash[_KEEPER] = Keeper()
     config.stash[_AT_THE_END] = contextlib.ExitStack()
-    config.pluginmanager.register(AtTheEnd(), "lab at the end")
+    config.pluginmanager.register(AtTheEnd(asked), "lab at the end")
 
 
 @pytest.hookimpl(optionalhook=True)
