@@ -85,7 +85,11 @@ class Sharing:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionRecord:
-    """A judged execution of a scenario at an isolation level ("" when each actor has its own default)."""
+    """A judged execution of a scenario at an isolation level ("" when each actor has its own default).
+
+    For a test: `outcome` (what the actors returned and raised, the final rows), `trace` (its steps), `anomalies` (by
+    name, strongest first), `aborts` (refusals by SQLSTATE) and `lock_waits`.
+    """
 
     scenario: Scenario
     isolation: str
