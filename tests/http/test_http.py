@@ -221,7 +221,7 @@ LONG = pytest.mark.long
 @pytest.mark.parametrize(
     ("app", "path", "executions"),
     [
-        pytest.param(bank.app, "/withdrawals", 6, id="dependency"),
+        pytest.param(bank.app, "/withdrawals", 7, id="dependency"),
         pytest.param(bank.app, "/all", 15, id="dependency and background"),
         pytest.param(bank.within, "/all", 27, id="dependency, background and middleware", marks=LONG),
     ],
