@@ -47,7 +47,7 @@ class Ending(StrEnum):
 class ActorResult:
     """What one actor returned or raised: `outcome.results["alice"]` in an invariant.
 
-    `value` is the returned object, None where it raised; `error` is what it raised, `sqlstate` the server's code for it.
+    `value` is the returned object, None where it raised; `error` is what it raised, `sqlstate` the server's code.
     `returned` and `aborted` say how it ended: compare `value`, not the result itself. `text` is what takes part in
     comparison: the `repr` of the value, or the error's type and message. `detail` is the server's own detail with ids
     named.

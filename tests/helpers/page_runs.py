@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -24,9 +25,11 @@ from pathlib import Path
 
 import yaml
 
-from helpers.pages import Block, blocks_of
+from helpers.pages import ROOT, Block, blocks_of
 
 WRITES = bool(os.environ.get("LAB_WRITE_DOCS"))
+FOLDER = re.compile(r"^<!-- folder: (\S+) -->$", re.MULTILINE)
+"""On a page that is typed in a copy of that folder."""
 DURATION = re.compile(r"\b\d+(?:\.\d+)?(?: ?m?s\b| seconds?\b)")
 PARSERS: dict[str, Callable[[str], object]] = {"toml": tomllib.loads, "yaml": yaml.safe_load, "json": json.loads}
 BOUND = 300
@@ -45,6 +48,8 @@ class Page:
     outputs: list[tuple[Block, str]] = field(default_factory=list)
 
     def run(self) -> None:
+        if copied := FOLDER.search(self.path.read_text()):
+            shutil.copytree(ROOT / copied[1], self.folder, dirs_exist_ok=True)
         blocks = [each for each in blocks_of(self.path) if "not run" not in each.marks]
         console = "\n".join(each.text for each in blocks if each.language == "console")
         for block in blocks:

@@ -177,6 +177,19 @@ async def failing(session: Session) -> None:
         raise Conflict
 
 
+@app.post("/failing-behind", status_code=202)
+async def failing_behind(tasks: BackgroundTasks) -> None:
+    async def fail() -> None:
+        raise LookupError("behind")
+
+    tasks.add_task(fail)
+
+
+@app.post("/sold-out")
+async def sold_out() -> None:
+    raise HTTPException(409, "sold out")
+
+
 @app.post("/refusing/{how}")
 async def refusing(how: str, request: Request) -> Response:
     """Answers a refusal of the server in one of the ways that people choose."""

@@ -11,6 +11,7 @@ import pytest
 from asked import Roots, found, twice
 from bank import Bank
 from helpers.kit import Order, replays
+from sqlalchemy.orm.exc import StaleDataError
 
 import lab
 from lab import actor
@@ -57,6 +58,33 @@ async def test_where_500_is_allowed_an_exception_is_that_answer(explorer):
     scenario = twice(lab.http(bank.app, allows=(500,)), "POST /broken", judged=False)
     record = await explorer.run(scenario, Order("alice bob bob bob bob alice"))
     assert {each.text for each in record.outcome.results.values()} == {"200", '500 "Internal Server Error"'}
+
+
+async def test_where_500_is_allowed_work_behind_an_answer_must_not_fail(explorer):
+    """Its client had another answer."""
+    record = await explorer.run(twice(lab.http(bank.app, allows=(500,)), "POST /failing-behind", judged=False), Order())
+    assert record.outcome.results["alice"].text == "LookupError: behind"
+
+
+async def test_what_an_actor_handles_itself_is_no_refusal_of_what_it_asks(explorer):
+    """Whoever asks again in the handler of an exception is answered for that request alone."""
+
+    @dataclass(frozen=True)
+    class Handles(Bank):
+        app = lab.http(bank.app)
+
+        @actor(names=("alice", "bob"))
+        async def ask(self, client, name):
+            try:
+                await self._fail()
+            except StaleDataError:
+                return await client.post("/sold-out")
+
+        async def _fail(self):
+            raise StaleDataError
+
+    record = await explorer.run(Handles(), Order())
+    assert record.outcome.results["alice"].value == (409, {"detail": "sold out"})
 
 
 @APPS

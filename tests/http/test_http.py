@@ -215,17 +215,25 @@ async def test_the_result_is_status_and_json(explorer):
     assert await replays(explorer, record)
 
 
-async def test_a_client_takes_no_more_executions_than_one_made_by_hand(explorer):
-    """For an endpoint with middleware, a dependency and work in the background, twice, under reduction."""
+LONG = pytest.mark.long
 
-    def by_hand(app):
-        async def ask(self, name):
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
-                return (await client.post("/all")).json()
 
-        return twice(app, judged=False, ask=actor(names=("alice", "bob"))(ask))
+@pytest.mark.parametrize(
+    ("app", "path", "executions"),
+    [
+        pytest.param(bank.app, "/withdrawals", 7, id="dependency"),
+        pytest.param(bank.app, "/all", 15, id="dependency and background"),
+        pytest.param(bank.within, "/all", 27, id="dependency, background and middleware", marks=LONG),
+    ],
+)
+async def test_a_client_takes_no_more_executions_than_one_made_by_hand(explorer, app, path, executions):
+    """The same request twice, under reduction, which comes to its end."""
 
-    for app in (bank.app, bank.within):
-        hand = await Hunt.of(by_hand(app), scheduler="dpor", executions=300).run(explorer)
-        client = await Hunt.of(twice(app, "POST /all", judged=False), scheduler="dpor", executions=300).run(explorer)
-        assert (client.executions, client.exhausted) == (hand.executions, hand.exhausted)
+    async def ask(self, name):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
+            return (await client.post(path)).json()
+
+    by_hand = twice(app, judged=False, ask=actor(names=("alice", "bob"))(ask))
+    for scenario in (by_hand, twice(app, f"POST {path}", judged=False)):
+        result = await Hunt.of(scenario, scheduler="dpor").run(explorer)
+        assert (result.exhausted, result.executions) == (True, executions)

@@ -33,6 +33,7 @@ _REFUSAL = "lab_refusal"
 """In the extensions of a response: the refusal that it stands for, and the exception that was being handled."""
 BEHIND = "what a client asks while the application still works behind its answer to {} {}: it asks when that is done"
 _REFUSALS = ABORT_STATES | {STALE}
+_TEXT = [(b"content-type", b"text/plain; charset=utf-8")]
 _LEAST_ERROR, _LEAST_FAILURE = 400, 500
 
 App = Callable[..., Awaitable[None]]
@@ -95,9 +96,9 @@ class _Met:
     """The exception that was being handled."""
     traceback: TracebackType | None = None
     """Its own, which Starlette takes from it in the end."""
+    status: int | None = None
     heard: tuple[str, ...] = ()
-    """For each of its tasks, the last thing that it heard of the server, if that was an error."""
-
+    """For each of its tasks, the last thing that it heard of the server, "" where that was no error."""
     answers: int | None = None
     """How many answers of the server it heard until its own was complete; None while it is not."""
 
@@ -119,9 +120,8 @@ class _Transport(httpx.AsyncBaseTransport):
             self._unsearched[self._behind] = None
         met = _Met()
         with hearing() as heard:
-            watched = _watched(self._app, met, heard)
-            inner = httpx.ASGITransport(watched, raise_app_exceptions=_LEAST_FAILURE not in self._allows)
-            response = await inner.handle_async_request(request)
+            watched = _watched(self._app, met, heard, fails=_LEAST_FAILURE not in self._allows)
+            response = await httpx.ASGITransport(watched).handle_async_request(request)
         if met.handled is not None:
             met.handled.__traceback__ = met.traceback
         response.request = request
@@ -137,21 +137,46 @@ class _Transport(httpx.AsyncBaseTransport):
         return response
 
 
-def _watched(app: App, met: _Met, heard: Heard) -> App:
-    """The application, with what a request met in it until the answer began."""
+def _watched(app: App, met: _Met, heard: Heard, *, fails: bool) -> App:
+    """The application, with what a request met in it until the answer began.
+
+    Unless it `fails` with what it raises, that is the answer 500, where none was begun.
+    """
+    around = sys.exception()
 
     async def watched(scope: dict[str, Any], receive: Any, send: Any) -> None:
         async def sending(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                _, met.handled, met.traceback = sys.exc_info()
+                met.status, met.handled = message["status"], _within(sys.exception(), around)
+                met.traceback = None if met.handled is None else met.handled.__traceback__
                 met.heard = tuple(heard.errors.values())
             elif message["type"] == "http.response.body" and not message.get("more_body"):
                 met.answers = heard.answers
             await send(message)
 
-        await app(scope, receive, sending)
+        try:
+            await app(scope, receive, sending)
+        except Exception:
+            if fails or met.status not in (None, _LEAST_FAILURE):
+                raise
+            if met.status is None:
+                await sending({"type": "http.response.start", "status": _LEAST_FAILURE, "headers": _TEXT})
+                await sending({"type": "http.response.body", "body": b"Internal Server Error"})
 
     return watched
+
+
+def _within(handled: BaseException | None, around: BaseException | None) -> BaseException | None:
+    """What the application handles, without what the actor handles itself that asks."""
+    if handled is around:
+        return None
+    each, seen = handled, set[int]()
+    while each is not None and id(each) not in seen:
+        seen.add(id(each))
+        if each.__context__ is around:
+            each.__context__ = None
+        each = each.__context__
+    return handled
 
 
 def _with_state(app: App, state: dict[str, Any]) -> App:
@@ -180,7 +205,7 @@ def _plain(value: Any) -> object:
     """A value with answers instead of responses, which are no values."""
     if isinstance(value, httpx.Response):
         return _answer(value)
-    if type(value) in (list, tuple, set):
+    if type(value) in (list, tuple):
         return type(value)(map(_plain, value))
     if type(value) is dict:
         return {key: _plain(each) for key, each in value.items()}
