@@ -40,16 +40,11 @@ async def command(
     from lab.postgres.server.place import Place
     from lab.report.otherwise import otherwise
     from lab.scenario.registry import imported, resolve
-    from lab.scenario.shipped import run_from_shipped, ships
-    from lab.scenario.whereabouts import whereabouts_of
     from lab.search.direct.calling import is_of_a_race, replayed_race
     from lab.shrink.replays import replay_times
 
     named = decode(token)
-    module = whereabouts_of(named.target.partition(":")[0])
-    if not module.file and ships(module.module):
-        run_from_shipped()
-        module = whereabouts_of(module.module)
+    module = _whereabouts(named.target.partition(":")[0])
     if dry_run:
         _show(named, module, as_json=as_json)
         return Verdict.PASS
@@ -73,6 +68,18 @@ async def command(
     else:
         _print(replays, said)
     return replays.verdict
+
+
+def _whereabouts(name: str) -> Whereabouts:
+    """Where a module is, also one that ships with the lab."""
+    from lab.scenario.shipped import run_from_shipped, ships
+    from lab.scenario.whereabouts import whereabouts_of
+
+    module = whereabouts_of(name)
+    if not module.file and ships(module.module):
+        run_from_shipped()
+        module = whereabouts_of(module.module)
+    return module
 
 
 def _print(replays: Replays, said: str) -> None:
