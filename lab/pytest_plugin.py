@@ -67,12 +67,13 @@ def pytest_configure(config: pytest.Config) -> None:
     from lab.model.secret import without_urls  # noqa: PLC0415
 
     try:
-        _options(config)
+        _, replay = _options(config)
     except LabError as error:
         raise pytest.UsageError(without_urls(str(error))) from None
+    asked = replay.target if replay is not None and not hasattr(config, "workerinput") else ""
     config.stash[_KEEPER] = Keeper()
     config.stash[_AT_THE_END] = contextlib.ExitStack()
-    config.pluginmanager.register(AtTheEnd(), "lab at the end")
+    config.pluginmanager.register(AtTheEnd(asked), "lab at the end")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -187,6 +188,10 @@ def pytest_runtest_makereport(
 @pytest.fixture(scope="session")
 def lab_server(request: pytest.FixtureRequest) -> Server:
     """The server of this run."""
+    from concurrency_lab import clash  # noqa: PLC0415
+
+    if sentence := clash():
+        raise pytest.fail.Exception(f"lab: {sentence}", pytrace=False)
     with _in_one_sentence():
         server = _server(request.config)
     return request.config.stash[_AT_THE_END].enter_context(server)
@@ -197,13 +202,16 @@ def _server(config: pytest.Config) -> Server:
     from lab.postgres.server.clock import installed_library  # noqa: PLC0415
     from lab.postgres.server.embedded import embedded_server, shared_server  # noqa: PLC0415
     from lab.postgres.server.server import external_server  # noqa: PLC0415
+    from lab.postgres.server.versions import DEFAULT_VERSION  # noqa: PLC0415
+    from lab.scenario.pyproject import settings  # noqa: PLC0415
 
     if (url := _url(config)) is not None:
         return external_server(url)
+    version = settings(config.rootpath).postgres or DEFAULT_VERSION
     rendezvous = getattr(config, "workerinput", {}).get("lab_rendezvous")
     if rendezvous and installed_library() is None:
-        return shared_server(Path(rendezvous))
-    return embedded_server()
+        return shared_server(Path(rendezvous), version)
+    return embedded_server(version)
 
 
 @pytest.fixture(scope="session")
@@ -230,13 +238,23 @@ def _in_one_sentence(kind: str = "LabError") -> Iterator[None]:
 
 
 def _url(config: pytest.Config) -> str | None:
-    """The URL that was given. An empty one is a wrong use; an empty LAB_URL is none."""
+    """The URL that was given, else that of `[tool.lab]`. An empty one is a wrong use; an empty LAB_URL is none."""
+    from lab.scenario.pyproject import settings  # noqa: PLC0415
+
     url: str | None = config.getoption("--lab-url")
-    return url
+    return settings(config.rootpath).url if url is None else url
 
 
 def _options(config: pytest.Config) -> tuple[str | None, Any]:
-    """The isolation level and the decoded token. Raises `UsageError`."""
+    """The isolation level and the decoded token. Raises `UsageError`, also for what `[tool.lab]` says."""
+    from lab.errors import UsageError  # noqa: PLC0415
+    from lab.postgres.server.versions import VERSIONS  # noqa: PLC0415
+    from lab.scenario.pyproject import settings  # noqa: PLC0415
+
+    stated = settings(config.rootpath)
+    if stated.postgres is not None and stated.postgres not in VERSIONS:
+        known = ", ".join(map(str, VERSIONS))
+        raise UsageError(f"{stated.file}: [tool.lab] has postgres = {stated.postgres}; there are {known}")
     isolation, text = config.getoption("--lab-isolation"), config.getoption("--lab-replay")
     if (url := _url(config)) is not None:
         from lab.postgres.server.server import external_server  # noqa: PLC0415
@@ -244,7 +262,6 @@ def _options(config: pytest.Config) -> tuple[str | None, Any]:
         external_server(url)
     if isolation is None and text is None:
         return None, None
-    from lab.errors import UsageError  # noqa: PLC0415
     from lab.model.replay_token import decode  # noqa: PLC0415
     from lab.scenario.declare import ISOLATION_LEVELS  # noqa: PLC0415
 

@@ -31,8 +31,8 @@ __all__ = ["main"]
 EXIT = {None: 0, Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
 """What a command returned -> exit status."""
 BROKEN = 3
-COMPLETE = f"_{'lab'.upper()}_COMPLETE"
-"""The variable by which a shell asks for completion; this is click's name for it."""
+COMPLETE = "LAB_COMPLETE"
+"""The end of the variable by which a shell asks for completion; click makes its name of the program's."""
 SHOWN_VERSIONS = ("SQLAlchemy", "asyncpg", "hypothesis")
 SETTABLE = {"url": "url", "postgres": "version", "executions": "executions", "scheduler": "scheduler"}
 """Key of `[tool.lab]` -> the parameter of commands whose default it is."""
@@ -132,9 +132,9 @@ def _whole() -> int:
     except FileNotFoundError:
         raise UsageError("the working folder is gone; run the lab from one that exists") from None
     try:
-        status = cli(standalone_mode=False, complete_var=COMPLETE) or 0
+        status = cli(standalone_mode=False, prog_name="lab") or 0
     except SystemExit as left:
-        if COMPLETE not in os.environ:
+        if not any(name.endswith(COMPLETE) for name in os.environ):
             raise
         status = left.code if isinstance(left.code, int) else BROKEN  # click ends a completion so
     if sys.stdout:

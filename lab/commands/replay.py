@@ -38,14 +38,9 @@ async def command(
     from lab.model.replay_token import decode
     from lab.postgres.server.place import Place
     from lab.report.otherwise import otherwise
-    from lab.scenario.shipped import run_from_shipped, ships
-    from lab.scenario.whereabouts import whereabouts_of
 
     named = decode(token)
-    module = whereabouts_of(named.target.partition(":")[0])
-    if not module.file and ships(module.module):
-        run_from_shipped()
-        module = whereabouts_of(module.module)
+    module = _whereabouts(named.target.partition(":")[0])
     if dry_run:
         _show(named, module, as_json=as_json)
         return Verdict.PASS
@@ -80,6 +75,18 @@ async def _replays(
             if scenario is None:
                 return await replayed_race(explorer, named, times)
             return await replay_times(explorer, scenario, named.schedule, conditions, times)
+
+
+def _whereabouts(name: str) -> Whereabouts:
+    """Where a module is, also one that ships with the lab."""
+    from lab.scenario.shipped import run_from_shipped, ships
+    from lab.scenario.whereabouts import whereabouts_of
+
+    module = whereabouts_of(name)
+    if not module.file and ships(module.module):
+        run_from_shipped()
+        module = whereabouts_of(module.module)
+    return module
 
 
 def _print(replays: Replays, said: str) -> None:

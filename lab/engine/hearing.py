@@ -1,6 +1,7 @@
 """What the server answered last to the code that runs in one context, such as that of one request.
 
-Tasks and threads that the code starts inherit the context, so what they are answered is heard as well.
+Tasks and threads that the code starts inherit the context, so what they are answered is heard as well; each for itself,
+since what a middleware does in another task, when its endpoint has answered, is no answer to the endpoint.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from lab.engine.gate import Actor, current_actor
 from lab.model.trace import Result
 
 __all__ = ["Heard", "hear", "hearing"]
@@ -20,10 +22,12 @@ _CLEAN_UP = ("ROLLBACK", "RESET", "DISCARD")
 
 @dataclass(slots=True)
 class Heard:
-    """The last answer that is not one to a ROLLBACK."""
+    """The last answers that are not such to a ROLLBACK."""
 
-    refusal: str = ""
-    """Its SQLSTATE where it is an error, else ""."""
+    errors: dict[Actor | None, str] = field(default_factory=dict)
+    """For each task that was answered: the SQLSTATE where its last answer is an error, else ""."""
+    answers: int = 0
+    """How many there were, also to ROLLBACK."""
 
 
 _heard: ContextVar[Heard | None] = ContextVar("lab_heard", default=None)
@@ -43,5 +47,8 @@ def hearing() -> Iterator[Heard]:
 def hear(result: Result) -> None:
     """An answer of the server to the code that runs."""
     heard = _heard.get()
-    if heard is not None and not result.tag.startswith(_CLEAN_UP):
-        heard.refusal = result.error
+    if heard is None:
+        return
+    heard.answers += 1
+    if not result.tag.startswith(_CLEAN_UP):
+        heard.errors[current_actor()] = result.error

@@ -34,13 +34,18 @@ DATABASES_KEPT = 4
 SNAPSHOTS_KEPT = 200
 HOUR = 3_600_000_000
 """Microseconds; longer than any schema hook takes."""
+OWN_LOOP = "asyncio.run() cannot be called from a running event loop"
+IN_A_THREAD = (
+    ". Alembic's env.py for async engines starts an event loop of its own: run it in a thread, as in "
+    'await asyncio.to_thread(command.upgrade, config, "head")'
+)
 
 Parameters = str | None
 """The parameters of a scenario as a text; None where a database serves all."""
 Metadata = tuple[tuple[str, int], ...]
 """By the name of the database, where several are told apart: which metadata."""
-Key = tuple[Metadata, type[Scenario] | None, Parameters]
-"""The metadata, and the scenario whose own the database is."""
+Key = tuple[Metadata, Callable[..., object] | None, Parameters]
+"""The metadata, and the scenario whose own the database is, or the hook that made it."""
 
 
 class Databases:
@@ -126,6 +131,9 @@ class Databases:
             return metadata, cls, parameters
         if not _has_hook(cls):
             return metadata, None, None
+        hook = inspect.getattr_static(cls, "schema")
+        if isinstance(hook, staticmethod):
+            return metadata, hook.__func__, None  # knows neither class nor parameters: one database serves them all
         return metadata, cls, None if inspect.ismethod(cls.schema) else parameters
 
     async def _database(self, key: Key, scenario: Scenario) -> Database:
@@ -213,7 +221,8 @@ class Databases:
                 raise asyncio.CancelledError from error
             if is_connection_loss(error) and (database is None or not await database.alive()):
                 raise ServerError(f"the server {self._description} died during an execution") from error
-            raise ScenarioError(f"{what} failed: {first_line(error)}") from error
+            hint = IN_A_THREAD if OWN_LOOP in str(error) else ""
+            raise ScenarioError(f"{what} failed: {first_line(error)}{hint}") from error
 
 
 def _metadata(scenario: Scenario) -> Metadata:

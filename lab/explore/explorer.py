@@ -41,6 +41,7 @@ from lab.postgres.database import Database
 from lab.postgres.locks.remedy_locks import Locking
 from lab.postgres.recording.loads import remembering
 from lab.postgres.recording.results import deadlock_cycle, is_connection_loss
+from lab.postgres.recording.stale import stale_versions_heard
 from lab.postgres.server.cluster import Cluster
 from lab.postgres.server.embedded import embedded_server
 from lab.postgres.server.monitor import LOST
@@ -220,7 +221,7 @@ class Explorer:
         ports = database.ports(breakpoints=conditions.pauses(scenario), exact=scheduler.exact)
         if scheduler.pauses and not ports.may_pause:
             raise UsageError("a schedule that pauses a statement between two rows needs the embedded server")
-        with database.leading(scenario.outside), remembering():
+        with database.leading(scenario.outside), remembering(), stale_versions_heard():
             finished = await runner.run(plan, scheduler.choose, ports, self._clock)
         await self._insist_on_a_server(database, finished.errors.values())
         await database.end_open_transactions()
@@ -243,11 +244,8 @@ class Explorer:
         with database.leading(scenario.outside, "an invariant"):
             judged = database.house, scenario, outcome, notes.altered, performed.served
             broken = await broken_invariants(*judged) if asks else ()
-        steps, sessions, met = (
-            finished.trace.steps,
-            finished.sessions,
-            self._natures.met(scenario, conditions.level).texts,
-        )
+        steps, sessions, pauses = finished.trace.steps, finished.sessions, conditions.pauses(scenario)
+        met = self._natures.met(scenario, conditions.level).texts
         return ExecutionRecord(
             scenario,
             conditions.level or scenario.isolation,
@@ -261,12 +259,13 @@ class Explorer:
             anomalies=kept.anomalies,
             broken=tuple(broken),
             notes=(*notes.notes, *clock_notes(trace, performed.mask, self._clock)),
-            unsearched=unsearched(finished, met, kept.unseen, pauses=conditions.pauses(scenario)),
+            unsearched=(*unsearched(finished, met, kept.unseen, pauses=pauses), *performed.unsearched),
             unsteady=places.unsteady,
             defects=(*kept.defects, *filter(None, [finished.defect])),
             not_checked=(*caught_in_recording(finished.errors), *lost),
             applied=performed.applied,
             origins=finished.origins,
+            raised=finished.raised,
         )
 
     async def _ready(

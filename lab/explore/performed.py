@@ -29,6 +29,11 @@ class Performed:
     served: Served | None = None
     """The application that was asked, still up for the invariants."""
 
+    @property
+    def unsearched(self) -> tuple[str, ...]:
+        """What clients of the application could have done in another order."""
+        return () if self.served is None else tuple(self.served.unsearched)
+
     async def seen(self) -> Seen:
         """All its values, to be compared with those of an equal run."""
         database = self.database

@@ -45,10 +45,12 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ActorResult:  # noqa: PLW1641 - a dataclass makes its own hash
-    """What one actor returned or raised.
+    """What one actor returned or raised: `outcome.results["alice"]` in an invariant.
 
-    `value` is the returned object, for invariants; `text` is what takes part in comparison: the `repr` of
-    the value, or the error's type and message. `detail` is the server's own detail with ids named.
+    `value` is the returned object, None where it raised; `error` is what it raised, `sqlstate` the server's code.
+    `returned` and `aborted` say how it ended: compare `value`, not the result itself. `text` is what takes part in
+    comparison: the `repr` of the value, or the error's type and message. `detail` is the server's own detail with ids
+    named.
 
     Compared with anything but a result, or asked whether it is true, it raises `TypeError`: an invariant that says
     `assert outcome.results["alice"]` would hold always, and one that says `== 3` never.
@@ -89,7 +91,11 @@ class ActorResult:  # noqa: PLW1641 - a dataclass makes its own hash
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an execution ended. `rows` maps each table to its final rows as PostgreSQL composite texts."""
+    """How an execution ended.
+
+    `results` maps each actor, and each task of one (`alice/1`), to its result; `rows` maps each table to its final rows
+    as PostgreSQL composite texts.
+    """
 
     ending: Ending
     results: Mapping[str, ActorResult]

@@ -1,4 +1,4 @@
-"""The page of each anomaly and each cause, as the package carries it: `lab/explained/`, which is a part of the site too."""
+"""The page of each anomaly and each cause, as the package carries it in `lab/report/pages/`; the site has them too."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 
 
 def slug_of(name: str) -> str:
-    """The name of an anomaly or a cause as it is typed: `G-single` is `g-single`, `lock order` is `lock-order`."""
+    """The name of an anomaly or a cause as its page is called: `g-single` for G-single, `lock-order` for lock order."""
     return name.lower().replace(" ", "-")
 
 
 def pages() -> Iterator[tuple[str, str]]:
     """The folder and the slug of each page, in order."""
     for folder in FOLDERS:
-        found = (files("lab") / "explained" / folder).iterdir()
+        found = (files("lab.report") / "pages" / folder).iterdir()
         slugs = sorted(each.name.removesuffix(".md") for each in found if each.name.endswith(".md"))
         yield from ((folder, slug) for slug in slugs if slug != "index")
 
@@ -32,5 +32,5 @@ def page_of(name: str) -> str | None:
     folder = next((folder for folder, slug in pages() if slug == wanted), None)
     if folder is None:
         return None
-    text = (files("lab") / "explained" / folder / f"{wanted}.md").read_text(encoding="utf-8")
+    text = (files("lab.report") / "pages" / folder / f"{wanted}.md").read_text(encoding="utf-8")
     return _LINK.sub(r"\1", _MARK.sub("", text))

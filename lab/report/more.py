@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.report.explained import slug_of
 from lab.report.section import Message, Section
 
 __all__ = ["SECTION"]
@@ -14,7 +13,7 @@ def _more(message: Message) -> Iterator[str]:
     names = [message.cause.name] if message.cause is not None else []
     names += [message.explanation.name] if message.explanation is not None else []
     if names:
-        yield f"More     lab explain {' '.join(map(slug_of, names))}"
+        yield f"More     lab explain {' '.join(name.replace(' ', '-') for name in names)}"
 
 
 SECTION = Section("more", _more, whole=True)

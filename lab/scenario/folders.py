@@ -1,6 +1,7 @@
 """Finds the folder of a project, and in it the folder of a module that Python would not find: a test's, most often.
 
-pytest puts the folder of a test module on the search path, so `tests/test_shop.py` is `test_shop` there and in tokens.
+pytest puts the folder of a test module on the search path, so a `test_shop.py` in a folder `tests` is `test_shop` there
+and in tokens.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ class _Stages:
 async def _located(found: ExecutionRecord, run: Run) -> ExecutionRecord:
     """An execution of a search, with its lines of code: they are noted in another run of its schedule."""
     again = await run(Wished(found.schedule.decisions))
-    return replace(found, origins=again.origins) if again.trace == found.trace else found
+    return replace(found, origins=again.origins, raised=again.raised) if again.trace == found.trace else found
 
 
 async def _breaks_in_turn(record: ExecutionRecord, run: Callable[..., Awaitable[ExecutionRecord]]) -> bool:
@@ -118,7 +118,7 @@ async def _confirmed(explorer: Explorer, failure: Failure, conditions: Condition
         again = await _like(explorer, found, conditions)
         found = again or found  # what its history says is in the values of this run
     if again is not None:
-        taken = ("history", "unseen", "anomalies", "database_fault", "origins", "defects")
+        taken = ("history", "unseen", "anomalies", "database_fault", "origins", "raised", "defects")
         found = replace(found, **{name: getattr(again, name) for name in taken})
     return replace(
         failure,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from helpers.generated_pages import GENERATED, text_of
+from helpers.generated_pages import GENERATED, REFERENCE, text_of
 from helpers.page_runs import WRITES
-from helpers.pages import DOCS, name_of
+from helpers.pages import name_of
 
 import lab
 
@@ -18,5 +18,5 @@ def test_a_page_made_from_the_code_is_up_to_date(path):
 
 
 def test_the_reference_has_every_public_name_once():
-    shown = [line for line in (DOCS / "reference/api.md").read_text().splitlines() if line.startswith("::: ")]
+    shown = [line for line in (REFERENCE / "api.md").read_text().splitlines() if line.startswith("::: ")]
     assert sorted(shown) == sorted(f"::: lab.{name}" for name in lab.__all__)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from helpers.pages import DOCS
 
+from helpers.pages import DOCS
 from lab.commands import COMMANDS
 
+REFERENCE = DOCS / "reference"
 EXIT = "Exit status 0: no violation; 1: a violation; 2: wrong use; 3: inconclusive, or the lab or the server failed."
 
 
@@ -60,10 +61,8 @@ def _fields(part: Mapping[str, Any], parts: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _type(its: Mapping[str, Any], parts: Mapping[str, Any]) -> str:
-    if not its:
-        return "any"  # `items` that are given one by one
-    if "$ref" in its:
-        name = its["$ref"].rpartition("/")[2]
+    its = its or {}  # False: `items` that are given one by one
+    if name := its.get("$ref", "").rpartition("/")[2]:
         return f"[{name}](#{name})" if _fields(parts[name], parts) else _type(parts[name], parts)
     if "const" in its:
         return f"`{json.dumps(its['const'])}`"
@@ -72,6 +71,10 @@ def _type(its: Mapping[str, Any], parts: Mapping[str, Any]) -> str:
     for several in ("oneOf", "anyOf"):
         if several in its:
             return " or ".join(_type(each, parts) for each in its[several])
+    return _plain(its, parts)
+
+
+def _plain(its: Mapping[str, Any], parts: Mapping[str, Any]) -> str:
     kind = its.get("type", "any")
     if kind == "array":
         return f"array of {_type(its.get('items', {}), parts)}"
@@ -88,8 +91,8 @@ def _prose(text: str) -> str:
 
 
 GENERATED: Mapping[Path, Callable[[], Iterator[str]]] = {
-    DOCS / "reference/cli.md": command_line,
-    DOCS / "reference/json.md": report_form,
+    REFERENCE / "cli.md": command_line,
+    REFERENCE / "json.md": report_form,
 }
 
 

@@ -1,13 +1,13 @@
 """Runs a page: its blocks become files of one folder, and its commands are run there, in the order of the page.
 
-A block of Python is a file, by the name in its first line `# file: name.py`, or one of its own; a later block of the same
-name replaces it. A `test_*.py` is run by pytest, unless a command of the page does it; all others are imported at the end.
-TOML, YAML and JSON are parsed. Of a block of the kind `console` each line that begins with `$ ` is run by the shell; what is shown
-below it must be its output. A command ends with 0 or, having found something, with 1.
+A block of Python is a file, by the name in its first line `# file: name.py`, or one of its own; a later block of the
+same name replaces it. A `test_*.py` is run by pytest, unless a command of the page does it; all others are imported at
+the end. TOML, YAML and JSON are parsed. Of a block of the kind `console` each line that begins with `$ ` is run by the
+shell; what is shown below it must be its output. A command ends with 0 or, having found something, with 1.
 
 Output is compared like this, and in no other way: `…` stands for any text, alone on a line for any lines; durations
-(`0.21 s`, `14 ms`, `0.30s`) are equal to each other; blanks at the end of a line do not count. With LAB_WRITE_DOCS=1 an output that
-differs is written into the page.
+(`0.21 s`, `14 ms`, `0.30s`) are equal to each other; blanks at the end of a line do not count. With LAB_WRITE_DOCS=1 an
+output that differs is written into the page.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -23,12 +24,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
-from helpers.pages import Block, blocks_of
+
+from helpers.pages import ROOT, Block, blocks_of
 
 WRITES = bool(os.environ.get("LAB_WRITE_DOCS"))
+FOLDER = re.compile(r"^<!-- folder: (\S+) -->$", re.MULTILINE)
+"""On a page that is typed in a copy of that folder."""
 DURATION = re.compile(r"\b\d+(?:\.\d+)?(?: ?m?s\b| seconds?\b)")
 PARSERS: dict[str, Callable[[str], object]] = {"toml": tomllib.loads, "yaml": yaml.safe_load, "json": json.loads}
-BOUND = 60
+BOUND = 300
 """Seconds that a command may take; it is there to end what hangs."""
 OF_PYTEST = ("PYTEST_", "COV_", "LAB_", "HYPOTHESIS_")
 """Variables of the run that tests the pages, which is none of the reader's."""
@@ -44,6 +48,8 @@ class Page:
     outputs: list[tuple[Block, str]] = field(default_factory=list)
 
     def run(self) -> None:
+        if copied := FOLDER.search(self.path.read_text()):
+            shutil.copytree(ROOT / copied[1], self.folder, dirs_exist_ok=True)
         blocks = [each for each in blocks_of(self.path) if "not run" not in each.marks]
         console = "\n".join(each.text for each in blocks if each.language == "console")
         for block in blocks:

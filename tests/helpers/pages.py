@@ -1,7 +1,8 @@
 """README.md and the pages of docs/: their blocks of code with the marks before them, their links and their anchors.
 
 A mark is a comment of one line before a block: `<!-- not run: why -->`, `<!-- file: history.json -->` where the block
-cannot say its name in a first line `# file: history.json`, `<!-- from: tests/… -->` for what is held to be equal to a file.
+cannot say its name in a first line `# file: history.json`, `<!-- from: tests/… -->` for what is held to be equal to a
+file.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -17,7 +19,7 @@ from markdown_it.token import Token
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 MARK = re.compile(r"<!--\s*(not run|file|from):\s*(.+?)\s*-->")
-NAMED = re.compile(r"# file: (\S+)\n")
+NAMED = re.compile(r"# (?:file: )?([\w/.-]+\.\w+)\n")
 PARSER = MarkdownIt("commonmark").enable("table")
 
 
@@ -86,7 +88,7 @@ def anchors_of(path: Path) -> set[str]:
     text = path.read_text()
     found = set(re.findall(r'\b(?:id|name)="([^"]+)"', text)) | set(re.findall(r"^::: (\S+)", text, re.MULTILINE))
     tokens = PARSER.parse(text)
-    for opened, inline in zip(tokens, tokens[1:], strict=False):
+    for opened, inline in pairwise(tokens):
         if opened.type == "heading_open":
             plain = "".join(each.content for each in inline.children or ())
             found.add(re.sub(r"[\s]+", "-", re.sub(r"[^\w\s-]", "", plain.lower()).strip()))

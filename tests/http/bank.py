@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
+import anyio.from_thread
 from fastapi import BackgroundTasks, Depends, FastAPI, Header, HTTPException, Request, Response, WebSocket
 from fastapi.responses import JSONResponse, StreamingResponse
 from sqlalchemy import select, text
@@ -141,6 +142,25 @@ async def half_in_a_thread(session: Session) -> dict[str, int]:
     return {"digest": await asyncio.to_thread(_digest, left)}
 
 
+@app.post("/from-a-thread")
+def from_a_thread() -> dict[str, int]:
+    """A plain function that goes back to the event loop for its statements."""
+    return {"balance": anyio.from_thread.run(withdrawn_in_the_loop)}
+
+
+async def withdrawn_in_the_loop() -> int:
+    async with sessions() as session, session.begin():
+        return await take(session)
+
+
+@app.websocket("/refusing-socket")
+async def refusing_socket(websocket: WebSocket) -> None:
+    if websocket.query_params["how"] == "raises":
+        await websocket.accept(subprotocol="chat")
+        raise LookupError("no such room")
+    await websocket.close(1008, "not you")
+
+
 @app.post("/broken")
 async def broken(session: Session) -> None:
     """Fails where somebody else was there between its two statements."""
@@ -149,6 +169,25 @@ async def broken(session: Session) -> None:
     second = await session.scalar(select(Account.balance).where(Account.id == 1))
     if second != first - 1:
         raise LookupError(f"{first} became {second}")
+
+
+@app.post("/failing")
+async def failing(session: Session) -> None:
+    if await take(session) == 40:
+        raise Conflict
+
+
+@app.post("/failing-behind", status_code=202)
+async def failing_behind(tasks: BackgroundTasks) -> None:
+    async def fail() -> None:
+        raise LookupError("behind")
+
+    tasks.add_task(fail)
+
+
+@app.post("/sold-out")
+async def sold_out() -> None:
+    raise HTTPException(409, "sold out")
 
 
 @app.post("/refusing/{how}")

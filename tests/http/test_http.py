@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import bank
 import httpx
 import pytest
-from asked import found, twice
+from asked import Roots, found, twice
 from bank import Bank
 from helpers.kit import Order, of, replays
 
@@ -58,6 +58,15 @@ async def test_work_in_the_background_is_part_of_the_actor_until_it_ends(explore
     assert 'alice returned 202 {"state": "accepted"}' in failure.report
 
 
+async def test_what_is_asked_while_the_application_works_behind_its_answer_is_named_as_not_searched(explorer):
+    """A client has its answer when that work is done. The last request of an actor says nothing of the kind."""
+    record = await explorer.run(twice(bank.app, "POST /withdrawals", "POST /in-background"), Order())
+    (named,) = record.unsearched
+    assert named.startswith(
+        "what a client asks while the application still works behind its answer to POST /withdrawals"
+    )
+
+
 async def test_a_streamed_answer_is_read_to_its_end(explorer):
     """Its statements are steps, and what it streamed is the result."""
     failure = await found(explorer, twice(bank.app, "GET /streamed"))
@@ -88,6 +97,45 @@ async def test_a_websocket_is_part_of_the_actor(explorer):
 
     failure = await found(explorer, Sockets())
     assert "alice returned {'balance': 70}" in failure.report
+
+
+async def test_a_websocket_that_is_refused_or_breaks_says_so(explorer):
+    """To its client, with code and reason; what the application raises goes through, as of a request."""
+
+    @dataclass(frozen=True)
+    class Sockets(Bank):
+        app = lab.http(bank.app)
+
+        @actor
+        async def refused(self, client):
+            async with client.websocket("/refusing-socket?how=closes", headers={"x-a": "b"}):
+                pass
+
+        @actor
+        async def broken(self, client):
+            async with client.websocket("/refusing-socket?how=raises", subprotocols=("chat",)) as socket:
+                assert socket.subprotocol == "chat"
+                await socket.receive_text()
+
+    results = (await explorer.run(Sockets(), Order())).outcome.results
+    assert results["refused"].text == "Closed: the application closed the websocket with code 1008: not you"
+    assert results["broken"].text == "LookupError: no such room"
+
+
+async def test_a_thread_that_goes_back_to_the_event_loop_is_waited_for(explorer):
+    """Its statements there are steps of a task of the actor's."""
+    failure = await found(explorer, twice(bank.app, "POST /from-a-thread"))
+    assert failure.anomaly == "P4"
+
+
+@pytest.mark.parametrize("fault", ["cancel", "kill"])
+async def test_a_fault_strikes_a_request(explorer, fault):
+    """Nothing is left of what it did, and the next execution is as before."""
+    scenario = twice(bank.within, "POST /withdrawals", faults=(fault,), judged=False)
+    whole = await explorer.run(scenario, Order())
+    record = await explorer.run(scenario, Roots(f"alice alice {fault}@alice"))
+    assert not record.findings
+    assert (await explorer.run(scenario, Order())).same_as(whole)
 
 
 async def test_each_client_has_cookies_and_headers_of_its_own(explorer):
@@ -167,17 +215,25 @@ async def test_the_result_is_status_and_json(explorer):
     assert await replays(explorer, record)
 
 
-async def test_a_client_takes_no_more_executions_than_one_made_by_hand(explorer):
-    """For an endpoint with middleware, a dependency and work in the background, twice, under reduction."""
+LONG = pytest.mark.long
 
-    def by_hand(app):
-        async def ask(self, name):
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
-                return (await client.post("/all")).json()
 
-        return twice(app, judged=False, ask=actor(names=("alice", "bob"))(ask))
+@pytest.mark.parametrize(
+    ("app", "path", "executions"),
+    [
+        pytest.param(bank.app, "/withdrawals", 7, id="dependency"),
+        pytest.param(bank.app, "/all", 15, id="dependency and background"),
+        pytest.param(bank.within, "/all", 27, id="dependency, background and middleware", marks=LONG),
+    ],
+)
+async def test_a_client_takes_no_more_executions_than_one_made_by_hand(explorer, app, path, executions):
+    """The same request twice, under reduction, which comes to its end."""
 
-    for app in (bank.app, bank.within):
-        hand = await Hunt.of(by_hand(app), scheduler="dpor", executions=300).run(explorer)
-        client = await Hunt.of(twice(app, "POST /all", judged=False), scheduler="dpor", executions=300).run(explorer)
-        assert (client.executions, client.exhausted) == (hand.executions, hand.exhausted)
+    async def ask(self, name):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
+            return (await client.post(path)).json()
+
+    by_hand = twice(app, judged=False, ask=actor(names=("alice", "bob"))(ask))
+    for scenario in (by_hand, twice(app, f"POST {path}", judged=False)):
+        result = await Hunt.of(scenario, scheduler="dpor").run(explorer)
+        assert (result.exhausted, result.executions) == (True, executions)

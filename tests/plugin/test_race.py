@@ -18,6 +18,7 @@ from lab.search.direct.how import parted
 
 SHOP = Path(__file__).parents[1] / "cases" / "shop_without_a_class.py"
 PLACE = ("shop", "test_buy")
+FILE = Path("tests", "test_shop.py")
 
 
 @pytest.fixture
@@ -71,11 +72,11 @@ async def test_right(lab: Lab):
 
 def test_a_race_in_a_test_names_its_functions_and_each_of_its_replay_lines_can_be_pasted(shop):
     """Under `lab.watch`, from a file in tests/: `lab replay` calls the function that races, pytest runs its test."""
-    (shop / "tests/test_shop.py").write_text(TESTS)
+    (shop / FILE).write_text(TESTS)
     status, text = run("-m", "pytest", "-p", "no:cacheprovider", "tests", cwd=shop)
     assert status == 1
     assert "2 failed, 1 passed" in text
-    assert 'invariant "nothing is sold twice"  tests/test_shop.py:8' in text
+    assert f'invariant "nothing is sold twice"  {FILE}:8' in text
     lines = [line.removeprefix("E").strip() for line in text.splitlines() if "--lab-replay=" in line]
     pasted = next(line for line in lines if "::test_buy" in line).removeprefix("Replay   ")
     status, again = run("-m", *pasted.replace("'", "").split(), cwd=shop)

@@ -19,15 +19,20 @@ WIDER = [pytest.param(scope, marks=pytest.mark.long) for scope in ("module", "se
 LAYER = "import site; site.addsitedir({!r})\n"
 
 USES = """
+import asyncio
 from hypothesis import given, settings, strategies as st
 import pytest
 from counter import Counted, LostCount
 from lab import Lab, Violation, schedules
 
+LOOPS = []
+
 @settings(derandomize=True, database=None, max_examples=5)
 @given(scenario=st.builds(Counted, amount=st.integers(1, 5)), schedule=schedules())
 {mark}
 async def test_draws(lab: Lab, scenario, schedule):
+    LOOPS.append(asyncio.get_running_loop())  # held, so that no two have one address
+    assert len(set(LOOPS)) == 1, "the examples share connections"
     await lab.check(scenario, schedule)
 
 {mark}

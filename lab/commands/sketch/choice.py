@@ -1,32 +1,35 @@
-"""Chooses what a first scenario calls and which rows it needs, by trying drafts until one works, and writes it."""
+"""Finds which rows a first scenario needs, by trying drafts until one works, and writes it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import product
+
+from sqlalchemy import Table
 
 from lab.commands.sketch.engines import engines_of
 from lab.commands.sketch.mentioned import mentioned
 from lab.commands.sketch.place import Target, root_of, target_for
+from lab.commands.sketch.requests import request_draft
 from lab.commands.sketch.rows import Tables, needed
 from lab.commands.sketch.scenario import Draft
 from lab.commands.sketch.service import service_draft
-from lab.commands.sketch.subject import Function, imported, is_application, missing, parameters_of, subjects_in
-from lab.commands.sketch.survey import Survey, surveyed
+from lab.commands.sketch.subject import Function, imported
+from lab.commands.sketch.survey import Survey
 from lab.commands.sketch.trial import Trial, tried
+from lab.commands.sketch.wanted import Subject, subjects_for
 from lab.engine.watchdog import importing
-from lab.errors import ServerError, UsageError
+from lab.errors import ServerError
 from lab.postgres.server.place import Place
 from lab.postgres.server.server import Server
-from lab.scenario.whereabouts import whereabouts_of
 
 __all__ = ["Written", "first_scenario"]
 
 BEST = 3
-MOST_SUBJECTS = 4
-"""How many functions are tried where none was named."""
+"""The worth of a draft of which both actors got through."""
+GOOD = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class _Best:
 async def first_scenario(module: str | None, place: Place) -> Written:
     """Write the first scenario for what was named. Raises `UsageError` where nothing can be called."""
     with importing():
-        subjects, survey = _subjects(module)
+        subjects, survey = subjects_for(module)
     best = _Best()
     with ExitStack() as stack:
         server, trouble = None, ""
@@ -62,7 +65,7 @@ async def first_scenario(module: str | None, place: Place) -> Written:
             server = stack.enter_context(place.server())
         except ServerError as error:
             trouble = str(error)
-        for subject in subjects[:MOST_SUBJECTS]:
+        for subject in subjects:
             target = target_for(subject.name, root_of(subject.module))
             with importing():
                 drafts = list(_drafts(subject, survey))
@@ -72,7 +75,7 @@ async def first_scenario(module: str | None, place: Place) -> Written:
                     best = _Best(draft, trial, target)
                 if trial.worth >= BEST or server is None:
                     break
-            if best.trial is not None and best.trial.worth >= BEST - 1:
+            if best.trial is not None and best.trial.worth >= GOOD:
                 break
     assert best.draft is not None
     assert best.trial is not None
@@ -92,94 +95,44 @@ async def _trial(server: Server | None, draft: Draft, target: Target) -> Trial:
     return trial
 
 
-def _subjects(module: str | None) -> tuple[list[Function], Survey]:
-    """What may be called, the best first."""
-    if module is None:
-        survey = surveyed(Path.cwd())
-        found = [each for where in survey.services[:MOST_SUBJECTS] for each in subjects_in(imported(where))[:1]]
-        if not found:
-            raise UsageError(_nothing(survey))
-        return found, survey
-    name, colon, attribute = module.partition(":")
-    if name.endswith(".py"):
-        name = ".".join(Path(name).with_suffix("").parts)
-    if not colon and "." in name and not whereabouts_of(name).file:  # shop.services.place_order
-        name, _, attribute = name.rpartition(".")
-    there = imported(name)
-    survey = surveyed(root_of(name), name.partition(".")[0])
-    if attribute:
-        return [_named(there, name, attribute)], survey
-    found = subjects_in(there)
-    if not found and hasattr(there, "__path__"):
-        inside = surveyed(root_of(name), name)
-        found = [each for where in inside.services[:MOST_SUBJECTS] for each in subjects_in(imported(where))[:1]]
-    if not found:
-        raise UsageError(
-            f"{name} has no coroutine function that could be called: its parameters are to be a session, numbers, "
-            "texts, models or what has a default; name another module, or one function as in shop.services:place_order"
-        )
-    return found, survey
-
-
-def _named(module: object, name: str, attribute: str) -> Function:
-    import inspect
-
-    value: object = module
-    for part in attribute.split("."):
-        value = getattr(value, part, None)
-    if value is None:
-        raise UsageError(f"{name} has no {attribute!r}")
-    if is_application(value):
-        raise UsageError(
-            f"{name}:{attribute} is an ASGI application; name a coroutine function that it calls, as in "
-            "shop.services:place_order"
-        )
-    if not inspect.iscoroutinefunction(value):
-        raise UsageError(f"{name}:{attribute} is no coroutine function (async def) and no ASGI application")
-    function = Function(name, attribute, value, parameters_of(value))
-    if lacks := missing(function):
-        raise UsageError(
-            f"{name}:{attribute} needs {lacks}, for which no value is known; name a function whose parameters are a "
-            "session, numbers, texts, models or have defaults"
-        )
-    return function
-
-
-def _nothing(survey: Survey) -> str:
-    return (
-        f"looked through {survey.files} modules in {Path.cwd()}: {len(survey.tables)} with tables, "
-        f"{len(survey.applications)} with an ASGI application, and none with a coroutine function that takes a session "
-        "and otherwise numbers, texts, models or defaults; name what to call: lab init shop.services:place_order"
-    )
-
-
-def _drafts(subject: Function, survey: Survey) -> Iterator[Draft]:
-    """Drafts for one function, the likeliest first: rows where they are needed, in every table, in none."""
-    package = subject.module.partition(".")[0]
-    tables = Tables([package])
+def _drafts(subject: Subject, survey: Survey) -> Iterator[Draft]:
+    """Drafts for one subject, the likeliest first: rows where they are needed, in every table, in none."""
+    tops = survey.tops
+    tables = Tables(tops)
     if not tables.tables or not tables.are_whole():
         for each in survey.tables:
             imported(each)
-        tables = Tables([package])
-    said, watched = mentioned([subject.call]), engines_of([package])
-    bare, all_read = (needed(said, tables, subject.hints, made=made) for made in (False, True))
+        tables = Tables(tops)
+    said, watched = mentioned([subject.call] if subject.call else [], tops), engines_of(tops)
+    bare, whole = (needed(said, tables, subject.parameters, made=made) for made in (False, True))
     seen: list[tuple[bool, list[str]]] = []
-    for ample, filled in (
-        (False, bare),
-        (True, bare),
-        (False, all_read),
-        (True, all_read),
-        (False, tables.all()),
-        (False, []),
-    ):
-        key = (ample, [each.fullname for each in filled])
-        if key not in seen:
+    for ample, filled in product((False, True), (bare, whole)):
+        if (key := (ample, [each.fullname for each in filled])) not in seen:
             seen.append(key)
-            draft = service_draft(subject, tables, filled, watched)
-            draft.ample = ample
-            if survey.lasting and "session" in draft.asked:
-                draft.attributes = [f'session_options = {{"expire_on_commit": False}}  # as in {survey.lasting}']
-            yield draft
+            yield _draft(subject, survey, tables, filled, watched, ample=ample)
+    for filled in (tables.all(), []):
+        if [each.fullname for each in filled] not in (names for _, names in seen):
+            yield _draft(subject, survey, tables, filled, watched, ample=False)
+
+
+def _draft(
+    subject: Subject,
+    survey: Survey,
+    tables: Tables,
+    filled: list[Table],
+    watched: list[tuple[str, str]],
+    *,
+    ample: bool,
+) -> Draft:
+    what = subject.what
+    if isinstance(what, Function):
+        draft = service_draft(what, survey.tops, tables, filled, watched)
+    else:
+        draft = request_draft((subject.module, subject.attribute), what, tables, filled, watched)
+    draft.ample = ample
+    if survey.lasting and "session" in draft.asked:
+        draft.attributes.append(f'session_options = {{"expire_on_commit": False}}  # as in {survey.lasting}')
+    return draft
 
 
 def _write(draft: Draft, trial: Trial, target: Target, survey: Survey, trouble: str) -> Written:

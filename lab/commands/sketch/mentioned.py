@@ -1,6 +1,6 @@
 """Which tables a function reads and which it only inserts into, by the names in its source and in what it calls.
 
-Only functions and classes of the function's own top-level package are followed: nothing is imported for that, since
+Only functions and classes of the project's own packages are followed: nothing is imported for that, since
 what a function calls is loaded with its module.
 """
 
@@ -49,10 +49,9 @@ def table_of(value: object) -> Table | None:
     return None
 
 
-def mentioned(functions: list[Callable[..., Any]]) -> Mentioned:
-    """What some functions, and all of their package that they call, say of tables."""
+def mentioned(functions: list[Callable[..., Any]], tops: frozenset[str]) -> Mentioned:
+    """What some functions, and all that they call of the project, say of tables. `tops`: the project's packages."""
     found, seen, todo = Mentioned(), set[int](), [inspect.unwrap(each) for each in functions]
-    package = todo[0].__module__.partition(".")[0] if todo else ""
     while todo:
         function = todo.pop(0)
         if id(function) in seen or (tree := _tree(function)) is None:
@@ -69,7 +68,7 @@ def mentioned(functions: list[Callable[..., Any]]) -> Mentioned:
                 if (table := table_of(value)) is not None:
                     (found.made if id(node) in made else found.read).setdefault(table.fullname, value)
                 else:
-                    todo += _followed(value, package, tree)
+                    todo += _followed(value, tops, tree)
     return found
 
 
@@ -107,13 +106,13 @@ def _value(node: ast.expr, function: Callable[..., Any]) -> object:
     return None
 
 
-def _followed(value: object, package: str, tree: ast.AST) -> list[Callable[..., Any]]:
+def _followed(value: object, tops: frozenset[str], tree: ast.AST) -> list[Callable[..., Any]]:
     """Functions of the package behind a name: itself, or the methods of a class that are named where it is."""
     if inspect.isfunction(value):
         inner = inspect.unwrap(value)
-        return [inner] if inner.__module__.partition(".")[0] == package else []
+        return [inner] if inner.__module__.partition(".")[0] in tops else []
     cls = value if isinstance(value, type) else type(value)
-    if cls.__module__.partition(".")[0] != package or cls.__module__ not in sys.modules:
+    if cls.__module__.partition(".")[0] not in tops or cls.__module__ not in sys.modules:
         return []
     named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     return [each for name, each in vars(cls).items() if inspect.isfunction(each) and name in named]

@@ -41,7 +41,7 @@ def target_for(name: str, root: Path) -> Target:
             return _free(Target(folder / f"{name}.py", f"{package}.{name}"))
     if importlib.util.find_spec(DEFAULT_PACKAGE) is None:
         return _free(Target(root / DEFAULT_PACKAGE / f"{name}.py", f"{DEFAULT_PACKAGE}.{name}"))
-    return _free(Target(root / f"{name}_scenario.py", f"{name}_scenario"))  # another `scenarios` stands before it
+    return _free(Target(root / f"scenario_{name}.py", f"scenario_{name}"))  # another `scenarios` stands before it
 
 
 def _free(target: Target) -> Target:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -53,6 +54,12 @@ class Tables:
             return names.of(*place)
         return f"{names.of(*self.places[table.fullname])}.metadata"
 
+    def main(self) -> Table | None:
+        """A table of the metadata that most tables have."""
+        tables = self.all()
+        times = Counter(id(each.metadata) for each in tables)
+        return max(tables, key=lambda each: times[id(each.metadata)], default=None)
+
     def all(self) -> list[Table]:
         """Parents first."""
         return _sorted(self.tables.values())
@@ -85,7 +92,7 @@ def needed(found: Mentioned, tables: Tables, parameters: Iterable[str], *, made:
 
     `made`: also what is read and made, as by a request that looks first whether it was made before.
     """
-    words = {name.removesuffix("_id") for name in parameters if name.endswith("_id")}
+    words = {name.rpartition("_")[0] for name in parameters if name.rpartition("_")[2] == "id"}
     wanted = {name for name in found.read if name in tables.tables and (made or name not in found.made)}
     wanted |= {name for name, table in tables.tables.items() if words & singulars(table.name)}
     todo = [tables.tables[name] for name in {*wanted, *found.made} if name in tables.tables]

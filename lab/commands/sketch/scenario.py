@@ -74,8 +74,9 @@ class Draft:
         return "\n".join([*head, *(f"    {line}".rstrip() for line in inside)]) + "\n"
 
     def _attributes(self, serializable: str) -> Iterator[str]:
-        if known := self.tables.all():
-            yield f"metadata = {self.tables.metadata_of(known[0], self.names)}"
+        table = self.filled[0] if self.filled else self.tables.main()
+        if table is not None:
+            yield f"metadata = {self.tables.metadata_of(table, self.names)}"
         if self.watched:
             yield f"watch = ({''.join(f'{self.names.of(*each)}, ' for each in self.watched).rstrip(' ')})"
         if self.allows:

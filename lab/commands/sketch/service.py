@@ -21,7 +21,9 @@ _OF_ROWS = ("id", "from", "to", "source", "target", "sender", "receiver")
 _SHOWN = (str, int, float, bool, bytes, type(None))
 
 
-def service_draft(function: Function, tables: Tables, filled: list[Table], watched: list[tuple[str, str]]) -> Draft:
+def service_draft(
+    function: Function, tops: frozenset[str], tables: Tables, filled: list[Table], watched: list[tuple[str, str]]
+) -> Draft:
     """A draft in which two actors call a function, with rows in some tables.
 
     A function that names two rows, as a transfer does, is called by the second actor with both the other way round.
@@ -31,7 +33,7 @@ def service_draft(function: Function, tables: Tables, filled: list[Table], watch
     words = _words(function, first)
     opposite = _words(function, second) if first.used == NUMBER else words
     asked = {wanted: _typed(wanted, names) for name, hint in function.hints.items() if (wanted := _asked(name, hint))}
-    commits = "session" not in asked or mentioned([function.call]).commits
+    commits = "session" not in asked or mentioned([function.call], tops).commits
     draft = Draft(
         names=names,
         subject=function.described,

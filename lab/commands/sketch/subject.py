@@ -18,7 +18,16 @@ from lab.commands.sketch.names import Names
 from lab.commands.sketch.values import value_of
 from lab.errors import Interrupted, UsageError, first_line
 
-__all__ = ["Function", "given", "imported", "is_application", "missing", "parameters_of", "subjects_in"]
+__all__ = [
+    "Function",
+    "application_in",
+    "given",
+    "imported",
+    "is_application",
+    "missing",
+    "parameters_of",
+    "subjects_in",
+]
 
 _GIVEN = {AsyncSession: "session", async_sessionmaker: "sessions", AsyncConnection: "connection", AsyncEngine: "engine"}
 """Type of a parameter -> what an actor asks for."""
@@ -99,7 +108,7 @@ def given(name: str, hint: object) -> str:
     return _BY_NAME.get(name, "") if hint in (inspect.Parameter.empty, Any) else ""
 
 
-def subjects_in(module: types.ModuleType) -> list[Function]:
+def subjects_in(module: types.ModuleType, tops: frozenset[str]) -> list[Function]:
     """The functions of a module that can be called in a scenario, those first that write most."""
     found = []
     for name, value in vars(module).items():
@@ -107,9 +116,14 @@ def subjects_in(module: types.ModuleType) -> list[Function]:
             continue
         function = Function(module.__name__, name, value, parameters_of(value))
         if not missing(function):
-            said = mentioned([value])
+            said = mentioned([value], tops)
             found.append((said.writes + 2 * bool(said.read), function))
     return [function for _, function in sorted(found, key=lambda each: -each[0])]
+
+
+def application_in(module: types.ModuleType) -> str:
+    """The name of the ASGI application that a module has, or ""."""
+    return next((name for name, value in vars(module).items() if is_application(value)), "")
 
 
 def missing(function: Function) -> str:

@@ -22,6 +22,8 @@ class Survey:
     """What there is, by its place."""
 
     files: int = 0
+    tops: frozenset[str] = frozenset()
+    """The first part of the name of each module, without scripts and tests."""
     services: list[str] = field(default_factory=list)
     """Modules with coroutine functions that take a session, those first that write most."""
     applications: list[str] = field(default_factory=list)
@@ -44,6 +46,7 @@ def surveyed(root: Path, within: str = "") -> Survey:
         inside = module == within or module.startswith(f"{within}.") if within else True
         if top not in _SCRIPTS and inside and (tree := _tree(file)) is not None:
             found.files += 1
+            found.tops |= {top}
             _take(found, services, module, tree)
     found.services = [module for _, module in sorted(services, key=lambda each: -each[0])]
     return found

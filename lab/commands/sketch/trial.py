@@ -17,7 +17,6 @@ from lab.schedulers import make_scheduler
 __all__ = ["Trial", "tried"]
 
 REFUSED = 400
-BROKEN = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,8 @@ async def tried(server: Server, text: str, module: str, name: str) -> Trial:
             record = await explorer.run(scenario, make_scheduler("serial", 0))
     except LabError as error:
         return Trial(0, str(error))
+    except Exception as error:  # noqa: BLE001 - of the user's modules, or of a draft that does not suit them
+        return Trial(0, first_line(error))
     finally:
         if kept is None:
             del sys.modules[module]
@@ -63,5 +64,5 @@ def _wrong(result: Any) -> str:
     """Why an actor did not get through, or "" if it did."""
     if not result.returned:
         return first_line(result.error) if result.error is not None else result.text
-    status = getattr(result.value, "status", None) or getattr(result.value, "status_code", None)
+    status = getattr(result.value, "status", None)
     return f"status {status}: {result.text}" if isinstance(status, int) and status >= REFUSED else ""

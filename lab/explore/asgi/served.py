@@ -20,13 +20,15 @@ class Served:
 
     def __init__(self, application: Application, state: dict[str, Any]) -> None:
         self._application, self._state = application, state
+        self.unsearched: dict[str, None] = {}
+        """What could have been done in another order, but is not, as `ExecutionRecord.unsearched` says it."""
 
     def client(self, allows: tuple[Allowed, ...]) -> Client:
         """A new client, with what a scenario or an actor allows beside the application's own."""
         from lab.explore.asgi.client import Client  # noqa: PLC0415 - httpx is an extra
 
         statuses = statuses_in((*self._application.allows, *allows))
-        return Client(self._application.app, self._state, statuses)
+        return Client(self._application.app, self._state, statuses, self.unsearched)
 
 
 @contextlib.asynccontextmanager

@@ -49,7 +49,9 @@ def _violation(error: BaseException) -> Violation | None:
 class AtTheEnd:
     """A plugin that gathers what reports carry, where reports arrive."""
 
-    def __init__(self) -> None:
+    def __init__(self, asked: str = "") -> None:
+        """`asked`: the scenario of the token that the run is to replay, "" without one."""
+        self._asked = asked
         self._tests: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
 
@@ -60,12 +62,27 @@ class AtTheEnd:
         if found := getattr(report, "lab_annotation", None):
             self._annotations.append(found)
 
+    @property
+    def _unmet(self) -> bool:
+        return bool(self._asked) and not any(test.get(self._asked, {}).get("replayed") for test in self._tests)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """A run that was to replay something and did not is no pass."""
+        if self._unmet and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The section of the lab, and GitHub's lines."""
-        if self._tests:
+        if self._tests or self._unmet:
             terminalreporter.section("lab")
             for line in self._lines():
                 terminalreporter.write_line(line)
+            if self._unmet:
+                terminalreporter.write_line(
+                    f"nothing was replayed: the token is of {self._asked}, and no test of this run checks, hunts or "
+                    "races that"
+                )
         if os.environ.get("GITHUB_ACTIONS") == "true":
             for line in self._annotated():
                 terminalreporter.write_line(line)

@@ -113,7 +113,11 @@ class Lab(Runs):
             await lab.race(buy, buy, setup=one_left, holds=nothing_is_sold_twice)
 
         The actors ask by parameter name for what those of a scenario may ask for, or for nothing: `session`,
-        `sessions`, `connection`, `engine`, `name`. What the keywords mean stands in `lab.search.direct.how`.
+        `sessions`, `connection`, `engine`, `name`. `setup` fills the tables. `holds`, one function or several, asserts
+        what must hold afterwards, or returns False; without it some serial order must give the same results and rows.
+        `metadata` are the tables (default: those of the models that the functions' modules have in sight), `watch` the
+        application's engines; `executions`, `scheduler` and `seed` are of the search, `replay` is a token of this race.
+        Each class attribute of a `Scenario` is a keyword as well.
         """
         return self.race_from(caller(2), actors, how)
 
