@@ -94,7 +94,10 @@ def price_of(remedies: Remedies, name: str) -> Price:
     return found
 
 
-VERSION, ATOMIC = "a version check on {} (version_id_col)", "an atomic UPDATE … SET x = x + … on {}"
+VERSION, ATOMIC = (
+    "a version check on {} (version_id_col)",
+    "an atomic UPDATE … SET x = x + … (checks in its WHERE) on {}",
+)
 UNIQUE_KEY, ADVISORY = "a unique key or an exclusion constraint on {}", "pg_advisory_xact_lock before looking at {}"
 LOST = {"not run": [VERSION.format("account"), ATOMIC.format("account")]}
 SKEW = {"pass": [SERIALIZABLE], "fail": [RETRY, REPEATABLE_READ]}
