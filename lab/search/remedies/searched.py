@@ -37,6 +37,8 @@ class Searched:
     """Of each execution."""
     late: bool = False
     """The time was over before its end."""
+    defect: str = ""
+    """What the lab could not do since it is wrong itself."""
 
     @property
     def reduced(self) -> bool:
@@ -57,7 +59,9 @@ class Searched:
         """Take in an execution."""
         self.result.count(record, sampled=sampled)
         self.seconds.append(seconds)
-        self.attempts = max(self.attempts, record.applied.attempts if record.applied else 1)
+        if record.applied is not None:
+            self.attempts = max(self.attempts, record.applied.attempts)
+            self.defect = self.defect or record.applied.defect
         if record.failed and self.failed is None:
             self.failed = record
 
@@ -67,6 +71,7 @@ class Searched:
         self.seconds += other.seconds
         self.attempts = max(self.attempts, other.attempts)
         self.failed = self.failed or other.failed
+        self.defect = self.defect or other.defect
         self.late = other.late
 
     def price(self, unfixed: float | None) -> Price:

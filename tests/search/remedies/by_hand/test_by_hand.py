@@ -98,13 +98,13 @@ WORDS = (
     ),
     Word(
         "helpers.not_yet_mended:ReadInText",
-        "FOR UPDATE in SELECTs that are written as text",
+        "FOR UPDATE in SELECTs that the lab cannot change (text, a view)",
         NOT_RUN,
         "mended_rows:LockedInText",
     ),
     Word(
         "helpers.not_yet_mended:SumInText",
-        "FOR UPDATE on the rows that SELECTs written as text add up, before them",
+        "FOR UPDATE on the rows that SELECTs add up which the lab cannot change, before them",
         NOT_RUN,
         "mended_rows:SumLockedInText",
     ),
