@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -86,6 +87,7 @@ async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
     from lab.commands.found import Found
     from lab.engine.watchdog import importing
     from lab.postgres.server.place import Place
+    from lab.report.contained import lines_of
     from lab.report.hunts import hunt_lines
     from lab.report.remedies import remedy_lines
     from lab.scenario.declare import target_of
@@ -102,7 +104,7 @@ async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
         show_json({**_json(result, job), **tried})
     else:
         if remedies is not None:
-            _print([*remedy_lines(remedies), ""])
+            _print([*lines_of("Remedies", partial(remedy_lines, remedies)), ""])
         _print(hunt_lines(result, job.described))
     return result.verdict
 

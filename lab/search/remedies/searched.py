@@ -56,6 +56,8 @@ class Searched:
     """Of each execution."""
     late: bool = False
     """The time was over before its end."""
+    defect: str = ""
+    """What the lab could not do since it is wrong itself."""
 
     @property
     def reduced(self) -> bool:
@@ -76,7 +78,9 @@ class Searched:
         """Take in an execution."""
         self.result.count(record, sampled=sampled)
         self.seconds.append(seconds)
-        self.attempts = max(self.attempts, record.applied.attempts if record.applied else 1)
+        if record.applied is not None:
+            self.attempts = max(self.attempts, record.applied.attempts)
+            self.defect = self.defect or record.applied.defect
         if record.failed and self.failed is None:
             self.failed = Broken.of(record)
 
@@ -86,6 +90,7 @@ class Searched:
         self.seconds += other.seconds
         self.attempts = max(self.attempts, other.attempts)
         self.failed = self.failed or other.failed
+        self.defect = self.defect or other.defect
         self.late = other.late
 
     def dump(self) -> dict[str, Any]:

@@ -60,7 +60,8 @@ class Trial:
     def take_first(self, record: ExecutionRecord, seconds: float) -> None:
         """The schedule that failed was run, as near as it could be kept."""
         self.first = record
-        if reason := self.kind.idle(self.remedy, record):
+        broke = record.applied is not None and record.applied.defect
+        if not broke and (reason := self.kind.idle(self.remedy, record)):
             self.answer(NOT_RUN, reason)
             return
         self.seen.count(record, seconds, sampled=False)
@@ -100,6 +101,9 @@ class Trial:
     def _look(self, where: str) -> None:
         """A failure ends it, unless a retry loop spent its attempts: then it is given a pause, and begins anew."""
         failed = self.seen.failed
+        if self.seen.defect:
+            self.answer(Verdict.INCONCLUSIVE, self.seen.defect)
+            return
         if failed is None:
             return
         spent = failed.refused and failed.attempts >= self.remedy.attempts

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 
 from lab.analysis.facts import Facts
 from lab.analysis.tally import HuntResult, ReportedFailure
-from lab.errors import LabError, ServerError
+from lab.errors import DEFECTS, LabError, ServerError, defect
 from lab.explore import Explorer
 from lab.model.record import ExecutionRecord
 from lab.model.remedy import NO_TIME, NOT_RUN, UNLESS_STARVED, Remedies, Remedy, Tried
@@ -86,10 +86,13 @@ async def try_remedies(
         return Remedies(scheduler, trouble=str(error) or INTERRUPTED)
     if record is None or not record.failed:
         return Remedies(scheduler, trouble="the failure does not replay")
-    facts = Facts(record, job.conditions.isolation, failure.anomaly)
     kinds = kinds_against(failure.checker)
     trials = _Trials(explorer, job, record, progress, until, Away(helper))
-    tried = [*await trials.all_of(kinds, facts), *(each for kind in kinds for each in kind.advises(facts))]
+    try:
+        facts = Facts(record, job.conditions.isolation, failure.anomaly)
+        tried = [*await trials.all_of(kinds, facts), *(each for kind in kinds for each in _advice(kind, facts))]
+    except DEFECTS as error:
+        return Remedies(scheduler, trouble=defect("find out what could help", error))
     return Remedies(
         scheduler,
         min(job.executions, MOST),
@@ -99,6 +102,13 @@ async def try_remedies(
         trials.unfixed.result.violated,
         tuple(sorted(tried, key=lambda each: ORDER.index(each.verdict))),
     )
+
+
+def _advice(kind: Kind, facts: Facts) -> list[Tried]:
+    try:
+        return list(kind.advises(facts))
+    except DEFECTS as error:
+        return [Tried(kind.name, reason=defect("find out whether this could help", error))]
 
 
 class _Trials:
@@ -159,6 +169,8 @@ class _Trials:
                 except LabError as error:
                     self._trouble = str(error) if isinstance(error, ServerError) else ""
                     trial.answer(Verdict.INCONCLUSIVE, str(error))
+                except DEFECTS as error:
+                    trial.answer(Verdict.INCONCLUSIVE, defect("try this remedy", error))
                 except asyncio.CancelledError:
                     self._trouble = INTERRUPTED
                     trial.answer(NOT_RUN, INTERRUPTED)
