@@ -51,8 +51,15 @@ class Standby:
 
     async def aclose(self) -> None:
         """End it, whatever it does; returns when it is gone."""
-        self.dismiss()
-        if self._busy is not None:
+        with self._lock:
+            untaken = [order[1] for order in self._orders if order is not None]
+            self._orders.clear()
+            self._orders.append(None)
+            is_busy = self._busy is not None
+        for answer in untaken:
+            answer.cancel()
+        self._wake()
+        if is_busy:
             self._beside.cancel()
         await self._beside.over()
 
@@ -61,6 +68,10 @@ class Standby:
             if self._over and order is not None:
                 order[1].cancel()
             self._orders.append(order)
+        self._wake()
+
+    def _wake(self) -> None:
+        with self._lock:
             if self._come is not None and not self._over:
                 loop, come = self._come
                 loop.call_soon_threadsafe(come.set)
@@ -73,9 +84,9 @@ class Standby:
                 order = self._orders.popleft()
                 if not self._orders:
                     self._come[1].clear()
-            if order is None:
-                return
-            job, self._busy = order
+                if order is None:
+                    return
+                job, self._busy = order
             yield job
 
     async def _work(self) -> None:

@@ -57,6 +57,15 @@ def test_a_server_is_examined_without_what_a_scenario_needs():
     assert not modules & {"sqlalchemy", "networkx", "hypothesis", "lab.explore"}
 
 
+def test_what_a_hunt_needs_loads_neither_graphs_nor_a_test_runner():
+    """Most executions have no graph. time-machine would load pytest; who wants it later can still have it."""
+    code = (
+        "import sys, lab.search.campaign; print({'networkx', 'pytest', 'hypothesis'} & {*sys.modules}); import pytest"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
 def test_a_history_is_checked_without_engine_and_database():
     modules = loaded("check-history", str(HISTORY / "list_append.json"))
     assert "lab.checkers.external.inference" in modules

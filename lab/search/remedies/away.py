@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from lab.explore import Explorer
 from lab.model.remedy import Remedy
@@ -25,11 +25,15 @@ from lab.search.job import Job
 from lab.search.remedies.searched import Searched, search
 from lab.search.remedies.trial import Trial
 
-if TYPE_CHECKING:
-    from lab.search.standby import Standby
-    from lab.search.workers import JobResult
+__all__ = ["Away", "Helper", "remedy_of", "search_of", "searched_here"]
 
-__all__ = ["Away", "remedy_of", "search_of", "searched_here"]
+
+class Helper(Protocol):
+    """Another process that does jobs."""
+
+    def ask(self, job: Job) -> Future[Any]:
+        """Let it do one; the answer is a `lab.search.workers.JobResult`."""
+        ...
 
 
 def search_of(job: Job, remedy: Remedy, scheduler: str, numbers: range, seconds: float) -> Job | None:
@@ -60,9 +64,9 @@ async def searched_here(explorer: Explorer, job: Job) -> Searched:
 class Away:
     """The other process, on the side of this one: one search at a time. `helper` gives it once it is free."""
 
-    def __init__(self, helper: Callable[[], Standby | None]) -> None:
+    def __init__(self, helper: Callable[[], Helper | None]) -> None:
         self._helper = helper if _cores() > 1 else lambda: None
-        self._given: tuple[Trial, Future[JobResult]] | None = None
+        self._given: tuple[Trial, Future[Any]] | None = None
 
     @property
     def is_busy(self) -> bool:

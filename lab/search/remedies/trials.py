@@ -25,7 +25,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from lab.analysis.facts import Facts
 from lab.analysis.tally import HuntResult, ReportedFailure
@@ -39,15 +38,12 @@ from lab.schedulers import Scheduler, make_scheduler
 from lab.schedulers.guided import Wished
 from lab.search.hunt import INTERRUPTED
 from lab.search.job import Job
-from lab.search.remedies.away import Away, search_of
+from lab.search.remedies.away import Away, Helper, search_of
 from lab.search.remedies.curable import kinds_against
 from lab.search.remedies.kind import ATTEMPTS, Kind
 from lab.search.remedies.searched import Searched, search
 from lab.search.remedies.trial import FEW, Trial
 from lab.shrink.replays import replay_times
-
-if TYPE_CHECKING:
-    from lab.search.standby import Standby
 
 __all__ = ["try_remedies"]
 
@@ -71,7 +67,7 @@ async def try_remedies(
     progress: Progress,
     *,
     seconds: float = math.inf,
-    helper: Callable[[], Standby | None] = lambda: None,
+    helper: Callable[[], Helper | None] = lambda: None,
 ) -> Remedies:
     """Try what fits a failure of this hunt. Trouble ends it early, the time as well; both keep what was found out.
 
