@@ -39,8 +39,8 @@ Parameters = str | None
 """The parameters of a scenario as a text; None where a database serves all."""
 Metadata = tuple[tuple[str, int], ...]
 """By the name of the database, where several are told apart: which metadata."""
-Key = tuple[Metadata, type[Scenario] | None, Parameters]
-"""The metadata, and the scenario whose own the database is."""
+Key = tuple[Metadata, Callable[..., object] | None, Parameters]
+"""The metadata, and the scenario whose own the database is, or the hook that made it."""
 
 
 class Databases:
@@ -126,6 +126,9 @@ class Databases:
             return metadata, cls, parameters
         if not _has_hook(cls):
             return metadata, None, None
+        hook = inspect.getattr_static(cls, "schema")
+        if isinstance(hook, staticmethod):
+            return metadata, hook.__func__, None  # knows neither class nor parameters: one database serves them all
         return metadata, cls, None if inspect.ismethod(cls.schema) else parameters
 
     async def _database(self, key: Key, scenario: Scenario) -> Database:

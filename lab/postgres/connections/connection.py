@@ -25,6 +25,7 @@ from lab.engine.hearing import hear
 from lab.model.trace import Result
 from lab.postgres.connections.caches import PreparedStatements
 from lab.postgres.connections.journal import Journal, Line
+from lab.postgres.connections.ping import Ping
 from lab.postgres.connections.points import announced_by_driver
 from lab.postgres.connections.triggers import ALTERED, WRITTEN
 from lab.postgres.connections.uses import Uses
@@ -74,6 +75,7 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         """The statement that comes next on the wire has parked already."""
         self.asks = False
         """asyncpg asks what it must know of a type."""
+        self.ping = Ping()
         self.levels: Callable[[str | None], str] | None = None
         """Name of a root actor -> the level of its transactions, where no pool of SQLAlchemy's hands this one out."""
         self.notices: Callable[[str, int, str], None] = lambda actor, pid, statement: None
