@@ -74,7 +74,7 @@ class PointsOut(BaseModel):
     points: int
 
 
-class TransferIn(BaseModel):
+class GiftIn(BaseModel):
     to: str
     points: Annotated[int, Field(gt=0)]
 

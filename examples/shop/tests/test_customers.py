@@ -23,11 +23,11 @@ async def test_a_profile_changes_if_nobody_changed_it_before(client, customers):
 
 
 async def test_points_are_given_to_another(client, customers):
-    answer = await client.post("/customers/alice/points/transfer", json={"to": "bob", "points": 30})
+    answer = await client.post("/customers/alice/gifts", json={"to": "bob", "points": 30})
     assert answer.json() == {"points": 70}
-    answer = await client.post("/customers/bob/points/transfer", json={"to": "alice", "points": 10})
+    answer = await client.post("/customers/bob/gifts", json={"to": "alice", "points": 10})
     assert answer.json() == {"points": 120}
-    answer = await client.post("/customers/alice/points/transfer", json={"to": "bob", "points": 81})
+    answer = await client.post("/customers/alice/gifts", json={"to": "bob", "points": 81})
     assert answer.status_code == 409
 
 

@@ -14,7 +14,7 @@ async def checkout(session: AsyncSession, username: str) -> Order:
     taken = await session.execute(
         delete(CartItem).where(CartItem.cart_id == cart.id).returning(CartItem.product_id, CartItem.quantity)
     )
-    wanted = {product_id: quantity for product_id, quantity in taken}
+    wanted = {item.product_id: item.quantity for item in taken}
     if not wanted:
         raise ConflictError("the cart is empty")
     products = await session.scalars(select(Product).where(Product.id.in_(wanted)).order_by(Product.id))

@@ -14,15 +14,16 @@ async def redeem(session: AsyncSession, username: str, code: str) -> int:
     coupon = await session.scalar(select(Coupon).where(Coupon.code == code))
     if coupon is None:
         raise NotFoundError(f"no coupon {code}")
-    redeemed = await session.scalar(select(func.count()).where(Redemption.coupon_id == coupon.id))
+    redeemed = (await session.scalars(select(func.count()).where(Redemption.coupon_id == coupon.id))).one()
     if redeemed >= coupon.redeemable:
         raise ConflictError("the coupon is used up")
     session.add(Redemption(coupon_id=coupon.id, customer_id=customer.id))
-    points = await session.scalar(
+    statement = (
         update(Customer)
         .where(Customer.id == customer.id)
         .values(points=Customer.points + coupon.points)
         .returning(Customer.points)
     )
+    points = (await session.scalars(statement)).one()
     await session.commit()
     return points
