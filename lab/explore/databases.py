@@ -34,6 +34,11 @@ DATABASES_KEPT = 4
 SNAPSHOTS_KEPT = 200
 HOUR = 3_600_000_000
 """Microseconds; longer than any schema hook takes."""
+OWN_LOOP = "asyncio.run() cannot be called from a running event loop"
+IN_A_THREAD = (
+    ". Alembic's env.py for async engines starts an event loop of its own: run it in a thread, as in "
+    'await asyncio.to_thread(command.upgrade, config, "head")'
+)
 
 Parameters = str | None
 """The parameters of a scenario as a text; None where a database serves all."""
@@ -216,7 +221,8 @@ class Databases:
                 raise asyncio.CancelledError from error
             if is_connection_loss(error) and (database is None or not await database.alive()):
                 raise ServerError(f"the server {self._description} died during an execution") from error
-            raise ScenarioError(f"{what} failed: {first_line(error)}") from error
+            hint = IN_A_THREAD if OWN_LOOP in str(error) else ""
+            raise ScenarioError(f"{what} failed: {first_line(error)}{hint}") from error
 
 
 def _metadata(scenario: Scenario) -> Metadata:
