@@ -47,6 +47,11 @@ async def test_two(lab: Lab) -> None:
     outcome: Outcome = (await lab.check(Two())).outcome
     wrong: int = outcome
 """
+CLASSIFIERS = """
+from importlib.metadata import metadata
+from trove_classifiers import classifiers
+print([each for each in metadata("concurrency-lab").get_all("Classifier") if each not in classifiers])
+"""
 TEST = """
 import pytest
 from scenarios.buy import Buy
@@ -201,7 +206,7 @@ def test_a_clean_environment_without_a_compiler_has_all(folder, wheel, project):
     """Everything from the index, as wheels only. All shipped scenarios end as expected, and pyright has the types."""
     venv = folder / "clean"
     assert run(sys.executable, "-m", "venv", venv).returncode == 0
-    tools = ("build", "mypy", "pyright[nodejs]", "pytest")
+    tools = ("build", "trove-classifiers", "mypy", "pyright[nodejs]", "pytest")
     done = run(venv / "bin/pip", "install", "--quiet", "--only-binary", ":all:", wheel, *tools, CC="/nowhere/cc")
     assert done.returncode == 0, done.stderr
     (project / "scenarios" / "buy.py").unlink(missing_ok=True)
@@ -214,5 +219,7 @@ def test_a_clean_environment_without_a_compiler_has_all(folder, wheel, project):
     assert '"Outcome" is not assignable to "int"' in wrong["message"]
     done = run(venv / "bin/python", "-m", "build", "--outdir", folder / "built", ROOT)  # the wheel of the sdist
     assert done.returncode == 0, done.stdout + done.stderr
+    stated = run(venv / "bin/python", "-c", CLASSIFIERS, cwd=project)
+    assert (stated.returncode, stated.stdout) == (0, "[]\n"), stated.stderr
     (again,) = (folder / "built").glob("*.whl")
     assert sorted(zipfile.ZipFile(again).namelist()) == sorted(zipfile.ZipFile(wheel).namelist())

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
+from lab.commands.sketch.place import Target
 from lab.errors import DEFECTS, LabError, first_line
 from lab.explore import Explorer
 from lab.postgres.server.server import Server
@@ -31,10 +32,11 @@ class Trial:
     """Errors of the application that the second one met, where the first got through."""
 
 
-async def tried(server: Server, text: str, module: str, name: str) -> Trial:
-    """Run both actors of a scenario in turn. Its module is made of the text, under its own name."""
+async def tried(server: Server, text: str, target: Target, name: str) -> Trial:
+    """Run both actors of a scenario in turn. Its module is made of the text, as if the file were there."""
+    module = target.module
     made = types.ModuleType(module)
-    made.__file__ = f"{module}.py"
+    made.__file__ = str(target.file)
     kept = sys.modules.get(module)
     sys.modules[module] = made
     try:
