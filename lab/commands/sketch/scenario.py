@@ -84,7 +84,8 @@ class Draft:
         if self.watched:
             yield f"watch = ({''.join(f'{self.names.of(*each)}, ' for each in self.watched).rstrip(' ')})"
         if self.allows:
-            yield f"allows = ({''.join(f'{each}, ' for each in self.allows).rstrip(' ')})  # met by the second when both come in turn"
+            allowed = "".join(f"{each}, " for each in self.allows).rstrip(" ")
+            yield f"allows = ({allowed})  # met by the second when both come in turn"
         yield from self.attributes
         yield ""
         yield f"as_if_one_after_the_other = {serializable}()"
