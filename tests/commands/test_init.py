@@ -100,7 +100,7 @@ def test_a_function_is_called_twice_with_rows_that_its_tables_need(tmp_path):
     project(tmp_path, shop__models=MODELS, shop__services=SERVICES.format(models="shop.models"))
     done = lab("init", "shop.services:order", cwd=tmp_path)
     assert written(done) == "scenarios.order:Order"
-    assert "tried    one after the other, both got through" in done.stdout
+    assert "tried    one after the other, the second was refused: SoldOut\n" in done.stdout
     assert "rows     owners, products\n" in done.stdout
     text = (tmp_path / "scenarios" / "order.py").read_text()
     assert "await order(session, product_id=1, amount=1)" in text

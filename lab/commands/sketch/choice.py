@@ -53,7 +53,7 @@ class _Best:
     target: Target | None = None
 
     def is_beaten_by(self, trial: Trial) -> bool:
-        return self.trial is None or trial.worth > self.trial.worth
+        return self.trial is None or (trial.worth, trial.refused) > (self.trial.worth, self.trial.refused)
 
 
 async def first_scenario(module: str | None, place: Place) -> Written:
@@ -75,7 +75,7 @@ async def first_scenario(module: str | None, place: Place) -> Written:
                 trial = await _trial(server, draft, target)
                 if best.is_beaten_by(trial):
                     best = _Best(draft, trial, target)
-                if trial.worth >= BEST or server is None:
+                if trial.worth >= BEST or trial.refused or server is None:
                     break
             if best.trial is not None and best.trial.worth >= GOOD:
                 break
@@ -93,7 +93,7 @@ async def _trial(server: Server | None, draft: Draft, target: Target) -> Trial:
     if trial.refusals:
         draft.allows = sorted({draft.names.of_class(each) for each in trial.refusals})
         again = await tried(server, draft.text(name), target, draft.class_name)
-        trial = Trial(trial.worth, trial.why, trial.refusals) if again.worth else again
+        trial = trial if again.worth else again
     return trial
 
 

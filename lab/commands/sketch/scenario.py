@@ -37,7 +37,7 @@ class Draft:
     allows: list[str] = field(default_factory=list)
     """Expressions of the errors that an actor may end with."""
     ample: bool = False
-    """Numbers that would be 0 by default are more."""
+    """Numbers are more, also those that would be 0 by default."""
     attributes: list[str] = field(default_factory=list)
     """Further lines of the class."""
     migrations: str = ""
