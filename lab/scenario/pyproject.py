@@ -1,7 +1,7 @@
 """What a project says of itself: the table `[tool.lab]` of its pyproject.toml, and where its modules are found.
 
-The table is that of the nearest pyproject.toml upwards that has one. Every value may be given on the command line or
-by the environment instead, which go before it.
+The table is that of the nearest pyproject.toml upwards, so a project inside another's folder has nothing of that one's.
+Every value may be given on the command line or by the environment instead, which go before it.
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ def settings(start: Path | None = None) -> Settings:
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
         file = folder / FILE
-        if file.is_file() and (table := _table(file)) is not None:
-            return _read(file, table)
+        if file.is_file():
+            table = _table(file)
+            return Settings() if table is None else _read(file, table)
     return Settings()
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import textwrap
 from pathlib import Path
 
 import pytest
-from helpers.lab_program import lab, lab_each
+from helpers.lab_program import CASES, lab, lab_each
 
 import lab as names_of_the_lab
 
@@ -99,7 +100,7 @@ def test_a_function_is_called_twice_with_rows_that_its_tables_need(tmp_path):
     project(tmp_path, shop__models=MODELS, shop__services=SERVICES.format(models="shop.models"))
     done = lab("init", "shop.services:order", cwd=tmp_path)
     assert written(done) == "scenarios.order:Order"
-    assert "tried    one after the other, both got through" in done.stdout
+    assert "tried    one after the other, the second was refused: SoldOut\n" in done.stdout
     assert "rows     owners, products\n" in done.stdout
     text = (tmp_path / "scenarios" / "order.py").read_text()
     assert "await order(session, product_id=1, amount=1)" in text
@@ -169,6 +170,28 @@ def test_an_own_engine_is_watched_and_plain_tables_are_filled(tmp_path):
     assert 'count(name="name-1")' in text
     done = lab("hunt", "Count", "--json", "--no-remedies", "--no-fresh", cwd=tmp_path)
     assert json.loads(done.stdout)["failures"][0]["anomaly"] == "P4"
+
+
+def test_migrations_make_the_tables_where_no_model_does(tmp_path):
+    """Alembic's scripts are run on the lab's connection where they take one, and the text SQL of a function works."""
+    project(
+        tmp_path,
+        booking="""
+            from sqlalchemy import text
+            from sqlalchemy.ext.asyncio import AsyncSession
+
+            async def book(session: AsyncSession, name: str) -> int:
+                await session.execute(text("INSERT INTO theatre.seat VALUES (2, 'circle', :name)"), {"name": name})
+                await session.commit()
+                return 2
+        """,
+    )
+    shutil.copytree(CASES / "migrations", tmp_path / "migrations")
+    done = lab("init", "booking:book", cwd=tmp_path)
+    assert written(done) == "scenarios.book:Book"
+    assert f"tables   made by the migrations in {tmp_path}/migrations\n" in done.stdout
+    assert "the second was refused: IntegrityError: duplicate key" in done.stdout
+    assert 'Path(__file__).parents[1] / "migrations"' in (tmp_path / "scenarios" / "book.py").read_text()
 
 
 @pytest.mark.skipif("http" not in names_of_the_lab.__all__, reason="the lab sends no requests here")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -46,6 +47,11 @@ class Two(Scenario):
 async def test_two(lab: Lab) -> None:
     outcome: Outcome = (await lab.check(Two())).outcome
     wrong: int = outcome
+"""
+CLASSIFIERS = """
+from importlib.metadata import metadata
+from trove_classifiers import classifiers
+print([each for each in metadata("concurrency-lab").get_all("Classifier") if each not in classifiers])
 """
 TEST = """
 import pytest
@@ -91,8 +97,13 @@ def folder():
 
 @pytest.fixture(scope="module")
 def wheel(folder: Path) -> Path:
-    """The wheel, made of the source distribution, which is made of the checkout's files."""
-    pip("wheel", "--no-deps", "--wheel-dir", folder / "wheel", ROOT)
+    """The wheel, made of a copy: setuptools leaves its files beside the sources and takes what it left there before."""
+    source = folder / "source"
+    for name in ("lab", "scenarios"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "setup.py", "concurrency_lab.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
+    pip("wheel", "--no-deps", "--wheel-dir", folder / "wheel", source)
     (wheel,) = (folder / "wheel").glob("*.whl")
     return wheel
 
@@ -168,9 +179,10 @@ def test_the_wheel_holds_the_shipped_scenarios_and_nothing_that_can_clash(wheel)
 def test_the_types_of_the_installed_package_are_used(programs, project):
     """mypy --strict on a user's file: the one wrong line is found, and nothing else is missing or unknown."""
     (project / "typed.py").write_text(USER)
-    done = run(
-        sys.executable, "-m", "mypy", "--strict", "--python-executable", programs / "python", "typed.py", cwd=project
-    )
+    if (ROOT / ".mypy_cache").is_dir():  # what is known of the libraries; the lab is read anew, from its other place
+        shutil.copytree(ROOT / ".mypy_cache", project / ".mypy_cache")
+    options = ("--strict", "--python-executable", programs / "python")
+    done = run(sys.executable, "-m", "mypy", *options, "typed.py", cwd=project)
     found = [line for line in done.stdout.splitlines() if "error" in line and line.startswith("typed.py")]
     assert len(found) == 1, done.stdout
     assert 'expression has type "Outcome", variable has type "int"' in found[0]
@@ -201,7 +213,7 @@ def test_a_clean_environment_without_a_compiler_has_all(folder, wheel, project):
     """Everything from the index, as wheels only. All shipped scenarios end as expected, and pyright has the types."""
     venv = folder / "clean"
     assert run(sys.executable, "-m", "venv", venv).returncode == 0
-    tools = ("build", "mypy", "pyright[nodejs]", "pytest")
+    tools = ("build", "trove-classifiers", "mypy", "pyright[nodejs]", "pytest")
     done = run(venv / "bin/pip", "install", "--quiet", "--only-binary", ":all:", wheel, *tools, CC="/nowhere/cc")
     assert done.returncode == 0, done.stderr
     (project / "scenarios" / "buy.py").unlink(missing_ok=True)
@@ -212,7 +224,11 @@ def test_a_clean_environment_without_a_compiler_has_all(folder, wheel, project):
     done = run(venv / "bin/pyright", "--pythonpath", venv / "bin/python", "--outputjson", "typed.py", cwd=project)
     (wrong,) = json.loads(done.stdout)["generalDiagnostics"]
     assert '"Outcome" is not assignable to "int"' in wrong["message"]
-    done = run(venv / "bin/python", "-m", "build", "--outdir", folder / "built", ROOT)  # the wheel of the sdist
+    done = run(
+        venv / "bin/python", "-m", "build", "--outdir", folder / "built", folder / "source"
+    )  # the wheel of the sdist
     assert done.returncode == 0, done.stdout + done.stderr
+    stated = run(venv / "bin/python", "-c", CLASSIFIERS, cwd=project)
+    assert (stated.returncode, stated.stdout) == (0, "[]\n"), stated.stderr
     (again,) = (folder / "built").glob("*.whl")
     assert sorted(zipfile.ZipFile(again).namelist()) == sorted(zipfile.ZipFile(wheel).namelist())

@@ -42,15 +42,16 @@ def test_a_wrong_table_is_told_with_file_key_and_value(tmp_path, text):
     assert "\n" not in str(told.value)
 
 
-def test_the_nearest_table_upwards_counts(tmp_path):
-    """A pyproject.toml without the table is passed over; the nearer of two tables stands alone."""
+def test_the_nearest_pyproject_upwards_counts(tmp_path):
+    """Alone: a project inside another's folder has nothing of that one's, also where it has no table."""
     inner = tmp_path / "a/b"
     inner.mkdir(parents=True)
     table(tmp_path, "executions = 7\npostgres = 16")
-    (inner / "pyproject.toml").write_text('[project]\nname = "b"\n')
     assert settings(inner).executions == 7
     table(tmp_path / "a", "executions = 8")
     assert (settings(inner).executions, settings(inner).postgres) == (8, None)
+    (inner / "pyproject.toml").write_text('[project]\nname = "b"\n')
+    assert settings(inner).executions is None
 
 
 def test_the_command_line_goes_before_the_environment_and_that_before_the_table(tmp_path):

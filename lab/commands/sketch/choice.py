@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 
 from sqlalchemy import Table
 
@@ -19,6 +20,7 @@ from lab.commands.sketch.service import service_draft
 from lab.commands.sketch.subject import Function, imported
 from lab.commands.sketch.survey import Survey
 from lab.commands.sketch.trial import Trial, tried
+from lab.commands.sketch.values import quoted
 from lab.commands.sketch.wanted import Subject, subjects_for
 from lab.engine.watchdog import importing
 from lab.errors import ServerError
@@ -51,7 +53,7 @@ class _Best:
     target: Target | None = None
 
     def is_beaten_by(self, trial: Trial) -> bool:
-        return self.trial is None or trial.worth > self.trial.worth
+        return self.trial is None or (trial.worth, trial.refused) > (self.trial.worth, self.trial.refused)
 
 
 async def first_scenario(module: str | None, place: Place) -> Written:
@@ -73,7 +75,7 @@ async def first_scenario(module: str | None, place: Place) -> Written:
                 trial = await _trial(server, draft, target)
                 if best.is_beaten_by(trial):
                     best = _Best(draft, trial, target)
-                if trial.worth >= BEST or server is None:
+                if trial.worth >= BEST or trial.refused or server is None:
                     break
             if best.trial is not None and best.trial.worth >= GOOD:
                 break
@@ -87,11 +89,11 @@ async def _trial(server: Server | None, draft: Draft, target: Target) -> Trial:
     if server is None:
         return Trial(1)
     name = f"{target.module}:{draft.class_name}"
-    trial = await tried(server, draft.text(name), target.module, draft.class_name)
+    trial = await tried(server, draft.text(name), target, draft.class_name)
     if trial.refusals:
         draft.allows = sorted({draft.names.of_class(each) for each in trial.refusals})
-        again = await tried(server, draft.text(name), target.module, draft.class_name)
-        trial = Trial(trial.worth, trial.why, trial.refusals) if again.worth else again
+        again = await tried(server, draft.text(name), target, draft.class_name)
+        trial = trial if again.worth else again
     return trial
 
 
@@ -130,9 +132,20 @@ def _draft(
     else:
         draft = request_draft((subject.module, subject.attribute), what, tables, filled, watched)
     draft.ample = ample
+    if not tables.tables and survey.migrations_take_a_connection:
+        draft.migrations = _folder_of_migrations(draft, root_of(subject.module), survey.migrations)
     if survey.lasting and "session" in draft.asked:
         draft.attributes.append(f'session_options = {{"expire_on_commit": False}}  # as in {survey.lasting}')
     return draft
+
+
+def _folder_of_migrations(draft: Draft, root: Path, folder: str) -> str:
+    """The expression, in a file that lies in a folder beside them."""
+    path = draft.names.of("pathlib", "Path")
+    if Path(folder).is_relative_to(root):
+        inner = "".join(f" / {quoted(part)}" for part in Path(folder).relative_to(root).parts)
+        return f"{path}(__file__).parents[1]{inner}"
+    return f"{path}({quoted(folder)})"
 
 
 def _write(draft: Draft, trial: Trial, target: Target, survey: Survey, trouble: str) -> Written:
@@ -143,7 +156,9 @@ def _write(draft: Draft, trial: Trial, target: Target, survey: Survey, trouble: 
     found = []
     if known := draft.tables.all():
         found.append(("tables", f"{len(known)}, made from metadata"))
-    if survey.migrations:
+    if draft.migrations:
+        found.append(("tables", f"made by the migrations in {survey.migrations}"))
+    elif survey.migrations:
         found.append(("", f"the migrations in {survey.migrations} are not run; the guide shows `schema` for that"))
     if draft.watched:
         found.append(("engines", f"{', '.join('.'.join(each) for each in draft.watched)}, watched"))
@@ -152,6 +167,6 @@ def _write(draft: Draft, trial: Trial, target: Target, survey: Survey, trouble: 
     said = {
         3: "one after the other, both got through",
         2: f"one after the other, the second was refused: {trial.why}",
-    }.get(trial.worth, f"did not get through: {trial.why or trouble}")
+    }.get(trial.worth, f"not tried: {trouble}" if trouble else f"did not get through: {trial.why}")
     edit = "the rows of setup and the values of both calls as your code wants them; state invariants of your own"
     return Written(str(target.file), name, f"two requests {draft.what}", found, said, edit)

@@ -12,7 +12,7 @@ from sqlalchemy import inspect as inspect_mapped
 
 from lab.commands.sketch.mentioned import Mentioned, table_of
 from lab.commands.sketch.names import Names
-from lab.commands.sketch.values import column_value, quoted
+from lab.commands.sketch.values import AMPLE, SCARCE, column_value, quoted
 
 __all__ = ["NUMBER", "Tables", "insertion", "needed", "singulars"]
 
@@ -117,14 +117,17 @@ def singulars(name: str) -> set[str]:
 
 
 def insertion(table: Table, tables: Tables, names: Names, *, ample: bool) -> Iterator[str]:
-    """The lines of a setup that fill a table. `ample`: numbers that would be 0 by default are more."""
+    """The lines of a setup that fill a table. `ample`: numbers are more, also those that would be 0 by default."""
+    amount = AMPLE if ample else SCARCE
     place = names.of(*tables.places[table.fullname])
     yield "await session.execute("
     yield f"    {names.of('sqlalchemy', 'insert')}({place}),"
     yield "    ["
     for row in range(1, NUMBER + 1):
         columns = _columns(table, ample=ample)
-        values = [f"{quoted(_key(table, each, tables))}: {column_value(each, row, names)}" for each in columns]
+        values = [
+            f"{quoted(_key(table, each, tables))}: {column_value(each, row, names, amount=amount)}" for each in columns
+        ]
         line = f"{{{', '.join(values)}}},"
         if len(line) <= WIDTH:
             yield f"        {line}"

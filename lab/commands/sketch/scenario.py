@@ -37,9 +37,11 @@ class Draft:
     allows: list[str] = field(default_factory=list)
     """Expressions of the errors that an actor may end with."""
     ample: bool = False
-    """Numbers that would be 0 by default are more."""
+    """Numbers are more, also those that would be 0 by default."""
     attributes: list[str] = field(default_factory=list)
     """Further lines of the class."""
+    migrations: str = ""
+    """The expression for the folder of Alembic's scripts, where they make the tables."""
     stated: list[str] = field(default_factory=list)
     """Invariants beside that of serial order, one a line."""
 
@@ -52,7 +54,8 @@ class Draft:
         """The whole file, for a scenario with this target."""
         names = self.names
         base, actor, serializable = (names.of("lab", each) for each in ("Scenario", "actor", "serializable"))
-        inside = [*self._attributes(serializable), *self._setup()]
+        inside = [*self._attributes(serializable), *self._schema(), *self._setup()]
+        outside = list(self._migrate())
         for name, body in zip(ACTORS, self.bodies, strict=True):
             inside += ["", *self._actor(actor, name, body)]
         head = [
@@ -64,9 +67,10 @@ class Draft:
             "",
             "from __future__ import annotations",
             "",
-            *_blocks(list(names.lines()), self.subject.partition(".")[0]),
+            *_blocks(list(names.lines()), self.subject.partition(":")[0].partition(".")[0]),
             "",
             "",
+            *outside,
             f"class {self.class_name}({base}):",
             f'    """Both {self.what}; whoever is first, it must be as if the other came after it."""',
             "",
@@ -80,11 +84,31 @@ class Draft:
         if self.watched:
             yield f"watch = ({''.join(f'{self.names.of(*each)}, ' for each in self.watched).rstrip(' ')})"
         if self.allows:
-            yield f"allows = ({''.join(f'{each}, ' for each in self.allows).rstrip(' ')})  # a refusal is an answer"
+            allowed = "".join(f"{each}, " for each in self.allows).rstrip(" ")
+            yield f"allows = ({allowed})  # met by the second when both come in turn"
         yield from self.attributes
         yield ""
         yield f"as_if_one_after_the_other = {serializable}()"
         yield from self.stated
+
+    def _schema(self) -> Iterator[str]:
+        if self.migrations:
+            connection = self.names.of("sqlalchemy.ext.asyncio", "AsyncConnection")
+            yield from ("", "@classmethod", f"async def schema(cls, connection: {connection}) -> None:")
+            yield '    """The tables, as the migrations make them."""'
+            yield "    await connection.run_sync(migrate)"
+
+    def _migrate(self) -> Iterator[str]:
+        """A function beside the scenario, in the way of Alembic's cookbook: on a connection that is given."""
+        if self.migrations:
+            config, command = self.names.of("alembic.config", "Config"), self.names.of("alembic", "command")
+            yield f"def migrate(connection: {self.names.of('sqlalchemy', 'Connection')}) -> None:"
+            yield '    """Bring the lab\'s database to the head."""'
+            yield f"    config = {config}()"
+            yield f'    config.set_main_option("script_location", str({self.migrations}))'
+            yield '    config.attributes["connection"] = connection'
+            yield f'    {command}.upgrade(config, "head")'
+            yield from ("", "")
 
     def _setup(self) -> Iterator[str]:
         if not self.filled:

@@ -34,6 +34,8 @@ class Survey:
     """The module in which sessions are made whose objects outlast a commit (`expire_on_commit=False`)."""
     migrations: str = ""
     """The folder of Alembic's scripts."""
+    migrations_take_a_connection: bool = False
+    """Whether they run on one that is given as `config.attributes["connection"]`."""
 
 
 def surveyed(root: Path, within: str = "") -> Survey:
@@ -42,6 +44,7 @@ def surveyed(root: Path, within: str = "") -> Survey:
     for module, file in project_files(root):
         if file.name == "env.py" and (file.parent / "versions").is_dir():
             found.migrations = str(file.parent)
+            found.migrations_take_a_connection = "attributes" in file.read_text(errors="replace")
         top = module.partition(".")[0]
         inside = module == within or module.startswith(f"{within}.") if within else True
         if top not in _SCRIPTS and inside and (tree := _tree(file)) is not None:

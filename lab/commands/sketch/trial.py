@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
+from lab.commands.sketch.place import Target
 from lab.errors import DEFECTS, LabError, first_line
 from lab.explore import Explorer
 from lab.postgres.server.server import Server
@@ -28,13 +29,16 @@ class Trial:
     why: str = ""
     """What the first actor that did not get through raised or answered."""
     refusals: tuple[type, ...] = field(default=())
-    """Errors of the application that the second one met, where the first got through."""
+    """Errors that the second one met, where the first got through."""
+    refused: bool = False
+    """The first got through, and the application itself refused the second: what was there was gone."""
 
 
-async def tried(server: Server, text: str, module: str, name: str) -> Trial:
-    """Run both actors of a scenario in turn. Its module is made of the text, under its own name."""
+async def tried(server: Server, text: str, target: Target, name: str) -> Trial:
+    """Run both actors of a scenario in turn. Its module is made of the text, as if the file were there."""
+    module = target.module
     made = types.ModuleType(module)
-    made.__file__ = f"{module}.py"
+    made.__file__ = str(target.file)
     kept = sys.modules.get(module)
     sys.modules[module] = made
     try:
@@ -57,7 +61,11 @@ async def tried(server: Server, text: str, module: str, name: str) -> Trial:
     refusals = tuple(
         type(each.error) for each in results[1:] if each.error is not None and not isinstance(each.error, DEFECTS)
     )
-    return Trial(1 + wrong.count("") - (not record.trace), why, refusals if not wrong[0] else ())
+    if wrong[0]:
+        return Trial(1 + wrong.count("") - (not record.trace), why)
+    foreign = any(each.__module__.partition(".")[0] in ("builtins", "sqlalchemy", "asyncpg") for each in refusals)
+    refused = bool(why) and not foreign and (bool(refusals) or why.startswith("status 4"))
+    return Trial(1 + wrong.count("") - (not record.trace), why, refusals, refused)
 
 
 def _wrong(result: Any) -> str:

@@ -17,27 +17,27 @@ from sqlalchemy import ARRAY, JSON, Column, DateTime, Enum
 
 from lab.commands.sketch.names import Names
 
-__all__ = ["column_value", "quoted", "value_of"]
+__all__ = ["AMPLE", "SCARCE", "column_value", "quoted", "value_of"]
 
-AMPLE = 10
-"""An amount of which two requests can take one each."""
+SCARCE, AMPLE = 1, 10
+"""An amount that is gone when one request has taken of it, so that it shows if both do; and one that both can take."""
 _LATER = ("expire", "until", "end", "valid_to", "due", "deadline")
 _TRUE = ("active", "enabled", "available", "valid", "verified", "open", "is_on")
 DEEPEST = 4
 """How far models inside models are followed."""
 
 
-def column_value(column: Column[Any], row: int, names: Names) -> str:
-    """A value for a column in a row with this number, from 1: another one for each row."""
+def column_value(column: Column[Any], row: int, names: Names, *, amount: int = SCARCE) -> str:
+    """A value for a column in a row with this number, from 1: another one for each row. `amount`: for plain numbers."""
     for key in column.foreign_keys:
         parent = key.column
         if parent is not column and parent.table is not column.table:
-            return column_value(parent, row, names)
-        return str(row) if _python_type(column) is int else column_value_alone(column, row, names)
-    return column_value_alone(column, row, names)
+            return column_value(parent, row, names, amount=amount)
+        return str(row) if _python_type(column) is int else column_value_alone(column, row, names, amount)
+    return column_value_alone(column, row, names, amount)
 
 
-def column_value_alone(column: Column[Any], row: int, names: Names) -> str:
+def column_value_alone(column: Column[Any], row: int, names: Names, amount: int) -> str:
     """The same, whatever the column refers to."""
     kind, python = column.type, _python_type(column)
     text = f"{column.name}-{row}"
@@ -47,14 +47,14 @@ def column_value_alone(column: Column[Any], row: int, names: Names) -> str:
     elif isinstance(kind, ARRAY | JSON):
         value = "[]" if isinstance(kind, ARRAY) else "{}"
     elif python is int:
-        value = str(row if column.primary_key or column.unique else AMPLE)
+        value = str(row if column.primary_key or column.unique else amount)
     elif python is str:
         length = getattr(kind, "length", None)
         value = quoted(text if not length or len(text) <= length else f"{row}"[-length:])
     elif python is dt.datetime:
         value = _moment(column.name, names, aware=isinstance(kind, DateTime) and kind.timezone)
     else:
-        value = _plain(python, column.name, row, names) or quoted(text)
+        value = _plain(python, column.name, row, names, amount) or quoted(text)
     return value
 
 
@@ -97,17 +97,17 @@ def _python_type(column: Column[Any]) -> type:
         return str
 
 
-def _plain(kind: type, name: str, row: int, names: Names) -> str | None:
+def _plain(kind: type, name: str, row: int, names: Names, amount: int = SCARCE) -> str | None:
     """A value of a type that Python brings."""
     if issubclass(kind, enum.Enum):
         return f"{names.of_class(kind)}.{next(iter(kind.__members__))}"
     made: Mapping[type, Callable[[], str]] = {
         bool: lambda: str(any(word in name for word in _TRUE)),
-        float: lambda: "1.0",
+        float: lambda: f"{amount}.0",
         bytes: lambda: repr(f"{row}".encode()),
         dict: lambda: "{}",
         list: lambda: "[]",
-        decimal.Decimal: lambda: f"{names.of('decimal', 'Decimal')}({AMPLE})",
+        decimal.Decimal: lambda: f"{names.of('decimal', 'Decimal')}({amount})",
         uuid.UUID: lambda: f"{names.of('uuid', 'UUID')}(int={row})",
         dt.datetime: lambda: _moment(name, names, aware=True),
         dt.date: lambda: f"{names.of('datetime', 'date')}({_year(name)}, 1, 1)",
