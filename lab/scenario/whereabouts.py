@@ -20,6 +20,9 @@ from lab.scenario.folders import folders_of, project_folder
 
 __all__ = ["Whereabouts", "whereabouts_of"]
 
+_NOWHERE = "__main__"
+"""The module of what is run as a program or in a notebook: another one in each process."""
+
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
@@ -33,6 +36,11 @@ class Whereabouts:
 
     def insist(self) -> None:
         """Raises `UsageError` for a module that a token may not name. A missing one is the importer's to report."""
+        if self.module == _NOWHERE:
+            raise UsageError(
+                "the token is of a notebook or a script, which no other process can import: give it back to the race "
+                "there, as lab.race(…, replay=TOKEN)"
+            )
         if self.file and not self.kind:
             raise UsageError(
                 f"the token names the module {self.module}, and {self.file} is neither of this project "
@@ -46,6 +54,8 @@ class Whereabouts:
 
 def whereabouts_of(module: str) -> Whereabouts:
     """Where importing a module would find it. Imports nothing, not even the packages that hold it."""
+    if module == _NOWHERE:
+        return Whereabouts(module, "", "")
     spec: ModuleSpec | None = None
     path: list[str] | None = None
     parts = module.split(".")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import MetaData, Table
 
+import lab
+from lab import Lab
 from lab.errors import ScenarioError
 from lab.scenario.declare import actors_of, invariants_of, target_of
 from lab.scenario.race import race_of
@@ -117,7 +120,7 @@ except lab.Violation as error:
 try:
     await lab.race(shop.buy, shop.buy, **how, replay=token)
 except lab.Violation as error:
-    print("AGAIN", error.token == token)
+    print("AGAIN", error.token == token, "TOKEN", token)
 """
 
 
@@ -128,6 +131,9 @@ def test_a_race_runs_at_the_top_level_of_ipython_and_its_token_replays_there(sho
     assert status == 0, text
     assert 'LOST UPDATE  nothing_is_sold_twice returned False AND Replay   lab.race(…, replay="' in text
     assert "AGAIN True" in text
+    status, refused = run("-m", "lab.cli", "replay", re.search(r"TOKEN (lab1:\S+)", text)[1], cwd=shop)
+    assert status == 2
+    assert "the token is of a notebook or a script" in refused
 
 
 async def buy(session):
@@ -179,3 +185,13 @@ def test_several_metadata_in_sight_are_not_guessed():
     with pytest.raises(ScenarioError, match=r"several metadata are in sight .table0 in the function and table1"):
         race_of(PLACE, [both, both])
     assert type(race_of(PLACE, [both, both], metadata=other)).metadata is other
+
+
+def test_the_fixture_offers_the_names_of_the_package():
+    """A parameter `lab` hides nothing of what `import lab` has; a name that neither has is said to be of neither."""
+    fixture = Lab(None)
+    assert all(getattr(fixture, name) is not None for name in lab.__all__)
+    assert fixture.point is lab.point
+    assert fixture.Scenario is lab.Scenario
+    with pytest.raises(AttributeError, match="neither the fixture `lab` nor the package has 'hunts'"):
+        fixture.hunts  # noqa: B018 - asked for
