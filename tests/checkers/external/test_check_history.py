@@ -76,7 +76,7 @@ def test_every_verdict_has_its_exit_status_and_wrong_files_are_told_in_a_sentenc
 
 
 def test_the_example_of_the_page_is_read_from_standard_input():
-    (example,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+    example, *_ = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
     done = subprocess.run(
         [PROGRAM, "check-history", "-"],
         input=example,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lab.search.job import Job
-from lab.search.remedies.trials import curable, try_remedies
+from lab.search.remedies.curable import curable
+from lab.search.remedies.trials import try_remedies
 from lab.search.workers import perform
 
 STOCK, HALL = "The Shop.Stock Level", "odd.Hall"

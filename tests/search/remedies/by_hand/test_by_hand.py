@@ -10,7 +10,8 @@ import pytest
 from lab.model.remedy import NO_TIME, NOT_RUN, UNLESS_STARVED, Tried
 from lab.model.verdict import Verdict
 from lab.search.job import Job
-from lab.search.remedies.trials import curable, try_remedies
+from lab.search.remedies.curable import curable
+from lab.search.remedies.trials import try_remedies
 from lab.search.workers import perform
 
 FOR_UPDATE = "SELECT … FOR UPDATE on {}"

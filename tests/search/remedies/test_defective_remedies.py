@@ -8,8 +8,9 @@ from lab.model.remedy import NOT_RUN
 from lab.postgres.locks.remedy_locks import Locking
 from lab.search.job import Job
 from lab.search.remedies import trials
+from lab.search.remedies.curable import curable
 from lab.search.remedies.kind import Kind
-from lab.search.remedies.trials import curable, try_remedies
+from lab.search.remedies.trials import try_remedies
 from lab.search.workers import perform
 
 JOB = Job("scenarios.isolation:LostUpdateAnomaly", executions=12, refine=False)
@@ -43,8 +44,8 @@ def breaks_not(*_: object) -> None:
 
 async def test_advice_that_cannot_be_found_leaves_the_rest(explorer, failure, monkeypatch):
     """Its kind is named, with the reason."""
-    kinds = trials._kinds("invariant")
-    monkeypatch.setattr(trials, "_kinds", lambda _: [Kind("odd advice", advises=breaks), *kinds])
+    kinds = trials.kinds_against("invariant")
+    monkeypatch.setattr(trials, "kinds_against", lambda _: [Kind("odd advice", advises=breaks), *kinds])
     tried = {each.name: each for each in (await try_remedies(explorer, JOB, failure, breaks_not, seconds=0)).tried}
     assert tried["odd advice"].verdict == NOT_RUN
     assert DEFECT in tried["odd advice"].reason
@@ -53,15 +54,15 @@ async def test_advice_that_cannot_be_found_leaves_the_rest(explorer, failure, mo
 
 async def test_remedies_that_cannot_be_found_end_in_a_sentence(explorer, failure, monkeypatch):
     """None is tried, and the hunt goes on."""
-    monkeypatch.setattr(trials, "_kinds", lambda _: [Kind("odd", breaks)])
+    monkeypatch.setattr(trials, "kinds_against", lambda _: [Kind("odd", breaks)])
     remedies = await try_remedies(explorer, JOB, failure, breaks_not)
     assert remedies.trouble.startswith(f"the lab could not find out what could help, {DEFECT}")
 
 
 async def test_a_trial_that_breaks_leaves_the_others(explorer, failure, monkeypatch):
     """It has no verdict."""
-    broken = Kind("level", trials._kinds("invariant")[1].runs, idle=breaks)
-    monkeypatch.setattr(trials, "_kinds", lambda _: [broken])
+    broken = Kind("level", trials.kinds_against("invariant")[1].runs, idle=breaks)
+    monkeypatch.setattr(trials, "kinds_against", lambda _: [broken])
     remedies = await try_remedies(explorer, JOB, failure, breaks_not)
     assert remedies.tried
     assert all(each.verdict == "inconclusive" and DEFECT in each.reason for each in remedies.tried)
