@@ -76,7 +76,7 @@ async def test_right(lab: Lab):
 def test_a_race_in_a_test_names_its_functions_and_each_of_its_replay_lines_can_be_pasted(shop):
     """Under `lab.watch`, from a file in tests/: `lab replay` calls the function that races, pytest runs its test."""
     (shop / FILE).write_text(TESTS)
-    status, text = run("-m", "pytest", "-p", "no:cacheprovider", "tests", cwd=shop)
+    status, text = run("-m", "pytest", "-p", "no:cacheprovider", "-rN", "tests", cwd=shop)
     assert status == 1
     assert "2 failed, 1 passed" in text
     assert f'invariant "nothing is sold twice"  {FILE}:8' in text
