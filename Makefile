@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/ready
 
-.PHONY: hunt test test-all check versions invariants coverage bench clean
+.PHONY: hunt test test-all check versions invariants coverage bench docs clean
 
 hunt: $(READY)
 	$(BIN)/lab hunt
@@ -40,6 +40,10 @@ coverage: $(READY)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+# The site, in site/.
+docs: $(READY)
+	$(BIN)/zensical build --strict
+
 bench: $(READY)
 	$(BIN)/python bench/start.py
 	$(BIN)/python bench/overhead.py
@@ -48,8 +52,8 @@ bench: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,docs]'
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) build *.egg-info .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build site .cache *.egg-info .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,14 +13,22 @@ if TYPE_CHECKING:
     from lab.model.record import ExecutionRecord
     from lab.scenario.claims import claim
     from lab.scenario.declare import Scenario, actor, invariant, planted_bug, probe
+    from lab.scenario.http import http
     from lab.scenario.stated import no_deadlock, serializable
     from lab.schedulers.drawn import schedules
-    from lab.testing import Lab
+    from lab.search.direct.ledger import RaceRecord
+    from lab.search.direct.pins import replays
+    from lab.testing import Lab, LabCase, opened, race
 
 _PLACES = {
     "ActorResult": "lab.model.outcome",
     "ExecutionRecord": "lab.model.record",
     "Lab": "lab.testing",
+    "LabCase": "lab.testing",
+    "RaceRecord": "lab.search.direct.ledger",
+    "opened": "lab.testing",
+    "race": "lab.testing",
+    "replays": "lab.search.direct.pins",
     "point": "lab.engine.gate",
     "claim": "lab.scenario.claims",
     "Divergence": "lab.errors",
@@ -33,6 +41,7 @@ _PLACES = {
     "Outcome": "lab.model.outcome",
     "Scenario": "lab.scenario.declare",
     "actor": "lab.scenario.declare",
+    "http": "lab.scenario.http",
     "invariant": "lab.scenario.declare",
     "no_deadlock": "lab.scenario.stated",
     "planted_bug": "lab.scenario.declare",
@@ -46,8 +55,10 @@ __all__ = [
     "Divergence",
     "ExecutionRecord",
     "Lab",
+    "LabCase",
     "LabError",
     "Outcome",
+    "RaceRecord",
     "Scenario",
     "ScenarioError",
     "ServerError",
@@ -56,11 +67,15 @@ __all__ = [
     "Violation",
     "actor",
     "claim",
+    "http",
     "invariant",
     "no_deadlock",
+    "opened",
     "planted_bug",
     "point",
     "probe",
+    "race",
+    "replays",
     "schedules",
     "serializable",
 ]

@@ -14,6 +14,9 @@ from types import FrameType
 __all__ = ["main"]
 
 BROKEN = 3
+OFTEN = 50_000
+"""New objects after which Python looks for garbage. Nearly all that is imported stays, and to look through it seventy
+times, as by default, is a tenth of a start."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -28,6 +31,7 @@ def main() -> None:
     for number in SIGNALS:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _leave)
+    gc.set_threshold(OFTEN)
     from lab.commands.line import main as command_line  # noqa: PLC0415 - see above
 
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 __all__ = [
     "DEFECTS",
+    "LONGEST_MESSAGE",
     "Divergence",
     "Interrupted",
     "LabError",
@@ -75,7 +76,28 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Violation(AssertionError):
-    """A scenario broke one of its invariants on a real server. The text is the whole failure report."""
+    """A scenario broke one of its invariants on a real server. The text is the whole failure report.
+
+    The other values are for programs: the replay token, the anomaly in Adya's names or "", the first words of the
+    report, the sentence that does not hold, and file and line where it is stated, or "".
+    """
+
+    def __init__(
+        self,
+        report: str = "",
+        *,
+        token: str = "",
+        anomaly: str = "",
+        title: str = "",
+        broken: str = "",
+        location: str = "",
+    ) -> None:
+        super().__init__(report)
+        self.token = token
+        self.anomaly = anomaly
+        self.title = title
+        self.broken = broken
+        self.location = location
 
 
 def shown(value: object) -> str:

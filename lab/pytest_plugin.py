@@ -1,5 +1,9 @@
 """The pytest plugin: the `lab` fixture and its options. A thin shell; it loads the lab only when a test asks for it.
 
+The fixture is synchronous and lives as long as the run, so it goes with event loops of every scope; what belongs to a
+loop is made in it and ends with it (`lab.search.direct.loops`). Who runs a test is settled in
+`lab.search.direct.runners`.
+
 There is one server for the whole run. Under pytest-xdist the workers share it, each with databases of its own; the
 controller hands them a folder in which the first worker that needs the server leaves its address.
 """
@@ -9,22 +13,34 @@ from __future__ import annotations
 import contextlib
 import inspect
 import os
+import shlex
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lab.search.direct.at_the_end import AtTheEnd, note
+from lab.search.direct.pins import pinned_on
+from lab.search.direct.runners import BACKEND, Keeper, inner_test, is_claimed
+
 if TYPE_CHECKING:
     from lab.postgres.server.server import Server
     from lab.testing import Lab
 
-__all__ = ["lab", "lab_backend", "lab_server"]
+__all__ = ["lab", "lab_server"]
 
 _RENDEZVOUS = pytest.StashKey[tuple[Path, int]]()
 """The folder of the run, and the descriptor by which it is known to be in use."""
+_LAB = pytest.StashKey["Lab"]()
+"""The fixture's value, once a test has asked for it."""
+_AGAIN = pytest.StashKey[str]()
+"""The command that replays a token in the running test."""
+_KEEPER = pytest.StashKey[Keeper]()
+_AT_THE_END = pytest.StashKey[contextlib.ExitStack]()
+"""Closed when all fixtures are gone: an event loop of a plugin's may be the last of them, and connections with it."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,7 +52,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="External PostgreSQL for the lab, which works in databases of its own there (default: LAB_URL, else an "
         "embedded server).",
     )
-    group.addoption("--lab-replay", metavar="TOKEN", help="Replay this token in the tests that check its scenario.")
+    group.addoption(
+        "--lab-replay",
+        metavar="TOKEN",
+        default=os.environ.get("LAB_REPLAY") or None,
+        help="Replay this token in the tests that check, hunt or race its scenario (default: LAB_REPLAY).",
+    )
     group.addoption("--lab-isolation", metavar="LEVEL", help="Run every scenario at this isolation level.")
 
 
@@ -46,9 +67,13 @@ def pytest_configure(config: pytest.Config) -> None:
     from lab.model.secret import without_urls  # noqa: PLC0415
 
     try:
-        _options(config)
+        _, replay = _options(config)
     except LabError as error:
         raise pytest.UsageError(without_urls(str(error))) from None
+    asked = replay.target if replay is not None and not hasattr(config, "workerinput") else ""
+    config.stash[_KEEPER] = Keeper()
+    config.stash[_AT_THE_END] = contextlib.ExitStack()
+    config.pluginmanager.register(AtTheEnd(asked), "lab at the end")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -65,7 +90,9 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Remove the folder of the run."""
+    """Stop the server, and remove the folder of the run."""
+    if (stack := config.stash.get(_AT_THE_END, None)) is not None:
+        stack.close()
     if found := config.stash.get(_RENDEZVOUS, None):
         folder, held = found
         shutil.rmtree(folder, ignore_errors=True)
@@ -73,39 +100,101 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """An execution on a server has no use for Hypothesis's default deadline of 200 ms; one that was chosen stays."""
+    """Take the deadline of 200 ms off, and let anyio run what asks for `lab` by another fixture only.
+
+    An execution on a server has no use for Hypothesis's default deadline; one that was chosen stays.
+    """
     for item in items:
-        test = getattr(item, "obj", None)
-        if "lab" in getattr(item, "fixturenames", ()) and hasattr(test, "hypothesis"):
-            _without_default_deadline(test)
+        test, names = getattr(item, "obj", None), getattr(item, "fixturenames", ())
+        if "lab" in names and hasattr(test, "hypothesis"):
+            from lab.search.direct.examples import without_default_deadline  # noqa: PLC0415
+
+            without_default_deadline(test)
+        if "lab" in names and BACKEND not in names and inspect.iscoroutinefunction(test) and not is_claimed(item, test):
+            item.add_marker("anyio")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: object) -> None:
+    """A test that nobody would run is run by anyio."""
+    inner = inner_test(obj)
+    asks = inspect.iscoroutinefunction(inner) and "lab" in inspect.signature(inner).parameters
+    if asks and not is_claimed(collector, obj):
+        pytest.mark.usefixtures(BACKEND)(obj)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A synchronous test cannot await a check: it would pass without having checked anything."""
-    test = getattr(item, "obj", None)
-    inner = getattr(getattr(test, "hypothesis", None), "inner_test", test)
+    inner = inner_test(getattr(item, "obj", None))
+    asks = False
     if inspect.isfunction(inner) or inspect.ismethod(inner):
         asks = "lab" in inspect.signature(inner).parameters
         if asks and not inspect.iscoroutinefunction(inner):
             pytest.fail(f"{item.name} asks for `lab` and must be `async def`, to await what it checks", pytrace=False)
+    if pinned_on(getattr(item, "obj", None)) and "lab" not in getattr(item, "fixturenames", ()):
+        pytest.fail(f"{item.name} has @replays, but asks for no `lab` that could replay", pytrace=False)
+    again = item.config.stash[_AGAIN] = _again(item)
+    if (found := item.config.stash.get(_LAB, None)) is not None:
+        found.begin(again)
 
 
-def _without_default_deadline(test: Any) -> None:
-    from hypothesis import settings  # noqa: PLC0415
+def _again(item: pytest.Item) -> str:
+    """The command that replays TOKEN in this test alone, from the folder in which pytest was started."""
+    path = Path(os.path.relpath(item.path, item.config.invocation_params.dir))
+    _, colons, test = item.nodeid.partition("::")
+    return f"pytest {shlex.quote(f'{path}{colons}{test}')} --lab-replay=TOKEN"
 
-    own = getattr(test, "_hypothesis_internal_use_settings", None)
-    usual = settings.default
-    if own is None or usual is None or own.deadline == usual.deadline:
-        test._hypothesis_internal_use_settings = settings(own, deadline=None)  # noqa: SLF001
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Keep the event loop, and run a test for its pinned tokens before its own run."""
+    found = pyfuncitem.config.stash.get(_LAB, None) if "lab" in pyfuncitem.fixturenames else None
+    if found is not None and found.pinned is None:
+        pyfuncitem.config.stash[_KEEPER].keep(pyfuncitem)
+        if tokens := pinned_on(pyfuncitem.obj):
+            from lab.search.direct.pinned_runs import run_pinned  # noqa: PLC0415
+
+            run_pinned(pyfuncitem, found, tokens)
+    with _in_one_sentence("ServerError"):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """Know of anyio's fixture, with which the event loop ends."""
+    if fixturedef.argname == BACKEND:
+        request.config.stash[_KEEPER].set_up(fixturedef)
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Give a test's report what the lab did in it, as plain values."""
+    found = note(item, call.excinfo.value) if call.excinfo is not None else {}
+    report = yield
+    known = item.config.stash.get(_LAB, None)
+    if call.when == "call" and known is not None and "lab" in getattr(item, "fixturenames", ()):
+        vars(report)["lab_scenarios"] = known.ledger.scenarios
+    if found and report.failed:
+        vars(report)["lab_annotation"] = found
+    return report
 
 
 @pytest.fixture(scope="session")
-def lab_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+def lab_server(request: pytest.FixtureRequest) -> Server:
     """The server of this run."""
+    from concurrency_lab import clash  # noqa: PLC0415
+
+    if sentence := clash():
+        raise pytest.fail.Exception(f"lab: {sentence}", pytrace=False)
     with _in_one_sentence():
         server = _server(request.config)
-    with server:
-        yield server
+    return request.config.stash[_AT_THE_END].enter_context(server)
 
 
 def _server(config: pytest.Config) -> Server:
@@ -113,68 +202,59 @@ def _server(config: pytest.Config) -> Server:
     from lab.postgres.server.clock import installed_library  # noqa: PLC0415
     from lab.postgres.server.embedded import embedded_server, shared_server  # noqa: PLC0415
     from lab.postgres.server.server import external_server  # noqa: PLC0415
+    from lab.postgres.server.versions import DEFAULT_VERSION  # noqa: PLC0415
+    from lab.scenario.pyproject import settings  # noqa: PLC0415
 
     if (url := _url(config)) is not None:
         return external_server(url)
+    version = settings(config.rootpath).postgres or DEFAULT_VERSION
     rendezvous = getattr(config, "workerinput", {}).get("lab_rendezvous")
     if rendezvous and installed_library() is None:
-        return shared_server(Path(rendezvous))
-    return embedded_server()
+        return shared_server(Path(rendezvous), version)
+    return embedded_server(version)
 
 
-@pytest.fixture(scope="module")
-def lab_backend(anyio_backend: Any) -> None:
-    """Refuse another backend than asyncio: asyncpg has no other. Not in `lab`, which would run on that backend."""
-    name = anyio_backend if isinstance(anyio_backend, str) else anyio_backend[0]
-    if name != "asyncio":
-        pytest.fail(
-            f"the lab runs on asyncio, not on {name}: let the fixture anyio_backend return 'asyncio' for tests that "
-            "use the lab",
-            pytrace=False,
-        )
-
-
-@pytest.fixture(scope="module")
-async def lab(
-    lab_backend: None, lab_server: Server, anyio_backend: Any, pytestconfig: pytest.Config
-) -> AsyncIterator[Lab]:
-    """Checks scenarios: `await lab.check(scenario, schedule)`.
-
-    It is asynchronous and lives as long as its module, so that anyio keeps one event loop, and with it the lab's
-    connections, for all examples of all tests in the module.
-    """
-    from lab.explore import Explorer  # noqa: PLC0415
+@pytest.fixture(scope="session")
+def lab(request: pytest.FixtureRequest, lab_server: Server) -> Lab:
+    """Checks scenarios: `await lab.check(scenario, schedule)`."""
+    from lab.search.direct.loops import Explorers  # noqa: PLC0415
     from lab.testing import Lab  # noqa: PLC0415
 
-    isolation, replay = _options(pytestconfig)
-    explorer = Explorer(lab_server)
-    with _in_one_sentence():
-        await explorer.open()
-    try:
-        yield Lab(explorer, isolation=isolation, replay=replay)
-    finally:
-        await explorer.aclose()
+    isolation, replay = _options(request.config)
+    made = request.config.stash[_LAB] = Lab(Explorers(lab_server), isolation=isolation, replay=replay)
+    made.begin(request.config.stash.get(_AGAIN, ""))
+    return made
 
 
 @contextlib.contextmanager
-def _in_one_sentence() -> Iterator[None]:
+def _in_one_sentence(kind: str = "LabError") -> Iterator[None]:
     """What the lab says of a wrong use or a failing server, without the code that found it."""
-    from lab.errors import LabError  # noqa: PLC0415
+    from lab import errors  # noqa: PLC0415
 
     try:
         yield
-    except LabError as error:
+    except getattr(errors, kind) as error:
         raise pytest.fail.Exception(f"lab: {error}", pytrace=False) from None
 
 
 def _url(config: pytest.Config) -> str | None:
-    """The URL that was given. An empty one is a wrong use; an empty LAB_URL is none."""
+    """The URL that was given, else that of `[tool.lab]`. An empty one is a wrong use; an empty LAB_URL is none."""
+    from lab.scenario.pyproject import settings  # noqa: PLC0415
+
     url: str | None = config.getoption("--lab-url")
-    return url
+    return settings(config.rootpath).url if url is None else url
 
 
 def _options(config: pytest.Config) -> tuple[str | None, Any]:
-    """The isolation level and the decoded token. Raises `UsageError`."""
+    """The isolation level and the decoded token. Raises `UsageError`, also for what `[tool.lab]` says."""
+    from lab.errors import UsageError  # noqa: PLC0415
+    from lab.postgres.server.versions import VERSIONS  # noqa: PLC0415
+    from lab.scenario.pyproject import settings  # noqa: PLC0415
+
+    stated = settings(config.rootpath)
+    if stated.postgres is not None and stated.postgres not in VERSIONS:
+        known = ", ".join(map(str, VERSIONS))
+        raise UsageError(f"{stated.file}: [tool.lab] has postgres = {stated.postgres}; there are {known}")
     isolation, text = config.getoption("--lab-isolation"), config.getoption("--lab-replay")
     if (url := _url(config)) is not None:
         from lab.postgres.server.server import external_server  # noqa: PLC0415
@@ -182,7 +262,6 @@ def _options(config: pytest.Config) -> tuple[str | None, Any]:
         external_server(url)
     if isolation is None and text is None:
         return None, None
-    from lab.errors import UsageError  # noqa: PLC0415
     from lab.model.replay_token import decode  # noqa: PLC0415
     from lab.scenario.declare import ISOLATION_LEVELS  # noqa: PLC0415
 

@@ -1,152 +1,107 @@
-"""What the `lab` fixture gives to a test: checks of scenarios, on one server for the whole run."""
+"""The lab for tests: what the fixture is, and what stands in for it in `unittest`, in scripts and in notebooks."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+import inspect
+import os
+import unittest
+from asyncio import AbstractEventLoop, get_running_loop
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any, Unpack
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from lab.errors import UsageError
+from lab.model.replay_token import ReplayToken, decode
+from lab.postgres.server.place import Place as ServerPlace
+from lab.scenario.race import Place, caller
+from lab.search.direct.how import How
+from lab.search.direct.lab import Lab, current
+from lab.search.direct.ledger import RaceRecord
+from lab.search.direct.loops import Explorers
 
-from lab.errors import UncontrolledError, UsageError, Violation
-from lab.explore import Conditions, Explorer
-from lab.model.outcome import Ending
-from lab.model.record import ExecutionRecord, Failure
-from lab.model.replay_token import ReplayToken, encode, scenario_of, token_of
-from lab.model.shown import shown
-from lab.model.starts import Starts
-from lab.model.trace import Trace
-from lab.report.failure import failure_report
-from lab.scenario.declare import Scenario, parameters_of, target_of
-from lab.schedulers import DEFAULT, Scheduler, make_scheduler
-from lab.schedulers.replay import Replay
-from lab.search.hunt import Hunt
-from lab.shrink.refine import refined
+__all__ = ["Lab", "LabCase", "RaceRecord", "opened", "race"]
 
-__all__ = ["Lab"]
-
-SERIAL_RUNS_KEPT = 200
-"""Serial runs of scenarios with different data, for schedulers that measure; Hypothesis makes some 100 examples."""
+URL, REPLAY = "LAB_URL", "LAB_REPLAY"
+"""Where there is no command line to ask: a server, and a token to replay where its scenario is met."""
 
 
-class Lab:
-    """Checks scenarios in tests. Made by the pytest plugin; `explorer` belongs to the test's event loop.
+def _token() -> ReplayToken | None:
+    text = os.environ.get(REPLAY)
+    return decode(text) if text else None
 
-    Not a dataclass: Hypothesis prints those with all their fields beside each failing example.
+
+@contextlib.asynccontextmanager
+async def opened(url: str | None = None) -> AsyncIterator[Lab]:
+    """A lab of one's own, on a server by URL (default: LAB_URL) or an embedded one, for scripts and notebooks."""
+    with ServerPlace(url or os.environ.get(URL) or None).server() as server:
+        explorers = Explorers(server)
+        try:
+            yield Lab(explorers, replay=_token())
+        finally:
+            await explorers.aclose()
+
+
+def race(*actors: Callable[..., Awaitable[object]], **how: Unpack[How]) -> Coroutine[Any, Any, RaceRecord]:
+    """Race coroutine functions, and raise `Violation` with the minimised report if an order breaks something.
+
+        await lab.race(buy, buy, setup=one_left, holds=nothing_is_sold_twice)
+
+    As `Lab.race`, on a server of its own; in a test the fixture's is faster.
+    """
+    return _race(caller(2), actors, how)
+
+
+async def _race(place: Place, actors: tuple[Callable[..., Awaitable[object]], ...], how: How) -> RaceRecord:
+    __tracebackhide__ = True
+    if (lab := current.get()) is not None:
+        return await lab.race_from(place, actors, how)
+    async with opened() as lab:
+        return await lab.race_from(place, actors, how)
+
+
+class LabCase(unittest.IsolatedAsyncioTestCase):
+    """A test case of `unittest` with the lab as `self.lab`, also in its `asyncSetUp`.
+
+        class TestShop(LabCase):
+            async def test_nothing_is_sold_twice(self) -> None:
+                await self.lab.hunt(DoubleClick())
+
+    The environment says where the server is (LAB_URL, else an embedded one for each class), and what is replayed
+    (LAB_REPLAY). Methods under Hypothesis's `given` are run in the event loop of the test.
     """
 
-    def __init__(self, explorer: Explorer, *, isolation: str | None = None, replay: ReplayToken | None = None) -> None:
-        self.explorer = explorer
-        self.isolation = isolation
-        self.replay = replay
-        self._found: dict[tuple[str, str], ExecutionRecord] = {}
-        self._serial: dict[str, Trace] = {}
-        self._starts: dict[type[Scenario], bool] = {}
+    _lab: Lab | None = None
+    _loop: AbstractEventLoop | None = None
 
-    def __repr__(self) -> str:
-        return "lab"
+    @property
+    def lab(self) -> Lab:
+        """The lab of this class, at work for this test."""
+        cls = type(self)
+        if "_lab" not in vars(cls) or cls._lab is None:
+            block = contextlib.ExitStack()
+            server = block.enter_context(ServerPlace(os.environ.get(URL) or None).server())
+            cls._lab = Lab(Explorers(server), replay=_token())
+            block.callback(setattr, cls, "_lab", None)
+            cls.addClassCleanup(block.close)
+        test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
+        again = f"{REPLAY}=TOKEN {f'pytest {test}' if test else f'python -m unittest {self.id()}'}"
+        if cls._lab.ledger.again != again:
+            cls._lab.begin(again)
+        return cls._lab
 
-    async def check(
-        self,
-        scenario: Scenario,
-        schedule: Scheduler | None = None,
-        *,
-        isolation: str | None = None,
-        checks: Sequence[str] = (),
-    ) -> ExecutionRecord:
-        """Run one execution and raise `Violation`, with the whole report, if it broke an invariant.
+    async def asyncSetUp(self) -> None:
+        """Note the event loop, for examples that Hypothesis draws."""
+        await super().asyncSetUp()
+        self._loop = get_running_loop()
 
-        `schedule` is what `lab.schedules()` drew, any other scheduler, or None for a serial run. `isolation` overrides
-        the scenario's level; `--lab-isolation` overrides both. `checks=("serial",)` asks for more than the scenario's
-        invariants. With `--lab-replay`, the scenario of the token is run
-        under the schedule of the token instead, whatever is passed here.
-        """
-        __tracebackhide__ = True
-        level = self.isolation or isolation
-        if self.replay is not None and self.replay.target == target_of(scenario):
-            scenario = scenario_of(self.replay, type(scenario))
-            schedule = Replay(self.replay.schedule)
-            level = self.replay.isolation or level
-        conditions = Conditions(level, checks=tuple(checks), drawn=True)
-        if schedule is None:
-            schedule = make_scheduler("serial", 0)
-        elif schedule.starts is None:
-            conditions = replace(conditions, starts=await self._starts_matter(scenario, conditions))
-        if not schedule.calibrated:
-            await self._calibrate(scenario, schedule, Conditions(level, starts=conditions.starts, drawn=True))
-        record = await self._run(scenario, schedule, conditions)
-        if record.failed and not schedule.exhausted:
-            raise Violation(await self._report(record, conditions, minimised=schedule.final))
-        if record.unsteady:
-            raise UncontrolledError(record.unsteady)
-        return record
-
-    async def hunt(
-        self,
-        scenario: Scenario,
-        *,
-        scheduler: str = DEFAULT,
-        executions: int = 200,
-        seed: int = 0,
-        isolation: str | None = None,
-        checks: Sequence[str] = (),
-        **options: int,
-    ) -> int:
-        """Check a scenario under many schedules of one scheduler; returns the number of executions.
-
-        `options` are the scheduler's, as in `lab.hunt(scenario, scheduler="pct", depth=2)`.
-        Raises `Violation` with the minimised report at the first violation.
-        """
-        hunt = Hunt.of(
-            scenario,
-            scheduler=scheduler,
-            executions=executions,
-            seed=seed,
-            options=options,
-            conditions=Conditions(self.isolation or isolation, checks=tuple(checks)),
-        )
-        result = await hunt.run(self.explorer)
-        if result.failures:
-            raise Violation(shown(result.failures[0].report))
-        if result.reason:
-            raise UsageError(f"the hunt of {result.target} is inconclusive: {result.reason}")
-        return result.executions
-
-    @contextlib.contextmanager
-    def watch(self, *engines: AsyncEngine) -> Iterator[None]:
-        """Let actors use an application's own engines: for the block, they lead to the lab's database."""
-        with self.explorer.watching(*engines):
-            yield
-
-    async def _starts_matter(self, scenario: Scenario, conditions: Conditions) -> bool:
-        """Whether that an actor begins is a decision. Found out once for a class, so that all its examples agree."""
-        if type(scenario) not in self._starts:
-            self._starts[type(scenario)] = await self.explorer.starts(scenario, conditions) is Starts.DECIDED
-        return self._starts[type(scenario)]
-
-    async def _calibrate(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> None:
-        """Show a scheduler the serial run of a scenario that it wants to see first; each is run once."""
-        key = repr((type(scenario), parameters_of(scenario), conditions))
-        if key in self._serial and scheduler.begin(0):
-            scheduler.end(self._serial[key])
-            return
-        while len(self._serial) >= SERIAL_RUNS_KEPT:
-            del self._serial[next(iter(self._serial))]
-        self._serial[key] = (await self.explorer.run(scenario, scheduler, conditions)).trace
-
-    async def _run(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> ExecutionRecord:
-        record = await self.explorer.run(scenario, scheduler, conditions, recorded=True)
-        if record.outcome.ending is Ending.STEP_LIMIT:
-            raise UsageError(f"{target_of(scenario)} did not end within the step limit; is there an endless loop?")
-        return record
-
-    async def _report(self, record: ExecutionRecord, conditions: Conditions, *, minimised: bool) -> str:
-        """The failure message. `found` is the first failing execution of this scenario, before Hypothesis shrank it."""
-        key = target_of(record.scenario), record.findings[0].name
-        found = self._found.setdefault(key, record)
-        token = token_of(record, conditions.isolation or "")
-        failure = Failure(record, encode(token), found)
-        if minimised:
-            async for smaller in refined(self.explorer, failure, conditions):
-                failure = smaller
-        return failure_report(failure, replay_hint="pytest … --lab-replay=TOKEN   or   lab replay")
+    def execute_example(self, example: Callable[[], object]) -> object:
+        """Hypothesis's hook: runs one example."""
+        result = example()
+        if not inspect.iscoroutine(result):
+            return result
+        if self._loop is None:
+            result.close()
+            raise UsageError(
+                f"{type(self).__name__}.asyncSetUp does not call super().asyncSetUp(), which Hypothesis needs"
+            )
+        return self._loop.run_until_complete(result)

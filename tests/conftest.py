@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from _pytest.assertion.rewrite import AssertionRewritingHook
 
 from lab.explore import Explorer
 from lab.postgres.server.embedded import embedded_server
@@ -13,9 +15,16 @@ from lab.postgres.server.server import Server
 
 
 def pytest_configure() -> None:
-    """A shell starts what it runs in the background with Ctrl-C ignored, and children inherit that."""
+    """A shell starts what it runs in the background with Ctrl-C ignored, and children inherit that.
+
+    pytest rewrites the asserts of all that a plugin's distribution holds; the shipped scenarios are part of ours, and
+    reports would say more of them than of a user's.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    for hook in sys.meta_path:
+        if isinstance(hook, AssertionRewritingHook):
+            hook._must_rewrite.discard("scenarios")
 
 
 @pytest.fixture(scope="session")

@@ -6,13 +6,15 @@ Read from its statements and from what their footprints say: who reads what anot
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from lab.model.footprint import Access, Lock, Rows
 from lab.model.record import ExecutionRecord
-from lab.model.trace import ActionKind
+from lab.model.trace import ActionKind, Result, Step
 from lab.scenario.databases import metadata_of
 from lab.scenario.declare import actors_of
 
@@ -38,6 +40,10 @@ class Touch:
     verb: str
     text: str
     access: Access
+    part: int = 0
+    """In which of the actor's transactions, counted from 0."""
+    nothing: bool = False
+    """Whether it is a SELECT that showed no row, or only that there is none."""
 
     @property
     def table(self) -> str:
@@ -75,11 +81,18 @@ class Facts:
     texts: list[str] = field(default_factory=list, init=False)
     """The statements, as the code sent them, in order."""
     touches: list[Touch] = field(default_factory=list, init=False)
+    committed: set[tuple[str, int]] = field(default_factory=set, init=False)
+    """The transactions that ended with a COMMIT: the actor, and which of its transactions."""
     obscure: list[str] = field(default_factory=list, init=False)
     """Statements of which only the text is known."""
 
     def __post_init__(self) -> None:
+        answers, parts = _answers(self.record.trace), Counter[str]()
         for step in self.record.trace:
+            if step.action.kind in (ActionKind.COMMIT, ActionKind.ROLLBACK):
+                if step.action.kind is ActionKind.COMMIT:
+                    self.committed.add((step.actor, parts[step.actor]))
+                parts[step.actor] += 1
             if step.action.kind is not ActionKind.STATEMENT or step.woken:
                 continue
             text, touches = step.action.text, step.action.touches
@@ -90,7 +103,8 @@ class Facts:
             else:
                 verb = text.split(maxsplit=1)[0].upper()
                 found = (access for access in accesses if "!" not in access.rows.table)
-                self.touches += [Touch(step.actor, verb, text, access) for access in found]
+                nothing = verb == "SELECT" and step.number in answers and answers[step.number].shows_nothing
+                self.touches += [Touch(step.actor, verb, text, each, parts[step.actor], nothing) for each in found]
 
     @property
     def deadlocked(self) -> bool:
@@ -140,3 +154,17 @@ class Facts:
         """The levels at which the actors were run."""
         scenario = self.record.scenario
         return {self.isolation or each.isolation or scenario.isolation for each in actors_of(type(scenario))}
+
+
+def _answers(steps: Iterable[Step]) -> dict[int, Result]:
+    """What was answered to each statement, by the number of the step that sent it."""
+    waiting: dict[str, int] = {}
+    answers = {}
+    for step in steps:
+        if step.action.kind is ActionKind.STATEMENT:
+            number = waiting.pop(step.actor, step.number) if step.woken else step.number
+            if step.wait is not None:
+                waiting[step.actor] = number
+            if step.result is not None:
+                answers[number] = step.result
+    return answers

@@ -149,6 +149,8 @@ class HuntResult:
     """The places that nobody compared, since they differ between two equal runs: `column lease.until`."""
     unsteady: str = field(default="", metadata=REASON)
     """Two equal serial runs did not do the same, so that nothing broke says nothing."""
+    not_checked: list[str] = field(default_factory=list, metadata=NAMES)
+    """Checks that the lab could not do since it is wrong itself, as sentences."""
     notes: list[str] = field(default_factory=list, metadata=NAMES)
     """What actors did to what the lab relies on."""
     unsearched: list[str] = field(default_factory=list, metadata=NAMES)
@@ -177,6 +179,7 @@ class HuntResult:
         reasons = (
             (self.trouble, self.trouble),
             (self.unsteady, self.unsteady),
+            (bool(self.not_checked), "; ".join(self.not_checked)),
             (self.endless, f"{self.endless} executions met the step limit"),
             (not self.executions, "the given time was too short for a single execution"),
             (self.unjudged == self.executions, f"nothing could be judged: {self.obstacle}"),
@@ -220,6 +223,7 @@ class HuntResult:
         self.endless += record.outcome.ending is Ending.STEP_LIMIT
         self.uncontrolled = sorted({*self.uncontrolled, *record.outcome.learnt})
         self.unsteady = self.unsteady or record.unsteady
+        self.not_checked = sorted({*self.not_checked, *record.not_checked})
         self.notes = sorted({*self.notes, *record.notes, *record.defects})
         self.unsearched = sorted({*self.unsearched, *record.unsearched})
         if record.serial is not None:

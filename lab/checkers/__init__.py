@@ -9,13 +9,14 @@ May import: errors, scenario, model.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from lab.checkers.checker import Checker, Need
-from lab.errors import UsageError
+from lab.errors import LabError, UsageError, defect
 from lab.model.record import ExecutionRecord, Finding
 from lab.model.table import Table
 
-__all__ = ["CHECKERS", "Checker", "Need", "askable", "findings_of", "needed", "refuse_unknown_checks"]
+__all__ = ["CHECKERS", "Checker", "Need", "askable", "judged", "needed", "refuse_unknown_checks"]
 
 CHECKERS = Table(
     Checker,
@@ -49,7 +50,19 @@ def needed(asked: Iterable[str]) -> frozenset[Need]:
     return frozenset(need for name in asked for need in CHECKERS[name].needs)
 
 
-def findings_of(record: ExecutionRecord, asked: Collection[str] = ()) -> tuple[Finding, ...]:
-    """What the checkers object to in an execution, as far as it was recorded for them."""
-    judges = [checker for checker in CHECKERS.values() if checker.judges(record, asked)]
-    return tuple(finding for checker in judges for finding in checker.check(record))
+def judged(record: ExecutionRecord, asked: Collection[str] = ()) -> ExecutionRecord:
+    """The execution with what the checkers object to, as far as it was recorded for them.
+
+    A checker that fails itself is a check that was not done. What it objected to before stands, and the others judge.
+    """
+    findings: list[Finding] = []
+    not_checked: list[str] = []
+    for name, checker in CHECKERS.items():
+        try:
+            if checker.judges(record, asked):
+                findings.extend(checker.check(record))
+        except LabError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a defect; the sentence names it
+            not_checked.append(defect(f"do the check {name!r}", error))
+    return replace(record, findings=tuple(findings), not_checked=(*record.not_checked, *not_checked))

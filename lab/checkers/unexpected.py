@@ -43,5 +43,5 @@ CHECKER = Checker(
     headline="UNEXPECTED ERROR",
     check=_unexpected_results,
     race=False,
-    cured_by=EVERY_REMEDY,  # of errors of the constraints between rows; see `lab.search.remedies.trials.curable`
+    cured_by=EVERY_REMEDY,  # of errors of the constraints between rows; see `lab.search.remedies.curable`
 )

@@ -13,8 +13,11 @@ __all__ = ["COMMANDS"]
 
 COMMANDS = {
     "check-history": "lab.commands.check_history",
+    "demo": "lab.commands.demo",
     "doctor": "lab.commands.doctor",
+    "explain": "lab.commands.explain",
     "hunt": "lab.commands.hunt",
+    "init": "lab.commands.init",
     "invariants": "lab.commands.invariants",
     "list": "lab.commands.list",
     "matrix": "lab.commands.matrix",

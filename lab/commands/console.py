@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from rich.console import Console
@@ -46,9 +47,14 @@ err = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def show_json(value: Any) -> None:
-    """One JSON value on standard output. An object states the version of its form; the server's is in its place."""
+    """One JSON value on standard output: an object, or an array of objects. Each states the version of its form."""
     out.answered = True
-    out.out(json.dumps({"version": REPORT_VERSION, **value} if isinstance(value, dict) else value, indent=2))
+    out.out(json.dumps([*map(_stated, value)] if isinstance(value, list) else _stated(value), indent=2))
+
+
+def _stated(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With the version of its form; where `version` is that of a server, it has another name."""
+    return {"report_version" if "version" in value else "version": REPORT_VERSION, **value}
 
 
 def show_failure(sentence: str, status: int) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from contextlib import aclosing
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -24,13 +24,16 @@ __all__ = ["command"]
 @json_option
 async def command(*, url: str | None, version: str, as_json: bool) -> None:
     """Show the server, its privileges, and which parts of the lock control work there."""
-    from lab.explore import Explorer
+    from lab.postgres.server.cluster import Cluster
+    from lab.postgres.server.monitor import LOST
     from lab.postgres.server.place import Place
     from lab.report.tables import plain_table
 
     with Place(url, int(version)).server() as server:
-        async with aclosing(Explorer(server)) as explorer:
-            abilities = (await explorer.open()).abilities
+        cluster = await Cluster.open(server)
+        abilities = cluster.abilities
+        with contextlib.suppress(*LOST):
+            await cluster.close()
     if as_json:
         show_json({"server": server.description, **asdict(abilities), "clock_follows": server.clock is not None})
     else:

@@ -1,7 +1,7 @@
 """Shows a failure at once, before it is minimised: above the progress bar until the smaller one replaces it.
 
 Where standard error is no terminal, there is no bar. Then the failure is written to standard output as it was met, and
-the smaller one follows.
+the smaller one follows. Who reads that later, in a log, is told which of the two reports and tokens stands.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from lab.report.hunts import failure_texts
 
 __all__ = ["Found"]
 
-AS_IT_WAS_MET = "The first failure, as it was met; the smaller one follows."
+AS_IT_WAS_MET = (
+    "NOT MINIMISED YET: the first failure as it was met. The report further down replaces it, token and all."
+)
+REPLACED = "The report that replaces the one above, token and all:"
 
 
 class Found:
@@ -43,5 +46,7 @@ class Found:
             return
         self._reported = True
         with self._bar.aside():
+            if self._shown and self._bar.disable:
+                out.out(f"{REPLACED}\n")
             for text in failure_texts(result):
                 out.out(text)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lab.commands.complete import complete_target
 from lab.commands.console import out, progress_bar, show_json
 from lab.commands.options import HuntCommand, bound_options, json_option, level_option, server_options
 from lab.errors import LabError
@@ -18,9 +22,11 @@ if TYPE_CHECKING:
     from lab.analysis.overview import Line
     from lab.analysis.tally import HuntResult, ReportedFailure
     from lab.commands.found import Found
+    from lab.explore import Explorer
     from lab.model.remedy import Remedies
     from lab.postgres.server.place import Place
     from lab.postgres.server.server import Server
+    from lab.search.fresh import FreshCheck
     from lab.search.job import Job
 
 __all__ = ["command"]
@@ -30,7 +36,7 @@ DEMONSTRATION_WORKERS = 2
 
 
 @click.command(cls=HuntCommand)
-@click.argument("target", required=False)
+@click.argument("target", required=False, shell_complete=complete_target)
 @click.option("--executions", type=click.IntRange(min=1), help="Executions at most. [default: 200]")
 @click.option(
     "--seconds", type=click.FloatRange(min=0), help="Stop after this many seconds; without TARGET, for each scenario."
@@ -81,82 +87,108 @@ async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
     from lab.commands.found import Found
     from lab.engine.watchdog import importing
     from lab.postgres.server.place import Place
+    from lab.report.contained import lines_of
     from lab.report.hunts import hunt_lines
     from lab.report.remedies import remedy_lines
     from lab.scenario.declare import target_of
     from lab.scenario.registry import instance_of
-    from lab.search.campaign import hunt_one
 
     with importing():
         scenario = instance_of(target)
-    job = _job(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
     place = Place(options["url"], int(options["version"]))
-    with place.server() as server, progress_bar(quiet=as_json) as bar:
-        shown = Found(bar, quiet=as_json)
-        task = bar.add_task(job.target, total=job.executions)
-        result = await hunt_one(
-            server,
-            place,
-            job,
-            options["workers"] or 1,
-            lambda seen: bar.update(task, completed=seen.executions),
-            shown.first,
-        )
-        bar.remove_task(task)
-        remedies = await _afterwards(server, place, job, result, shown, bar, options)
+    with place.server_soon() as start, progress_bar(quiet=as_json) as bar:
+        job = _job(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
+        result, remedies = await _hunted(start, place, job, Found(bar, quiet=as_json), bar, options)
     if as_json:
         tried = {"remedies_reason": "", "unfixed": None, "remedies": []} if remedies is None else remedies.dump()
         show_json({**_json(result, job), **tried})
     else:
         if remedies is not None:
-            _print([*remedy_lines(remedies), ""])
+            _print([*lines_of("Remedies", partial(remedy_lines, remedies)), ""])
         _print(hunt_lines(result, job.described))
     return result.verdict
 
 
+async def _hunted(
+    start: Callable[[], Server], place: Place, job: Job, shown: Found, bar: Progress, options: dict[str, Any]
+) -> tuple[HuntResult, Remedies | None]:
+    """What a hunt found, checked, and what helps. `start` gives the server, which starts while this is imported."""
+    from lab.explore import Explorer
+    from lab.search.campaign import hunt_one
+    from lab.search.fresh import FreshCheck
+
+    server = start()
+    task = bar.add_task(job.target, total=job.executions)
+
+    def progress(seen: HuntResult) -> None:
+        bar.update(task, completed=seen.executions)
+
+    check = FreshCheck(place.of(server), job)
+
+    def found(failure: ReportedFailure) -> None:
+        shown.first(failure)
+        if options["fresh"]:
+            check.expect()
+
+    workers = options["workers"] or 1
+    async with aclosing(check), aclosing(Explorer(server)) as explorer:
+        result = await hunt_one(server, place, job, workers, progress, found, explorer=explorer)
+        bar.remove_task(task)
+        remedies = await _afterwards(explorer, job, result, check, shown, bar, options)
+        check.dismiss()
+    return result, remedies
+
+
 async def _afterwards(
-    server: Server, place: Place, job: Job, result: HuntResult, shown: Found, bar: Progress, options: dict[str, Any]
+    explorer: Explorer,
+    job: Job,
+    result: HuntResult,
+    check: FreshCheck,
+    shown: Found,
+    bar: Progress,
+    options: dict[str, Any],
 ) -> Remedies | None:
     """Fresh processes and remedies, each on a core of its own; what helps, if it is known."""
     import asyncio
 
-    from lab.search.beside import Beside
-    from lab.search.fresh import tried_in_fresh_processes
-    from lab.search.remedies.trials import curable
+    from lab.search.remedies.curable import curable
 
     wanted = options["remedies"] and job.seconds is None
-    fresh = None
     if options["fresh"] and result.failures and not result.trouble:
-        fresh = Beside(lambda: tried_in_fresh_processes(place.of(server), job, result))
+        check.begin(result)
 
     def seen() -> None:
-        if fresh is None or fresh.is_over:
+        if check.is_over:
             shown.report(result)
 
     seen()
     failure = curable(job, result) if wanted else None
-    remedies = await _remedies(server, job, failure, bar, seen, options) if failure else None
-    if fresh is not None:
-        if (task := asyncio.current_task()) is not None and task.cancelling():
-            fresh.cancel()
-        await fresh.over()
-        shown.report(result)
+    remedies = await _remedies(explorer, job, failure, check, bar, seen, options) if failure else None
+    if (task := asyncio.current_task()) is not None and task.cancelling():
+        check.cancel()
+    with contextlib.suppress(asyncio.CancelledError):  # the result says so
+        await check.over()
+    shown.report(result)
     cured = curable(job, result) if wanted else None
     if result.trouble or failure is None or (cured is not None and cured.key == failure.key):
         return remedies
-    return await _remedies(server, job, cured, bar, seen, options) if cured else None  # no token holds elsewhere
+    return (
+        await _remedies(explorer, job, cured, check, bar, seen, options) if cured else None
+    )  # no token holds elsewhere
 
 
 async def _remedies(
-    server: Server,
+    explorer: Explorer,
     job: Job,
     failure: ReportedFailure,
+    check: FreshCheck,
     bar: Progress,
     seen: Callable[[], None],
     options: dict[str, Any],
 ) -> Remedies:
     """What helps against a failure that a hunt found. `seen` is called now and then."""
-    from lab.explore import Explorer
+    from lab.explore.contained import or_else
+    from lab.model.remedy import Remedies
     from lab.search.remedies.trials import try_remedies
 
     task = bar.add_task("remedies", total=None)
@@ -165,8 +197,10 @@ async def _remedies(
         bar.update(task, description=name, completed=done)
         seen()
 
-    async with aclosing(Explorer(server)) as explorer:
-        return await try_remedies(explorer, job, failure, progress, seconds=options["remedies_seconds"])
+    seconds = options["remedies_seconds"]
+    trying = try_remedies(explorer, job, failure, progress, seconds=seconds, helper=check.helper)
+    remedies, defect = await or_else("try remedies", trying, Remedies(job.described))
+    return replace(remedies, trouble=defect) if defect else remedies
 
 
 async def _hunt_all(*, as_json: bool, **options: Any) -> str:

@@ -13,22 +13,29 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from lab.commands import COMMANDS
 from lab.commands.console import err, show_failure
 from lab.commands.options import bounds_of
-from lab.errors import LabError, UsageError
+from lab.errors import LabError, UsageError, printable
 from lab.model.secret import without_urls
 from lab.model.verdict import Verdict
+from lab.scenario.pyproject import find_modules, settings
 
 __all__ = ["main"]
 
 EXIT = {None: 0, Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
 """What a command returned -> exit status."""
 BROKEN = 3
+COMPLETE = "LAB_COMPLETE"
+"""The end of the variable by which a shell asks for completion; click makes its name of the program's."""
+SHOWN_VERSIONS = ("SQLAlchemy", "asyncpg", "hypothesis")
+SETTABLE = {"url": "url", "postgres": "version", "executions": "executions", "scheduler": "scheduler"}
+"""Key of `[tool.lab]` -> the parameter of commands whose default it is."""
 
 
 class Commands(click.Group):
@@ -47,7 +54,17 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> int:
         """Run a command; returns the exit status."""
-        result = super().invoke(ctx)
+        stated = settings()
+        values = {
+            name: str(value) if name == "version" else value
+            for key, name in SETTABLE.items()
+            if (value := getattr(stated, key)) is not None
+        }
+        ctx.default_map = dict.fromkeys(COMMANDS, values)
+        try:
+            result = super().invoke(ctx)
+        except click.BadParameter as error:
+            raise _of_settings(error, stated.file) from None
         if not inspect.iscoroutine(result):
             return EXIT[result]
         from lab.commands.guard import guarded
@@ -61,8 +78,42 @@ class Commands(click.Group):
         return guard.end(ended(lambda: EXIT[guard.run(result)]))
 
 
+def _of_settings(error: click.BadParameter, file: str) -> Exception:
+    """The same error, or one that names pyproject.toml, if the value is from there."""
+    name = error.param.name if error.param is not None else None
+    if error.ctx is None or name is None or error.ctx.get_parameter_source(name) is not ParameterSource.DEFAULT_MAP:
+        return error
+    key = next((key for key, each in SETTABLE.items() if each == name), name)
+    return UsageError(f"{file}: [tool.lab] has {key} = {error.ctx.lookup_default(name)!r}: {error.message}")
+
+
+def _show_versions(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Print what a report of a defect has to say."""
+    if not value or ctx.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    def shown(name: str) -> str:
+        try:
+            return f"{name} {version(name)}"
+        except PackageNotFoundError:
+            return f"{name} (not installed)"
+
+    lab = shown("concurrency-lab").replace("concurrency-lab", "lab")
+    number = ".".join(map(str, sys.version_info[:3]))
+    click.echo(", ".join([lab, f"Python {number}", *map(shown, SHOWN_VERSIONS)]))
+    ctx.exit()
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="concurrency-lab", prog_name="lab")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_versions,
+    help="Show versions and exit.",
+)
 def cli() -> None:
     """Interleave async SQLAlchemy sessions on a real PostgreSQL; find, shrink and replay races."""
 
@@ -77,10 +128,15 @@ def _whole() -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:  # one that was ignored from the start stays ignored
             signal.signal(number, signal.default_int_handler)
     try:
-        sys.path.insert(0, str(Path.cwd()))
+        find_modules()
     except FileNotFoundError:
         raise UsageError("the working folder is gone; run the lab from one that exists") from None
-    status = cli(standalone_mode=False) or 0
+    try:
+        status = cli(standalone_mode=False, prog_name="lab") or 0
+    except SystemExit as left:
+        if not any(name.endswith(COMPLETE) for name in os.environ):
+            raise
+        status = left.code if isinstance(left.code, int) else BROKEN  # click ends a completion so
     if sys.stdout:
         with contextlib.suppress(ValueError):  # closed, by code of the user's
             sys.stdout.flush()
@@ -94,7 +150,7 @@ def ended(action: Callable[[], int]) -> int:
     except click.ClickException as error:
         text = io.StringIO()
         error.show(text)
-        click.echo(without_urls(text.getvalue()), err=True, nl=False)
+        click.echo(printable(without_urls(text.getvalue())), err=True, nl=False)
         show_failure(without_urls(error.format_message()), error.exit_code)
         return error.exit_code
     except LabError as error:
@@ -118,7 +174,7 @@ def ended(action: Callable[[], int]) -> int:
 
 
 def _say(sentence: str, status: int = BROKEN) -> None:
-    err.print(f"lab: {without_urls(sentence)}", markup=False)
+    err.print(f"lab: {printable(without_urls(sentence))}", markup=False)
     show_failure(without_urls(sentence), status)
 
 

@@ -11,11 +11,15 @@ __all__ = ["command"]
 
 
 @click.command()
-@click.argument("package", default="scenarios")
+@click.argument("package", required=False)
 @bound_options("imports")
 @json_option
-async def command(package: str, *, as_json: bool) -> None:
-    """Scenarios, their variants, planted bugs and invariants in PACKAGE (default: scenarios)."""
+async def command(package: str | None, *, as_json: bool) -> None:
+    """Scenarios, their variants, planted bugs and invariants in PACKAGE.
+
+    Without PACKAGE, in those that `[tool.lab]` of pyproject.toml names, else in the package `scenarios`, else in
+    whatever modules of the project declare some.
+    """
     from lab.engine.watchdog import importing
     from lab.scenario.catalogue import entries
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from lab.commands.complete import complete_target
 from lab.commands.console import out, progress_bar, show_json
 from lab.commands.options import SchedulerCommand, bound_options, json_option, server_options
 from lab.model.verdict import Verdict
@@ -15,7 +16,7 @@ __all__ = ["command"]
 
 
 @click.command(cls=SchedulerCommand)
-@click.argument("target")
+@click.argument("target", shell_complete=complete_target)
 @click.option(
     "--executions", type=click.IntRange(min=1), default=100, show_default=True, help="Executions at each level."
 )

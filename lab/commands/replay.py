@@ -13,6 +13,7 @@ from lab.model.verdict import Verdict
 
 if TYPE_CHECKING:
     from lab.model.replay_token import ReplayToken
+    from lab.postgres.server.place import Place
     from lab.scenario.whereabouts import Whereabouts
     from lab.shrink.replays import Replays
 
@@ -31,37 +32,61 @@ async def command(
 ) -> str:
     """Repeat exactly the execution that TOKEN names, and say how many of the replays were identical.
 
-    The module that TOKEN names is imported, which runs it, if it is of this project or an installed package.
+    The module that TOKEN names is imported, which runs it, if it is of this project or an installed package. A scenario
+    that ships with the lab is found anywhere.
     """
-    from lab.engine.watchdog import importing
-    from lab.explore import Conditions, Explorer
-    from lab.model.replay_token import decode, scenario_of
+    from lab.model.replay_token import decode
     from lab.postgres.server.place import Place
     from lab.report.otherwise import otherwise
-    from lab.scenario.registry import resolve
-    from lab.scenario.whereabouts import whereabouts_of
-    from lab.shrink.replays import replay_times
 
     named = decode(token)
-    module = whereabouts_of(named.target.partition(":")[0])
+    module = _whereabouts(named.target.partition(":")[0])
     if dry_run:
         _show(named, module, as_json=as_json)
         return Verdict.PASS
     module.insist()
     if module.file and not as_json:
         err.out(f"lab: imports {module.module} from {module.file}")
-    with importing():
-        scenario = scenario_of(named, resolve(named.target))
-    conditions = Conditions(named.isolation or None, checks=checks)
-    with Place(url, int(version)).server() as server:
-        async with aclosing(Explorer(server)) as explorer:
-            replays = await replay_times(explorer, scenario, named.schedule, conditions, times)
+    replays = await _replays(named, module, checks, Place(url, int(version)), times)
     said = "" if replays.diverged else otherwise(named.verdict, replays.record, checks)
     if as_json:
         show_json(_json(named, module, replays, said))
     else:
         _print(replays, said)
     return replays.verdict
+
+
+async def _replays(
+    named: ReplayToken, module: Whereabouts, checks: tuple[str, ...], place: Place, times: int
+) -> Replays:
+    from lab.engine.watchdog import importing
+    from lab.explore import Conditions, Explorer
+    from lab.model.replay_token import scenario_of
+    from lab.scenario.registry import imported, resolve
+    from lab.search.direct.calling import is_of_a_race, replayed_race
+    from lab.shrink.replays import replay_times
+
+    with importing():
+        imported(module.module)
+        scenario = None if is_of_a_race(named.target) else scenario_of(named, resolve(named.target))
+    conditions = Conditions(named.isolation or None, checks=checks)
+    with place.server() as server:
+        async with aclosing(Explorer(server)) as explorer:
+            if scenario is None:
+                return await replayed_race(explorer, named, times)
+            return await replay_times(explorer, scenario, named.schedule, conditions, times)
+
+
+def _whereabouts(name: str) -> Whereabouts:
+    """Where a module is, also one that ships with the lab."""
+    from lab.scenario.shipped import run_from_shipped, ships
+    from lab.scenario.whereabouts import whereabouts_of
+
+    module = whereabouts_of(name)
+    if not module.file and ships(module.module):
+        run_from_shipped()
+        module = whereabouts_of(module.module)
+    return module
 
 
 def _print(replays: Replays, said: str) -> None:

@@ -24,10 +24,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import time_machine
-
 from lab.engine.gate import Actor, current_actor
 from lab.engine.ports import ServerClock
+from lab.engine.travel import time_machine
 from lab.errors import UsageError
 from lab.model.server_time import ServerTime
 from lab.model.virtual_time import SECOND, VirtualTime

@@ -27,8 +27,6 @@ import contextvars
 import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +37,7 @@ from lab.engine.gate import Actor, State, arrive, become, current_actor, running
 from lab.engine.loop_guard import CALLBACKS, kept_alive
 from lab.engine.ports import Libraries
 from lab.engine.replaced import replaced
+from lab.engine.threads import anyio_thread, is_awaited_in_a_thread, run_in_executor, thread_waits
 from lab.engine.watchdog import leave_if_forked
 from lab.errors import UsageError
 from lab.model.trace import Action, ActionKind
@@ -80,10 +79,10 @@ def controlled(execution: Execution, libraries: Libraries) -> Iterator[None]:
         replaced(selector, "select", _select(execution, selector.select)),
         replaced(loop, "call_later", _call_later(execution, loop.call_later)),
         replaced(loop, "call_at", _call_at(execution, libraries, loop)),
-        replaced(loop, "run_in_executor", _run_in_executor(loop.run_in_executor)),
+        replaced(loop, "run_in_executor", run_in_executor(loop.run_in_executor)),
         replaced(loop, "subprocess_exec", _subprocess(execution, loop.subprocess_exec)),
         replaced(loop, "subprocess_shell", _subprocess(execution, loop.subprocess_shell)),
-        replaced(AsyncIOBackend, _THREAD, _anyio_thread(vars(AsyncIOBackend)[_THREAD])),
+        replaced(AsyncIOBackend, _THREAD, anyio_thread(vars(AsyncIOBackend)[_THREAD])),
         replaced(asyncio.tasks, _SLEEP0, _sleep0(getattr(asyncio.tasks, _SLEEP0))),
     ):
         try:
@@ -113,15 +112,19 @@ def _task_factory(execution: Execution, libraries: Libraries, before: Callable[.
         parent = current_actor()
         if parent is None or parent.execution is not execution or _is_of_itself(coro, libraries.driver):
             return make(loop, coro, **options)  # type: ignore[no-any-return]
+        awaited = False
         if _is_of(coro, libraries.sessions) and _called_from(libraries.sessions):
             actor = parent
         else:
             actor = execution.adopt(parent)
             context = options.setdefault("context", contextvars.copy_context())
             context.run(become, actor)
+            awaited = is_awaited_in_a_thread(coro, parent)
             coro = _Kept(coro, actor.name, execution.lost)
         task: asyncio.Task[Any] = make(loop, coro, **options)
         actor.lives_in(task)
+        if awaited:
+            thread_waits(parent, task)
         return task
 
     return factory
@@ -247,19 +250,6 @@ def _sleep0(real: Callable[[], Any]) -> Callable[[], Any]:
     return sleep0
 
 
-def _anyio_thread(real: Any) -> Any:
-    """Anyio has worker threads of its own, behind this one method of its backend."""
-
-    async def run_sync_in_worker_thread(cls: Any, *args: Any, **named: Any) -> Any:
-        actor = current_actor()
-        if actor is None:
-            return await real.__func__(cls, *args, **named)
-        with actor.busy():
-            return await real.__func__(cls, *args, **named)
-
-    return classmethod(run_sync_in_worker_thread)
-
-
 def _subprocess(execution: Execution, real: Callable[..., Any]) -> Callable[..., Any]:
     """A process that an actor started is outside the lab's control: waiting for it is not a stall."""
 
@@ -274,23 +264,3 @@ def _subprocess(execution: Execution, real: Callable[..., Any]) -> Callable[...,
         return transport, protocol
 
     return subprocess
-
-
-def _run_in_executor(real: Callable[..., Any]) -> Callable[..., Any]:
-    def run_in_executor(executor: Any, function: Callable[..., Any], *args: Any) -> Any:
-        actor = current_actor()
-        if actor is not None and isinstance(executor, ThreadPoolExecutor | None):
-            function = partial(contextvars.copy_context().run, function)  # it runs for the actor, as by `to_thread`
-        future = real(executor, function, *args)
-        if actor is not None:
-            actor.running_again()  # released by another actor, it may come here without having parked
-            actor.flights += 1
-            future.add_done_callback(lambda _: landed(actor))
-        return future
-
-    def landed(actor: Actor) -> None:
-        actor.flights -= 1
-        actor.running_again()
-        actor.execution.arm()
-
-    return run_in_executor

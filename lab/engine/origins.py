@@ -17,9 +17,10 @@ from __future__ import annotations
 import asyncio.events
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from traceback import walk_tb
 from types import CodeType, FrameType
 
 from greenlet import getcurrent, greenlet
@@ -88,6 +89,17 @@ class Noting(Execution):
         """Where each step comes from, None for those of which no line is known."""
         named, unknown = _names(), (None, ())
         return tuple(_origin(self._noted.get(id(step.action), unknown)[1], named) for step in trace)
+
+    def raised(self, errors: Mapping[str, BaseException]) -> Mapping[str, Line]:
+        """Where in the user's code each error was raised; one of the lab's own stands for what it was raised from."""
+        named, lines = _names(), {}
+        for name, error in errors.items():
+            raised = error.__cause__ if type(error).__module__.startswith("lab.") else error
+            frames = [] if raised is None else [(each.f_code, line) for each, line in walk_tb(raised.__traceback__)]
+            stack = tuple(each for each in reversed(frames) if not _is_hidden(each[0].co_filename))
+            if (origin := _origin(stack, named)) is not None:
+                lines[name] = Line(origin.file, origin.line, origin.function)
+        return lines
 
 
 def _running(sessions: str) -> Iterator[FrameType]:

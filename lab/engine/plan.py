@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from lab.model.origin import Origin
+from lab.model.origin import Line, Origin
 from lab.model.outcome import Ending
 from lab.model.record import Sharing, Stall
 from lab.model.trace import Trace
@@ -40,6 +40,8 @@ class Finished:
     """The root actors that waited for a process, or for a socket that is not the lab's."""
     origins: tuple[Origin | None, ...] = ()
     """Where each step comes from, None where that is not known; empty where nobody asked for it."""
+    raised: Mapping[str, Line] = field(default_factory=dict)
+    """Where in the user's code the errors of actors were raised, as far as that is known; noted with `origins`."""
     defect: str = ""
     """Why the lab failed to note it, as a sentence."""
 

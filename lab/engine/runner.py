@@ -51,7 +51,8 @@ async def run(plan: Plan, choose: Callable[[Choices], int], ports: Ports, clock:
         finished = await runner.run(plan.bodies)
     if not isinstance(execution, Noting):
         return finished
-    return replace(finished, origins=execution.origins(finished.trace), defect=execution.defect)
+    origins, raised = execution.origins(finished.trace), execution.raised(finished.errors)
+    return replace(finished, origins=origins, raised=raised, defect=execution.defect)
 
 
 class _Runner:

@@ -19,6 +19,7 @@ from itertools import combinations, permutations
 
 from lab.checkers.isolation.promises import ISOLATION
 from lab.explore.conditions import Conditions
+from lab.explore.contained import or_else
 from lab.explore.performed import Performed
 from lab.explore.serial_runs import SerialJudge
 from lab.explore.shared_state import shares_state
@@ -101,9 +102,18 @@ class Blame:
     ) -> ExecutionRecord:
         """The execution beside serial runs, where a check asks for them or the database may be at fault.
 
-        Call it before anything else is run.
+        Call it before anything else is run. Where it fails itself, what asked for it was not done.
         """
         stated = bool(serial_invariants_of(type(record.scenario), asked=asked))
+        comparing = self._judged(performed, record, conditions, stated=stated)
+        judged, defect = await or_else("compare this execution with serial runs", comparing, record)
+        if defect and (stated or ISOLATION in conditions.checks):
+            return replace(record, not_checked=(*record.not_checked, defect))
+        return replace(record, defects=(*record.defects, defect)) if defect else judged
+
+    async def _judged(
+        self, performed: Performed, record: ExecutionRecord, conditions: Conditions, *, stated: bool
+    ) -> ExecutionRecord:
         of_interest = stated or ISOLATION in conditions.checks or bool(record.broken)
         blamable = conditions.records and of_interest and _each_is_one_transaction(record, performed)
         if not (stated or blamable):

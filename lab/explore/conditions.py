@@ -10,6 +10,7 @@ from typing import Any, Self
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from lab.checkers import Need, needed
+from lab.explore.asgi.served import Served
 from lab.model.remedy import Remedy
 from lab.postgres.locks.remedy_locks import Locking
 from lab.scenario.databases import metadata_of
@@ -49,7 +50,12 @@ class Conditions:
     @property
     def records(self) -> bool:
         """Whether the history is needed."""
-        return self.recorded or Need.HISTORY in needed(self.checks)
+        return self.recorded or self.judges_history
+
+    @property
+    def judges_history(self) -> bool:
+        """Whether a check that was asked for judges by the history."""
+        return Need.HISTORY in needed(self.checks)
 
     @property
     def level(self) -> str | None:
@@ -86,7 +92,9 @@ class Conditions:
 AS_IT_STANDS = Conditions()
 
 
-async def body(engine: AsyncEngine, scenario: Scenario, actor: ActorDeclaration) -> object:
+async def body(
+    engine: AsyncEngine, scenario: Scenario, actor: ActorDeclaration, served: Served | None = None
+) -> object:
     """What an actor's task runs: its method, with what its parameters ask for."""
     method: Callable[..., Awaitable[object]] = getattr(scenario, actor.attribute)
     async with contextlib.AsyncExitStack() as stack:
@@ -98,6 +106,10 @@ async def body(engine: AsyncEngine, scenario: Scenario, actor: ActorDeclaration)
                 given[name] = await stack.enter_async_context(engine.connect())
             elif name == "sessions":
                 given[name] = async_sessionmaker(engine, **scenario.session_options)
+            elif name == "client":
+                assert served is not None, "validation sees to it"
+                client = await stack.enter_async_context(served.client((*scenario.allows, *actor.allows)))
+                given[name], method = client, client.judging(method)
             else:
                 given[name] = engine if name == "engine" else actor.name
         return await method(**given)

@@ -14,16 +14,19 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from lab.errors import ScenarioError, ServerError, first_line
+from lab.errors import LabError, ScenarioError, ServerError, UncontrolledError, first_line
+from lab.explore.asgi.applications import Applications
+from lab.explore.asgi.served import asking
 from lab.explore.invariants import bounded, call, cancelled
 from lab.postgres.connections.apart import Apart
 from lab.postgres.database import Database, Hook
 from lab.postgres.recording.results import is_connection_loss
 from lab.postgres.server.cluster import Cluster
+from lab.postgres.server.server import Server
 from lab.postgres.tables.changes import Beside, beside_of, objection, still
 from lab.postgres.tables.reset import Snapshot
 from lab.scenario.databases import metadata_of
-from lab.scenario.declare import Scenario, parameters_of, target_of
+from lab.scenario.declare import Scenario, parameter_names, parameters_of, target_of
 
 __all__ = ["Databases"]
 
@@ -31,13 +34,18 @@ DATABASES_KEPT = 4
 SNAPSHOTS_KEPT = 200
 HOUR = 3_600_000_000
 """Microseconds; longer than any schema hook takes."""
+OWN_LOOP = "asyncio.run() cannot be called from a running event loop"
+IN_A_THREAD = (
+    ". Alembic's env.py for async engines starts an event loop of its own: run it in a thread, as in "
+    'await asyncio.to_thread(command.upgrade, config, "head")'
+)
 
 Parameters = str | None
 """The parameters of a scenario as a text; None where a database serves all."""
 Metadata = tuple[tuple[str, int], ...]
 """By the name of the database, where several are told apart: which metadata."""
-Key = tuple[Metadata, type[Scenario] | None, Parameters]
-"""The metadata, and the scenario whose own the database is."""
+Key = tuple[Metadata, Callable[..., object] | None, Parameters]
+"""The metadata, and the scenario whose own the database is, or the hook that made it."""
 
 
 class Databases:
@@ -51,10 +59,12 @@ class Databases:
         open_cluster: Callable[[], Awaitable[Cluster]],
         description: str,
         setting_up: Callable[[int], AbstractContextManager[None]],
+        applications: Applications,
     ) -> None:
         self._open_cluster = open_cluster
         self._description = description
         self._setting_up = setting_up
+        self._applications = applications
         self._kept: dict[Key, tuple[Apart, Database]] = {}
         self._snapshots: dict[tuple[Key, type[Scenario], str], Snapshot] = {}
         self._own_by_setup: set[Key] = set()
@@ -90,10 +100,15 @@ class Databases:
             database = await self._database(key, scenario)
         return await self._set_up(key, database, scenario)
 
-    def ended_by(self, scenario: Scenario) -> str:
-        """Which actor of the scenario ended sessions, as a sentence; "" for none."""
+    def failed(self, scenario: Scenario, error: BaseException, server: Server) -> LabError:
+        """Why the server no longer serves the lab: an actor may have seen to it."""
         kept = self._kept.get(self._key(scenario))
-        return kept[1].meddling.ended if kept is not None else ""
+        if kept is not None and (done := kept[1].meddling.ended):
+            return UncontrolledError(f"{done}; the lab cannot go on without its own: {first_line(error)}")
+        if isinstance(error, ServerError):
+            return error
+        reason = server.cleaned(str(getattr(error, "orig", None) or error))
+        return ServerError(f"the server {self._description} failed: {reason}")
 
     async def look(self, database: Database, scenario: Scenario) -> None:
         """See whether an execution changed the catalog. Raises `ScenarioError` if it changed what lies beside it."""
@@ -116,6 +131,9 @@ class Databases:
             return metadata, cls, parameters
         if not _has_hook(cls):
             return metadata, None, None
+        hook = inspect.getattr_static(cls, "schema")
+        if isinstance(hook, staticmethod):
+            return metadata, hook.__func__, None  # knows neither class nor parameters: one database serves them all
         return metadata, cls, None if inspect.ismethod(cls.schema) else parameters
 
     async def _database(self, key: Key, scenario: Scenario) -> Database:
@@ -135,11 +153,12 @@ class Databases:
 
     async def _set_up(self, key: Key, database: Database, scenario: Scenario) -> tuple[Database, Snapshot]:
         await database.tables.empty()
+        await self._applications.close()  # it would be where the setup starts one
         what = f"the setup of {target_of(scenario)}"
         before = await database.beside()
         try:
             with database.leading(scenario.outside, what):
-                await self._run(partial(_setup, scenario, database), what, database)
+                await self._run(partial(self._fill, scenario, database), what, database)
         finally:
             altered = await database.look()
         if refused := objection(before, await database.beside(), may_add_roles=False):
@@ -155,6 +174,15 @@ class Databases:
         snapshot = await database.tables.capture()
         self._snapshots[key, type(scenario), repr(parameters_of(scenario))] = snapshot
         return database, snapshot
+
+    async def _fill(self, scenario: Scenario, database: Database) -> None:
+        async with (
+            self._applications.for_setup(scenario) as served,
+            asking(served, scenario, parameter_names(scenario.setup)) as given,
+            AsyncSession(database.engine) as session,
+        ):
+            await call(scenario.setup, session, **given)
+            await session.commit()
 
     def _give_to(self, scenario: Scenario, key: Key) -> Key:
         """Make a database the scenario's own, because its setup changed the catalog there."""
@@ -193,13 +221,8 @@ class Databases:
                 raise asyncio.CancelledError from error
             if is_connection_loss(error) and (database is None or not await database.alive()):
                 raise ServerError(f"the server {self._description} died during an execution") from error
-            raise ScenarioError(f"{what} failed: {first_line(error)}") from error
-
-
-async def _setup(scenario: Scenario, database: Database) -> None:
-    async with AsyncSession(database.engine) as session:
-        await call(scenario.setup, session)
-        await session.commit()
+            hint = IN_A_THREAD if OWN_LOOP in str(error) else ""
+            raise ScenarioError(f"{what} failed: {first_line(error)}{hint}") from error
 
 
 def _metadata(scenario: Scenario) -> Metadata:

@@ -50,13 +50,13 @@ Words = Callable[[str], str]
 class Recorded:
     """What is known of who read and wrote what: no history where its tables were dropped, or the lab is wrong itself.
 
-    `unseen` are the statements of which not all reads are known, `defect` is the sentence for a lab that is wrong.
+    `unseen` are the statements of which not all reads are known, `defects` say that the lab is wrong.
     """
 
     history: History | None = None
     unseen: tuple[str, ...] = ()
     anomalies: tuple[str, ...] = ()
-    defect: str = ""
+    defects: tuple[str, ...] = ()
 
 
 async def recorded(database: Database, snapshot: Snapshot, mask: Words) -> Recorded:
@@ -65,7 +65,7 @@ async def recorded(database: Database, snapshot: Snapshot, mask: Words) -> Recor
         history, unseen = await database.history(snapshot, mask)
         return Recorded(history, unseen, anomalies_in(history))
     except DEFECTS as error:
-        return Recorded(defect=defect("record who read and wrote what", error))
+        return Recorded(defects=(defect("record who read and wrote what", error),))
     except DBAPIError as error:
         if not database.journal.altered or is_connection_loss(error):
             raise

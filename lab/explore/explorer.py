@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,14 +13,16 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lab.checkers import Need, findings_of, needed, refuse_unknown_checks
+from lab.checkers import Need, judged, needed, refuse_unknown_checks
 from lab.engine import runner
 from lab.engine.clock import Clock
 from lab.engine.faults import FAULTS, refuse_wrong_faults
 from lab.engine.plan import Plan
-from lab.errors import LabError, SearchOver, ServerError, UncontrolledError, UsageError, first_line
+from lab.errors import SearchOver, ServerError, UsageError
+from lab.explore.asgi.applications import Applications
 from lab.explore.blame import Blame
 from lab.explore.conditions import AS_IT_STANDS, Conditions, body
+from lab.explore.contained import caught_in_recording, said
 from lab.explore.databases import Databases
 from lab.explore.ending import Comparable, Recorded, clock_notes, recorded
 from lab.explore.invariants import broken_invariants
@@ -39,6 +41,7 @@ from lab.postgres.database import Database
 from lab.postgres.locks.remedy_locks import Locking
 from lab.postgres.recording.loads import remembering
 from lab.postgres.recording.results import deadlock_cycle, is_connection_loss
+from lab.postgres.recording.stale import stale_versions_heard
 from lab.postgres.server.cluster import Cluster
 from lab.postgres.server.embedded import embedded_server
 from lab.postgres.server.monitor import LOST
@@ -66,7 +69,8 @@ class Explorer:
         """A server for scenarios that crash it: others may be at work on `server`."""
         self._cluster: Cluster | None = None
         self._clock = Clock(server.clock)
-        self._databases = Databases(self.open, server.description, self._clock.setting_up)
+        self._applications = Applications()
+        self._databases = Databases(self.open, server.description, self._clock.setting_up, self._applications)
         self._watched: list[AsyncEngine] = []
         self._serial = SerialJudge(self._under)
         self._blame = Blame(self._under, self._serial)
@@ -82,6 +86,7 @@ class Explorer:
     async def aclose(self) -> None:
         """Give everything back: watched engines, connections, databases."""
         with contextlib.suppress(*LOST, ServerError):  # the server may be gone
+            await self._applications.close()
             await self._databases.close()
         with contextlib.suppress(*LOST):
             if self._cluster is not None and (left := await self._cluster.close()):
@@ -145,41 +150,43 @@ class Explorer:
             return await own._under(scenario, scheduler, conditions, execution)  # noqa: SLF001 - one of its own kind
         if not scheduler.begin(execution):
             raise SearchOver(f"the search is over: the scheduler has no execution {execution + 1}")
-        places = Places()
-        if self._learns:
-            places = await self._natures.places(scenario, conditions.level, drawn=conditions.drawn)
-        with self._one(scenario):
+        learnt = self._natures.places(scenario, conditions.level, drawn=conditions.drawn) if self._learns else None
+        places = Places() if learnt is None else await learnt
+        async with self._one(scenario):
             performed = await self._perform(scenario, scheduler, conditions)
-            record = await self._record(performed, conditions, places)
-            news = self._learns and self._natures.has_news(scenario, conditions.level, places, record.trace)
-            seen = await performed.seen() if news else None
+            with said("record this execution"):
+                record = await self._record(performed, conditions, places)
+                news = self._learns and self._natures.has_news(scenario, conditions.level, places, record.trace)
+                seen = await performed.seen() if news else None
         if seen is not None:
             performed, record = await self._repeated(seen, record, conditions, places)
         scheduler.end(record.trace)
+        if caught_in_recording(performed.finished.errors):
+            return record
         if conditions.actors is None:
             record = await self._blame.judged(performed, record, conditions, asked=by_serial_runs)
-        return replace(record, findings=findings_of(record, conditions.checks))
+        return judged(record, conditions.checks)
 
-    @contextlib.contextmanager
-    def _one(self, scenario: Scenario) -> Iterator[None]:
+    @contextlib.asynccontextmanager
+    async def _one(self, scenario: Scenario) -> AsyncIterator[None]:
         """One execution. Raises `LabError` for a server that fails."""
         try:
             with self._clock.running():
-                yield
+                async with self._applications.execution():
+                    yield
         except (ServerError, DBAPIError, *LOST) as error:
             if isinstance(error, DBAPIError) and not is_connection_loss(error):
                 raise
-            raise self._failed(scenario, error) from error
+            raise self._databases.failed(scenario, error, self._server) from error
         finally:
             for each in self._databases:
                 each.give_back()
 
     async def _observe(self, scenario: Scenario, level: str | None) -> Seen:
         """A serial run that nobody judges."""
-        with self._one(scenario):
-            return await (
-                await self._perform(scenario, Serial(), Conditions(level, faults=False, recorded=True))
-            ).seen()
+        async with self._one(scenario):
+            performed = await self._perform(scenario, Serial(), Conditions(level, faults=False, recorded=True))
+            return await performed.seen()
 
     async def _repeated(
         self, seen: Seen, record: ExecutionRecord, conditions: Conditions, known: Places
@@ -188,12 +195,13 @@ class Explorer:
         scenario = record.scenario
         again = Wished(record.schedule.decisions)
         again.begin(0)
-        with self._one(scenario):
-            performed = await self._perform(scenario, again, replace(conditions, starts=record.trace.starts))
-            places = self._natures.teach(scenario, conditions.level, known, seen, await performed.seen())
-            if places.names != known.names:
-                self._serial.forget(type(scenario))
-            return performed, await self._record(performed, conditions, places)
+        async with self._one(scenario):
+            with said("repeat this execution"):
+                performed = await self._perform(scenario, again, replace(conditions, starts=record.trace.starts))
+                places = self._natures.teach(scenario, conditions.level, known, seen, await performed.seen())
+                if places.names != known.names:
+                    self._serial.forget(type(scenario))
+                return performed, await self._record(performed, conditions, places)
 
     async def _perform(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> Performed:
         declarations = conditions.of(actors_of(type(scenario)))
@@ -201,9 +209,10 @@ class Explorer:
         levels = {each.name: level or each.isolation or scenario.isolation for each in declarations}
         locking, retries = conditions.locking(type(scenario)), Retries(conditions.remedy, len(declarations))
         database, snapshot = await self._ready(scenario, levels, locking, conditions)
+        served = await self._applications.serve(scenario, database)
         self._clock.actors_begin()
         mask = Mask(self._clock.server, snapshot.text, self._clock.time)
-        once = {each.name: partial(body, database.engine, scenario, each) for each in declarations}
+        once = {each.name: partial(body, database.engine, scenario, each, served) for each in declarations}
         bodies = {name: partial(retries.around, each) for name, each in once.items()}
         faults, least = (scenario.faults, scenario.faults_at_least) if conditions.faults else ((), 0)
         starts = conditions.starts if scheduler.starts is None else scheduler.starts
@@ -212,13 +221,13 @@ class Explorer:
         ports = database.ports(breakpoints=conditions.pauses(scenario), exact=scheduler.exact)
         if scheduler.pauses and not ports.may_pause:
             raise UsageError("a schedule that pauses a statement between two rows needs the embedded server")
-        with database.leading(scenario.outside), remembering():
+        with database.leading(scenario.outside), remembering(), stale_versions_heard():
             finished = await runner.run(plan, scheduler.choose, ports, self._clock)
         await self._insist_on_a_server(database, finished.errors.values())
         await database.end_open_transactions()
         await self._databases.look(database, scenario)
         applied = None if locking is None else locking.applied(retries.refused, retries.most)
-        return Performed(scenario, finished, database, snapshot, mask, applied)
+        return Performed(scenario, finished, database, snapshot, mask, applied, served)
 
     async def _record(self, performed: Performed, conditions: Conditions, places: Places) -> ExecutionRecord:
         scenario, finished, database = performed.scenario, performed.finished, performed.database
@@ -228,12 +237,14 @@ class Explorer:
         kept = Recorded()
         if conditions.records:
             kept = await recorded(database, performed.snapshot, comparable.text)
+        lost = kept.defects if conditions.judges_history else ()
         outcome = comparable.outcome(finished, await database.rows())
         asks = outcome.ending in (Ending.COMPLETED, Ending.DEADLOCKED) and conditions.actors is None
         notes = database.meddling
         with database.leading(scenario.outside, "an invariant"):
-            broken = await broken_invariants(database.house, scenario, outcome, notes.altered) if asks else ()
-        steps, sessions = finished.trace.steps, finished.sessions
+            judged = database.house, scenario, outcome, notes.altered, performed.served
+            broken = await broken_invariants(*judged) if asks else ()
+        steps, sessions, pauses = finished.trace.steps, finished.sessions, conditions.pauses(scenario)
         met = self._natures.met(scenario, conditions.level).texts
         return ExecutionRecord(
             scenario,
@@ -248,11 +259,13 @@ class Explorer:
             anomalies=kept.anomalies,
             broken=tuple(broken),
             notes=(*notes.notes, *clock_notes(trace, performed.mask, self._clock)),
-            unsearched=unsearched(finished, met, kept.unseen, pauses=conditions.pauses(scenario)),
-            unsteady=places.unsteady or (kept.defect if Need.HISTORY in needed(conditions.checks) else ""),
-            defects=tuple(filter(None, (kept.defect, finished.defect))),
+            unsearched=(*unsearched(finished, met, kept.unseen, pauses=pauses), *performed.unsearched),
+            unsteady=places.unsteady,
+            defects=(*kept.defects, *filter(None, [finished.defect])),
+            not_checked=(*caught_in_recording(finished.errors), *lost),
             applied=performed.applied,
             origins=finished.origins,
+            raised=finished.raised,
         )
 
     async def _ready(
@@ -279,15 +292,6 @@ class Explorer:
         if self._may_crash and not database.cluster.is_fresh:
             await database.crash()
         return database, snapshot
-
-    def _failed(self, scenario: Scenario, error: BaseException) -> LabError:
-        """Why the server no longer serves the lab: an actor may have seen to it."""
-        if done := self._databases.ended_by(scenario):
-            return UncontrolledError(f"{done}; the lab cannot go on without its own: {first_line(error)}")
-        if isinstance(error, ServerError):
-            return error
-        reason = self._server.cleaned(str(getattr(error, "orig", None) or error))
-        return ServerError(f"the server {self._server.description} failed: {reason}")
 
     async def _insist_on_a_server(self, database: Database, errors: Iterable[BaseException]) -> None:
         """An actor that lost its connection is not a finding when the reason is that the server is gone."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from lab.checkers.unexpected import failed_actors
 from lab.engine.watchdog import Watchdog, place_of, watchdog
 from lab.errors import ScenarioError, ServerError, first_line, shown
+from lab.explore.asgi.served import Served, asking
 from lab.model.outcome import Outcome
 from lab.model.record import Finding
 from lab.postgres.recording.results import is_connection_loss
@@ -22,7 +23,7 @@ __all__ = ["bounded", "broken_invariants", "call", "cancelled"]
 
 
 async def broken_invariants(
-    engine: AsyncEngine, scenario: Scenario, outcome: Outcome, altered: str = ""
+    engine: AsyncEngine, scenario: Scenario, outcome: Outcome, altered: str = "", served: Served | None = None
 ) -> tuple[Finding, ...]:
     """A finding for each invariant that does not hold. Raises `ScenarioError` for one that fails in another way.
 
@@ -31,12 +32,15 @@ async def broken_invariants(
     broken = []
     failed = ", ".join(failed_actors(scenario, outcome))
     excuse = altered or (failed and f"{failed} had failed before")
-    async with AsyncSession(engine) as session:
-        for each in invariants_of(type(scenario)):
+    declared = invariants_of(type(scenario))
+    wants = {name for each in declared for name in each.wants}
+    async with AsyncSession(engine) as session, asking(served, scenario, wants) as more:
+        given: dict[str, object] = {"outcome": outcome, **more}
+        for each in declared:
             if each.checker != "invariant":
                 continue  # invariants that are judged by other executions are checked after this one
             try:
-                message = await _objection(session, scenario, each, outcome)
+                message = await _objection(session, scenario, each, given)
             except ScenarioError as error:
                 if not excuse:
                     raise _after(outcome, error) from error.__cause__
@@ -47,18 +51,20 @@ async def broken_invariants(
 
 
 async def _objection(
-    session: AsyncSession, scenario: Scenario, declaration: InvariantDeclaration, outcome: Outcome
+    session: AsyncSession, scenario: Scenario, declaration: InvariantDeclaration, given: Mapping[str, object]
 ) -> str | None:
-    """What the invariant objects to, or None. Raises `ScenarioError` when it fails in another way."""
+    """What the invariant objects to, or None. Raises `ScenarioError` when it fails in another way.
+
+    `given`: what it may ask for, beside the session.
+    """
     method = getattr(scenario, declaration.attribute)
     try:
-        await bounded(
-            partial(call, method, session, outcome=outcome), f"the invariant {declaration.name!r}", "invariant"
-        )
+        await bounded(partial(call, method, session, **given), f"the invariant {declaration.name!r}", "invariant")
     except ScenarioError:
         raise  # it took too long
     except AssertionError as error:
-        return shown(error).split("\n\n")[0].strip() or "the assertion does not hold"
+        # A message of the author's is enough; what pytest writes below it depends on who imported the module.
+        return shown(error).split("\n\n")[0].split("\nassert ")[0].strip() or "the assertion does not hold"
     except SQLAlchemyError as error:
         if is_connection_loss(error):
             raise ServerError("the server died while an invariant was checked") from error

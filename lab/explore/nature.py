@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
+from lab.explore.contained import said
 from lab.explore.equal_runs import difference, learn
 from lab.explore.seen import Seen
 from lab.model.nature import Places, joined
@@ -54,7 +55,8 @@ class Natures:
         others = [each for (cls, _, at), each in self._known.items() if (cls, at) == (type(scenario), level)]
         if drawn and len(others) >= EXAMPLES:
             return joined(others)
-        places = await self._learnt(scenario, level)
+        with said("learn what differs between two equal runs"):
+            places = await self._learnt(scenario, level)
         self._keep(key, places)
         return places
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lab.engine.plan import Finished
+from lab.explore.asgi.served import Served
 from lab.explore.seen import Seen
 from lab.model.outcome import Mask
 from lab.model.remedy import Applied
@@ -25,6 +26,13 @@ class Performed:
     snapshot: Snapshot
     mask: Mask
     applied: Applied | None
+    served: Served | None = None
+    """The application that was asked, still up for the invariants."""
+
+    @property
+    def unsearched(self) -> tuple[str, ...]:
+        """What clients of the application could have done in another order."""
+        return () if self.served is None else tuple(self.served.unsearched)
 
     async def seen(self) -> Seen:
         """All its values, to be compared with those of an equal run."""

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from types import CodeType, FunctionType
 from typing import Any
 
-from lab.scenario.declare import Scenario
+from lab.scenario.declare import Scenario, parameter_names
 
 __all__ = ["shares_state"]
 
@@ -24,7 +24,12 @@ _FOREIGN = ("sqlalchemy", "asyncpg", "asyncio", "lab.", "logging")
 
 
 def shares_state(scenario: Scenario, attribute: str) -> bool:
-    """Whether the method of an actor refers to a collection or an object that may change, or assigns a global."""
+    """Whether the method of an actor refers to a collection or an object that may change, or assigns a global.
+
+    So does one that asks an application, for all that is known here.
+    """
+    if "client" in parameter_names(getattr(scenario, attribute)):
+        return True  # what an application keeps is not looked at
     seen: set[CodeType] = set()
     ahead = [inspect.unwrap(getattr(type(scenario), attribute))]
     while ahead:

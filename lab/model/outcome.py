@@ -44,11 +44,16 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ActorResult:
-    """What one actor returned or raised.
+class ActorResult:  # noqa: PLW1641 - a dataclass makes its own hash
+    """What one actor returned or raised: `outcome.results["alice"]` in an invariant.
 
-    `value` is the returned object, for invariants; `text` is what takes part in comparison: the `repr` of
-    the value, or the error's type and message. `detail` is the server's own detail with ids named.
+    `value` is the returned object, None where it raised; `error` is what it raised, `sqlstate` the server's code.
+    `returned` and `aborted` say how it ended: compare `value`, not the result itself. `text` is what takes part in
+    comparison: the `repr` of the value, or the error's type and message. `detail` is the server's own detail with ids
+    named.
+
+    Compared with anything but a result, or asked whether it is true, it raises `TypeError`: an invariant that says
+    `assert outcome.results["alice"]` would hold always, and one that says `== 3` never.
     """
 
     kind: ResultKind
@@ -57,6 +62,21 @@ class ActorResult:
     error: BaseException | None = field(default=None, compare=False)
     sqlstate: str = ""
     detail: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ActorResult):
+            raise TypeError(f"the result of an actor was compared with {other!r}; what it returned is its .value")
+        return (self.kind, self.text, self.sqlstate, self.detail) == (
+            other.kind,
+            other.text,
+            other.sqlstate,
+            other.detail,
+        )
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            "the result of an actor is neither true nor false; ask .returned, .aborted, or what it returned, its .value"
+        )
 
     @property
     def returned(self) -> bool:
@@ -71,7 +91,11 @@ class ActorResult:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an execution ended. `rows` maps each table to its final rows as PostgreSQL composite texts."""
+    """How an execution ended.
+
+    `results` maps each actor, and each task of one (`alice/1`), to its result; `rows` maps each table to its final rows
+    as PostgreSQL composite texts.
+    """
 
     ending: Ending
     results: Mapping[str, ActorResult]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 
 from lab.model.decision import BREAKPOINT
 from lab.model.history import History
-from lab.model.origin import Origin
+from lab.model.origin import Line, Origin
 from lab.model.outcome import ABORT_STATES, Ending, Outcome
 from lab.model.remedy import STALE, Applied
 from lab.model.schedule import Schedule
@@ -84,7 +85,11 @@ class Sharing:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionRecord:
-    """A judged execution of a scenario at an isolation level ("" when each actor has its own default)."""
+    """A judged execution of a scenario at an isolation level ("" when each actor has its own default).
+
+    For a test: `outcome` (what the actors returned and raised, the final rows), `trace` (its steps), `anomalies` (by
+    name, strongest first), `aborts` (refusals by SQLSTATE) and `lock_waits`.
+    """
 
     scenario: Scenario
     isolation: str
@@ -116,13 +121,22 @@ class ExecutionRecord:
     """What the remedy did under which it was run."""
     origins: tuple[Origin | None, ...] = field(default=(), compare=False, repr=False)
     """The line of the user's code behind each step, None where it is not known; empty where it was not noted."""
+    raised: Mapping[str, Line] = field(default_factory=dict, compare=False, repr=False)
+    """Where in the user's code the error of an actor was raised, by its name; noted with `origins`."""
     defects: tuple[str, ...] = field(default=(), compare=False)
-    """What the lab could not record since it is wrong itself, as sentences."""
+    """What the lab could not record or explain since it is wrong itself, as sentences."""
+    not_checked: tuple[str, ...] = field(default=(), compare=False)
+    """The checks that it could not do for the same reason, as sentences."""
 
     @property
     def failed(self) -> bool:
         """Whether any checker objected."""
         return bool(self.findings)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every checker judged it, and none objected."""
+        return not self.findings and not self.not_checked
 
     def origin(self, step: int) -> Origin | None:
         """The line of the user's code behind the step with this number, if that was noted."""

@@ -74,6 +74,8 @@ class Applied:
     """The SELECTs, as the code sent them, whose rows were locked."""
     left: frozenset[str] = frozenset()
     """Those that read such a table too and could not be given a lock."""
+    defect: str = ""
+    """What the lab could not lock since it is wrong itself: then nothing is known of the remedy."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from lab.model.schedule_text import ALPHANUMERIC, quoted, refuse, unquoted
 if TYPE_CHECKING:
     from lab.model.record import ExecutionRecord
 
-__all__ = ["TokenVerdict", "verdict_in", "verdict_of"]
+__all__ = ["DEADLOCK", "TokenVerdict", "verdict_in", "verdict_of"]
 
+DEADLOCK = "deadlock"
 DIGEST_LENGTH = 4
 """Four characters, of 32 each: another invariant of a scenario has the same digest once in a million."""
 _IN_PART = ALPHANUMERIC | {ord("-")}
@@ -25,8 +26,8 @@ _FORM = re.compile(rf"([^.]+)\.(?:([^.]+)\.)?([a-z2-7]{{{DIGEST_LENGTH}}})")
 class TokenVerdict:
     """The first finding of a failing execution: `invariant.P4.k3fx` as text.
 
-    `checker` objected; `anomaly` is the strongest one of the history, "" where none was found; `digest` stands for
-    the sentence that does not hold.
+    `checker` objected; `anomaly` is the strongest one of the history, `DEADLOCK` where there was one and no anomaly,
+    "" where none was found; `digest` stands for the sentence that does not hold.
     """
 
     checker: str
@@ -47,7 +48,8 @@ def verdict_of(record: ExecutionRecord) -> TokenVerdict | None:
     if not record.findings:
         return None
     finding = record.findings[0]
-    return TokenVerdict(finding.checker, next(iter(record.anomalies), ""), _digest(*finding.key))
+    anomaly = next(iter(record.anomalies), DEADLOCK if record.deadlocks else "")
+    return TokenVerdict(finding.checker, anomaly, _digest(*finding.key))
 
 
 def verdict_in(text: str) -> TokenVerdict:

@@ -17,6 +17,8 @@ from lab.model.footprint import Deferred, Footprint
 
 __all__ = ["Action", "ActionKind", "LockWait", "Result", "Step", "Trace"]
 
+_NOTHING = frozenset({"0", "False", "None", "false"})
+
 
 class ActionKind(StrEnum):
     """The kinds of scheduling point at which an actor parks."""
@@ -67,6 +69,12 @@ class Result:
     rows: tuple[tuple[str, ...], ...] = ()
     columns: tuple[str, ...] = ()
     error: str = ""
+
+    @property
+    def shows_nothing(self) -> bool:
+        """Whether there was no row, or a single value which says that there is none: a count of 0, a false EXISTS."""
+        rows = self.rows
+        return not self.error and (not rows or (len(rows) == 1 and len(rows[0]) == 1 and rows[0][0] in _NOTHING))
 
 
 @dataclass(frozen=True, slots=True)

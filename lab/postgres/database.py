@@ -35,6 +35,7 @@ from lab.postgres.locks.remedy_locks import Locking
 from lab.postgres.locks.row_locks import PostgresRowLocks
 from lab.postgres.locks.waits import PostgresLockWaits
 from lab.postgres.recording.attempts import attempts_of
+from lab.postgres.recording.catalogued import Catalogued
 from lab.postgres.recording.histories import history_of
 from lab.postgres.recording.matches import Matches
 from lab.postgres.recording.met import met_in
@@ -228,9 +229,9 @@ class Database:
 
     async def history(self, snapshot: Snapshot, mask: Callable[[str], str]) -> tuple[History, tuple[str, ...]]:
         """The history of the execution that was recorded, and the statements of which not all reads are known."""
-        tables = self.tables
-        attempts = attempts_of(self.journal, snapshot.rows, tables.keys, tables.relations, tables.catalog.functions)
-        return await history_of(attempts, tables.keys, self._matches, self._answers, mask)
+        known = Catalogued.of(self.tables)
+        attempts = attempts_of(self.journal, snapshot.rows, known)
+        return await history_of(attempts, known.keys, self._matches, self._answers, mask)
 
     def met(self) -> MetRows:
         """The rows that statements of the execution that was recorded wrote."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from lab.checkers import CHECKERS
 from lab.checkers.isolation.explanation import Explanation, Link
+from lab.errors import LONGEST_MESSAGE
 from lab.model.record import AtLevel, ExecutionRecord
 from lab.model.text import cut
 from lab.report.section import Message, Section
@@ -41,7 +42,8 @@ def _edge(text: str, where: str, width: int, room: int) -> Iterator[str]:
 
 
 def _sentence(link: Link) -> str:
-    return f"{link.before} < {link.after}: {link.sentence}" if link.after else link.sentence
+    """What it says, in as many characters as are read: names and values in it may be of any length."""
+    return cut(f"{link.before} < {link.after}: {link.sentence}" if link.after else link.sentence, LONGEST_MESSAGE)
 
 
 def _where(link: Link) -> str:
@@ -51,7 +53,7 @@ def _where(link: Link) -> str:
 
 def _anomaly(message: Message) -> Iterator[str]:
     """The anomaly that explains the failure, what the same order gave at the levels above, and what is not known."""
-    yield from filter(None, (*message.record.defects, message.defect))
+    yield from message.defects
     if message.explanation is not None:
         levels = message.failure.levels if message.failure is not None else ()
         *lines, verdict = anomaly_lines(message.explanation)

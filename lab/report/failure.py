@@ -29,13 +29,14 @@ SECTIONS = Table(
     "lab.report.deadlocks",
     "lab.report.waits",
     "lab.report.sharing",
+    "lab.report.more",
     "lab.report.how_to_replay",
 )
 """In the order in which they stand in the message."""
 
 
-def failure_report(failure: Failure, *, replay_hint: str = "lab replay") -> str:
-    """The whole message for a failure, as plain text of several lines."""
+def failure_report(failure: Failure, *, replay_hint: str = "lab replay TOKEN") -> str:
+    """The whole message for a failure, as plain text of several lines. In the lines of the hint TOKEN is replaced."""
     return laid_out(SECTIONS.values(), Message(failure.record, failure, replay_hint))
 
 

@@ -21,13 +21,15 @@ NOT_A_RACE = "FAILS ALREADY WITHOUT OVERLAP: NOT A RACE"
 def _what_broke(message: Message) -> Iterator[str]:
     record = message.record
     if not record.failed:
-        yield f"NO VIOLATION  {target_of(record.scenario)}"
+        yield f"{'NO VIOLATION' if record.passed else 'NOT WHOLLY CHECKED'}  {target_of(record.scenario)}"
+        yield from record.not_checked
         return
     if message.without_overlap:
         yield NOT_A_RACE
     for finding in record.findings:
         yield from _of(finding, message)
     yield f"scenario {target_of(record.scenario)}  {record.scenario!r}"
+    yield from record.not_checked
 
 
 def _of(finding: Finding, message: Message) -> Iterator[str]:

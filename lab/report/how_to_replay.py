@@ -13,7 +13,9 @@ __all__ = ["SECTION"]
 
 def _replay(message: Message) -> Iterator[str]:
     if message.failure is not None:
-        yield f"Replay   {message.replay_hint} {message.failure.token}{_asked_for(message.record)}"
+        for number, hint in enumerate(message.replay_hint.splitlines()):
+            asked = _asked_for(message.record) if hint.startswith("lab replay ") else ""
+            yield f"{'     or  ' if number else 'Replay   '}{hint.replace('TOKEN', message.failure.token)}{asked}"
 
 
 def _asked_for(record: ExecutionRecord) -> str:

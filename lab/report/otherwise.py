@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from lab.checkers import CHECKERS
+from lab.checkers import CHECKERS, deadlocks
 from lab.checkers.isolation.anomalies import MEANING
 from lab.model.record import ExecutionRecord
-from lab.model.token_verdict import TokenVerdict, verdict_of
+from lab.model.token_verdict import DEADLOCK, TokenVerdict, verdict_of
 
 __all__ = ["otherwise", "title"]
 
-_MEANING = {str(name): meaning for name, meaning in MEANING.items()}
+_MEANING = {str(name): meaning for name, meaning in MEANING.items()} | {DEADLOCK: deadlocks.DEADLOCK}
 
 
 def title(verdict: TokenVerdict) -> str:

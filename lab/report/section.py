@@ -24,7 +24,7 @@ class Message:
     record: ExecutionRecord
     failure: Failure | None = None
     replay_hint: str = ""
-    """What stands before the token."""
+    """Ways to replay it, one a line, in which TOKEN stands for the token."""
 
     @cached_property
     def _explained(self) -> tuple[Explanation | None, str]:
@@ -36,9 +36,9 @@ class Message:
         return self._explained[0]
 
     @property
-    def defect(self) -> str:
-        """Why the lab could not explain it, though there is something to explain; "" if that is not so."""
-        return self._explained[1]
+    def defects(self) -> tuple[str, ...]:
+        """What the lab could not record or explain of it, since it is wrong itself, as sentences."""
+        return tuple(filter(None, (*self.record.defects, self._explained[1], self._caused[1])))
 
     @property
     def without_overlap(self) -> bool:
@@ -50,9 +50,13 @@ class Message:
         return known and self.record.is_serial
 
     @cached_property
+    def _caused(self) -> tuple[Cause | None, str]:
+        return or_else(lambda: cause_of(self.record), None)
+
+    @property
     def cause(self) -> Cause | None:
         """The pattern that explains the failure, where one was recognised."""
-        return cause_of(self.record)
+        return self._caused[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,8 +120,9 @@ def _keys(message: Message) -> set[str]:
 
 def _spoken_of(message: Message) -> set[int]:
     """The steps that the message names by their numbers."""
-    explanation, failure = message.explanation, message.failure
-    named = {step for link in explanation.links for step in link.steps} if explanation is not None else set()
+    explanation, cause, failure = message.explanation, message.cause, message.failure
+    named = set(cause.steps) if cause is not None else set()
+    named |= {step for link in explanation.links for step in link.steps} if explanation is not None else set()
     if failure is None:
         return named
     needs = failure.relevance

@@ -6,13 +6,13 @@ from typing import Any
 
 from lab.scenario.checks import SERIAL_BY_DEFAULT, serial_invariants_of
 from lab.scenario.declare import Scenario, actors_of, invariants_of, kind_of, planted_bug_of, target_of
-from lab.scenario.registry import DEFAULT_PACKAGE, discover
+from lab.scenario.registry import discover
 
 __all__ = ["entries", "entry"]
 
 
-def entries(package: str = DEFAULT_PACKAGE) -> list[dict[str, Any]]:
-    """An entry for each scenario of a package. Raises `UsageError` if it cannot be imported."""
+def entries(package: str | None = None) -> list[dict[str, Any]]:
+    """An entry for each scenario of a package, or of the project. Raises `UsageError` if it cannot be imported."""
     return [entry(cls) for cls in discover(package)]
 
 

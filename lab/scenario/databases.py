@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from lab.errors import ScenarioError
+from lab.errors import Interrupted, ScenarioError, UsageError, first_line
 from lab.scenario.declare import Scenario, target_of
+from lab.scenario.pyproject import settings
 
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
 
-__all__ = ["metadata_of", "refuse_wrong_databases"]
+__all__ = ["metadata_of", "refuse_wrong_databases", "take_databases_of_project"]
 
 _RESERVED = ("public", "information_schema", "concurrency_lab")
 _LONGEST = 63
+_PLACE = '"shop.models:Base.metadata"'
 _EXAMPLE = 'databases = {"shop": Base.metadata, "billing": None}'
 
 
@@ -24,6 +27,33 @@ def metadata_of(cls: type[Scenario]) -> Mapping[str, MetaData | None]:
         return {"": cls.metadata}
     first, *others = cls.databases
     return {"": cls.databases[first], **{name: cls.databases[name] for name in others}}
+
+
+def take_databases_of_project(cls: type[Scenario]) -> None:
+    """Give a scenario that says nothing of tables the databases that `[tool.lab]` names. Raises `UsageError`."""
+    says = cls.metadata is not None or cls.databases is not Scenario.databases or cls.schema is not Scenario.schema
+    if says or not (stated := settings()).databases:
+        return
+    cls.databases = {
+        name: _metadata_at(place, f"{stated.file}: databases of [tool.lab]") if place else None
+        for name, place in stated.databases.items()
+    }
+
+
+def _metadata_at(place: str, said: str) -> MetaData:
+    module, _, path = place.partition(":")
+    try:
+        found: object = importlib.import_module(module)
+        for part in path.split("."):
+            found = getattr(found, part)
+    except Interrupted:
+        raise
+    except BaseException as error:
+        raise UsageError(f"{said} names {place!r}, which cannot be had: {first_line(error)}") from error
+    if not hasattr(found, "create_all"):
+        raise UsageError(f"{said} names {place!r}, which is no MetaData; it is module:attribute, as in {_PLACE}")
+    metadata: MetaData = found  # type: ignore[assignment]
+    return metadata
 
 
 def refuse_wrong_databases(cls: type[Scenario]) -> None:

@@ -45,21 +45,25 @@ __all__ = [
 
 ISOLATION_LEVELS = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 
-Allowed = type[BaseException] | str
-"""What an actor may raise without breaking the scenario: an exception class or an SQLSTATE."""
+Allowed = type[BaseException] | str | int
+"""What an actor may meet without breaking the scenario: an exception class, an SQLSTATE, a status of an answer."""
 
 _ACTOR, _INVARIANT, _PLANTED, _PROBE = "_lab_actor", "_lab_invariant", "_lab_planted", "_lab_probe"
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """Base of all scenarios. Subclass it as a frozen dataclass; its fields are parameters, its class attributes these.
+    """Base of all scenarios: a schema, a setup, two or more actors, and the invariants that must hold afterwards.
+
+    Subclass it as a frozen dataclass, whose fields are its parameters (with defaults, so that the command line can make
+    it); without fields it needs no decorator. Its class attributes:
 
     - `metadata`: the tables, made once; between executions only their rows are restored.
     - `databases`: name in URLs -> metadata or None, of each database of the application; by default all are one.
     - `isolation`: the isolation level of every transaction, unless an actor states its own.
     - `allows`: exceptions and SQLSTATEs that an actor may end with. 40001 (serialization failure), 40P01 (deadlock),
-      55P03 (lock not available) and SQLAlchemy's `StaleDataError` always may, also wrapped in another error.
+      55P03 (lock not available) and SQLAlchemy's `StaleDataError` always may, also wrapped in another error. Of an
+      application (see `http`), also statuses from 500 on that it may answer.
     - `watch`: engines of the application itself, opened before the actors begin. In an execution they lead to the lab's
       database, and so does whatever else actors open with SQLAlchemy or asyncpg.
     - `outside`: what actors are meant to reach beside that: dialect (`sqlite`), driver (`psycopg`) or host.
@@ -149,6 +153,10 @@ def actor(
 ) -> Body | Callable[[Body], Body]:
     """Declare a coroutine method as an actor; it stands for one request.
 
+    It asks by parameter name for what it uses: `session` (an `AsyncSession` of its own), `sessions` (a factory),
+    `connection`, `engine`, `client` (see `http`), `name`. What it returns is its result. What it raises is a violation,
+    unless the server refused its work (40001, 40P01, 55P03, stale data) or it is allowed.
+
     `names` makes several actors of one body, each of which gets its name by a parameter `name`. `isolation`
     and `allows` override and extend the scenario's own.
     """
@@ -161,13 +169,22 @@ def actor(
 
 
 def invariant(body: Body) -> Body:
-    """Declare a coroutine method as an invariant: it judges the final state by `assert`."""
+    """Declare a coroutine method as an invariant: it judges the final state by `assert`.
+
+    It asks by parameter name for `session` or `connection`, to look at the final rows, and for `outcome` (an
+    `Outcome`), to look at what the actors returned and raised. Its name with spaces is the sentence of the report, and
+    the message of its `assert` the headline.
+    """
     setattr(body, _INVARIANT, "invariant")
     return body
 
 
 def planted_bug(*, of: type[Scenario], token: str = "", cause: str = "", fix: str = "") -> Callable[[Class], Class]:
-    """Declare a scenario as the wrong variant `of` a right one, with the token that replays its bug."""
+    """Declare a scenario as the wrong variant `of` a right one, kept to prove that the lab finds it.
+
+    `token` replays its bug; `cause` and `fix` are a sentence each, for the document of invariants. `lab hunt` without a
+    target passes only if a violation is found in it.
+    """
 
     def mark(cls: Class) -> Class:
         setattr(cls, _PLANTED, PlantedBug(of, token, cause, fix))

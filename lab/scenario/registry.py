@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
 import inspect
 import pkgutil
+import sys
 import traceback
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,31 +16,36 @@ from typing import Any
 
 from lab.errors import Interrupted, UsageError, first_line
 from lab.scenario.declare import Scenario, actors_of, target_of
+from lab.scenario.folders import folders_of, project_folder, python_path
+from lab.scenario.project import no_scenarios, packages_of_project
 from lab.scenario.validation import validate
 
-__all__ = ["DEFAULT_PACKAGE", "discover", "instance_of", "resolve"]
-
-DEFAULT_PACKAGE = "scenarios"
+__all__ = ["discover", "imported", "instance_of", "resolve"]
 
 
-class NoModuleError(UsageError):
-    """There is no module of that name."""
+def discover(package: str | None = None) -> list[type[Scenario]]:
+    """Every scenario with actors in a package or module, in order of definition; by default the project's.
 
-
-def discover(package: str = DEFAULT_PACKAGE) -> list[type[Scenario]]:
-    """Every scenario with actors in a package or module, in order of modules and of definition.
-
-    Raises `UsageError` if there is no such package or one of its modules does not import.
+    Raises `UsageError` if there is no such package or one of its modules does not import, or the project has none.
     """
-    root = _imported(package)
+    if package is not None:
+        return _discovered(package)
+    found = {cls: None for name in packages_of_project() for cls in _discovered(name)}
+    if not found:
+        raise UsageError(no_scenarios())
+    return list(found)
+
+
+def _discovered(package: str) -> list[type[Scenario]]:
+    root = imported(package)
     names = [package]
     if hasattr(root, "__path__"):
         names += sorted(module.name for module in pkgutil.walk_packages(root.__path__, f"{package}."))
-    return [cls for name in names for cls in _scenarios_in(_imported(name))]
+    return [cls for name in names for cls in _scenarios_in(imported(name))]
 
 
 def resolve(target: str) -> type[Scenario]:
-    """The scenario class for `module:Class`, or for a short name that is unique in the package `scenarios`.
+    """The scenario class for `module:Class`, or for a short name that is unique in the project.
 
     Raises `UsageError` that names the nearest targets.
     """
@@ -47,14 +54,14 @@ def resolve(target: str) -> type[Scenario]:
         return _by_short_name(target)
     if module_name.endswith(".py"):
         module_name = ".".join(Path(module_name).with_suffix("").parts)
-    found: object = _imported(module_name)
+    found: object = imported(module_name)
     for part in class_name.split("."):
         found = getattr(found, part, None)
     if isinstance(found, type) and issubclass(found, Scenario):
         return found
     if class_name and found is not None:
         raise UsageError(f"{target} is not a scenario: it does not derive from lab.Scenario")
-    near = _near(class_name, _scenarios_in(_imported(module_name)), module_name)
+    near = _near(class_name, _scenarios_in(imported(module_name)), module_name)
     raise UsageError(f"no scenario {class_name!r} in {module_name}{near}")
 
 
@@ -75,13 +82,7 @@ def instance_of(target: str, parameters: Mapping[str, Any] = MappingProxyType({}
 
 
 def _by_short_name(name: str) -> type[Scenario]:
-    try:
-        known = discover()
-    except NoModuleError:
-        raise UsageError(
-            f"no scenario named {name!r}, and no package {DEFAULT_PACKAGE!r} here to look for it; "
-            "give the target as module:Class"
-        ) from None
+    known = discover()
     matches = [cls for cls in known if cls.__qualname__ == name]
     if len(matches) == 1:
         return matches[0]
@@ -110,20 +111,31 @@ def _scenarios_in(module: ModuleType) -> list[type[Scenario]]:
     ]
 
 
-def _imported(name: str) -> ModuleType:
+def imported(name: str) -> ModuleType:
+    """The module of this name, also one that only pytest would find. Raises `UsageError`."""
     if not all(name.split(".")):
         raise UsageError(f"{name!r} is not a module name; expected module:Class")
     try:
+        _make_findable(name.partition(".")[0])
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             where = "" if name == error.name else f" (there is no {error.name})"
-            raise NoModuleError(f"no module named {name!r}{where}; run the lab from the folder that holds it") from None
+            raise UsageError(f"no module named {name!r}{where}; run the lab from the folder that holds it") from None
         raise _does_not_import(name, error) from error
     except Interrupted:
         raise
     except BaseException as error:
         raise _does_not_import(name, error) from error
+
+
+def _make_findable(package: str) -> None:
+    """Put on the search path what pytest would put there, for a module of the project and for what it imports."""
+    if package in sys.modules:
+        return
+    found = folders_of(package) if importlib.util.find_spec(package) is None else []
+    if found or Path.cwd().resolve() != project_folder():
+        sys.path += [str(each) for each in (*found, *python_path()) if str(each) not in sys.path]
 
 
 def _does_not_import(name: str, error: BaseException) -> UsageError:

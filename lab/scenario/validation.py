@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lab.errors import ScenarioError
 from lab.scenario.checks import refuse_too_many_orders
-from lab.scenario.databases import refuse_wrong_databases
+from lab.scenario.databases import refuse_wrong_databases, take_databases_of_project
 from lab.scenario.declare import (
     ISOLATION_LEVELS,
     Scenario,
@@ -20,14 +20,15 @@ from lab.scenario.declare import (
     parameter_names,
     target_of,
 )
+from lab.scenario.http import application_of
 
 __all__ = ["validate"]
 
 FEWEST_ACTORS = 2
 POINTS = ("visible", "all")
-ACTOR_PARAMETERS = ("session", "sessions", "connection", "engine", "name")
-INVARIANT_PARAMETERS = ("session", "connection", "outcome")
-SETUP_PARAMETERS = ("session", "connection")
+ACTOR_PARAMETERS = ("session", "sessions", "connection", "engine", "client", "name")
+INVARIANT_PARAMETERS = ("session", "connection", "client", "outcome")
+SETUP_PARAMETERS = ("session", "connection", "client")
 SCHEMA_PARAMETERS = ("connection",)
 
 
@@ -58,6 +59,7 @@ def validate(cls: type[Scenario]) -> None:
     ):
         _validate_method(cls, attribute, allowed)
     _validate_outside(cls)
+    take_databases_of_project(cls)
     refuse_wrong_databases(cls)
     refuse_too_many_orders(cls)
     annotated = {
@@ -89,6 +91,11 @@ def _validate_method(cls: type[Scenario], attribute: str, allowed: tuple[str, ..
     for name in parameter_names(method):
         if name not in allowed:
             raise ScenarioError(f"{target_of(cls)}.{attribute} asks for {name!r}; it can ask for {', '.join(allowed)}")
+        if name == "client" and application_of(cls) is None:
+            raise ScenarioError(
+                f"{target_of(cls)}.{attribute} asks for 'client', and the scenario names no application; add "
+                "app = lab.http(main.app)"
+            )
 
 
 def _validate_outside(cls: type[Scenario]) -> None:

@@ -11,16 +11,17 @@ import site
 import sys
 import sysconfig
 from dataclasses import asdict, dataclass
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from lab.errors import UsageError
+from lab.scenario.folders import folders_of, project_folder
 
 __all__ = ["Whereabouts", "whereabouts_of"]
 
-_MARKS = ("pyproject.toml", "setup.cfg", "setup.py", ".git")
-"""What lies in the folder of a project."""
+_NOWHERE = "__main__"
+"""The module of what is run as a program or in a notebook: another one in each process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,11 @@ class Whereabouts:
 
     def insist(self) -> None:
         """Raises `UsageError` for a module that a token may not name. A missing one is the importer's to report."""
+        if self.module == _NOWHERE:
+            raise UsageError(
+                "the token is of a notebook or a script, which no other process can import: give it back to the race "
+                "there, as lab.race(…, replay=TOKEN)"
+            )
         if self.file and not self.kind:
             raise UsageError(
                 f"the token names the module {self.module}, and {self.file} is neither of this project "
@@ -48,11 +54,15 @@ class Whereabouts:
 
 def whereabouts_of(module: str) -> Whereabouts:
     """Where importing a module would find it. Imports nothing, not even the packages that hold it."""
+    if module == _NOWHERE:
+        return Whereabouts(module, "", "")
     spec: ModuleSpec | None = None
     path: list[str] | None = None
     parts = module.split(".")
     for number in range(len(parts)):
         spec = _spec(".".join(parts[: number + 1]), path)
+        if spec is None and not number:
+            spec = PathFinder.find_spec(parts[0], [str(each) for each in folders_of(parts[0])])
         if spec is None:
             return Whereabouts(module, "", "")
         path = list(spec.submodule_search_locations or ())
@@ -88,9 +98,3 @@ def _site_folders() -> set[Path]:
     if site.ENABLE_USER_SITE:
         names.add(site.getusersitepackages())
     return {Path(each).resolve() for each in names}
-
-
-def project_folder() -> Path:
-    """The nearest folder from here upwards that looks like a project's, else the working folder itself."""
-    here = Path.cwd().resolve()
-    return next((each for each in (here, *here.parents) if any((each / mark).exists() for mark in _MARKS)), here)

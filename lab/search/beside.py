@@ -35,12 +35,13 @@ class Beside:
         return self._over.done()
 
     async def over(self) -> None:
-        """Wait for its end. Who waits and is cancelled cancels it, and waits for what it makes of that."""
+        """Wait for its end. Who waits and is cancelled cancels it, waits for what it makes of that, and stays so."""
         try:
             await asyncio.wrap_future(self._over)
         except asyncio.CancelledError:
             self.cancel()
             await asyncio.wrap_future(self._over)
+            raise
 
     def cancel(self) -> None:
         """Ask it to end."""

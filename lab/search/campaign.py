@@ -41,8 +41,10 @@ async def hunt_one(
     workers: int,
     progress: Callable[[HuntResult], None],
     found: Callable[[ReportedFailure], None] | None = None,
+    *,
+    explorer: Explorer | None = None,
 ) -> HuntResult:
-    """Hunt one scenario. Raises `LabError`.
+    """Hunt one scenario. Raises `LabError`. `explorer`: to be used, and left open.
 
     `found` is called with each failure as it was met, before it is minimised; not where parts are hunted elsewhere.
 
@@ -55,7 +57,8 @@ async def hunt_one(
         ahead = Ahead(place.of(server), job, workers) if workers > 1 else None
         if ahead is not None:
             await stack.enter_async_context(contextlib.aclosing(ahead))
-        explorer = await stack.enter_async_context(contextlib.aclosing(Explorer(server)))
+        if explorer is None:
+            explorer = await stack.enter_async_context(contextlib.aclosing(Explorer(server)))
         if ahead is not None:
             stack.callback(ahead.dismiss)  # before the explorer is closed, which takes some time as well
         return _unwrapped(await perform(explorer, job, progress, ahead, found))

@@ -25,8 +25,11 @@ HURRIED_SECONDS = 0.7
 
 
 def command(lifeline: int) -> tuple[str, ...]:
-    """What is run. `lifeline` is the reading end of a pipe of which this process alone holds the writing end."""
-    return sys.executable, "-m", "lab.search.workers", str(lifeline)
+    """What is run. `lifeline` is the reading end of a pipe of which this process alone holds the writing end.
+
+    -P: the working folder is searched for the user's modules, and not for the lab, of whose name there may be a folder.
+    """
+    return sys.executable, "-P", "-m", "lab.search.workers", str(lifeline)
 
 
 def manner(lifeline: int) -> dict[str, Any]:

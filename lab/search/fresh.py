@@ -18,30 +18,37 @@ from lab.analysis.tally import HuntResult, ReportedFailure
 from lab.postgres.server.place import Place
 from lab.report.fresh import Fresh, with_fresh
 from lab.schedulers import DEFAULT
+from lab.search.beside import Beside
 from lab.search.hunt import INTERRUPTED
 from lab.search.job import Job
+from lab.search.standby import Standby
 from lab.search.workers import JobResult, Workers
 
-__all__ = ["tried_in_fresh_processes"]
+__all__ = ["FreshCheck", "tried_in_fresh_processes"]
 
 
-async def tried_in_fresh_processes(place: Place, job: Job, result: HuntResult) -> None:
+async def tried_in_fresh_processes(place: Place, job: Job, result: HuntResult, standby: Standby | None = None) -> None:
     """Try each failure of a hunt in a process of its own on a running server, and let its report say what came of it.
 
+    `standby` is a process that may be used for the first of them.
     Nothing is tried after a hunt that was broken off. An interruption is the trouble of the result.
     """
     if result.trouble:
         return
     try:
         for number, failure in enumerate(result.failures):
-            result.failures[number] = with_fresh(failure, await _tried(place, job, failure))
+            result.failures[number] = with_fresh(failure, await _tried(place, job, failure, standby))
     except asyncio.CancelledError:
         result.trouble = INTERRUPTED
 
 
-async def _tried(place: Place, job: Job, failure: ReportedFailure) -> Fresh:
+async def _tried(place: Place, job: Job, failure: ReportedFailure, standby: Standby | None) -> Fresh:
     once = replace(job, token=failure.token, seconds=None)
-    answer = await _in_a_fresh_process(place, once)
+    answer = None
+    if standby is not None and standby.is_fresh:
+        answer = _not_interrupted(await asyncio.wrap_future(standby.ask(once)))
+    if answer is None or answer.error:  # code of the hunt may have ended a process that was there so early
+        answer = await _in_a_fresh_process(place, once)
     if answer.error:
         return Fresh(reproduced=None, instead=answer.error)
     if _shows(answer, failure):
@@ -82,10 +89,65 @@ def _command(job: Job) -> str:
 async def _in_a_fresh_process(place: Place, job: Job) -> JobResult:
     async with contextlib.aclosing(Workers(place, 1).perform([job])) as done:
         async for _, answer in done:
-            if answer.result.trouble == INTERRUPTED:
-                raise asyncio.CancelledError
-            return answer
+            return _not_interrupted(answer)
     raise asyncio.CancelledError  # it was interrupted before it began
+
+
+def _not_interrupted(answer: JobResult) -> JobResult:
+    if answer.result.trouble == INTERRUPTED:
+        raise asyncio.CancelledError
+    return answer
+
+
+class FreshCheck:
+    """The same beside this process, from the first failure on that its hunt meets. Leave it with `aclose`."""
+
+    def __init__(self, place: Place, job: Job) -> None:
+        self._place, self._job = place, job
+        self.standby: Standby | None = None
+        """A process that is there before it is needed, and of use afterwards."""
+        self._trying: Beside | None = None
+
+    def expect(self) -> None:
+        """There will be a failure to try."""
+        self.standby = self.standby or Standby(self._place)
+
+    def begin(self, result: HuntResult) -> None:
+        """Try the failures of a hunt that is over."""
+        self._trying = Beside(lambda: tried_in_fresh_processes(self._place, self._job, result, self.standby))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all are tried."""
+        return self._trying is None or self._trying.is_over
+
+    def helper(self) -> Standby | None:
+        """A process for other work, once all are tried."""
+        return self.standby if self._trying is not None and self._trying.is_over else None
+
+    def dismiss(self) -> None:
+        """Nothing more is asked; what is left may begin to leave."""
+        if self.standby is not None:
+            self.standby.dismiss()
+
+    def cancel(self) -> None:
+        """Ask it to end."""
+        if self._trying is not None:
+            self._trying.cancel()
+
+    async def over(self) -> None:
+        """Wait until all are tried. Who waits and is cancelled ends it."""
+        if self._trying is not None:
+            await self._trying.over()
+
+    async def aclose(self) -> None:
+        """End what still runs; returns when no process is left."""
+        self.cancel()
+        try:
+            if self.standby is not None:
+                await self.standby.aclose()
+        finally:
+            await self.over()
 
 
 def _shows(answer: JobResult, failure: ReportedFailure) -> bool:

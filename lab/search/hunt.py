@@ -51,7 +51,9 @@ class Hunt:
     ahead: Ahead | None = None
     """Other workers that make some of the executions; only for a scheduler that skips."""
     found: Callable[[ReportedFailure], None] | None = None
-    """Called with each failure as it was met, before it is minimised."""
+    """Called with each failure as it was met, before it is minimised: when its lines of code are known."""
+    replay_hint: str = "lab replay TOKEN"
+    """How a failure is replayed, in the lines of its report."""
 
     @classmethod
     def of(cls, scenario: Scenario, progress: Progress = silent, **more: Any) -> Hunt:
@@ -153,15 +155,20 @@ class Hunt:
             return None
 
     async def _keep(self, explorer: Explorer, result: HuntResult, found: ExecutionRecord, number: int) -> None:
-        """Report a failure at once, and again when it is minimised: an interruption in between loses nothing."""
+        """Report a failure at once, and again when it is minimised: an interruption in between loses nothing.
+
+        To be shown it needs its lines of code, which are noted in the one execution that comes before the first stage.
+        """
         failure = self._failure(found, number)
-        result.failures.append(reported(failure))
+        result.failures.append(reported(failure, self.replay_hint))
         if not self.job.refine:
             return
-        if self.found is not None:
-            self.found(result.failures[-1])
+        tell = self.found
         async for smaller in refined(explorer, failure, self.job.conditions):
-            result.failures[-1] = reported(smaller)
+            result.failures[-1] = reported(smaller, self.replay_hint)
+            if tell is not None:
+                tell(result.failures[-1])
+                tell = None
 
     def _failure(self, found: ExecutionRecord, number: int) -> Failure:
         job = self.job

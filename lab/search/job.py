@@ -42,6 +42,8 @@ class Job:
     conditions: Conditions = AS_IT_STANDS
     token: str = ""
     """Replay this once, instead of a search."""
+    remedy: str = ""
+    """Search under this remedy, as `lab.search.remedies.away` writes it, until the answer is certain."""
     share: Sequence[int] = ()
     """Make executions ahead for the search of another process: as which of the helping workers, from 0, and how many
     there are. See `lab.search.ahead`."""

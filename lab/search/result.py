@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lab.analysis.tally import ReportedFailure
 from lab.checkers.causes import cause_of
 from lab.checkers.isolation.explanation import Explanation
@@ -16,12 +18,14 @@ from lab.report.relevance import irrelevant_text, needed_text
 __all__ = ["reported"]
 
 
-def reported(failure: Failure) -> ReportedFailure:
+def reported(failure: Failure, replay_hint: str = "lab replay TOKEN") -> ReportedFailure:
     """The plain values of a failure. The report is made here, since only this process has the whole failure."""
     record = failure.record
     finding = record.findings[0]
     explanation, _ = or_else(lambda: explanation_of(record), None)
     cause, _ = or_else(lambda: cause_of(record), None)
+    nothing: dict[str, Any] = {}
+    story, _ = or_else(lambda: story_data(record), nothing)
     return ReportedFailure(
         token=failure.token,
         checker=finding.checker,
@@ -33,7 +37,7 @@ def reported(failure: Failure) -> ReportedFailure:
         execution=failure.execution,
         identical=failure.identical,
         replays=failure.replays,
-        report=failure_report(failure),
+        report=failure_report(failure, replay_hint=replay_hint),
         needed=needed_text(failure.relevance, at_least=failure.needed_preemptions),
         irrelevant=irrelevant_text(failure.relevance),
         least=failure.least,
@@ -46,7 +50,7 @@ def reported(failure: Failure) -> ReportedFailure:
         cause=plain(cause),
         levels=plain(failure.levels),
         relevance=plain(failure.relevance),
-        story=story_data(record),
+        story=story,
     )
 
 

@@ -13,9 +13,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 from lab.analysis.tally import HuntResult, ReportedFailure
@@ -24,6 +23,7 @@ from lab.errors import LabError
 from lab.explore import Explorer
 from lab.model.bounds import Bounds
 from lab.postgres.server.place import Place
+from lab.scenario.pyproject import find_modules
 from lab.search.ahead import Ahead, run_ahead
 from lab.search.child import command, greeting, manner, patience, signalled
 from lab.search.hunt import Hunt, Progress, replay_once, silent
@@ -46,6 +46,8 @@ class JobResult:
     result: HuntResult
     error: str = ""
     exit_status: int = 0
+    searched: Mapping[str, Any] = field(default_factory=dict)
+    """Of a search under a remedy: what `Searched.dump` gives."""
 
 
 async def perform(
@@ -62,11 +64,37 @@ async def perform(
     try:
         with importing():
             scenario = job.scenario()
+        if job.remedy:
+            from lab.search.remedies.away import searched_here  # noqa: PLC0415 - most workers try none
+
+            return JobResult(
+                job, HuntResult(job.target, job.seed), searched=(await searched_here(explorer, job)).dump()
+            )
         if job.token:
             return JobResult(job, await replay_once(explorer, job))
         return JobResult(job, await Hunt(scenario, job, progress, ahead, found).run(explorer))
     except LabError as error:
         return JobResult(job, HuntResult(job.target, job.seed, trouble=str(error)), str(error), error.exit_status)
+
+
+class _Numbered:
+    """Jobs with their numbers, for several who take them in turn; for one only, where they are `waits`: waited for."""
+
+    def __init__(self, jobs: Iterable[Job] | AsyncIterator[Job]) -> None:
+        self.waits = isinstance(jobs, AsyncIterator)
+        self._jobs = jobs if isinstance(jobs, AsyncIterator) else iter(jobs)
+        self._number = 0
+
+    def __aiter__(self) -> _Numbered:
+        return self
+
+    async def __anext__(self) -> tuple[int, Job]:
+        try:
+            job = await anext(self._jobs) if isinstance(self._jobs, AsyncIterator) else next(self._jobs)
+        except StopIteration:
+            raise StopAsyncIteration from None
+        self._number += 1
+        return self._number - 1, job
 
 
 class Workers:
@@ -81,13 +109,14 @@ class Workers:
         self._lifeline: tuple[int, int] | None = None
         """A pipe of which we alone hold the writing end, so that it ends when we die."""
 
-    async def perform(self, jobs: Iterable[Job]) -> AsyncGenerator[tuple[int, JobResult], None]:
+    async def perform(self, jobs: Iterable[Job] | AsyncIterator[Job]) -> AsyncGenerator[tuple[int, JobResult], None]:
         """Perform the jobs; yields (index, result) as they are done. Ends the workers when it is left.
 
         A job is taken from the iterable when a worker is free for it. When the caller is cancelled, the workers are
-        interrupted, and what they have found until then is yielded before the cancellation goes on.
+        interrupted, and what they have found until then is yielded before the cancellation goes on. For jobs that are
+        waited for, the one worker is started before the first of them comes.
         """
-        todo = iter(enumerate(jobs))
+        todo = _Numbered(jobs)
         done: asyncio.Queue[tuple[int, JobResult] | None] = asyncio.Queue()
         feeding = [asyncio.create_task(self._feed(todo, done)) for _ in range(self._number)]
         going_on = asyncio.create_task(self._let_go_on())
@@ -147,11 +176,13 @@ class Workers:
             for process in self._processes:
                 let_go_on(process.pid)
 
-    async def _feed(self, todo: Iterator[tuple[int, Job]], done: asyncio.Queue[tuple[int, JobResult] | None]) -> None:
+    async def _feed(self, todo: _Numbered, done: asyncio.Queue[tuple[int, JobResult] | None]) -> None:
         """Give a worker job after job; one that dies is replaced, so that every job has an answer."""
         process: asyncio.subprocess.Process | None = None
         try:
-            for index, job in todo:
+            if todo.waits:
+                process = await self._start()
+            async for index, job in todo:
                 process = process or await self._start()
                 if self._interrupted:
                     return
@@ -205,11 +236,13 @@ async def _last_words(process: asyncio.subprocess.Process) -> str:
 
 
 def _loaded(job: Job, answer: dict[str, Any]) -> JobResult:
-    return JobResult(job, HuntResult.load(answer["result"]), answer["error"], answer["exit_status"])
+    result = HuntResult.load(answer["result"])
+    return JobResult(job, result, answer["error"], answer["exit_status"], answer["searched"])
 
 
 def _dumped(done: JobResult) -> str:
-    return json.dumps({"result": done.result.dump(), "error": done.error, "exit_status": done.exit_status})
+    said = {"error": done.error, "exit_status": done.exit_status, "searched": done.searched}
+    return json.dumps({"result": done.result.dump(), **said})
 
 
 async def _work(place: Place, orders: IO[str], answers: IO[str]) -> None:
@@ -231,7 +264,7 @@ async def _work(place: Place, orders: IO[str], answers: IO[str]) -> None:
 def main() -> None:
     """Entry point of a worker process."""
     end_with_parent(int(sys.argv[1]))
-    sys.path.insert(0, str(Path.cwd()))
+    find_modules()
     orders, answers = orders_aside(), answers_aside()
     with contextlib.suppress(KeyboardInterrupt):  # the lab interrupts its workers; it knows
         if place := orders.readline():

@@ -79,7 +79,7 @@ async def minimise(
         proved = await minimisation.search()
         minimisation.limit = budget
         await minimisation.shrink()
-        least = proved
+        least = proved and not minimisation.unknown
     return Minimised(minimisation.best, minimisation.spent, least, minimisation.late)
 
 
@@ -95,6 +95,8 @@ class _Minimisation:
         self.spent = 0
         self.limit = 0
         self.late = False
+        self.unknown = False
+        """Of an execution it is not known whether it breaks the same: a check of it was not done."""
         self._until = until
         self._goal: Finding = found.findings[0]
         self._run = run
@@ -172,6 +174,7 @@ class _Minimisation:
             raise _BudgetSpentError
         self.spent += 1
         record = await self._run(scheduler)
+        self.unknown |= bool(record.not_checked)
         self._known[_decisions(record.trace)] = record.trace
         if decisions is not None:
             self._known.setdefault(_trimmed(decisions), record.trace)

@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 from lab.errors import Divergence
 from lab.explore import Conditions, Explorer
-from lab.model.record import AtLevel, ExecutionRecord, Failure
+from lab.explore.contained import or_else
+from lab.model.record import AtLevel, ExecutionRecord, Failure, Relevance
 from lab.model.replay_token import encode, token_of
 from lab.scenario.declare import ISOLATION_LEVELS
 from lab.schedulers.guided import Wished
 from lab.schedulers.replay import Replay
 from lab.schedulers.serial import InOrder
-from lab.shrink.minimise import Run, minimise
+from lab.shrink.minimise import Minimised, Run, minimise
 from lab.shrink.relevance import relevance
 from lab.shrink.replays import replay_times
 
@@ -30,38 +32,69 @@ MINIMISING_SECONDS = 5.0
 """How long a failure may be minimised. The textbook races need a tenth of a second, a padded ring of four two."""
 
 
+Made = TypeVar("Made")
+
+
 async def refined(
     explorer: Explorer,
     failure: Failure,
     conditions: Conditions,
 ) -> AsyncIterator[Failure]:
-    """The failure after each stage; the last one is complete. A caller that is interrupted keeps the stages before."""
-    scenario = failure.record.scenario
+    """The failure after each stage; the last one is complete. A caller that is interrupted keeps the stages before.
+
+    A stage that fails, since the lab is wrong itself, leaves the failure as it is, with a sentence.
+    """
+    scenario, stages = failure.record.scenario, _Stages()
     conditions = replace(conditions, starts=failure.record.trace.starts, origins=True)
     run = partial(explorer.run, scenario, conditions=conditions)
-    failure = replace(failure, record=await _located(failure.record, run))
-    yield failure
-    smallest = await minimise(failure.record, run, seconds=MINIMISING_SECONDS)
+    record = await stages.made("find the line of code behind each step", _located(failure.record, run), failure.record)
+    failure = replace(failure, record=record)
+    yield stages.said(failure)
+    shrinking = minimise(record, run, seconds=MINIMISING_SECONDS)
+    smallest = await stages.made("minimise this failure", shrinking, Minimised(record, 0))
     isolation = conditions.isolation or ""
     token = encode(token_of(smallest.record, isolation))
     late = MINIMISING_SECONDS if smallest.late else 0.0
     failure = replace(failure, record=smallest.record, token=token, least=smallest.least, late=late)
     if smallest.record.is_serial:
-        failure = replace(failure, without_overlap=await _breaks_in_turn(smallest.record, run))
-    yield failure
-    failure = replace(failure, relevance=await relevance(smallest.record, run))
-    yield failure
-    failure = await _confirmed(explorer, failure, conditions)
+        trying_in_turn = _breaks_in_turn(smallest.record, run)
+        in_turn = await stages.made("try this failure without overlap", trying_in_turn, otherwise=False)
+        failure = replace(failure, without_overlap=in_turn)
+    yield stages.said(failure)
+    trying = relevance(smallest.record, run)
+    failure = replace(failure, relevance=await stages.made("find out what it needs", trying, Relevance()))
+    yield stages.said(failure)
+    failure = await stages.made("replay this failure", _confirmed(explorer, failure, conditions), failure)
     failure = replace(failure, token=encode(token_of(failure.record, isolation)))  # it names the anomaly
-    yield failure
+    yield stages.said(failure)
     if failure.record.anomalies or _met_a_key(failure.record):
-        yield replace(failure, levels=await _levels(failure.record, partial(run, checks=())))
+        trying_levels = _levels(failure.record, partial(run, checks=()))
+        levels = await stages.made("try this order at the levels above", trying_levels, ())
+        yield stages.said(replace(failure, levels=levels))
+
+
+class _Stages:
+    """What came of the stages of one failure: a defect of the lab's own in one of them is said, and ends none."""
+
+    def __init__(self) -> None:
+        self._defects: list[str] = []
+
+    async def made(self, doing: str, stage: Awaitable[Made], otherwise: Made) -> Made:
+        """What a stage gives, or something else where it fails."""
+        made, defect = await or_else(doing, stage, otherwise)
+        self._defects += [defect] if defect else []
+        return made
+
+    def said(self, failure: Failure) -> Failure:
+        """The failure, with what could not be found out about it."""
+        defects = dict.fromkeys((*failure.record.defects, *self._defects))
+        return replace(failure, record=replace(failure.record, defects=tuple(defects)))
 
 
 async def _located(found: ExecutionRecord, run: Run) -> ExecutionRecord:
     """An execution of a search, with its lines of code: they are noted in another run of its schedule."""
     again = await run(Wished(found.schedule.decisions))
-    return replace(found, origins=again.origins) if again.trace == found.trace else found
+    return replace(found, origins=again.origins, raised=again.raised) if again.trace == found.trace else found
 
 
 async def _breaks_in_turn(record: ExecutionRecord, run: Callable[..., Awaitable[ExecutionRecord]]) -> bool:
@@ -85,7 +118,7 @@ async def _confirmed(explorer: Explorer, failure: Failure, conditions: Condition
         again = await _like(explorer, found, conditions)
         found = again or found  # what its history says is in the values of this run
     if again is not None:
-        taken = ("history", "unseen", "anomalies", "database_fault", "origins", "defects")
+        taken = ("history", "unseen", "anomalies", "database_fault", "origins", "raised", "defects")
         found = replace(found, **{name: getattr(again, name) for name in taken})
     return replace(
         failure,

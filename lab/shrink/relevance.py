@@ -69,8 +69,9 @@ class _Trials:
         return self._goal in {finding.key for finding in record.findings}
 
     def _cured(self, record: ExecutionRecord) -> bool:
-        """Whether the same is not broken; where the step limit ended it, nobody knows."""
-        return record.outcome.ending is not Ending.STEP_LIMIT and not self._breaks(record)
+        """Whether the same is not broken; where the step limit ended it, or a check was not done, nobody knows."""
+        known = record.outcome.ending is not Ending.STEP_LIMIT and not record.not_checked
+        return known and not self._breaks(record)
 
     async def ordered(self, wish: Wish) -> None:
         """Run this order, to see whether it passes."""
@@ -78,7 +79,7 @@ class _Trials:
 
     def nearest(self) -> tuple[Turned, ...]:
         """How that one of the executions differs which passed with the fewest pairs of steps in another order."""
-        passed = [each for each in self._done.values() if not each.failed and each.outcome.ending is Ending.COMPLETED]
+        passed = [each for each in self._done.values() if each.passed and each.outcome.ending is Ending.COMPLETED]
         ways = [turned(self._trace, each.trace) for each in passed if each.trace.extras == self._trace.extras]
         return min((way for way in ways if way[1]), key=lambda way: way[0], default=(0, ()))[1]
 

@@ -35,7 +35,9 @@ class Replays:
         """A divergence is never a verdict on the scenario."""
         if self.diverged or self.record is None:
             return Verdict.INCONCLUSIVE
-        return Verdict.FAIL if self.record.failed else Verdict.PASS
+        if self.record.failed:
+            return Verdict.FAIL
+        return Verdict.PASS if self.record.passed else Verdict.INCONCLUSIVE
 
     def shown(self) -> dict[str, Any]:
         """For programs."""
@@ -45,6 +47,7 @@ class Replays:
             "diverged": self.diverged,
             "verdict": self.verdict,
             "divergence": self.divergence,
+            "not_checked": [] if self.record is None else list(self.record.not_checked),
             "uncontrolled": [] if self.record is None else list(self.record.outcome.learnt),
         }
 

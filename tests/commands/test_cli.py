@@ -236,6 +236,7 @@ def test_list_and_doctor_speak_json():
         "scenarios.counter:Refused": ("probe", None),
     }
     assert entries[LOST] == {
+        "version": 1,
         "target": LOST,
         "kind": "planted",
         "of": "scenarios.counter:Counted",
@@ -247,7 +248,7 @@ def test_list_and_doctor_speak_json():
     }
     assert f"{LOST}  planted of scenarios.counter:Counted  READ COMMITTED  ann, ben" in plain
     abilities = {"server", "version", "superuser", "may_create_databases", "pushed", "frozen", "clock_follows"}
-    assert json.loads(found).keys() >= abilities
+    assert json.loads(found).keys() == abilities | {"report_version"}
     assert "hunt" in help_text
 
 

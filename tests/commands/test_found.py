@@ -12,7 +12,7 @@ from rich.console import Console
 
 from lab.analysis.tally import HuntResult, ReportedFailure
 from lab.commands import found as module
-from lab.commands.found import AS_IT_WAS_MET, Found
+from lab.commands.found import AS_IT_WAS_MET, REPLACED, Found
 from lab.commands.progress import ProgressBelow
 from lab.search.hunt import Hunt
 from scenarios.transfer import LostUpdate
@@ -22,13 +22,14 @@ SMALL = replace(LARGE, report="SMALL, in eight steps", steps=8)
 
 
 async def test_a_hunt_hands_out_a_failure_before_it_is_minimised(explorer):
-    """As it was met; what the result has in the end is smaller."""
+    """As it was met, with its lines of code; what the result has in the end is smaller."""
     met: list[ReportedFailure] = []
     result = await replace_found(Hunt.of(LostUpdate()), met).run(explorer)
     (first,), (last,) = met, result.failures
     assert (first.steps, first.preemptions, first.replays) == (9, 5, 0)
     assert (last.steps, last.preemptions, last.replays) == (8, 1, 5)
     assert first.token == last.found_token
+    assert "transfer.py:115" in first.report
 
 
 def replace_found(hunt: Hunt, met: list[ReportedFailure]) -> Hunt:
@@ -66,7 +67,7 @@ def test_on_a_terminal_the_smaller_one_replaces_it(written):
 
 def test_elsewhere_the_smaller_one_follows_it(written):
     assert shown(terminal=False) == ""
-    assert written.getvalue() == f"{AS_IT_WAS_MET}\n\n{LARGE.report}\n\n{SMALL.report}\n\n"
+    assert written.getvalue() == f"{AS_IT_WAS_MET}\n\n{LARGE.report}\n\n{REPLACED}\n\n{SMALL.report}\n\n"
 
 
 def test_programs_see_nothing_of_it(written):
@@ -74,10 +75,12 @@ def test_programs_see_nothing_of_it(written):
 
 
 def test_the_command_line_shows_both_and_json_stays_one_value():
-    """The report as it was met comes first; with --json the whole output is one value."""
+    """The report as it was met comes first, and each says which of the two stands; --json gives one value."""
     line = ["hunt", "LostCount", "--no-remedies", "--no-fresh"]
     (_, plain, _), (_, value, errors) = lab_each([line, [*line, "--json"]])
     assert plain.startswith(f"{AS_IT_WAS_MET}\n\n")
     assert plain.count("Replay   lab replay") == 2
+    assert plain.count(f"\n\n{REPLACED}\n\n") == 1
+    assert plain.index(REPLACED) < plain.index("minimised ")
     assert plain.index(json.loads(value)["failures"][0]["found_token"]) < plain.index("minimised ")
     assert errors == ""

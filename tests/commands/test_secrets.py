@@ -16,6 +16,20 @@ from helpers.lab_program import CASES, environment, lab, lab_each, temporary_fol
 from helpers.servers import Foreign, foreign_server, programs_of
 
 SECRET = "hunter2hunter2"
+USES_THE_LAB = """
+from sqlalchemy import MetaData, text
+from lab import Scenario, actor
+
+class Two(Scenario):
+    metadata = MetaData()
+
+    @actor(names=("ann", "ben"))
+    async def work(self, session):
+        await session.execute(text("SELECT 1"))
+
+async def test_it(lab):
+    await lab.check(Two())
+"""
 
 ERRORS = [
     "postgresql://guarded:{}@h:port/d",
@@ -208,7 +222,7 @@ def test_a_pytest_run_shows_no_password(guarded, watched, tmp_path, options):
     ],
 )
 def test_a_pytest_run_with_a_wrong_url_shows_no_password(given, tmp_path):
-    (tmp_path / "test_it.py").write_text("async def test_it(lab): ...\n")
+    (tmp_path / "test_it.py").write_text(USES_THE_LAB)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--showlocals"],
         cwd=tmp_path,

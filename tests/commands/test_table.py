@@ -50,6 +50,22 @@ def test_importing_the_command_line_loads_nothing_that_takes_time():
     assert done.stdout.strip() == "[]"
 
 
+def test_a_server_is_examined_without_what_a_scenario_needs():
+    """Its settings and privileges are asked of the driver alone."""
+    modules = loaded("doctor")
+    assert {"asyncpg", "lab.postgres.server.cluster"} <= modules
+    assert not modules & {"sqlalchemy", "networkx", "hypothesis", "lab.explore"}
+
+
+def test_what_a_hunt_needs_loads_neither_graphs_nor_a_test_runner():
+    """Most executions have no graph. time-machine would load pytest; who wants it later can still have it."""
+    code = (
+        "import sys, lab.search.campaign; print({'networkx', 'pytest', 'hypothesis'} & {*sys.modules}); import pytest"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
 def test_a_history_is_checked_without_engine_and_database():
     modules = loaded("check-history", str(HISTORY / "list_append.json"))
     assert "lab.checkers.external.inference" in modules
@@ -63,7 +79,9 @@ def test_the_table_names_every_file_and_each_holds_its_command():
     """A file that is in no line of the table would never be found; the other files are no commands."""
     folder = Path(lab.commands.__file__).parent
     files = {f"lab.commands.{path.stem}" for path in folder.glob("*.py")} - {"lab.commands.__init__"}
-    others = {f"lab.commands.{name}" for name in ("console", "found", "guard", "line", "options", "progress")}
+    others = {
+        f"lab.commands.{name}" for name in ("complete", "console", "found", "guard", "line", "options", "progress")
+    }
     assert files - set(COMMANDS.values()) == others
     assert set(COMMANDS.values()) <= files
     for name, module in COMMANDS.items():

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from lab import actor, invariant, no_deadlock, serializable
-from lab.checkers import CHECKERS, Checker, Need, askable, findings_of, needed, refuse_unknown_checks
+from lab.checkers import CHECKERS, Checker, Need, askable, judged, needed, refuse_unknown_checks
 from lab.errors import UsageError
 from lab.explore import Explorer
 from lab.model.history import History
@@ -165,7 +165,7 @@ def test_the_message_begins_with_its_headline(checker, records):
 def test_an_execution_has_the_findings_of_every_checker_whose_needs_it_meets(records):
     for record in records:
         wanted = [each for each in CHECKERS.values() if each.judges(record, ())]
-        assert findings_of(record) == tuple(finding for each in wanted for finding in each.check(record))
+        assert judged(record).findings == tuple(finding for each in wanted for finding in each.check(record))
 
 
 def test_asking_for_a_check_asks_for_what_it_needs():

@@ -14,7 +14,7 @@ from lab.explore.shared_state import shares_state
 from lab.report.failure import execution_report
 from lab.search.hunt import Hunt
 from lab.search.job import Job
-from lab.search.remedies.trials import curable
+from lab.search.remedies.curable import curable
 
 METADATA = MetaData()
 A = Table("a", METADATA, Column("id", Integer, primary_key=True, autoincrement=False), Column("n", Integer))

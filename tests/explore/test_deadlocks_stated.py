@@ -14,7 +14,7 @@ from lab.report.failure import execution_report
 from lab.scenario.catalogue import entry
 from lab.search.hunt import Hunt
 from lab.search.job import Job
-from lab.search.remedies.trials import curable
+from lab.search.remedies.curable import curable
 
 ORDER = "alice bob alice bob"
 

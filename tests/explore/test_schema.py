@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 
 import pytest
 from cases.schemas import MadeOnce, MadeTwice, MigratedOnce, MigratedTwice, SpentOnce, SpentTwice
 from helpers.kit import Bank, Order, add, replays, told
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
 
 from lab import Scenario, actor, invariant
 from lab.engine.watchdog import Watchdog, watchdog
@@ -280,3 +283,65 @@ class MakesRoleInHook(Idle):
 
 async def test_a_hook_may_make_roles(explorer):
     assert not (await explorer.run(MakesRoleInHook(), Order())).findings
+
+
+async def test_scenarios_share_what_a_static_hook_made(explorer):
+    """It knows neither class nor parameters, so it runs once; each scenario has the rows of its own setup."""
+    made = []
+
+    async def make(connection):
+        made.append(await connection.scalar(text("SELECT current_database()")))
+        await connection.execute(text("CREATE TABLE jar (coins int)"))
+
+    class One(Idle):
+        schema = staticmethod(make)
+        coins = 1
+
+        async def setup(self, session):
+            await session.execute(text(f"INSERT INTO jar VALUES ({self.coins})"))
+
+        @invariant
+        async def as_it_was_filled(self, session):
+            assert await session.scalar(text("SELECT sum(coins) FROM jar")) == self.coins
+
+    class Two(One):
+        coins = 2
+
+    for scenario in (One(), Two(), One()):
+        assert not (await explorer.run(scenario, make_scheduler("serial", 0))).failed
+    assert len(made) == 1
+
+
+async def _migrate():
+    """What `alembic init -t async` puts into env.py."""
+    engine = create_async_engine("postgresql+asyncpg://nobody@nowhere.invalid/app", poolclass=NullPool)
+    async with engine.connect() as connection:
+        await connection.execute(text("CREATE TABLE jar (coins int)"))
+        await connection.commit()
+    await engine.dispose()
+
+
+async def test_migrations_with_an_event_loop_of_their_own_run_in_a_thread(explorer):
+    """They find the lab's database, whatever their URL says."""
+
+    class Migrated(Idle):
+        @classmethod
+        async def schema(cls, connection):
+            await asyncio.to_thread(lambda: asyncio.run(_migrate()))
+
+        @invariant
+        async def the_table_is_there(self, session):
+            assert await session.scalar(text("SELECT count(*) FROM jar")) == 0
+
+    assert not (await explorer.run(Migrated(), make_scheduler("serial", 0))).failed
+
+
+async def test_migrations_that_start_an_event_loop_in_the_labs_are_told_where_to_run(explorer):
+    class Migrated(Idle):
+        @classmethod
+        async def schema(cls, connection):
+            with contextlib.closing(_migrate()) as work:
+                asyncio.run(work)
+
+    with pytest.raises(ScenarioError, match=r"starts an event loop of its own: .* asyncio\.to_thread"):
+        await explorer.run(Migrated(), make_scheduler("serial", 0))

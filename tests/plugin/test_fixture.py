@@ -49,9 +49,12 @@ def test_data_and_schedule_shrink_together_and_the_token_reproduces(project):
     again = project.runpytest_subprocess(f"--lab-replay={token}")
     again.assert_outcomes(failed=1)
     assert token_in(again.stdout.str()) == token
-    # A token of another scenario leaves the test to its own schedules.
+    # A token of another scenario leaves the test to its own schedules, and a run that replayed nothing is no pass.
     project.makepyfile(COUNTS)
-    project.runpytest_subprocess(f"--lab-replay={token}").assert_outcomes(passed=1)
+    unmet = project.runpytest_subprocess(f"--lab-replay={token}")
+    unmet.assert_outcomes(passed=1)
+    assert unmet.ret == 1
+    assert "nothing was replayed: the token is of counter:LostCount, and no test of this run" in unmet.stdout.str()
 
 
 def test_a_schedule_may_be_drawn_by_a_scheduler(project):
@@ -215,7 +218,7 @@ async def test_it(lab):
     )
     result = project.runpytest_subprocess()
     text = result.stdout.str()
-    result.assert_outcomes(passed=1, errors=1)
+    result.assert_outcomes(passed=1, failed=1)
     assert "the lab runs on asyncio, not on trio" in text
     assert "Traceback" not in text
 

@@ -81,7 +81,9 @@ def test_xdist_workers_share_one_server_and_leave_nothing_behind(project, tempor
 @pytest.mark.skipif(installed_library() is None, reason="the extra `clock` is not installed")
 def test_an_xdist_worker_has_a_server_of_its_own_where_a_clock_is_moved(tmp_path):
     """One server has one clock, and each worker moves it for executions of its own."""
-    worker = SimpleNamespace(getoption=lambda name: None, workerinput={"lab_rendezvous": str(tmp_path)})
+    worker = SimpleNamespace(
+        getoption=lambda name: None, workerinput={"lab_rendezvous": str(tmp_path)}, rootpath=tmp_path
+    )
     with _server(worker) as one, _server(worker) as other:
         assert one.pid != other.pid
     assert not list(tmp_path.iterdir())

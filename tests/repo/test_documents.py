@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CITED = re.compile(r"(?<![\w/.{}*-])((?:[\w-]+/)+[\w-]+\.(?:py|md|toml|txt|json|sh)|[A-Z]{3,}\.md)\b")
 """A path with at least one folder, or a document named in capitals."""
-OTHERS = re.compile(r"(app|shop|lab/made|yourmodule|tests/cases|src/test|NAME|node_modules)\b")
-"""Paths of a reader's own project, in examples, and of files that tests make."""
+OTHERS = re.compile(r"(app|([ab]/)?shop|lab/made|yourmodule|tests/cases|src/test|NAME|node_modules)\b")
+"""Paths of a reader's own project, in examples and patches, and of files that tests make."""
 NEW = re.compile(r"^```python\n# \S+$", re.MULTILINE)
 """Names the file to be made, in the examples of CONTRIBUTING.md."""
 

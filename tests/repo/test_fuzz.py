@@ -1,16 +1,20 @@
 """Texts from outside, by the hundred: command lines, tokens and histories, each cut, mixed and damaged by chance.
 
 None leads to a traceback, a hang or a status that is not documented. `LAB_FUZZ` says how many of each; the promise was
-held with 10,000. URLs have a test of their own beside what reads them.
+held with 20,000. URLs have a test of their own beside what reads them.
 """
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
 import json
 import os
 import random
+import re
 import string
+import zlib
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -18,13 +22,16 @@ import pytest
 from helpers.lab_program import lab_each
 
 from lab.commands.line import main
-from lab.errors import LabError
+from lab.errors import LabError, printable
 from lab.model.decision import Go
 from lab.model.replay_token import ReplayToken, _checksum, decode, encode
 from lab.model.schedule import Schedule
 
 FUZZ = int(os.environ.get("LAB_FUZZ", "300"))
 ROOT = Path(__file__).parents[2]
+HISTORIES = [path.read_text() for path in sorted((ROOT / "docs" / "histories").glob("*.json"))]
+VALUE = re.compile(r"[:\[,]\s*(\"[^\"]*\"|-?\d+|true|false|null)")
+PAIR = re.compile(r"\"[^\"]*\":\s*(?:\"[^\"]*\"|-?\d+|true|false|null)")
 AT_ONCE = 150
 """Command lines that one process runs."""
 SECRET = "hunter2hunter2"
@@ -144,21 +151,67 @@ def checksum(body: str) -> str:
         return "x" * 8
 
 
+NUMBERS = ("9" * 5000, f"-{'1' * 4300}", "1e400", "-1E+99999999", "1e-99999", "NaN", "Infinity", "-Infinity", "-0")
+TEXTS = ('"\\ud800"', '"\\u0000"', '"\x01\x1b[2J"', '"\\u202e"', '"' + "x" * 100_000 + '"', "'single'", '"\\x41"')
+DEEP = ("[" * 100_000, "[" * 3000 + "]" * 3000, '{"a":' * 3000 + "1" + "}" * 3000, '[{"":' * 2000)
+ENCODINGS = ("utf-16", "utf-16-be", "utf-32", "utf-8-sig", "utf-7", "cp037")
+
+
+def odd(text: str, chance: random.Random) -> bytes:
+    """A history in which some value is one that few expect, or as bytes of another kind."""
+    kind = chance.randrange(8)
+    if kind < 4:
+        values = list(VALUE.finditer(text))
+        found = chance.choice(values)
+        instead = chance.choice((NUMBERS, TEXTS, DEEP, ('{"a": 1, "a": 2}', '{"": {}, "": []}', "tru", ""))[kind])
+        text = text[: found.start(1)] + instead + text[found.end(1) :]
+    elif kind == 4:  # a key that is there twice
+        pair = chance.choice(list(PAIR.finditer(text)))
+        text = f"{text[: pair.end()]}, {pair[0]}{text[pair.end() :]}"
+    elif kind == 5:
+        return text.encode(chance.choice(ENCODINGS))
+    elif kind == 6:
+        packed = chance.choice((gzip.compress, zlib.compress, bz2.compress))(text.encode())
+        return packed[: chance.randrange(len(packed) + 1)]
+    else:
+        data = bytearray(text.encode())
+        for _ in range(chance.randrange(1, 9)):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        return bytes(data)
+    return text.encode()
+
+
+def judged(file: Path, chance: random.Random, made: object) -> str:
+    """All output of `lab check-history` for a file, in one of its forms; `made` is what the file was made from."""
+    how = chance.choice([[], ["--json"], ["--isolation", "SERIALIZABLE"]])
+    status, said = run(["check-history", str(file), *how])
+    assert status in (0, 1, 2, 3), made
+    assert "Traceback" not in said, made
+    assert len(said) < 20_000 or "--json" in how, made
+    return said
+
+
+def test_no_odd_history_leads_to_a_traceback(tmp_path):
+    """Numbers of 5,000 digits, deep nesting, keys that are there twice, other encodings, packed and cut files."""
+    chance = random.Random(14)
+    file = tmp_path / "history.json"
+    for number in range(FUZZ):
+        data = odd(chance.choice(HISTORIES), chance)
+        file.write_bytes(data)
+        said = judged(file, chance, (number, data[:2000]))
+        assert printable(said) == said, (number, data[:2000])
+
+
 def test_no_damaged_history_leads_to_a_traceback(tmp_path):
     """The three documented histories, damaged as text and as values."""
     chance = random.Random(12)
-    whole = [path.read_text() for path in sorted((ROOT / "docs" / "histories").glob("*.json"))]
     file = tmp_path / "history.json"
     for _ in range(FUZZ):
-        text = damaged(chance.choice(whole), chance)
+        text = damaged(chance.choice(HISTORIES), chance)
         if chance.random() < 0.5:
-            text = json.dumps(changed(json.loads(chance.choice(whole)), chance))
+            text = json.dumps(changed(json.loads(chance.choice(HISTORIES)), chance))
         file.write_text(text, errors="surrogatepass")
-        status, said = run(
-            ["check-history", str(file), *chance.choice([[], ["--json"], ["--isolation", "SERIALIZABLE"]])]
-        )
-        assert status in (0, 1, 2, 3), text
-        assert "Traceback" not in said, text
+        judged(file, chance, text)
 
 
 def changed(value: object, chance: random.Random) -> object:

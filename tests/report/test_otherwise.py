@@ -9,9 +9,10 @@ from helpers.kit import Bank, Order, add
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from lab import actor, invariant
-from lab.model.record import Finding
+from lab.model.record import DeadlockEdge, Finding
 from lab.model.replay_token import decode, encode, token_of
 from lab.model.token_verdict import verdict_of
+from lab.report.failure import execution_report
 from lab.report.otherwise import otherwise, title
 
 
@@ -45,6 +46,16 @@ def test_a_token_carries_the_verdict_that_it_had(record):
     assert token.verdict == verdict_of(record)
     assert (token.verdict.checker, title(token.verdict)) == ("invariant", "INVARIANT BROKEN")
     assert otherwise(token.verdict, record) == ""
+
+
+def test_a_token_of_a_deadlock_has_the_headline_of_its_report(record):
+    """Where an invariant broke, and no anomaly explains it. One that does is the better headline."""
+    edge = DeadlockEdge("alice", "bob", "ShareLock", "transaction")
+    refused = replace(record, deadlocks=((edge,),))
+    token = decode(encode(token_of(refused, "")))
+    assert f"\n{title(token.verdict)}  " in execution_report(refused)
+    assert title(token.verdict) == "DEADLOCK"
+    assert title(verdict_of(replace(refused, anomalies=("P4",)))) == "LOST UPDATE"
 
 
 def test_a_replay_that_passes_says_what_the_token_was_of(record):

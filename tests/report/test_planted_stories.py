@@ -9,9 +9,10 @@ import pytest
 from lab.explore import Conditions
 from lab.model.record import Failure
 from lab.model.replay_token import decode, scenario_of
+from lab.report.places import places_of
 from lab.report.relevance import needed_text
-from lab.report.section import Message
-from lab.report.story import story_of
+from lab.report.section import Message, laid_out
+from lab.report.story import SECTION
 from lab.scenario.declare import kind_of, planted_bug_of
 from lab.scenario.registry import discover
 from lab.schedulers.replay import Replay
@@ -29,12 +30,18 @@ def test_the_catalogue_is_whole():
 
 @pytest.mark.parametrize("cls", PLANTED, ids=lambda cls: cls.__name__)
 async def test_its_story_fits_a_screen_and_says_what_was_needed(explorer, cls):
-    """Its token is that of a minimised failure: what it has of preemptions, faults and pauses was needed."""
+    """As it is printed, with the lines of code.
+
+    Its token is that of a minimised failure: what it has of preemptions, faults and pauses was needed.
+    """
     token = decode(planted_bug_of(cls).token)
     scenario, conditions = scenario_of(token, cls), Conditions(token.isolation or None)
-    record = await explorer.run(scenario, Replay(token.schedule), conditions, recorded=True)
+    record = await explorer.run(scenario, Replay(token.schedule), conditions, recorded=True, origins=True)
     told = await relevance(record, partial(explorer.run, scenario, conditions=conditions))
-    lines = story_of(Message(record, Failure(record, "", record, relevance=told)), COLUMNS).splitlines()
+    section = laid_out([SECTION], Message(record, Failure(record, "", record, relevance=told)))
+    lines = section.splitlines()
+    assert places_of(record)
+    assert all(place in "".join(section.split()) for place in places_of(record).values())
     assert len(lines) <= LINES
     assert max(map(len, lines)) <= COLUMNS
     if (record.trace.preemptions or record.trace.extras) and cls.__name__ not in NOT_TO_BE_TAKEN_AWAY:

@@ -23,7 +23,7 @@ def section(request) -> Section:
 
 def test_a_section_says_the_same_of_the_same_and_leaves_no_spaces(section, record):
     """With a failure and without."""
-    for message in (Message(record), Message(record, Failure(record, "lab1:…", record), "lab replay")):
+    for message in (Message(record), Message(record, Failure(record, "lab1:…", record), "lab replay TOKEN")):
         lines = list(section.lines(message))
         assert list(section.lines(message)) == lines
         assert all(line == line.rstrip() for line in lines)

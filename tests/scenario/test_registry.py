@@ -59,8 +59,8 @@ def test_a_target_may_name_a_file_and_an_inner_class(package):
 
 def test_a_short_name_that_two_scenarios_have_is_ambiguous(package, monkeypatch):
     """The error names both, so that one can be chosen."""
-    monkeypatch.setattr("lab.scenario.registry.DEFAULT_PACKAGE", "shop")
-    monkeypatch.setattr("lab.scenario.registry.discover", lambda: discover("shop"))
+    monkeypatch.chdir(package.parent)
+    (package.parent / "pyproject.toml").write_text('[tool.lab]\nscenarios = ["shop"]\n')
     with pytest.raises(UsageError, match=r"Sale is ambiguous: shop\.b:Sale, shop\.deep\.c:Sale"):
         resolve("Sale")
     assert target_of(resolve("Refund")) == "shop.a:Refund"

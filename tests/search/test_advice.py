@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from helpers.kit import Order
 from helpers.remedied import (
@@ -17,22 +15,20 @@ from helpers.remedied import (
     Seats,
     Unlocked,
 )
-from sqlalchemy import Column, Index, Integer, MetaData, PrimaryKeyConstraint, Table, UniqueConstraint, text
+from sqlalchemy import Column, Index, Integer, MetaData, Table, text
 
 from lab import Scenario
 from lab.analysis.facts import Facts
-from lab.explore import Conditions, Explorer
-from lab.model.replay_token import decode
-from lab.scenario.declare import planted_bug_of, target_of
-from lab.scenario.registry import discover
+from lab.explore import Explorer
 from lab.search.job import Job
 from lab.search.remedies import REMEDIES
+from lab.search.remedies.curable import curable
 from lab.search.remedies.schema import is_a_number, parents_of, unique_keys
-from lab.search.remedies.trials import curable, try_remedies
+from lab.search.remedies.trials import try_remedies
 from lab.search.workers import perform
-from lab.shrink.replays import replay_times
 
 SHOP_OF = "helpers.remedied"
+LOCKED = "check and write of ann and ben in one transaction, the rows locked FOR UPDATE before they are checked"
 
 
 async def advice(explorer: Explorer, scenario: Scenario, order: str, anomaly: str | None = None) -> set[str]:
@@ -61,7 +57,13 @@ async def remedies(explorer: Explorer, scenario: Scenario, order: str) -> list[s
             set(),
         ),
         (Renamed, "ann ben ann ann ben", "P4", {"a version check on room (version_id_col)"}, {"atomic UPDATE"}),
-        (CheckedApart, "ann ben", None, {"check and write of ann and ben in one transaction"}, {"all writes"}),
+        (
+            CheckedApart,
+            "ann ben",
+            None,
+            {LOCKED},
+            {"all writes"},
+        ),
         (Picked, "ann ben", None, {"FOR UPDATE SKIP LOCKED in the subquery with LIMIT"}, set()),
         (Unlocked, "ann", None, {"pg_advisory_xact_lock, which is held until the commit"}, {"order of their keys"}),
         (OneAdvisoryLock, "ann ben ann ben ann ben", None, set(), {"order of their keys", "until the commit"}),
@@ -121,59 +123,3 @@ def test_the_schema_knows_keys_parents_and_numbers():
     part = Index("part", Column("a", Integer), unique=True, postgresql_where=text("a > 0"))
     whole = Index("whole", Column("b", Integer), unique=True)
     assert unique_keys(Table("t", MetaData(), *part.columns, *whole.columns, part, whole)) == [frozenset({"b"})]
-
-
-PLANTED = [cls for cls in discover() if (bug := planted_bug_of(cls)) is not None and bug.token and not cls.faults]
-
-
-async def test_nothing_inapplicable_is_offered_against_the_planted_bugs(explorer):
-    """Held against the schemas themselves: each advice that names a table needs something that the table has."""
-    offered = 0
-    for cls in PLANTED:
-        named = decode(planted_bug_of(cls).token)
-        level = named.isolation or None
-        record = (await replay_times(explorer, cls(), named.schedule, Conditions(level), 1)).record
-        assert record is not None
-        for anomaly in (None, "P4", "G2"):
-            facts = Facts(record, level, anomaly)
-            advised = [each.name for kind in REMEDIES.values() for each in kind.advises(facts)]
-            advised += [each.name for kind in REMEDIES.values() for each in kind.runs(facts)]
-            offered += len(advised)
-            for name in advised:
-                assert _fits(name, facts), f"{target_of(cls)}: {name}"
-    assert len(PLANTED) > 30
-    assert offered > 100
-
-
-def _fits(name: str, facts: Facts) -> bool:
-    """Whether what a name says can be done to the tables that it names."""
-    names = {touch.table for touch in facts.touches if f" {touch.table}" in f"{name} "}
-    known = [table for table in map(facts.table, names) if table is not None]
-    selects = [each for each in facts.touches if each.verb == "SELECT"]
-    looked = [{column for column, _ in each.access.rows.key} for each in selects if each.table in names]
-    states = {each.sqlstate for each in facts.record.outcome.results.values()}
-    unique = [
-        {column.name for column in each.columns}
-        for table in known
-        for each in table.constraints
-        if isinstance(each, UniqueConstraint | PrimaryKeyConstraint)
-    ]
-    columns = [column for table in known for column in table.columns]
-    referred = {key.column.table for table in _neighbours(known) for key in table.foreign_keys}
-    folds = [bool(re.match(r"SELECT (count|sum|max|min|DISTINCT|EXISTS)\b", each.text)) for each in selects]
-    applies = {
-        "a unique key": any(not any(key <= columns for key in unique) for columns in looked),
-        "an atomic UPDATE": any(isinstance(column.type, Integer) for column in columns),
-        "SELECT … FOR UPDATE on": not all(folds),
-        "parent row": bool(referred & set(known)),
-        "FOR NO KEY UPDATE": bool(referred & set(known)),
-        "INSERT … ON CONFLICT": "23505" in states and bool(unique),
-        "a savepoint": "23505" in states,
-        "advisory locks taken in the order": sum("advisory" in text for text in facts.texts) > 2,
-    }
-    return all(holds for beginning, holds in applies.items() if name.startswith(beginning))
-
-
-def _neighbours(known: list[Table]) -> list[Table]:
-    """All tables of the schemas of these."""
-    return [each for table in known for each in table.metadata.tables.values()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 
 import pytest
@@ -57,7 +58,7 @@ async def test_it_has_the_context_of_its_beginning():
 
 @pytest.mark.parametrize("by", ["the one who waits", "a call"])
 async def test_a_cancellation_reaches_it_and_is_waited_for(by):
-    """What it makes of the cancellation is done when `over` returns."""
+    """What it makes of the cancellation is done when `over` is left, and who was cancelled stays so."""
     begun, ended = threading.Event(), []
 
     async def work() -> None:
@@ -72,7 +73,9 @@ async def test_a_cancellation_reaches_it_and_is_waited_for(by):
     waiting = asyncio.create_task(beside.over())
     await asyncio.sleep(0)
     (waiting if by == "the one who waits" else beside).cancel()
-    await waiting
+    with contextlib.suppress(asyncio.CancelledError):
+        await waiting
+    assert waiting.cancelled() == (by == "the one who waits")
     assert ended == ["cancelled"]
     beside.cancel()  # nothing is left to do
 

@@ -31,8 +31,9 @@ from lab.schedulers import DEFAULT
 from lab.schedulers.guided import Wished
 from lab.search.job import Job
 from lab.search.remedies import REMEDIES, trials
+from lab.search.remedies.curable import curable
 from lab.search.remedies.searched import Searched, search
-from lab.search.remedies.trials import curable, try_remedies
+from lab.search.remedies.trials import try_remedies
 from lab.search.workers import perform
 from lab.shrink.replays import replay_times
 
@@ -94,7 +95,10 @@ def price_of(remedies: Remedies, name: str) -> Price:
     return found
 
 
-VERSION, ATOMIC = "a version check on {} (version_id_col)", "an atomic UPDATE … SET x = x + … on {}"
+VERSION, ATOMIC = (
+    "a version check on {} (version_id_col)",
+    "an atomic UPDATE … SET x = x + … (checks in its WHERE) on {}",
+)
 UNIQUE_KEY, ADVISORY = "a unique key or an exclusion constraint on {}", "pg_advisory_xact_lock before looking at {}"
 LOST = {"not run": [VERSION.format("account"), ATOMIC.format("account")]}
 SKEW = {"pass": [SERIALIZABLE], "fail": [RETRY, REPEATABLE_READ]}
@@ -329,7 +333,7 @@ async def test_what_could_not_be_put_there_is_not_run(explorer):
     assert remedies[REPEATABLE_READ].verdict == "pass"
     assert remedies[folded("account")].verdict == "not run"
     assert "the lab cannot add a lock to SELECT DISTINCT balance FROM account" in remedies[folded("account")].reason
-    assert remedies["FOR UPDATE in SELECTs that are written as text"].verdict == "not run"
+    assert remedies["FOR UPDATE in SELECTs that the lab cannot change (text, a view)"].verdict == "not run"
 
 
 class Stalled(Bank):

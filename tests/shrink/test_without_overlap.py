@@ -11,7 +11,7 @@ from lab import actor, invariant
 from lab.report.failure import execution_report
 from lab.search.hunt import Hunt
 from lab.search.job import Job
-from lab.search.remedies.trials import curable
+from lab.search.remedies.curable import curable
 
 HEADLINE = "FAILS ALREADY WITHOUT OVERLAP: NOT A RACE\n"
 

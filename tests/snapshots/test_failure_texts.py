@@ -15,7 +15,7 @@ import stories
 from helpers.decided import decided
 from helpers.kit import Order
 
-from lab.checkers import findings_of
+from lab.checkers import judged
 from lab.errors import Divergence
 from lab.explore import Conditions
 from lab.model.record import Failure
@@ -101,7 +101,7 @@ async def test_what_the_database_promised_to_prevent_is_told_apart(explorer):
     transactions = tuple(replace(each, level="SERIALIZABLE") for each in record.history.transactions)
     history = replace(record.history, transactions=transactions)
     promised = replace(record, history=history, broken=())
-    compare("broken_promise", execution_report(replace(promised, findings=findings_of(promised))))
+    compare("broken_promise", execution_report(judged(promised)))
 
 
 async def test_a_failure_without_a_hunt_says_its_level_and_how_it_was_shrunk(explorer):
@@ -112,7 +112,7 @@ async def test_a_failure_without_a_hunt_says_its_level_and_how_it_was_shrunk(exp
     found = await explorer.run(stories.Withdrawals(), Order("bob alice bob alice bob"))
     broken = await explorer.run(stories.Withdrawals(), Order("alice bob bob bob alice alice"))
     failure = Failure(broken, "lab1:…", found)
-    text = failure_report(failure, replay_hint="pytest … --lab-replay=TOKEN   or   lab replay")
+    text = failure_report(failure, replay_hint="pytest … --lab-replay=TOKEN\nlab replay TOKEN")
     compare("failure_in_pytest", text)
 
 

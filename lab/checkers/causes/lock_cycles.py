@@ -126,29 +126,35 @@ def _is_shared(edge: _Edge) -> bool:
 
 
 def _upgrade(edges: list[_Edge], steps: tuple[int, ...]) -> Cause:
-    shared = sorted(edges, key=lambda each: each.held.answered)
-    holders = " and ".join(f"{edge.holder.actor} (#{edge.held.answered})" for edge in shared)
-    wanted = " and ".join(f"#{step}" for step in sorted({edge.wants.number for edge in edges}))
     return Cause(
         "upgrade from share to exclusive",
-        f"{holders} locked the same in a share mode, which both may; each then wanted it for itself ({wanted}) and "
-        "waited for the other to let go",
+        f"{_holders(edges)} locked the same in a share mode, which both may; each then wanted it for itself "
+        f"({_wanted(edges)}) and waited for the other to let go",
         steps,
         "lock FOR UPDATE from the start where the row is written later",
     )
 
 
 def _foreign_key(edges: list[_Edge], steps: tuple[int, ...]) -> Cause:
-    inserted = sorted(edges, key=lambda each: each.held.answered)
-    holders = " and ".join(f"{edge.holder.actor}'s INSERT (#{edge.held.answered})" for edge in inserted)
-    wanted = " and ".join(f"#{step}" for step in sorted({edge.wants.number for edge in edges}))
+    inserts = _holders(edges, "'s INSERT")
     return Cause(
         "foreign-key lock",
-        f"{holders} locked the row that a foreign key refers to FOR KEY SHARE, which both may; each then wanted that "
-        f"row for itself ({wanted}) and waited for the other to let go",
+        f"{inserts} locked the row that a foreign key refers to FOR KEY SHARE, which both may; each then wanted that "
+        f"row for itself ({_wanted(edges)}) and waited for the other to let go",
         steps,
         "lock the parent FOR UPDATE before the INSERT, or only FOR NO KEY UPDATE where its key stays as it is",
     )
+
+
+def _holders(edges: list[_Edge], by: str = "") -> str:
+    """Who locked first, each with the step; `by`: what of its own it did that by."""
+    first = sorted(edges, key=lambda each: each.held.answered)
+    return " and ".join(f"{edge.holder.actor}{by} (#{edge.held.answered})" for edge in first)
+
+
+def _wanted(edges: list[_Edge]) -> str:
+    """The steps in which they wanted more."""
+    return " and ".join(f"#{step}" for step in sorted({edge.wants.number for edge in edges}))
 
 
 def _inside_a_statement(edges: list[_Edge]) -> Cause:

@@ -25,8 +25,6 @@ __all__ = ["Observed", "Sent", "Unit"]
 NEVER = 1 << 62
 """The end of a transaction that has none: later than every step."""
 ENDS = (ActionKind.COMMIT, ActionKind.ROLLBACK)
-NOTHING = frozenset({"0", "False", "None", "false"})
-"""What the only value of an answer is where a count or an EXISTS found nothing."""
 
 
 @dataclass(eq=False, slots=True)
@@ -80,10 +78,9 @@ class Sent:
     @property
     def found_nothing(self) -> bool:
         """Whether it looked for rows and there were none: no row, a count of 0, an EXISTS that is false."""
-        if self.verb != "SELECT" or self.result is None or self.error:
+        if self.verb != "SELECT" or self.result is None:
             return False
-        rows = self.result.rows
-        return not rows or (len(rows) == 1 and len(rows[0]) == 1 and rows[0][0] in NOTHING and bool(where(self.text)))
+        return self.result.shows_nothing and (not self.result.rows or bool(where(self.text)))
 
     @property
     def found_no_row(self) -> bool:

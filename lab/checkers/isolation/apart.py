@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from lab.checkers.isolation.anomalies import are_apart
 from lab.checkers.isolation.graph import Edge, EdgeKind
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 __all__ = ["reads_apart"]
 
@@ -30,6 +32,8 @@ MOST_STARTS = 50
 
 def reads_apart(neighbours: Neighbours) -> Iterator[tuple[Edge, ...]]:
     """For each rw edge that is on such a walk, the shortest; it begins with an rw edge."""
+    import networkx as nx  # noqa: PLC0415 - as in `graph`
+
     walks = nx.MultiDiGraph()
     for others in neighbours.values():
         for between in others.values():

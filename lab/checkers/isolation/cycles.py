@@ -20,12 +20,14 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from lab.checkers.isolation.anomalies import vanishes
 from lab.checkers.isolation.apart import reads_apart
 from lab.checkers.isolation.graph import Edge, EdgeKind
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 __all__ = ["cycles_of"]
 
@@ -45,7 +47,7 @@ def cycles_of(graph: nx.MultiDiGraph, bucket: Callable[[Edge, Edge], object]) ->
     `bucket` separates cycles with one rw edge that must each be found, given that edge and the one that closes it.
     """
     position = {node: number for number, node in enumerate(graph)}
-    for component in nx.strongly_connected_components(graph):
+    for component in _connected(graph):
         if len(component) > 1:
             nodes = sorted(component, key=position.__getitem__)
             neighbours = _within(graph, nodes)
@@ -95,13 +97,23 @@ def _no_early_read(neighbours: Neighbours, kinds: Collection[EdgeKind], wanted: 
 def _components(neighbours: Neighbours) -> list[list[str]]:
     """Components of two nodes or more, each in the order of the nodes."""
     position = {node: number for number, node in enumerate(neighbours)}
-    found = nx.strongly_connected_components(_plain(neighbours))
+    found = _connected(_plain(neighbours))
     several = [sorted(each, key=position.__getitem__) for each in found if len(each) > 1]
     return sorted(several, key=lambda nodes: position[nodes[0]])
 
 
+def _connected(graph: nx.DiGraph) -> Iterator[set[str]]:
+    """The strongly connected components; what one leads to comes before it."""
+    import networkx as nx  # noqa: PLC0415 - as in `graph`
+
+    found: Iterator[set[str]] = nx.strongly_connected_components(graph)
+    return found
+
+
 def _plain(neighbours: Neighbours) -> nx.DiGraph:
     """Who has an edge to whom."""
+    import networkx as nx  # noqa: PLC0415
+
     graph = nx.DiGraph()
     graph.add_nodes_from(neighbours)
     graph.add_edges_from((node, other) for node, others in neighbours.items() for other in others)
@@ -148,7 +160,7 @@ def _reach(neighbours: Neighbours) -> tuple[dict[str, int], dict[str, int]]:
     """The number of each node's bit, and for each node the bits of all that it reaches, itself among them."""
     bit = {node: number for number, node in enumerate(neighbours)}
     reached: dict[str, int] = {}
-    for component in nx.strongly_connected_components(_plain(neighbours)):  # what it leads to comes before it
+    for component in _connected(_plain(neighbours)):
         bits = 0
         for node in component:
             bits |= 1 << bit[node]

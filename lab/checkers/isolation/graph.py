@@ -18,12 +18,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 from itertools import accumulate, pairwise
-from typing import NamedTuple
-
-import networkx as nx
+from typing import TYPE_CHECKING, NamedTuple
 
 from lab.checkers.isolation.version_index import Versions
 from lab.model.history import INITIAL, History, PredicateRead, Read, Transaction, Version, Write
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 __all__ = ["Edge", "EdgeKind", "graph_of"]
 
@@ -61,6 +62,8 @@ class Edge(NamedTuple):
 
 def graph_of(history: History, versions: Versions) -> nx.MultiDiGraph:
     """The graph; each edge holds its `Edge` under the key "edge". Nodes and edges come in the history's order."""
+    import networkx as nx  # noqa: PLC0415 - a tenth of a second, and most executions have no graph
+
     graph = nx.MultiDiGraph()
     committed = history.committed
     graph.add_nodes_from(each.id for each in committed)

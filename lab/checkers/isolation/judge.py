@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from lab.checkers.isolation.anomalies import Anomaly, AnomalyName, Judgement, strongest_first, vanishes, verdict_on
 from lab.checkers.isolation.cycles import cycles_of
@@ -12,6 +11,9 @@ from lab.checkers.isolation.graph import Edge, EdgeKind, graph_of
 from lab.checkers.isolation.reads import wrong_reads
 from lab.checkers.isolation.version_index import Versions
 from lab.model.history import History
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 __all__ = ["judge", "judge_graph"]
 
@@ -52,6 +54,8 @@ def _parts(graph: nx.MultiDiGraph, versions: Versions) -> list[nx.MultiDiGraph]:
 
 
 def _part(graph: nx.MultiDiGraph, keep: Callable[[Edge], bool]) -> nx.MultiDiGraph:
+    import networkx as nx  # noqa: PLC0415 - as in `graph`
+
     part = nx.MultiDiGraph()
     part.add_nodes_from(graph)
     part.add_edges_from(each for each in graph.edges(data=True) if keep(each[2]["edge"]))

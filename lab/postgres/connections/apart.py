@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from sqlalchemy import MetaData, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 __all__ = ["ALL_ONE", "Apart", "quoted"]
 
+_NO_SCHEMA = "3F000"
 _PATH = re.compile(r"\bsearch_path\b", re.IGNORECASE)
 _FIRST = re.compile(r"(?<![\w.])(?:public|\"public\")\s*\.\s*[\w\"]", re.IGNORECASE)
 
@@ -37,12 +39,14 @@ class Apart:
         for schema, metadata in self.metadata.items():
             if metadata is None and not schema:
                 continue
-            async with engine.begin() as connection:
-                if schema:
-                    await connection.execute(text(f"CREATE SCHEMA {quoted(schema)}".replace(":", "\\:")))
-                    await connection.execute(text(f"SET LOCAL search_path = {quoted(schema)}".replace(":", "\\:")))
-                if metadata is not None:
-                    await connection.run_sync(metadata.create_all)
+            try:
+                await _make(engine, schema, metadata)
+            except DBAPIError as error:
+                # Where nobody makes the schemas that its tables name, a migration does, or whoever set up the database.
+                if metadata is None or getattr(error.orig, "sqlstate", "") != _NO_SCHEMA:
+                    raise
+                named = {each.schema for each in metadata.tables.values() if each.schema is not None}
+                await _make(engine, schema, metadata, sorted(named))
 
     def place_of(self, options: Mapping[str, Any]) -> tuple[str, str]:
         """The schema of the database that a connection with these options is for, or the end of a sentence about it.
@@ -113,3 +117,15 @@ class _Where:
 def quoted(name: str) -> str:
     """A name of a schema as SQL has it."""
     return '"' + name.replace('"', '""') + '"'
+
+
+async def _make(engine: AsyncEngine, schema: str, metadata: MetaData | None, missing: Sequence[str] = ()) -> None:
+    """Make the tables in a schema of their own, or in "", the first; `missing` are schemas that they name."""
+    async with engine.begin() as connection:
+        if schema:
+            await connection.execute(text(f"CREATE SCHEMA {quoted(schema)}".replace(":", "\\:")))
+            await connection.execute(text(f"SET LOCAL search_path = {quoted(schema)}".replace(":", "\\:")))
+        for each in missing:
+            await connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {quoted(each)}".replace(":", "\\:")))
+        if metadata is not None:
+            await connection.run_sync(metadata.create_all)

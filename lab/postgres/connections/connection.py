@@ -21,9 +21,11 @@ import asyncpg
 
 from lab.engine.flight import Flight
 from lab.engine.gate import Actor, current_actor, running_as
+from lab.engine.hearing import hear
 from lab.model.trace import Result
 from lab.postgres.connections.caches import PreparedStatements
 from lab.postgres.connections.journal import Journal, Line
+from lab.postgres.connections.ping import Ping
 from lab.postgres.connections.points import announced_by_driver
 from lab.postgres.connections.triggers import ALTERED, WRITTEN
 from lab.postgres.connections.uses import Uses
@@ -73,6 +75,7 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         """The statement that comes next on the wire has parked already."""
         self.asks = False
         """asyncpg asks what it must know of a type."""
+        self.ping = Ping()
         self.levels: Callable[[str | None], str] | None = None
         """Name of a root actor -> the level of its transactions, where no pool of SQLAlchemy's hands this one out."""
         self.notices: Callable[[str, int, str], None] = lambda actor, pid, statement: None
@@ -249,6 +252,7 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
             self.journal.commanded(result.tag)
             self.transaction_footprint.held.answered(result.tag)
             actor.execution.answered(actor, result)
+            hear(result)
 
     async def during(self, actor: Actor, operation: Callable[..., Awaitable[Any]], *args: Any, **named: Any) -> Any:
         """Run one operation as the flight of an actor, and hold its answer back if the engine says so."""

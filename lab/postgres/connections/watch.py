@@ -17,7 +17,7 @@ from sqlalchemy.util import await_only
 from sqlalchemy.util.concurrency import in_greenlet
 
 from lab.engine.gate import current_actor
-from lab.errors import ScenarioError
+from lab.errors import DEFECTS, ScenarioError
 from lab.model.footprint import Deferred
 from lab.model.trace import Action, ActionKind
 from lab.postgres.connections.apart import ALL_ONE, Apart, quoted
@@ -189,9 +189,13 @@ def _locked(locking: Locking, driver: LabConnection, connection: Any, actor: str
     """The statement with the locks of a remedy; those that come before it have been taken. Not outside transactions."""
     if _level(connection.connection, driver) == "AUTOCOMMIT":
         return statement
-    if not driver.transaction_open:
-        locking.begin(connection, actor, context, driver.schema)
-    return locking.read(connection, statement, context, driver.schema)
+    try:
+        if not driver.transaction_open:
+            locking.begin(connection, actor, context, driver.schema)
+        return locking.read(connection, statement, context, driver.schema)
+    except DEFECTS as error:  # it is no error of the actor's
+        locking.broke(error)
+        return statement
 
 
 def _bulk(driver: LabConnection, level: str, context: Any, statement: str, *, locked: bool) -> Bulk | None:

@@ -53,6 +53,11 @@ class Wire:
         if actor is None:
             return await self._protocol.query(query, timeout)
         connection, level, ends = self._connection, begins(query), ends_of(query)
+        if connection.ping.only(query, begins=level is not None, ends=ends):
+            status = await connection.during(actor, self._protocol.query, query, timeout)
+            if ends is not None:
+                connection.journal.ended(connection.line, actor.execution.step, committed=False)
+            return status
         driven = level is None and ends is None and connection.is_driven(query)
         await self._before(actor, query, level, ends, driven=driven)
         committed = False
@@ -98,6 +103,8 @@ class Wire:
         connection = self._connection
         if connection.asks:
             return await connection.during(actor, self._protocol.bind_execute, state, args, *more, **named)
+        if connection.ping.only(state.query):
+            return await connection.during(actor, self._protocol.bind_execute, state, args, *more, **named)
         await self._announced(actor, state.query, args)
         answer = await connection.during(actor, self._protocol.bind_execute, state, args, *more, **named)
         rows, tag = (answer[0], (answer[1] or b"").decode()) if isinstance(answer, tuple) else (answer, "")
@@ -107,6 +114,7 @@ class Wire:
     async def _announced(self, actor: Actor, text: str, parameters: Any = (), *, several: bool = False) -> None:
         """Park the actor, unless that was done for this statement."""
         connection = self._connection
+        connection.ping.only(text)
         if connection.is_driven(text):
             await announced_by_driver(connection, actor, text, parameters, several=several)
         connection.announced = False

@@ -18,6 +18,7 @@ from typing import Any
 
 from sqlalchemy import MetaData, Select, Table, and_, or_, select, true
 
+from lab.errors import defect
 from lab.model.footprint import Access, Lock, Rows
 from lab.model.remedy import Applied, Remedy
 from lab.postgres.statements.construct import read, statement_of, values_of, where
@@ -66,10 +67,15 @@ class Locking:
         }
         self._locked: set[str] = set()
         self._left: set[str] = set()
+        self._defect = ""
 
     def applied(self, retries: dict[str, int], attempts: int) -> Applied:
         """What was done, beside the attempts that were made again."""
-        return Applied(retries, attempts, frozenset(self._locked), frozenset(self._left))
+        return Applied(retries, attempts, frozenset(self._locked), frozenset(self._left), self._defect)
+
+    def broke(self, error: Exception) -> None:
+        """A lock could not be put there, and not for what the server says."""
+        self._defect = self._defect or defect("put a lock there", error)
 
     def begin(self, connection: Any, actor: str, context: Any, schema: str = "") -> None:
         """At the beginning of a transaction on a connection that leads to `schema`: lock what the actor is to lock."""

@@ -5,7 +5,7 @@ Which versions satisfy the condition of a predicate read is still open here: `hi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from lab.model.history import INITIAL
 from lab.model.text import key_text
 from lab.model.trace import ActionKind
 from lab.postgres.connections.journal import Journal, Mark, Sent
+from lab.postgres.recording.catalogued import Catalogued
 from lab.postgres.recording.operations import Attempt, Condition, Seen, Wrote
 from lab.postgres.recording.questions import Question, question_of
 from lab.postgres.recording.row_versions import Item, Row, RowVersion, Values, parsed
@@ -53,34 +54,26 @@ class Attempts:
 def attempts_of(
     journal: Journal,
     rows: Sequence[tuple[str, str]],
-    keys: Mapping[str, tuple[str, ...]],
-    relations: Mapping[int, str],
-    functions: Collection[str] = (),
+    known: Catalogued,
 ) -> Attempts:
-    """Go through a journal. `rows` are the initial ones, (table, JSON object); `keys` the primary keys.
-
-    A statement that calls no other functions than these may be asked again.
-    """
-    return _Reader(rows, keys, relations, functions).read(journal)
+    """Go through a journal. `rows` are the initial ones, (table, JSON object)."""
+    return _Reader(rows, known).read(journal)
 
 
 class _Reader:
     def __init__(
         self,
         rows: Sequence[tuple[str, str]],
-        keys: Mapping[str, tuple[str, ...]],
-        relations: Mapping[int, str],
-        functions: Collection[str],
+        known: Catalogued,
     ) -> None:
-        self._functions = functions
-        self._keys = keys
-        self._relations = relations
+        self._catalog = known
+        self._keys, self._relations = known.keys, known.relations
         self._rows: dict[tuple[str, tuple[str, ...]], Row] = {}
         self._of: dict[str, list[Row]] = {}
         self._unseen: dict[str, None] = {}
         for table, text in rows:
             values = parsed(text)
-            if (row := self._row(table, values)) is not None:
+            if (row := self._row(known.beyond.whole(table), values)) is not None:
                 row.items[0].initial = RowVersion(INITIAL, values)
 
     def _row(self, table: str, values: Values) -> Row | None:
@@ -129,7 +122,7 @@ class _Reader:
                     item.installed.append((attempt.session.ended, last))
 
     def _statement(self, attempt: Attempt, sent: Sent) -> None:
-        reading = reading_of(sent.context, sent.text, self._keys, sent.schema)
+        reading = reading_of(sent.context, sent.text, self._keys, sent.schema, self._catalog.beyond)
         if attempt.session.level in ONE_SNAPSHOT:
             attempt.snapshot = attempt.snapshot or sent.sent
         attempt.writes |= reading.writes or bool(sent.written)
@@ -148,6 +141,8 @@ class _Reader:
             attempt.operations += [Seen(item, row, sent.step) for item, row in replaced.items()]
         for _, relation, old, new in written:
             self._write(attempt, sent.step, self._relations.get(relation, ""), old, new)
+        if any(self._relations.get(each[1]) in self._catalog.beyond.looking for each in written):
+            self._unseen[" ".join(sent.text.split())] = None
 
     # ------------------------------------------------------------------ reads
 
@@ -156,7 +151,7 @@ class _Reader:
         times = dict.fromkeys([self._time(attempt, sent, latest=False), self._time(attempt, sent, latest=True)])
         items = [item for rows in self._of.values() for row in rows for item in row.items]
         snapshots = [{item: item.visible(time, attempt) for item in items} for time in times]
-        question = question_of(sent, self._functions, self._keys, snapshots)
+        question = question_of(sent, self._catalog, snapshots)
         if question is None:
             self._unseen[" ".join(sent.text.split())] = None
         else:

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Row, inspect
 from sqlalchemy.orm import InstanceState
 
+from lab.model.answer import Answer
 from lab.model.nature import Path
 from lab.postgres.recording.loads import loaded_by
 
@@ -55,6 +56,8 @@ class _Description:
     def _holder(self, value: Any, around: tuple[int, ...], path: Path) -> str:
         """The text of a value that may hold others."""
         match value:
+            case Answer():
+                text = value.described(lambda within, leaf: self._plain(leaf, (*path, *within)))
             case list() if type(value) is list:
                 text = f"[{self._listed(value, around, path, '[{}]')}]"
             case tuple() | Row() if type(value) is tuple or isinstance(value, Row):

@@ -6,9 +6,9 @@ else made: where that changes the answer, the query has read the row, or would h
 any effect on the answer makes no claim. Nothing here depends on how a query is written, and nothing is taken from it
 but its text.
 
-The rows are put in the place of the tables by a WITH clause, under a search path in which no table of the database is
-found: a query that reaches one all the same, through a view or a function of the application's, fails and counts as
-not followed.
+The rows are put in the place of the tables by a WITH clause, and so are the queries of views in the place of these,
+under a search path in which no table of the database is found: a query that reaches one all the same, through a
+function of the application's, fails and counts as not followed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import datetime as dt
 import re
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -27,6 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from lab.postgres.connections.journal import Sent
+from lab.postgres.recording.catalogued import Catalogued
 from lab.postgres.recording.results import is_connection_loss
 from lab.postgres.recording.row_versions import Item, RowVersion
 from lab.postgres.statements.again import Query, query_in
@@ -39,6 +40,7 @@ KEPT = 20_000
 """Answers that are remembered."""
 _ALONE = ("transaction_read_only = on", "search_path = pg_catalog", "statement_timeout = '2s'")
 
+_SCHEMA = re.compile(r'\b"?(?:public|pg_temp|information_schema)"?\s*\.', re.IGNORECASE)
 _DRAWN = (dt.date, dt.time, float, str, uuid.UUID)
 """What moments and chance are, as values: no number of rows, and no yes or no."""
 
@@ -59,6 +61,8 @@ class Question:
     step: int
     tables: tuple[str, ...]
     snapshots: Sequence[Rows]
+    views: Mapping[str, str] = field(default_factory=dict)
+    """The views that it names, with their queries, each after those that it is made of."""
     seen: Rows = field(default_factory=dict)
     changed: set[RowVersion] | None = None
     without: AbstractSet[int] | None = None
@@ -159,7 +163,8 @@ async def _asked(connection: AsyncConnection, question: Question, documents: Seq
         f"CAST(CAST(${len(given) + number} AS text) AS jsonb)))"
         for number, table in enumerate(question.tables, 1)
     )
-    sql = f"WITH {tables} SELECT * FROM ({question.query.text}) AS answered"
+    views = "".join(f', "{view}" AS ({query})' for view, query in question.views.items())
+    sql = f"WITH {tables}{views} SELECT * FROM ({question.query.text}) AS answered"
     try:
         async with connection.begin_nested():
             rows = (await connection.exec_driver_sql(sql, (*given, *documents))).all()
@@ -195,21 +200,32 @@ def _by_nature(question: Question, answer: Iterable[Sequence[Any]]) -> frozenset
     )
 
 
-def question_of(
-    sent: Sent,
-    functions: Collection[str],
-    keys: Mapping[str, Collection[str]],
-    snapshots: Sequence[Mapping[Item, RowVersion]],
-) -> Question | None:
+def question_of(sent: Sent, known: Catalogued, snapshots: Sequence[Mapping[Item, RowVersion]]) -> Question | None:
     """The question that a statement leaves open; None where it cannot be asked again, or by no name of a table."""
-    query = None if sent.schema or not isinstance(sent.parameters, tuple) else query_in(sent.text, functions, keys)
-    if query is None:
+    if sent.schema or not isinstance(sent.parameters, tuple):
         return None
-    named = tuple(sorted(table for table in keys if "." not in table and _names(query.text, table)))
-    if not named or re.search(r'\b"?(?:public|pg_temp|information_schema)"?\s*\.', query.text, re.IGNORECASE):
+    query = query_in(sent.text, known.functions, known.keys)
+    views = _views(query.text, known) if query is not None else None
+    if query is None or views is None:
+        return None
+    texts = [query.text, *views.values()]
+    named = tuple(sorted(name for name in known.keys if "." not in name and any(_names(each, name) for each in texts)))
+    if not named or any(_SCHEMA.search(each) for each in texts):
         return None
     shown = [{item: row for item, row in rows.items() if item.table in named} for rows in snapshots]
-    return Question(sent, query, sent.step, named, shown)
+    return Question(sent, query, sent.step, named, shown, views)
+
+
+def _views(text: str, known: Catalogued) -> dict[str, str] | None:
+    """The views that a query names, each after those that it is made of; None if one cannot be asked again."""
+    found: dict[str, str] = {}
+    for name, definition in known.beyond.views.items():
+        if name not in found and _names(text, name):
+            inner = _views(definition, known)
+            if inner is None or query_in(definition, known.functions, known.keys) is None:
+                return None
+            found |= {**inner, name: definition}
+    return found
 
 
 def _names(text: str, table: str) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -27,14 +29,26 @@ class Place:
     @contextlib.contextmanager
     def server(self) -> Iterator[Server]:
         """The server, for the time of a block. Raises `UsageError` or `ServerError`."""
-        if self.url is not None:
-            server = external_server(self.url)
-        elif self.folder and self.pid:
-            server = joined_server(self.version, Path(self.folder), self.pid)
-        else:
-            server = embedded_server(self.version)
-        with server:
+        with self._started() as server:
             yield server
+
+    @contextlib.contextmanager
+    def server_soon(self) -> Iterator[Callable[[], Server]]:
+        """The same, started beside what this thread does meanwhile; what the block is given waits for it."""
+        with ThreadPoolExecutor(1, thread_name_prefix="lab-server") as pool:
+            starting = pool.submit(contextvars.copy_context().run, self._started)  # the bounds hold there, too
+            try:
+                yield starting.result
+            finally:
+                if starting.exception() is None:
+                    starting.result().close()
+
+    def _started(self) -> Server:
+        if self.url is not None:
+            return external_server(self.url)
+        if self.folder and self.pid:
+            return joined_server(self.version, Path(self.folder), self.pid)
+        return embedded_server(self.version)
 
     def of(self, server: Server) -> Place:
         """The same server, for another process that uses it while this one holds it.

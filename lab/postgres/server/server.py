@@ -10,7 +10,6 @@ from typing import Any, Self
 
 from lab.engine.ports import ServerClock
 from lab.model.shown import keep_back
-from lab.postgres.server.url import parsed
 
 __all__ = ["Server", "external_server"]
 
@@ -54,6 +53,8 @@ class Server:
 
 def external_server(url: str) -> Server:
     """A server given by URL. Raises `UsageError` for a URL that cannot be one; the sentence does not show the URL."""
+    from lab.postgres.server.url import parsed  # noqa: PLC0415 - the embedded server has no URL; it needs SQLAlchemy
+
     address = parsed(url)
     keep_back(address.secrets)
     return Server(

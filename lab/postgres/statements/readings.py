@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Table
 
+from lab.postgres.statements.beyond import NOTHING_BEYOND, Beyond
 from lab.postgres.statements.construct import read, statement_of
 from lab.postgres.statements.functions import PURE
 from lab.postgres.statements.pieces import name_of, qualified
@@ -62,11 +63,20 @@ _NOTHING = Reading()
 _UNKNOWN = Reading(understood=False)
 
 
-def reading_of(context: Any, text: str, keys: Mapping[str, Collection[str]], schema: str = "") -> Reading:
+def reading_of(
+    context: Any, text: str, keys: Mapping[str, Collection[str]], schema: str = "", beyond: Beyond = NOTHING_BEYOND
+) -> Reading:
     """The reading of a statement that was executed. `keys` maps the tables to the columns of their primary keys.
 
     A table whose name has no schema is one of `schema`, "" for the lab's first.
     """
+    found = _reading_in(context, text, keys, schema)
+    if found.understood and beyond.is_met_in(text):
+        return replace(found, understood=False)
+    return found
+
+
+def _reading_in(context: Any, text: str, keys: Mapping[str, Collection[str]], schema: str) -> Reading:
     if not schema:
         return _reading_of(context, text, keys)
     beginning = f"{schema}."

@@ -19,7 +19,9 @@ from sqlalchemy import MetaData
 from lab.model.layout import Layout, Position
 from lab.postgres.connections.triggers import TRIGGER, install, install_on_catalog
 from lab.postgres.server.monitor import Monitor
+from lab.postgres.statements.beyond import NOTHING_BEYOND
 from lab.postgres.statements.shapes import Relations
+from lab.postgres.tables.beyond import learn_beyond
 from lab.postgres.tables.catalog import layout_of, positions_of
 from lab.postgres.tables.changes import CATALOG, EVENT_TRIGGERS
 from lab.postgres.tables.relations import learn_relations
@@ -124,6 +126,8 @@ class Tables:
         """What statements on the relations may rest on."""
         self.keys: dict[str, tuple[str, ...]] = {}
         """The columns of each table's primary key, where it has one."""
+        self.beyond = NOTHING_BEYOND
+        """What statements reach by other names than these."""
         self.relations: dict[int, str] = {}
         """Names of tables, indexes and the like by object id, for messages that name them by number."""
         self.quoted: dict[str, tuple[str, Sequence[str]]] = {}
@@ -155,6 +159,7 @@ class Tables:
         restart = "".join(f"SELECT setval({_literal(name)}, {start}, false);" for name, start in sequences)
         with_triggers = await self._monitor.fetch(_WITH_TRIGGERS)
         await learn_relations(self._monitor, self.catalog)
+        self.beyond = await learn_beyond(self._monitor, self.names)
         self._triggers_off = "".join(f"ALTER TABLE {name} DISABLE TRIGGER USER;" for (name,) in with_triggers)
         self._triggers_on = "".join(f"ALTER TABLE {name} ENABLE TRIGGER USER;" for (name,) in with_triggers)
         names = ", ".join(table.name for table in self._tables)

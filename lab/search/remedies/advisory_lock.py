@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from lab.analysis.facts import Facts
 from lab.model.remedy import Tried
 from lab.model.trace import ActionKind
-from lab.search.remedies.kind import CODE, Kind, listed, looked_then_inserted
+from lab.search.remedies.kind import CODE, READ_COMMITTED, Kind, listed, looked_then_inserted
 
 __all__ = ["KIND"]
 
@@ -19,6 +19,8 @@ _TRANSACTION = re.compile(r"\bpg_(?:try_)?advisory_xact_lock", re.IGNORECASE)
 
 
 def _advice(facts: Facts) -> Iterator[Tried]:
+    if READ_COMMITTED not in facts.levels:  # above it, the snapshot is older than the wait for the lock
+        return
     if _given_back_early(facts):
         yield Tried("pg_advisory_xact_lock, which is held until the commit", reason=CODE)
     none = not any(_SESSION.search(text) or _TRANSACTION.search(text) for text in facts.texts)

@@ -17,11 +17,13 @@ __all__ = [
     "ATTEMPTS",
     "AUTOCOMMIT",
     "CODE",
+    "READ_COMMITTED",
     "TABLES",
     "Kind",
     "levels_of",
     "listed",
     "looked_then_inserted",
+    "looks_before_inserts",
     "shortened",
 ]
 
@@ -29,6 +31,8 @@ ATTEMPTS = 10
 """Of a retry loop. Two actors that refuse each other need two; more are for rings."""
 AUTOCOMMIT = "AUTOCOMMIT"
 """The level of statements that are transactions of their own."""
+READ_COMMITTED = "READ COMMITTED"
+"""The level at which each statement sees what was committed before it, a wait for a lock included."""
 CODE = "needs a change of the code"
 """Why advice is not run."""
 TABLES = "needs a change of the tables"
@@ -85,13 +89,19 @@ def shortened(statements: Iterable[str]) -> str:
 
 def looked_then_inserted(facts: Facts) -> set[str]:
     """Tables in which an actor looks for rows that no unique key identifies, and then inserts one."""
-    looked = set()
-    found = set()
+    return {each.table for each in looks_before_inserts(facts)}
+
+
+def looks_before_inserts(facts: Facts) -> list[Touch]:
+    """Each such look."""
+    looks: list[Touch] = []
+    found: list[Touch] = []
     for each in facts.touches:
         if each.verb == "SELECT" and not _is_unique(facts, each):
-            looked.add((each.actor, each.table))
-        elif each.verb == "INSERT" and each.access.writes and (each.actor, each.table) in looked:
-            found.add(each.table)
+            looks.append(each)
+        elif each.verb == "INSERT" and each.access.writes:
+            mine = [look for look in looks if (look.actor, look.table) == (each.actor, each.table)]
+            found += [look for look in mine if look not in found]
     return found
 
 

@@ -1,4 +1,4 @@
-"""Advice to lock what is read by SQL that is written as text, which the lab does not change."""
+"""Advice to lock what is read by statements that the lab does not change: SQL that is written as text, and views."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _LOCKS = re.compile(r"\bFOR\s+(?:UPDATE|NO\s+KEY|SHARE|KEY\s+SHARE)\b", re.IGNOR
 def _advice(facts: Facts) -> Iterator[Tried]:
     reads = [text for text in facts.obscure if _READS.match(text) and not _LOCKS.search(text)]
     if not all(map(FOLDS.match, reads)):
-        yield Tried("FOR UPDATE in SELECTs that are written as text", reason=CODE)
+        yield Tried("FOR UPDATE in SELECTs that the lab cannot change (text, a view)", reason=CODE)
     if any(map(FOLDS.match, reads)):
-        yield Tried("FOR UPDATE on the rows that SELECTs written as text add up, before them", reason=CODE)
+        yield Tried("FOR UPDATE on the rows that SELECTs add up which the lab cannot change, before them", reason=CODE)
 
 
 KIND = Kind("lock in text", advises=_advice)

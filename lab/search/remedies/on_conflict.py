@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lab.analysis.facts import UNIQUE, Facts, Touch
 from lab.model.remedy import Tried
-from lab.search.remedies.kind import CODE, Kind, listed
+from lab.search.remedies.kind import CODE, READ_COMMITTED, Kind, listed
 from lab.search.remedies.schema import unique_keys
 
 __all__ = ["KIND"]
@@ -21,7 +21,7 @@ def _advice(facts: Facts) -> Iterator[Tried]:
     if not (refused := listed(tables & _refused(facts))):
         return
     yield Tried(f"INSERT … ON CONFLICT on {refused}", reason=CODE)
-    if "READ COMMITTED" in facts.levels:  # above it, the row of the other would not be seen
+    if READ_COMMITTED in facts.levels:  # above it, the row of the other would not be seen
         yield Tried(f"a savepoint around the INSERT on {refused}, and the row read again", reason=CODE)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from lab.analysis.facts import Facts
@@ -17,9 +18,13 @@ def _advice(facts: Facts) -> Iterator[Tried]:
 
 
 def _read_piecemeal(facts: Facts) -> set[str]:
-    """Actors that write nothing and read what others write in more than one statement."""
-    reads = [each.actor for each in facts.touches if each.is_plain_read and each.table in facts.lock_reads]
-    return {actor for actor in reads if actor not in facts.writers and reads.count(actor) > 1}
+    """Actors that write nothing and read what others write in more than one statement of a transaction.
+
+    Not those that come back for more in another transaction: who polls is to see later rows.
+    """
+    reads = [each for each in facts.touches if each.is_plain_read and each.table in facts.lock_reads]
+    pieces = Counter((each.actor, each.part) for each in reads)
+    return {actor for (actor, _), number in pieces.items() if actor not in facts.writers and number > 1}
 
 
 KIND = Kind("one statement", advises=_advice)

@@ -2,64 +2,57 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from lab.analysis.facts import Facts
+from lab.analysis.facts import Facts, Touch
+from lab.model.footprint import Lock
 from lab.model.remedy import Tried
-from lab.model.trace import ActionKind, Step
 from lab.search.remedies.kind import CODE, Kind, listed
 
 __all__ = ["KIND"]
 
-_ENDS = (ActionKind.COMMIT, ActionKind.ROLLBACK)
+_LOCKED = ", the rows locked FOR UPDATE before they are checked"
+_SERIALIZABLE = " at SERIALIZABLE"
 
 
 def _advice(facts: Facts) -> Iterator[Tried]:
-    steps = [step for step in facts.record.trace if not step.woken]
-    ends = [step.actor for step in steps if step.action.kind is ActionKind.COMMIT]
-    if split := listed(
-        {actor for actor in facts.writers if ends.count(actor) > 1 and _writes_in_several(steps, actor)}
-    ):
+    apart = _check_apart(facts)
+    if facts.anomaly is None and (split := listed(_written_in_several(facts) - apart.keys())):
         yield Tried(f"one transaction for all writes of {split}", reason=CODE)
-    if split := listed(_check_apart(steps)):
-        yield Tried(f"check and write of {split} in one transaction", reason=CODE)
+    by_words: dict[str, set[str]] = defaultdict(set)
+    for actor, words in apart.items():
+        by_words[words].add(actor)
+    for words, actors in sorted(by_words.items()):
+        yield Tried(f"check and write of {listed(actors)} in one transaction{words}", reason=CODE)
 
 
-def _writes_in_several(steps: list[Step], actor: str) -> bool:
-    return len({part for part, each in _by_transaction(steps, actor) if _tables(each, writes=True)}) > 1
+def _written_in_several(facts: Facts) -> set[str]:
+    """Actors that write in more than one transaction that they committed."""
+    parts = {(each.actor, each.part) for each in facts.touches if each.access.writes} & facts.committed
+    several = Counter(actor for actor, _ in parts)
+    return {actor for actor, number in several.items() if number > 1}
 
 
-def _check_apart(steps: list[Step]) -> set[str]:
-    """Actors that read a table in one transaction and write it in a later one, in which they did not read it."""
-    found = set()
-    for actor in {step.actor for step in steps}:
-        reads: dict[str, set[int]] = {}
-        for part, step in _by_transaction(steps, actor):
-            for table in _tables(step, writes=False):
-                reads.setdefault(table, set()).add(part)
-            for table in _tables(step, writes=True):
-                if reads.get(table) and part not in reads[table]:
-                    found.add(actor)
+def _check_apart(facts: Facts) -> dict[str, str]:
+    """Actors that read a table in one transaction and write it in a later one, in which they did not read it.
+
+    To each, what one transaction also needs: what is not locked can still change between check and write, and where
+    rows are only inserted there is nothing to lock.
+    """
+    found: dict[str, str] = {}
+    for write in facts.touches:
+        mine = [each for each in facts.touches if (each.actor, each.table) == (write.actor, write.table)]
+        checks = [each for each in mine if each.verb == "SELECT" and each.access.reads and each.part <= write.part]
+        if write.access.writes and checks and all(each.part < write.part for each in checks):
+            found[write.actor] = found.get(write.actor) or _besides(mine, checks)
     return found
 
 
-def _by_transaction(steps: list[Step], actor: str) -> Iterator[tuple[int, Step]]:
-    """The steps of an actor, each with the number of its transaction."""
-    part = 0
-    for step in steps:
-        if step.actor == actor:
-            yield part, step
-            part += step.action.kind in _ENDS
-
-
-def _tables(step: Step, *, writes: bool) -> set[str]:
-    """The tables that a statement writes, or those that a SELECT reads."""
-    touches = step.action.touches
-    if step.action.kind is not ActionKind.STATEMENT or touches is None:
-        return set()
-    if not writes and step.action.text.lstrip()[:6].upper() != "SELECT":
-        return set()
-    return {each.rows.table for each in touches.own or () if (each.writes if writes else each.reads)}
+def _besides(mine: list[Touch], checks: list[Touch]) -> str:
+    if all(each.verb == "INSERT" for each in mine if each.access.writes):
+        return _SERIALIZABLE
+    return "" if any(each.access.lock >= Lock.NO_KEY_UPDATE for each in checks) else _LOCKED
 
 
 KIND = Kind("one transaction", advises=_advice)

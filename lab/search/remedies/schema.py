@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sqlalchemy import ForeignKeyConstraint, Numeric, PrimaryKeyConstraint, Table, UniqueConstraint
-from sqlalchemy.types import Integer
+from sqlalchemy.types import Date, DateTime, Integer
 
-__all__ = ["is_a_number", "parents_of", "unique_keys"]
+__all__ = ["is_a_moment", "is_a_number", "parents_of", "unique_keys"]
 
 
 def unique_keys(table: Table | None) -> list[frozenset[str]]:
@@ -28,6 +28,11 @@ def parents_of(table: Table | None) -> frozenset[str]:
 def is_a_number(table: Table | None, column: str) -> bool:
     """Whether a column holds numbers, which can be added to."""
     return table is not None and column in table.columns and isinstance(table.columns[column].type, Integer | Numeric)
+
+
+def is_a_moment(table: Table | None, column: str) -> bool:
+    """Whether a column holds dates or times."""
+    return table is not None and column in table.columns and isinstance(table.columns[column].type, Date | DateTime)
 
 
 def _unique_keys(table: Table) -> Iterator[frozenset[str]]:

@@ -7,8 +7,9 @@ share.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from lab.analysis.tally import HuntResult
 from lab.errors import SearchOver
@@ -25,18 +26,38 @@ CONTRADICTED = "reduction does not hold"
 """How the notes begin on executions that do not agree with what reduction rests on."""
 
 
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """An execution that failed, as far as a trial asks for it."""
+
+    message: str
+    attempts: int
+    """How many the actor made that made the most; 0 where nothing was done under a remedy."""
+    refused: bool
+    """The server refused an actor for good."""
+
+    @classmethod
+    def of(cls, record: ExecutionRecord) -> Broken:
+        """What is to be known of it."""
+        attempts = record.applied.attempts if record.applied else 0
+        refused = any(result.aborted for result in record.outcome.results.values())
+        return cls(record.findings[0].message, attempts, refused)
+
+
 @dataclass(slots=True)
 class Searched:
-    """What was seen: the counters of a hunt, and the first execution that failed."""
+    """What was seen: the counters of a hunt, and the first execution that failed. Another process may have seen it."""
 
     result: HuntResult
-    failed: ExecutionRecord | None = None
+    failed: Broken | None = None
     attempts: int = 1
     """The most that one actor made."""
     seconds: list[float] = field(default_factory=list)
     """Of each execution."""
     late: bool = False
     """The time was over before its end."""
+    defect: str = ""
+    """What the lab could not do since it is wrong itself."""
 
     @property
     def reduced(self) -> bool:
@@ -57,9 +78,11 @@ class Searched:
         """Take in an execution."""
         self.result.count(record, sampled=sampled)
         self.seconds.append(seconds)
-        self.attempts = max(self.attempts, record.applied.attempts if record.applied else 1)
+        if record.applied is not None:
+            self.attempts = max(self.attempts, record.applied.attempts)
+            self.defect = self.defect or record.applied.defect
         if record.failed and self.failed is None:
-            self.failed = record
+            self.failed = Broken.of(record)
 
     def add(self, other: Searched) -> None:
         """Take in what another search under the same remedy saw."""
@@ -67,7 +90,24 @@ class Searched:
         self.seconds += other.seconds
         self.attempts = max(self.attempts, other.attempts)
         self.failed = self.failed or other.failed
+        self.defect = self.defect or other.defect
         self.late = other.late
+
+    def dump(self) -> dict[str, Any]:
+        """As values that JSON can hold."""
+        return {
+            "result": self.result.dump(),
+            "failed": self.failed and asdict(self.failed),
+            "attempts": self.attempts,
+            "seconds": self.seconds,
+            "late": self.late,
+        }
+
+    @classmethod
+    def load(cls, values: Mapping[str, Any]) -> Searched:
+        """From what `dump` made, as JSON has it."""
+        failed = values["failed"] and Broken(**values["failed"])
+        return cls(HuntResult.load(values["result"]), failed, values["attempts"], values["seconds"], values["late"])
 
     def price(self, unfixed: float | None) -> Price:
         """What it cost. `unfixed`: the typical time of the scenario as it is."""

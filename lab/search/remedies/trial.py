@@ -60,7 +60,8 @@ class Trial:
     def take_first(self, record: ExecutionRecord, seconds: float) -> None:
         """The schedule that failed was run, as near as it could be kept."""
         self.first = record
-        if reason := self.kind.idle(self.remedy, record):
+        broke = record.applied is not None and record.applied.defect
+        if not broke and (reason := self.kind.idle(self.remedy, record)):
             self.answer(NOT_RUN, reason)
             return
         self.seen.count(record, seconds, sampled=False)
@@ -100,15 +101,18 @@ class Trial:
     def _look(self, where: str) -> None:
         """A failure ends it, unless a retry loop spent its attempts: then it is given a pause, and begins anew."""
         failed = self.seen.failed
+        if self.seen.defect:
+            self.answer(Verdict.INCONCLUSIVE, self.seen.defect)
+            return
         if failed is None:
             return
-        message = failed.findings[0].message
-        if self.remedy.attempts > 1 and not self.remedy.pause and _starved(failed, self.remedy):
-            self.starved = message
+        spent = failed.refused and failed.attempts >= self.remedy.attempts
+        if self.remedy.attempts > 1 and not self.remedy.pause and spent:  # an actor was refused in every attempt
+            self.starved = failed.message
             self.remedy = replace(self.remedy, pause=True)
             self.seen = self.seen.nothing()
         else:
-            self.answer(Verdict.FAIL, f"{where}: {message}")
+            self.answer(Verdict.FAIL, f"{where}: {failed.message}")
 
     def _passes(self, *, complete: bool = False) -> None:
         result = self.seen.result
@@ -125,9 +129,3 @@ class Trial:
         else:
             self.complete = complete
             self.answer(Verdict.PASS)
-
-
-def _starved(record: ExecutionRecord, remedy: Remedy) -> bool:
-    """Whether an actor was refused in every attempt that it had."""
-    spent = record.applied is not None and record.applied.attempts >= remedy.attempts
-    return spent and any(result.aborted for result in record.outcome.results.values())

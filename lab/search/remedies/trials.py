@@ -21,13 +21,14 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
-from lab.analysis.facts import FOREIGN, UNIQUE, Facts
+from lab.analysis.facts import Facts
 from lab.analysis.tally import HuntResult, ReportedFailure
-from lab.checkers import CHECKERS
-from lab.errors import LabError, ServerError
+from lab.errors import DEFECTS, LabError, ServerError, defect
 from lab.explore import Explorer
 from lab.model.record import ExecutionRecord
 from lab.model.remedy import NO_TIME, NOT_RUN, UNLESS_STARVED, Remedies, Remedy, Tried
@@ -37,13 +38,14 @@ from lab.schedulers import Scheduler, make_scheduler
 from lab.schedulers.guided import Wished
 from lab.search.hunt import INTERRUPTED
 from lab.search.job import Job
-from lab.search.remedies import REMEDIES
+from lab.search.remedies.away import Away, Helper, search_of
+from lab.search.remedies.curable import kinds_against
 from lab.search.remedies.kind import ATTEMPTS, Kind
 from lab.search.remedies.searched import Searched, search
 from lab.search.remedies.trial import FEW, Trial
 from lab.shrink.replays import replay_times
 
-__all__ = ["curable", "try_remedies"]
+__all__ = ["try_remedies"]
 
 REDUCED = 60
 """Executions of reduction for each remedy: against the textbook races they need 2 to 34."""
@@ -58,35 +60,19 @@ Progress = Callable[[str, int], None]
 """Called with the name of what is tried, and after each execution with the number of executions of that."""
 
 
-def curable(job: Job, result: HuntResult) -> ReportedFailure | None:
-    """The first failure of a hunt against which remedies can be tried, if the hunt was not broken off.
-
-    Not one that needs what an earlier execution left in the process: every remedy would meet it, too. Nor one about the
-    database, which is no business of the code's, nor one that is no race.
-    """
-    if result.trouble or job.scenario().faults:
-        return None
-    known = [failure for failure in result.failures if failure.fresh_process is not False]
-    return next((failure for failure in known if _kinds(failure.checker) and _is_a_race(failure)), None)
-
-
-def _is_a_race(failure: ReportedFailure) -> bool:
-    """Not an error of the code: of the unexpected ones, those that another's row brings about, or its absence."""
-    if failure.about_database or failure.without_overlap:
-        return False
-    return failure.checker != "result" or failure.sqlstate in (UNIQUE, FOREIGN)
-
-
-def _kinds(checker: str) -> list[Kind]:
-    """The kinds of remedies that may cure what a checker objects to; none where the lab does not know it."""
-    known = CHECKERS.get(checker)
-    return [] if known is None else [kind for name, kind in REMEDIES.items() if name in known.cured_by]
-
-
 async def try_remedies(
-    explorer: Explorer, job: Job, failure: ReportedFailure, progress: Progress, *, seconds: float = math.inf
+    explorer: Explorer,
+    job: Job,
+    failure: ReportedFailure,
+    progress: Progress,
+    *,
+    seconds: float = math.inf,
+    helper: Callable[[], Helper | None] = lambda: None,
 ) -> Remedies:
-    """Try what fits a failure of this hunt. Trouble ends it early, the time as well; both keep what was found out."""
+    """Try what fits a failure of this hunt. Trouble ends it early, the time as well; both keep what was found out.
+
+    `helper` gives another process that may make some of the searches, once there is one that is free.
+    """
     until = time.monotonic() + seconds
     scheduler = job.described
     scenario, schedule = job.scenario(), decode(failure.token).schedule
@@ -96,10 +82,13 @@ async def try_remedies(
         return Remedies(scheduler, trouble=str(error) or INTERRUPTED)
     if record is None or not record.failed:
         return Remedies(scheduler, trouble="the failure does not replay")
-    facts = Facts(record, job.conditions.isolation, failure.anomaly)
-    kinds = _kinds(failure.checker)
-    trials = _Trials(explorer, job, record, progress, until)
-    tried = [*await trials.all_of(kinds, facts), *(each for kind in kinds for each in kind.advises(facts))]
+    kinds = kinds_against(failure.checker)
+    trials = _Trials(explorer, job, record, progress, until, Away(helper))
+    try:
+        facts = Facts(record, job.conditions.isolation, failure.anomaly)
+        tried = [*await trials.all_of(kinds, facts), *(each for kind in kinds for each in _advice(kind, facts))]
+    except DEFECTS as error:
+        return Remedies(scheduler, trouble=defect("find out what could help", error))
     return Remedies(
         scheduler,
         min(job.executions, MOST),
@@ -111,12 +100,25 @@ async def try_remedies(
     )
 
 
+def _advice(kind: Kind, facts: Facts) -> list[Tried]:
+    try:
+        return list(kind.advises(facts))
+    except DEFECTS as error:
+        return [Tried(kind.name, reason=defect("find out whether this could help", error))]
+
+
 class _Trials:
     """All trials against one failure. Once there is trouble, the rest is not run."""
 
-    def __init__(self, explorer: Explorer, job: Job, record: ExecutionRecord, progress: Progress, until: float) -> None:
+    def __init__(
+        self, explorer: Explorer, job: Job, record: ExecutionRecord, progress: Progress, until: float, away: Away
+    ) -> None:
         self._explorer, self._job, self._record, self._progress = explorer, job, record, progress
-        self._until = until
+        self._until, self._away = until, away
+        self._todo: deque[Trial] = deque()
+        """Those that wait for their reduction."""
+        self._back: deque[tuple[Trial, Searched | None]] = deque()
+        """Those whose reduction was made away, with what was seen there."""
         self._trouble = ""
         self.unfixed = self._nothing()
         """The scenario as it is, by reduction."""
@@ -127,15 +129,17 @@ class _Trials:
         """Try every remedy that fits, and what an execution under one of them calls for."""
         trials = [self._trial(kind, remedy) for kind in kinds for remedy in kind.runs(facts)]
         await self._stage(trials, self._again)
+        self._todo.extend(trials)
         await self._measure()
-        await self._stage(trials, self._reduce)
-        for trial in list(trials):
-            price = trial.seen.price(None)
-            more = [self._trial(each, new) for each in kinds for new in each.follows(facts, trial.remedy, price)]
-            await self._stage(more, self._again)
-            await self._stage(more, self._reduce)
-            behind = trials.index(trial) + 1
-            trials[behind:behind] = more
+        followed: dict[int, list[Trial]] = {id(trial): [] for trial in trials}
+        while (trial := await self._reduced()) is not None:
+            if id(trial) in followed:
+                price = trial.seen.price(None)
+                more = [self._trial(each, new) for each in kinds for new in each.follows(facts, trial.remedy, price)]
+                await self._stage(more, self._again)
+                self._todo.extend(more)
+                followed[id(trial)] = more
+        trials = [each for trial in trials for each in (trial, *followed[id(trial)])]
         for _ in ("as it stands", "with a pause, where a retry loop proved to need one"):
             await self._stage(trials, self._sample)
         return [trial.tried(self.unfixed.typical) for trial in trials]
@@ -161,6 +165,8 @@ class _Trials:
                 except LabError as error:
                     self._trouble = str(error) if isinstance(error, ServerError) else ""
                     trial.answer(Verdict.INCONCLUSIVE, str(error))
+                except DEFECTS as error:
+                    trial.answer(Verdict.INCONCLUSIVE, defect("try this remedy", error))
                 except asyncio.CancelledError:
                     self._trouble = INTERRUPTED
                     trial.answer(NOT_RUN, INTERRUPTED)
@@ -186,11 +192,56 @@ class _Trials:
         if trial.starved != starved:
             await self._again(trial)
 
+    async def _reduced(self) -> Trial | None:
+        """A trial whose reduction is over now, made here or away; None where there is none left."""
+        while True:
+            self._look_away()
+            if self._back:
+                trial, seen = self._back.popleft()
+                await self._stage([trial], self._reduce if seen is None else partial(self._take_reduced, seen=seen))
+            elif self._todo:
+                trial = self._todo.popleft()
+                await self._stage([trial], self._reduce)
+            elif not self._away.is_busy:
+                return None
+            elif self._trouble and (left := self._away.give_up()):
+                self._todo.append(left)
+                continue
+            else:
+                try:
+                    await self._away.over()
+                except asyncio.CancelledError:
+                    self._trouble = INTERRUPTED
+                continue
+            return trial
+
+    def _look_away(self) -> None:
+        """Take what was searched away, and give the next one away if there is more than one to do."""
+        if (back := self._away.take()) is not None:
+            self._back.append(back)
+        if not self._away.is_free or self._trouble:
+            return
+        for trial in self._todo:
+            left = self._until - time.monotonic()
+            if trial.verdict or trial.remedy.pause or left <= 0:
+                continue
+            if job := search_of(self._job, trial.remedy, REDUCTION, self._reductions, left):
+                self._todo.remove(trial)
+                self._away.give(trial, job)
+                return
+
+    @property
+    def _reductions(self) -> range:
+        return range(min(REDUCED, self._job.executions))
+
     async def _reduce(self, trial: Trial) -> None:
         if trial.remedy.pause:
             return  # an actor that waits in the process depends on everything, which leaves nothing to reduce
         scheduler = make_scheduler(REDUCTION, self._job.seed)
-        trial.take(await self._search(trial.remedy, scheduler, range(min(REDUCED, self._job.executions))))
+        await self._take_reduced(trial, await self._search(trial.remedy, scheduler, self._reductions))
+
+    async def _take_reduced(self, trial: Trial, seen: Searched) -> None:
+        trial.take(seen)
         trial.take_reduced(self.unfixed)
         if trial.starved:
             await self._again(trial)
@@ -218,6 +269,11 @@ class _Trials:
 
     async def _search(self, remedy: Remedy | None, scheduler: Scheduler, numbers: range) -> Searched:
         name = "as it is" if remedy is None else remedy.name
+
+        def progress(done: int) -> None:
+            self._look_away()
+            self._progress(name, done)
+
         return await search(
             self._explorer,
             self._job,
@@ -225,5 +281,5 @@ class _Trials:
             scheduler,
             numbers,
             until=self._until,
-            progress=lambda done: self._progress(name, done),
+            progress=progress,
         )

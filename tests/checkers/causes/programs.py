@@ -84,7 +84,8 @@ async def execute(session: AsyncSession, *statements: str, **values: Any) -> Any
     """Send text SQL; the result of the last statement."""
     result = None
     for each in statements:
-        result = await session.execute(sql(each), {name: v for name, v in values.items() if f":{name}" in each})
+        own = {name: value for name, value in values.items() if f":{name}" in each}
+        result = await session.execute(sql(each), own)  # sends
     return result
 
 

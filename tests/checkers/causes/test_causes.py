@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import os
+import re
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import FunctionType
 
+import programs
 import pytest
+import wrong_programs
 from helpers.kit import Order
 from other_programs import RIGHT, UNRELATED
 from programs import Child, Parent, anything, scenario
@@ -19,10 +25,14 @@ from wrong_programs import WRONG
 from lab.checkers.causes import cause_of
 from lab.errors import SearchOver
 from lab.explore import Conditions
+from lab.model.origin import Origin
 from lab.model.record import ExecutionRecord, Failure, Finding
 from lab.model.replay_token import decode, scenario_of
+from lab.model.trace import ActionKind
+from lab.report.data import story_data
 from lab.report.failure import SECTIONS
 from lab.report.section import Message, laid_out
+from lab.report.story import story_of
 from lab.scenario.declare import Scenario, kind_of, planted_bug_of, target_of
 from lab.scenario.registry import discover
 from lab.schedulers import make_scheduler
@@ -37,9 +47,21 @@ MANY = 12
 FEW = 60
 """Executions that its minimisation may spend; most need less."""
 
+Line = tuple[str, int]
+"""The name of a file, and a line in it."""
+MARK = re.compile(r"# steps? ([\d, ]+)$")
+SENDS = {
+    (Path(file).name, number)
+    for file in (programs.__file__, wrong_programs.__file__)
+    for number, line in enumerate(Path(file).read_text().splitlines(), 1)
+    if line.endswith("  # sends")
+}
+"""Lines of what several programs call."""
+
 SECTION = Path(__file__).with_name("sections")
 FIRST = {cause: name for name, (_, cause) in reversed(WRONG.items())}
-"""For each cause a program whose section of the report is pinned."""
+"""For each cause a program whose story is pinned, with the cause that the report names."""
+PLACE = re.compile(r"\s*\b\w*programs\.py:\d+")
 
 PLANTED = {
     "booking:BookedWithoutLock": "check-then-insert",
@@ -100,7 +122,10 @@ async def smallest_failure(explorer, program: Scenario) -> ExecutionRecord:
 
 @pytest.mark.parametrize("name", WRONG)
 async def test_the_cause_of_a_wrong_program_is_named(plain, name):
-    """One of each kind in ORM, Core and text SQL, found by a search and minimised as in a hunt."""
+    """One of each kind in ORM, Core and text SQL, found by a search and minimised as in a hunt.
+
+    Each step that the cause names is shown with its line of code: that which a comment of the program marks for it.
+    """
     program, expected = WRONG[name]
     record = await smallest_failure(plain, program)
     cause = cause_of(record)
@@ -108,16 +133,55 @@ async def test_the_cause_of_a_wrong_program_is_named(plain, name):
     assert cause.name == expected, cause.text
     assert set(cause.steps) <= {step.number for step in record.trace}
     assert all(f"#{step}" in cause.text for step in cause.steps), cause
+    work = getattr(wrong_programs, name)
+    for place, step in enumerate(cause.steps, 1):
+        assert sent_by(record.origin(step), work) == marked(work, place), step
+    assert_lines_are_shown(record, cause.steps)
     if FIRST[expected] == name:
-        compare(expected, laid_out([SECTIONS["cause"]], Message(record)))
+        compare(expected, laid_out([SECTIONS["story"], SECTIONS["cause"]], Message(record)))
+
+
+def marked(work: FunctionType, place: int) -> Line:
+    """The line of a program whose comment says that the step with this place in its cause comes from there."""
+    lines, first = inspect.getsourcelines(work)
+    found = [n for n, line in enumerate(lines, first) if (at := MARK.search(line)) and str(place) in at[1].split(", ")]
+    assert len(found) == 1, f"{work.__name__} marks {len(found)} lines for step {place}"
+    return Path(work.__code__.co_filename).name, found[0]
+
+
+def sent_by(origin: Origin | None, work: FunctionType) -> Line:
+    """The line of a program, where it sent a step itself, or called what has a line that is marked for that."""
+    assert origin is not None
+    *_, own = (each for each in origin.path if each.function == work.__qualname__)
+    assert (Path(origin.file).name, origin.line) in {(Path(own.file).name, own.line), *SENDS}
+    return Path(own.file).name, own.line
+
+
+def assert_lines_are_shown(record: ExecutionRecord, steps: Collection[int]) -> None:
+    """The story and the data have the file and the line of each of these steps."""
+    story = "\n".join(line for line in story_of(Message(record)).splitlines() if "──" not in line)
+    rows = re.split(r"(?m)^(?= {0,2}\d+ )", story)[1:]
+    told = {int(row.split()[0]): "".join(row.split()) for row in rows}
+    data = {each["number"]: each["at"] for each in story_data(record)["steps"]}
+    for step in steps:
+        origin = record.origin(step)
+        assert origin is not None, step
+        assert (data[step]["file"], data[step]["line"]) == (origin.file, origin.line)
+        assert told[step].endswith(f"{Path(origin.file).name}:{origin.line}"), told[step]
 
 
 def compare(cause: str, text: str) -> None:
     """The section of a cause reads as pinned; LAB_WRITE_SNAPSHOTS=1 writes it anew."""
     file = SECTION / f"{cause.replace(' ', '_')}.txt"
+    text = without_places(text)
     if os.environ.get("LAB_WRITE_SNAPSHOTS"):
         file.write_text(f"{text}\n")
     assert f"{text}\n" == file.read_text()
+
+
+def without_places(text: str) -> str:
+    """A story without the lines of these programs, which change with every program that is added."""
+    return "\n".join(PLACE.sub("", line) for line in text.splitlines() if not (line.strip() and PLACE.fullmatch(line)))
 
 
 @pytest.mark.parametrize(
@@ -131,6 +195,7 @@ async def test_the_cause_of_a_planted_bug_is_named_or_none_is(plain, cls):
     assert replays.record is not None, replays.divergence
     cause = cause_of(replays.record)
     assert (None if cause is None else cause.name) == PLANTED.get(target_of(cls).removeprefix("scenarios."))
+    assert_lines_are_shown(replays.record, () if cause is None else cause.steps)
 
 
 async def test_a_deadlock_that_is_a_finding_of_its_own_has_its_cause(plain):
@@ -185,6 +250,14 @@ async def test_no_cause_is_named_where_no_rule_knows_the_failure(plain, name):
     """Wrong assertions, serial bugs, duplicate keys that nobody looked for, timeouts, errors of the application."""
     record = await smallest_failure(plain, UNRELATED[name])
     assert (cause := cause_of(record)) is None, cause.text
+    assert_lines_are_shown(record, sent_by_code(record))
+
+
+def sent_by_code(record: ExecutionRecord) -> Collection[int]:
+    """The steps that an actor's code takes. The lab itself closes the session that it gave, and faults are nobody's."""
+    last = {step.actor: step for step in record.trace}
+    closing = {step.number for step in last.values() if step.action.kind is ActionKind.ROLLBACK}
+    return {step.number for step in record.trace if not step.is_fault} - closing
 
 
 @pytest.mark.parametrize("name", RIGHT)

@@ -52,84 +52,84 @@ def other(name: str) -> int:
 
 @wrong("read-modify-write", balance_is(80))
 async def orm_attribute(session, name):
-    account = await session.get_one(Account, 1)
+    account = await session.get_one(Account, 1)  # step 1
     account.balance -= 10
-    await session.commit()
+    await session.commit()  # steps 2, 3
 
 
 @wrong("read-modify-write", balance_is(80))
 async def core_value(session, name):
-    balance = await session.scalar(select(Account.balance).where(Account.id == 1))
-    await session.execute(update(Account).where(Account.id == 1).values(balance=balance - 10))
+    balance = await session.scalar(select(Account.balance).where(Account.id == 1))  # step 1
+    await session.execute(update(Account).where(Account.id == 1).values(balance=balance - 10))  # steps 2, 3
     await session.commit()
 
 
 @wrong("read-modify-write", balance_is(80))
 async def text_value(session, name):
-    balance = (await execute(session, "SELECT balance FROM account WHERE id = 1")).scalar_one()
-    await execute(session, "UPDATE account SET balance = :balance WHERE id = 1", balance=balance - 10)
+    balance = (await execute(session, "SELECT balance FROM account WHERE id = 1")).scalar_one()  # step 1
+    await execute(session, "UPDATE account SET balance = :balance WHERE id = 1", balance=balance - 10)  # steps 2, 3
     await session.commit()
 
 
 @wrong("read-modify-write", balance_is(80))
 async def text_value_bound(session, name):
-    row = (await execute(session, "SELECT id, balance FROM account WHERE id = :id", id=1)).one()
-    await execute(session, "UPDATE account SET balance = :new WHERE id = :id", id=1, new=row.balance - 10)
+    row = (await execute(session, "SELECT id, balance FROM account WHERE id = :id", id=1)).one()  # step 1
+    await execute(session, "UPDATE account SET balance = :new WHERE id = :id", id=1, new=row.balance - 10)  # steps 2, 3
     await session.commit()
 
 
 @wrong("check-then-update", not_both_empty)
 async def core_check(session, name):
-    if await session.scalar(select(Account.balance).where(Account.id == 1)) >= 100:
-        await session.execute(update(Account).where(Account.id == 1).values(balance=Account.balance - 80))
+    if await session.scalar(select(Account.balance).where(Account.id == 1)) >= 100:  # step 1
+        await session.execute(update(Account).where(Account.id == 1).values(balance=Account.balance - 80))  # steps 2, 3
     await session.commit()
 
 
 @wrong("check-then-update", not_both_empty)
 async def text_check(session, name):
-    if (await execute(session, "SELECT balance FROM account WHERE id = 1")).scalar_one() >= 100:
-        await execute(session, "UPDATE account SET balance = balance - 80 WHERE id = 1")
+    if (await execute(session, "SELECT balance FROM account WHERE id = 1")).scalar_one() >= 100:  # step 1
+        await execute(session, "UPDATE account SET balance = balance - 80 WHERE id = 1")  # steps 2, 3
     await session.commit()
 
 
 @wrong("stale object after a lock", balance_is(80))
 async def orm_lock_later(session, name):
-    account = await session.get_one(Account, 1)
-    await session.execute(select(Account).where(Account.id == 1).with_for_update())
+    account = await session.get_one(Account, 1)  # step 1
+    await session.execute(select(Account).where(Account.id == 1).with_for_update())  # step 3
     account.balance -= 10
-    await session.commit()
+    await session.commit()  # steps 2, 4
 
 
 @wrong("stale object after a lock", balance_is(80))
 async def core_lock_later(session, name):
-    balance = await session.scalar(select(Account.balance).where(Account.id == 1))
-    await session.execute(select(Account.id).where(Account.id == 1).with_for_update())
-    await session.execute(update(Account).where(Account.id == 1).values(balance=balance - 10))
+    balance = await session.scalar(select(Account.balance).where(Account.id == 1))  # step 1
+    await session.execute(select(Account.id).where(Account.id == 1).with_for_update())  # step 3
+    await session.execute(update(Account).where(Account.id == 1).values(balance=balance - 10))  # steps 2, 4
     await session.commit()
 
 
 @wrong("stale object after a lock", balance_is(80))
 async def text_lock_later(session, name):
-    balance = (await execute(session, "SELECT balance FROM account WHERE id = 1")).scalar_one()
-    await execute(session, "SELECT id FROM account WHERE id = 1 FOR UPDATE")
-    await execute(session, f"UPDATE account SET balance = {balance - 10} WHERE id = 1")
+    balance = (await execute(session, "SELECT balance FROM account WHERE id = 1")).scalar_one()  # step 1
+    await execute(session, "SELECT id FROM account WHERE id = 1 FOR UPDATE")  # step 3
+    await execute(session, f"UPDATE account SET balance = {balance - 10} WHERE id = 1")  # steps 2, 4
     await session.commit()
 
 
 @wrong("two transactions where one is meant", balance_is(80))
 async def lock_ends_first(session, name):
-    balance = await session.scalar(select(Account.balance).where(Account.id == 1).with_for_update())
+    balance = await session.scalar(select(Account.balance).where(Account.id == 1).with_for_update())  # step 1
     await session.commit()
-    await session.execute(update(Account).where(Account.id == 1).values(balance=balance - 10))
+    await session.execute(update(Account).where(Account.id == 1).values(balance=balance - 10))  # steps 2, 3
     await session.commit()
 
 
 @wrong("two transactions where one is meant", not_both_empty)
 async def check_in_one(session, name):
-    enough = (await execute(session, "SELECT balance FROM account WHERE id = 1")).scalar_one() >= 100
+    enough = (await execute(session, "SELECT balance FROM account WHERE id = 1")).scalar_one() >= 100  # step 1
     await session.commit()
     if enough:
-        await execute(session, "UPDATE account SET balance = balance - 80 WHERE id = 1")
+        await execute(session, "UPDATE account SET balance = balance - 80 WHERE id = 1")  # steps 2, 3
         await session.commit()
 
 
@@ -140,19 +140,20 @@ async def _auditor_saw_200(session, outcome):
 @wrong("two transactions where one is meant", _auditor_saw_200, names=("ann", "auditor"))
 async def half_a_transfer(session, name):
     if name == "auditor":
-        return await session.scalar(select(func.sum(Account.balance)))
+        return await session.scalar(select(func.sum(Account.balance)))  # step 3
     for account, amount in ((1, -10), (2, 10)):
-        await session.execute(update(Account).where(Account.id == account).values(balance=Account.balance + amount))
+        changed = update(Account).where(Account.id == account).values(balance=Account.balance + amount)
+        await session.execute(changed)  # steps 1, 2
         await session.commit()
     return None
 
 
 @wrong("retry with stale objects", balance_is(80), level="REPEATABLE READ")
 async def retry_by_value(session, name):
-    balance = await session.scalar(select(Account.balance).where(Account.id == 1))
+    balance = await session.scalar(select(Account.balance).where(Account.id == 1))  # step 1
     while True:
         try:
-            await session.execute(update(Account).where(Account.id == 1).values(balance=balance - 10))
+            await session.execute(update(Account).where(Account.id == 1).values(balance=balance - 10))  # steps 2, 3
             return await session.commit()
         except DBAPIError:
             await session.rollback()
@@ -160,10 +161,10 @@ async def retry_by_value(session, name):
 
 @wrong("retry with stale objects", balance_is(80), level="REPEATABLE READ")
 async def retry_in_text(session, name):
-    balance = (await execute(session, "SELECT balance FROM account WHERE id = 1")).scalar_one()
+    balance = (await execute(session, "SELECT balance FROM account WHERE id = 1")).scalar_one()  # step 1
     for _ in range(3):
         try:
-            await execute(session, "UPDATE account SET balance = :new WHERE id = 1", new=balance - 10)
+            await execute(session, "UPDATE account SET balance = :new WHERE id = 1", new=balance - 10)  # steps 2, 3
             await session.commit()
         except DBAPIError:
             await session.rollback()
@@ -176,57 +177,57 @@ async def retry_in_text(session, name):
 
 @wrong("check-then-insert")
 async def orm_get_or_create(session, name):
-    if await session.scalar(select(Member).where(Member.name == "kim")) is None:
+    if await session.scalar(select(Member).where(Member.name == "kim")) is None:  # step 2
         session.add(Member(name="kim"))
-    await session.commit()
+    await session.commit()  # steps 1, 3
 
 
 @wrong("check-then-insert")
 async def core_exists(session, name):
-    if not await session.scalar(select(exists().where(Member.name == "kim"))):
-        await session.execute(insert(Member).values(name="kim"))
+    if not await session.scalar(select(exists().where(Member.name == "kim"))):  # step 2
+        await session.execute(insert(Member).values(name="kim"))  # steps 1, 3
     await session.commit()
 
 
 @wrong("check-then-insert")
 async def core_count(session, name):
-    if not await session.scalar(select(func.count()).select_from(Member).where(Member.name == "kim")):
-        await session.execute(insert(Member).values(name="kim"))
+    if not await session.scalar(select(func.count()).select_from(Member).where(Member.name == "kim")):  # step 2
+        await session.execute(insert(Member).values(name="kim"))  # steps 1, 3
     await session.commit()
 
 
 @wrong("check-then-insert")
 async def text_get_or_create(session, name):
-    if (await execute(session, "SELECT id FROM member WHERE name = :name", name="kim")).first() is None:
-        await execute(session, "INSERT INTO member (name) VALUES (:name)", name="kim")
+    if (await execute(session, "SELECT id FROM member WHERE name = :name", name="kim")).first() is None:  # step 1
+        await execute(session, "INSERT INTO member (name) VALUES (:name)", name="kim")  # steps 2, 3
     await session.commit()
 
 
 @wrong("check-then-insert")
 async def orm_get_by_key(session, name):
-    if await session.get(Account, 7) is None:
+    if await session.get(Account, 7) is None:  # step 2
         session.add(Account(id=7, balance=0))
-    await session.commit()
+    await session.commit()  # steps 1, 3
 
 
 @wrong("check-then-insert", level="REPEATABLE READ")
 async def get_or_create_in_a_snapshot(session, name):
-    if await session.scalar(select(Member.id).where(Member.name == "kim")) is None:
-        await session.execute(insert(Member).values(name="kim"))
+    if await session.scalar(select(Member.id).where(Member.name == "kim")) is None:  # step 2
+        await session.execute(insert(Member).values(name="kim"))  # steps 1, 3
     await session.commit()
 
 
 @wrong("check-then-insert", at_most(1, Tag))
 async def no_key_orm(session, name):
-    if await session.scalar(select(Tag).where(Tag.name == "new")) is None:
+    if await session.scalar(select(Tag).where(Tag.name == "new")) is None:  # steps 1, 3
         session.add(Tag(name="new"))
-    await session.commit()
+    await session.commit()  # steps 2, 4
 
 
 @wrong("check-then-insert", at_most(1, Tag))
 async def no_key_text(session, name):
-    if not (await execute(session, "SELECT 1 FROM tag WHERE name = 'new'")).all():
-        await execute(session, "INSERT INTO tag (name) VALUES ('new')")
+    if not (await execute(session, "SELECT 1 FROM tag WHERE name = 'new'")).all():  # steps 1, 2
+        await execute(session, "INSERT INTO tag (name) VALUES ('new')")  # steps 3, 4
     await session.commit()
 
 
@@ -234,21 +235,21 @@ async def no_key_text(session, name):
 async def parent_is_deleted(session, name):
     if name == "ben":
         with contextlib.suppress(DBAPIError):
-            await session.execute(delete(Parent).where(Parent.id == 1))
+            await session.execute(delete(Parent).where(Parent.id == 1))  # step 2
             await session.commit()
-    elif await session.get(Parent, 1) is not None:
+    elif await session.get(Parent, 1) is not None:  # step 1
         session.add(Child(parent_id=1))
-        await session.commit()
+        await session.commit()  # step 3
 
 
 @wrong("check-then-delete of a parent")
 async def child_comes(session, name):
     if name == "ben":
         with contextlib.suppress(DBAPIError):
-            await session.execute(insert(Child).values(parent_id=1))
+            await session.execute(insert(Child).values(parent_id=1))  # step 2
             await session.commit()
-    elif not (await session.scalars(select(Child.id).where(Child.parent_id == 1))).all():
-        await session.execute(delete(Parent).where(Parent.id == 1))
+    elif not (await session.scalars(select(Child.id).where(Child.parent_id == 1))).all():  # step 1
+        await session.execute(delete(Parent).where(Parent.id == 1))  # step 3
         await session.commit()
 
 
@@ -257,44 +258,44 @@ async def child_comes(session, name):
 
 @wrong("write skew", not_both_empty)
 async def skew_orm(session, name):
-    accounts = (await session.scalars(select(Account).order_by(Account.id))).all()
+    accounts = (await session.scalars(select(Account).order_by(Account.id))).all()  # steps 1, 3
     if sum(each.balance for each in accounts) == 200:
         accounts[other(name) - 1].balance = 0
-    await session.commit()
+    await session.commit()  # steps 2, 4
 
 
 @wrong("write skew", not_both_empty, level="REPEATABLE READ")
 async def skew_core(session, name):
-    if await session.scalar(select(func.sum(Account.balance))) == 200:
-        await session.execute(update(Account).where(Account.id == other(name)).values(balance=0))
+    if await session.scalar(select(func.sum(Account.balance))) == 200:  # steps 1, 3
+        await session.execute(update(Account).where(Account.id == other(name)).values(balance=0))  # steps 2, 4
     await session.commit()
 
 
 @wrong("write skew by a predicate", at_most(1, Tag))
 async def skew_by_count(session, name):
-    if await session.scalar(select(func.count()).select_from(Tag)) == 0:
-        await session.execute(insert(Tag).values(name=name))
+    if await session.scalar(select(func.count()).select_from(Tag)) == 0:  # steps 1, 3
+        await session.execute(insert(Tag).values(name=name))  # steps 2, 4
     await session.commit()
 
 
 @wrong("write skew by a predicate", at_most(1, Tag), level="REPEATABLE READ")
 async def skew_by_count_of_one_kind(session, name):
-    if await session.scalar(select(func.count()).select_from(Tag).where(Tag.name == "new")) == 0:
+    if await session.scalar(select(func.count()).select_from(Tag).where(Tag.name == "new")) == 0:  # steps 1, 3
         session.add(Tag(name="new"))
-    await session.commit()
+    await session.commit()  # steps 2, 4
 
 
 @wrong("row re-checked after a wait", no_job_runs_twice)
 async def update_in_limit(session, name):
     inner = "SELECT id FROM job WHERE state = 'new' ORDER BY id LIMIT 1"
-    await execute(session, f"UPDATE job SET state = 'taken', runs = runs + 1 WHERE id IN ({inner})")
+    await execute(session, f"UPDATE job SET state = 'taken', runs = runs + 1 WHERE id IN ({inner})")  # steps 1, 2, 3
     await session.commit()
 
 
 @wrong("row re-checked after a wait", no_job_runs_twice)
 async def update_equals_limit(session, name):
     first = select(Job.id).where(Job.state == "new").order_by(Job.id).limit(1).scalar_subquery()
-    await session.execute(update(Job).where(Job.id == first).values(state="taken", runs=Job.runs + 1))
+    await session.execute(update(Job).where(Job.id == first).values(state="taken", runs=Job.runs + 1))  # steps 1, 2, 3
     await session.commit()
 
 
@@ -306,7 +307,7 @@ async def _everybody_has_a_job(session, outcome):
 @wrong("row re-checked after a wait", _everybody_has_a_job)
 async def update_finds_nothing(session, name):
     inner = "SELECT id FROM job WHERE state = 'new' ORDER BY id LIMIT 1"
-    await execute(session, f"UPDATE job SET state = 'taken' WHERE state = 'new' AND id = ({inner})")
+    await execute(session, f"UPDATE job SET state = 'taken' WHERE state = 'new' AND id = ({inner})")  # steps 1, 2, 3
     await session.commit()
 
 
@@ -317,17 +318,18 @@ async def _both_found_their_row(session, outcome):
 @wrong("row re-checked after a wait", _both_found_their_row)
 async def join_after_a_wait(session, name):
     pair = "SELECT job.id FROM job JOIN parent ON job.runs = parent.n WHERE job.id = 1 AND parent.id = 1"
-    found = (await execute(session, f"{pair} FOR UPDATE OF job")).all()
-    await execute(session, "UPDATE parent SET n = n + 1 WHERE id = 1", "UPDATE job SET runs = runs + 1 WHERE id = 1")
+    found = (await execute(session, f"{pair} FOR UPDATE OF job")).all()  # steps 1, 3
+    await execute(session, "UPDATE parent SET n = n + 1 WHERE id = 1")  # step 2
+    await execute(session, "UPDATE job SET runs = runs + 1 WHERE id = 1")
     await session.commit()
     return len(found)
 
 
 @wrong("snapshot older than the lock", at_most(1, Tag), level="REPEATABLE READ")
 async def lock_then_look(session, name):
-    await session.execute(select(Parent).where(Parent.id == 1).with_for_update())
-    if not (await session.scalars(select(Tag.id).where(Tag.name == "new"))).all():
-        await session.execute(insert(Tag).values(name="new"))
+    await session.execute(select(Parent).where(Parent.id == 1).with_for_update())  # step 1
+    if not (await session.scalars(select(Tag.id).where(Tag.name == "new"))).all():  # step 3
+        await session.execute(insert(Tag).values(name="new"))  # step 2
     await session.commit()
 
 
@@ -338,10 +340,11 @@ async def _reader_saw_200(session, outcome):
 @wrong("read at two moments", _reader_saw_200, names=("ann", "reader"))
 async def two_selects(session, name):
     if name == "reader":
-        one = await session.scalar(select(Account.balance).where(Account.id == 1))
-        return one + await session.scalar(select(Account.balance).where(Account.id == 2))
+        one = await session.scalar(select(Account.balance).where(Account.id == 1))  # step 1
+        return one + await session.scalar(select(Account.balance).where(Account.id == 2))  # step 3
     for account, amount in ((1, -10), (2, 10)):
-        await session.execute(update(Account).where(Account.id == account).values(balance=Account.balance + amount))
+        changed = update(Account).where(Account.id == account).values(balance=Account.balance + amount)
+        await session.execute(changed)  # step 2
     await session.commit()
     return None
 
@@ -352,7 +355,7 @@ async def two_selects(session, name):
 @wrong("lock order", nobody_is_refused)
 async def order_orm(session, name):
     for number in (1, 2) if name == "ann" else (2, 1):
-        account = await session.get_one(Account, number, with_for_update=True)
+        account = await session.get_one(Account, number, with_for_update=True)  # steps 1, 2, 3, 4
         account.balance -= 1
     await session.commit()
 
@@ -360,58 +363,58 @@ async def order_orm(session, name):
 @wrong("lock order", nobody_is_refused)
 async def order_text(session, name):
     for number in (1, 2) if name == "ann" else (2, 1):
-        await execute(session, f"UPDATE account SET balance = balance - 1 WHERE id = {number}")
+        await execute(session, f"UPDATE account SET balance = balance - 1 WHERE id = {number}")  # steps 1, 2, 3, 4
     await session.commit()
 
 
 @wrong("lock order", nobody_is_refused)
 async def order_of_tables(session, name):
     for table in ("account", "job") if name == "ann" else ("job", "account"):
-        await execute(session, f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+        await execute(session, f"LOCK TABLE {table} IN EXCLUSIVE MODE")  # steps 1, 2, 3, 4
     await session.commit()
 
 
 @wrong("lock order", nobody_is_refused)
 async def order_of_advisory_locks(session, name):
     for key in (1, 2) if name == "ann" else (2, 1):
-        await execute(session, "SELECT pg_advisory_xact_lock(:key)", key=key)
+        await execute(session, "SELECT pg_advisory_xact_lock(:key)", key=key)  # steps 1, 2, 3, 4
     await session.commit()
 
 
 @wrong("upgrade from share to exclusive", nobody_is_refused)
 async def share_core(session, name):
-    await session.execute(select(Account.balance).where(Account.id == 1).with_for_update(read=True))
-    await session.execute(update(Account).where(Account.id == 1).values(balance=Account.balance - 1))
+    await session.execute(select(Account.balance).where(Account.id == 1).with_for_update(read=True))  # steps 1, 2
+    await session.execute(update(Account).where(Account.id == 1).values(balance=Account.balance - 1))  # steps 3, 4
     await session.commit()
 
 
 @wrong("upgrade from share to exclusive", nobody_is_refused)
 async def share_text(session, name):
-    await execute(session, "SELECT balance FROM account WHERE id = 1 FOR SHARE")
-    await execute(session, "UPDATE account SET balance = balance - 1 WHERE id = 1")
+    await execute(session, "SELECT balance FROM account WHERE id = 1 FOR SHARE")  # steps 1, 2
+    await execute(session, "UPDATE account SET balance = balance - 1 WHERE id = 1")  # steps 3, 4
     await session.commit()
 
 
 @wrong("foreign-key lock", nobody_is_refused)
 async def child_then_parent(session, name):
-    await session.execute(insert(Child).values(parent_id=1))
-    await session.execute(select(Parent).where(Parent.id == 1).with_for_update())
+    await session.execute(insert(Child).values(parent_id=1))  # steps 1, 2
+    await session.execute(select(Parent).where(Parent.id == 1).with_for_update())  # steps 3, 4
     await session.commit()
 
 
 @wrong("foreign-key lock", nobody_is_refused)
 async def child_then_parent_orm(session, name):
     session.add(Child(parent_id=1))
-    await session.flush()
-    parent = await session.get_one(Parent, 1, with_for_update=True)
+    await session.flush()  # steps 1, 2
+    parent = await session.get_one(Parent, 1, with_for_update=True)  # steps 3, 4
     parent.n += 1
     await session.commit()
 
 
 @wrong("foreign-key lock", nobody_is_refused)
 async def child_then_parent_text(session, name):
-    await execute(session, "INSERT INTO child (parent_id) VALUES (1)")
-    await execute(session, "SELECT n FROM parent WHERE id = 1 FOR UPDATE")
+    await execute(session, "INSERT INTO child (parent_id) VALUES (1)")  # steps 1, 2
+    await execute(session, "SELECT n FROM parent WHERE id = 1 FOR UPDATE")  # steps 3, 4
     await session.commit()
 
 
@@ -425,10 +428,10 @@ async def retry_in_part(session, name):
     for number in (1, 2) if name == "ann" else (2, 1):
         statement = update(Account).where(Account.id == number).values(balance=Account.balance - 1)
         try:
-            await session.execute(statement)
+            await session.execute(statement)  # steps 1, 2
         except DBAPIError:
             await session.rollback()
-            await session.execute(statement)
+            await session.execute(statement)  # step 3
     await session.commit()
 
 
@@ -436,7 +439,8 @@ async def retry_in_part(session, name):
 async def deadlock_is_logged(session, name):
     try:
         for number in (1, 2) if name == "ann" else (2, 1):
-            await session.execute(update(Account).where(Account.id == number).values(balance=Account.balance - 1))
+            less = update(Account).where(Account.id == number).values(balance=Account.balance - 1)
+            await session.execute(less)  # step 1
         await session.commit()
     except DBAPIError:
         await session.rollback()
@@ -447,20 +451,20 @@ async def deadlock_is_logged(session, name):
 
 @wrong("advisory lock released before commit", balance_is(80))
 async def unlock_orm(session, name):
-    await execute(session, "SELECT pg_advisory_lock(7)")
-    account = await session.get_one(Account, 1)
+    await execute(session, "SELECT pg_advisory_lock(7)")  # step 2
+    account = await session.get_one(Account, 1)  # step 3
     account.balance -= 10
     await session.flush()
-    await execute(session, "SELECT pg_advisory_unlock(7)")
+    await execute(session, "SELECT pg_advisory_unlock(7)")  # step 1
     await session.commit()
 
 
 @wrong("advisory lock released before commit", at_most(1, Tag))
 async def unlock_text(session, name):
-    await execute(session, "SELECT pg_advisory_lock(:key)", key=3)
-    if not (await execute(session, "SELECT id FROM tag WHERE name = 'new'")).all():
+    await execute(session, "SELECT pg_advisory_lock(:key)", key=3)  # step 2
+    if not (await execute(session, "SELECT id FROM tag WHERE name = 'new'")).all():  # step 3
         await execute(session, "INSERT INTO tag (name) VALUES ('new')")
-    await execute(session, "SELECT pg_advisory_unlock(:key)", key=3)
+    await execute(session, "SELECT pg_advisory_unlock(:key)", key=3)  # step 1
     await session.commit()
 
 
@@ -468,7 +472,7 @@ async def _listens(session) -> asyncio.Event:
     heard = asyncio.Event()
     connection = await session.connection()
     driver = (await connection.get_raw_connection()).driver_connection
-    await driver.add_listener("jobs", lambda *_: heard.set())
+    await driver.add_listener("jobs", lambda *_: heard.set())  # sends
     await session.commit()
     return heard
 
@@ -476,21 +480,21 @@ async def _listens(session) -> asyncio.Event:
 @wrong("lost notification", names=("sender", "worker"))
 async def listen_after_looking(session, name):
     if name == "sender":
-        await execute(session, "UPDATE job SET state = 'ready' WHERE id = 1", "NOTIFY jobs")
+        await execute(session, "UPDATE job SET state = 'ready' WHERE id = 1", "NOTIFY jobs")  # step 1
         await session.commit()
     elif (await execute(session, "SELECT id FROM job WHERE state = 'ready'")).first() is None:
-        await (await _listens(session)).wait()
+        await (await _listens(session)).wait()  # step 2
 
 
 @wrong("lost notification", names=("sender", "worker"))
 async def listen_after_looking_core(session, name):
     if name == "sender":
         await session.execute(update(Job).where(Job.id == 1).values(state="ready"))
-        await session.execute(select(func.pg_notify("jobs", "1")))
+        await session.execute(select(func.pg_notify("jobs", "1")))  # step 1
         await session.commit()
     elif await session.scalar(select(Job.id).where(Job.state == "ready")) is None:
         await session.commit()
-        await (await _listens(session)).wait()
+        await (await _listens(session)).wait()  # step 2
 
 
 async def _all_are_delivered(session, outcome):
@@ -502,11 +506,12 @@ async def _all_are_delivered(session, outcome):
 @wrong("cursor over ids", _all_are_delivered, names=("ann", "ben", "reader"))
 async def keyset_core(session, name):
     if name != "reader":
-        await session.execute(insert(Tag).values(name=name))
+        await session.execute(insert(Tag).values(name=name))  # step 1
         return await session.commit()
     found = []
     for _ in range(2):
-        found += (await session.scalars(select(Tag.id).where(Tag.id > max(found, default=0)).order_by(Tag.id))).all()
+        later = select(Tag.id).where(Tag.id > max(found, default=0)).order_by(Tag.id)
+        found += (await session.scalars(later)).all()  # step 2
     return found
 
 
@@ -514,11 +519,12 @@ async def keyset_core(session, name):
 async def keyset_text(session, name):
     if name != "reader":
         session.add(Tag(name=name))
-        return await session.commit()
+        return await session.commit()  # step 1
     found = []
     for _ in range(2):
         last = max(found, default=0)
-        found += (await execute(session, "SELECT id FROM tag WHERE id > :last ORDER BY id", last=last)).scalars().all()
+        later = await execute(session, "SELECT id FROM tag WHERE id > :last ORDER BY id", last=last)  # step 2
+        found += later.scalars().all()
     return found
 
 
@@ -532,7 +538,7 @@ async def _numbers_differ(session, outcome):
 
 @wrong("state in the process", _numbers_differ)
 async def counter_in_the_process(session, name):
-    await session.get(Account, other(name))
+    await session.get(Account, other(name))  # step 1
     number = _numbers[0] + 1
     await session.get(Job, other(name))
     _numbers[0] = number
@@ -541,7 +547,7 @@ async def counter_in_the_process(session, name):
 
 @wrong("state in the process", _numbers_differ)
 async def counter_beside_writes(session, name):
-    await session.execute(update(Account).where(Account.id == other(name)).values(balance=0))
+    await session.execute(update(Account).where(Account.id == other(name)).values(balance=0))  # step 1
     number = _numbers[0] + 1
     await session.commit()
     _numbers[0] = number

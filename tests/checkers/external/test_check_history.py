@@ -12,6 +12,7 @@ from helpers.lab_program import PROGRAM, environment, lab_each
 DOCS = Path(__file__).parents[3] / "docs"
 EXAMPLES = DOCS / "histories"
 PAGE = (DOCS / "history.md").read_text()
+WRONG = ("missing", "folder", "no name", "broken", "twice", "deep", "digits", "scalar", "bytes")
 
 
 def test_every_verdict_has_its_exit_status_and_wrong_files_are_told_in_a_sentence(tmp_path):
@@ -20,6 +21,7 @@ def test_every_verdict_has_its_exit_status_and_wrong_files_are_told_in_a_sentenc
         "twice": '{"model": "rw-register", "model": "list-append", "transactions": []}',
         "empty": '{"model": "rw-register", "transactions": []}',
         "deep": "[" * 200_000,
+        "digits": f'{{"transactions": [{"9" * 5000}]}}',
         "scalar": "7",
         "open": json.dumps(
             {
@@ -47,6 +49,7 @@ def test_every_verdict_has_its_exit_status_and_wrong_files_are_told_in_a_sentenc
         "clean": [str(EXAMPLES / "list_append.json"), "--json"],
         "missing": [str(tmp_path / "missing")],
         "folder": [str(tmp_path)],
+        "no name": ["no\0name"],
         **{name: [str(tmp_path / name)] for name in [*files, "bytes"]},
     }
     done = dict(zip(lines, lab_each([["check-history", *line] for line in lines.values()]), strict=True))
@@ -57,11 +60,12 @@ def test_every_verdict_has_its_exit_status_and_wrong_files_are_told_in_a_sentenc
         "clean": 0,
         "open": 3,
         "empty": 3,
-        **dict.fromkeys(["missing", "folder", "broken", "twice", "deep", "scalar", "bytes"], 2),
+        **dict.fromkeys(WRONG, 2),
     }
-    for name in ("missing", "folder", "broken", "twice", "deep", "scalar", "bytes"):
+    for name in WRONG:
         assert done[name][1] == ""
         assert re.fullmatch(r"lab: .+\n", done[name][2]), done[name][2]
+    assert "a number of 5000 digits is too long to be a value" in done["digits"][2]
     assert "not valid JSON: Expecting value in line 1, column 11" in done["broken"][2]
     assert 'see "orders"' in done["open"][1]
     violation = json.loads(done["violation"][1])
@@ -72,7 +76,7 @@ def test_every_verdict_has_its_exit_status_and_wrong_files_are_told_in_a_sentenc
 
 
 def test_the_example_of_the_page_is_read_from_standard_input():
-    (example,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+    example, *_ = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
     done = subprocess.run(
         [PROGRAM, "check-history", "-"],
         input=example,

@@ -47,11 +47,11 @@ def test_a_part_that_fails_says_so_in_one_sentence_and_the_others_stand(name, mo
         raise KeyError("x")
 
     parts = [each if each.name != name else Section(name, fail, each.heading, each.apart) for each in SECTIONS.values()]
-    report = laid_out(parts, Message(failure.record, failure, "lab replay"))
+    report = laid_out(parts, Message(failure.record, failure, "lab replay TOKEN"))
     (said,) = (line for line in report.split("\n") if "which is a defect of its own (KeyError: 'x'" in line)
     assert repr(name) in said
     others = [each for each in SECTIONS.values() if each.name != name]
-    for line in laid_out(others, Message(failure.record, failure, "lab replay")).split("\n"):
+    for line in laid_out(others, Message(failure.record, failure, "lab replay TOKEN")).split("\n"):
         assert line in whole.split("\n")
         assert line in report.split("\n")
 

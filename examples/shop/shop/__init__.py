@@ -1,0 +1,1 @@
+"""Carts, orders, coupons and points of a small shop."""

@@ -1,0 +1,1 @@
+"""An ASGI application beside the actors: its lifespan, and the clients through which it is asked."""

@@ -1,0 +1,48 @@
+"""What statements reach by other names than a table's: views, partitions, the application's functions, triggers.
+
+Rows are written to partitions and read through their table; a view shows rows of others; a function or a trigger looks
+at whatever it likes. Where one of these is met, a read is followed by its definition, or named as not followed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["NOTHING_BEYOND", "Beyond", "words_of"]
+
+_WORD = re.compile(r"[a-z_][a-z0-9_$]*")
+_CALL = re.compile(r'([a-z_][a-z0-9_$]*)"?\s*\(')
+
+
+def words_of(text: str) -> frozenset[str]:
+    """The words of a text of SQL, in small letters."""
+    return frozenset(_WORD.findall(text.lower()))
+
+
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """Names, as the catalog has them, in the form that people use: `bill`, or `north.bill` outside of `public`."""
+
+    wholes: Mapping[str, str] = field(default_factory=dict)
+    """Partition -> the table that it is a part of."""
+    views: Mapping[str, str] = field(default_factory=dict)
+    """View of the schema `public` -> its query, whose tables have no schema where they are in `public`, too."""
+    names: frozenset[str] = frozenset()
+    """What reads more than it says where a text names it: views and partitions, in small letters, without a schema."""
+    functions: frozenset[str] = frozenset()
+    """The application's functions, the same way."""
+    looking: frozenset[str] = frozenset()
+    """Tables with a trigger of the application's that looks at relations."""
+
+    def whole(self, table: str) -> str:
+        """The table that a row is found in by those who read it."""
+        return self.wholes.get(table, table)
+
+    def is_met_in(self, text: str) -> bool:
+        """Whether a text names something that reads more than it says."""
+        return not (self.names.isdisjoint(words_of(text)) and self.functions.isdisjoint(_CALL.findall(text.lower())))
+
+
+NOTHING_BEYOND = Beyond()

@@ -1,0 +1,114 @@
+"""A worker process that is started before there is work for it, and does the jobs that come one after the other.
+
+A start, with all that is imported, takes most of the time of a replay in a fresh process. So it is started when a hunt
+meets its first failure, and its start goes on beside the minimising. Until its first job it has run nothing of the
+scenario's: it is as fresh as one that is started for that job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import AsyncIterator
+from concurrent.futures import Future, InvalidStateError
+
+from lab.postgres.server.place import Place
+from lab.search.beside import Beside
+from lab.search.job import Job
+from lab.search.workers import JobResult, Workers
+
+__all__ = ["Standby"]
+
+Order = tuple[Job, "Future[JobResult]"]
+
+
+class Standby:
+    """Begins to start at once. It may be asked from any thread; leave it with `aclose`."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._lock = threading.Lock()
+        self._orders: deque[Order | None] = deque()
+        self._come: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+        self._busy: Future[JobResult] | None = None
+        self._over = False
+        self.is_fresh = True
+        """Nothing was asked of it."""
+        self._beside = Beside(self._work)
+
+    def ask(self, job: Job) -> Future[JobResult]:
+        """Let it do a job. The future is cancelled, or has the error that ended it, where it comes to no answer."""
+        answer: Future[JobResult] = Future()
+        self.is_fresh = False
+        self._put((job, answer))
+        return answer
+
+    def dismiss(self) -> None:
+        """It is asked nothing more, and leaves when it has done what it was asked."""
+        self._put(None)
+
+    async def aclose(self) -> None:
+        """End it, whatever it does; returns when it is gone."""
+        with self._lock:
+            untaken = [order[1] for order in self._orders if order is not None]
+            self._orders.clear()
+            self._orders.append(None)
+            is_busy = self._busy is not None
+        for answer in untaken:
+            answer.cancel()
+        self._wake()
+        if is_busy:
+            self._beside.cancel()
+        await self._beside.over()
+
+    def _put(self, order: Order | None) -> None:
+        with self._lock:
+            if self._over and order is not None:
+                order[1].cancel()
+            self._orders.append(order)
+        self._wake()
+
+    def _wake(self) -> None:
+        with self._lock:
+            if self._come is not None and not self._over:
+                loop, come = self._come
+                loop.call_soon_threadsafe(come.set)
+
+    async def _jobs(self) -> AsyncIterator[Job]:
+        assert self._come is not None
+        while True:
+            await self._come[1].wait()
+            with self._lock:
+                order = self._orders.popleft()
+                if not self._orders:
+                    self._come[1].clear()
+                if order is None:
+                    return
+                job, self._busy = order
+            yield job
+
+    async def _work(self) -> None:
+        with self._lock:
+            self._come = asyncio.get_running_loop(), asyncio.Event()
+            if self._orders:
+                self._come[1].set()
+        try:
+            async with contextlib.aclosing(Workers(self._place, 1).perform(self._jobs())) as done:
+                async for _, answer in done:
+                    asked, self._busy = self._busy, None
+                    with contextlib.suppress(InvalidStateError):  # nobody waits for it any more
+                        if asked is not None:
+                            asked.set_result(answer)
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        """Whoever still waits for an answer is told that there is none."""
+        with self._lock:
+            self._over = True
+            left = [self._busy, *(order[1] for order in self._orders if order is not None)]
+        for answer in left:
+            if answer is not None:
+                answer.cancel()
