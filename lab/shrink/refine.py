@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from lab.errors import Divergence
+from lab.errors import Divergence, ScenarioError
 from lab.explore import Conditions, Explorer
 from lab.explore.contained import or_else
 from lab.model.record import AtLevel, ExecutionRecord, Failure, Relevance
@@ -140,10 +140,16 @@ async def _like(explorer: Explorer, found: ExecutionRecord, conditions: Conditio
 
 
 async def _levels(record: ExecutionRecord, run: Callable[..., Awaitable[ExecutionRecord]]) -> tuple[AtLevel, ...]:
-    """The levels above that of a failure, weakest first, up to the first at which the same does not break."""
+    """The levels above that of a failure, weakest first, up to the first at which the same does not break.
+
+    An invariant that looks into what an actor returned may fail where it is aborted: no more is known of that level.
+    """
     tried: list[AtLevel] = []
     for level in ISOLATION_LEVELS[ISOLATION_LEVELS.index(record.isolation) + 1 :]:
-        tried.append(await _at(level, record, run))
+        try:
+            tried.append(await _at(level, record, run))
+        except ScenarioError:
+            break
         if not tried[-1].broken:
             break
     return tuple(tried)
