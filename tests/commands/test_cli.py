@@ -145,7 +145,7 @@ def test_the_number_of_workers_changes_nothing_but_the_time(options):
     """
 
     def hunted(*options: str) -> dict[str, object]:
-        result = answer(lab("hunt", "--no-fresh", "--json", *options))
+        result = answer(lab("hunt", "--no-fresh", "--remedies-seconds", "600", "--json", *options))
         for price in filter(None, (result["unfixed"], *(each["price"] for each in result["remedies"]))):
             del price["milliseconds"], price["times"]
         return {key: value for key, value in result.items() if key != "seconds"}
@@ -157,7 +157,7 @@ def test_workers_share_the_time_that_is_given():
     """`--seconds` bounds the whole hunt, not each worker's part of it."""
     started = time.monotonic()
     done = lab("hunt", "Counted", "--workers", "2", "--seconds", "1", "--executions", "100000", "--json")
-    assert done.returncode == 0
+    assert done.returncode in {0, 3}  # 3 where the machine is too slow for two orders in a second
     assert answer(done)["executions"] < 100000
     assert time.monotonic() - started < 30  # a second for each of its 2,000 parts would be far more
 
