@@ -10,14 +10,17 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from scenarios.quiet import Quiet, counter
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from lab import Outcome, actor, invariant
+from lab.search.remedies import trials
+from lab.search.remedies.trials import try_remedies
 
-seen: dict[str, list[str]] = {"failed": [], "databases": [], "later": []}
+seen: dict[str, list[str]] = {"failed": [], "remedies": [], "later": []}
 
 
 def press() -> None:
@@ -98,11 +101,18 @@ class InMinimise(Racing):
 
 @dataclass(frozen=True)
 class InRemedies(Racing):
-    """In the second database that it is run in: remedies have one of their own."""
+    """In the second execution of the remedies."""
 
     async def tried(self, session: AsyncSession) -> None:
-        name = await session.scalar(text("SELECT current_database()"))
-        if name not in seen["databases"]:
-            seen["databases"].append(name)
-        if len(seen["databases"]) == 2:
+        if seen["remedies"]:
+            seen["remedies"].append("")
+        if len(seen["remedies"]) == 3:
             press()
+
+
+async def _noticed(*positional: Any, **named: Any) -> Any:
+    seen["remedies"].append("")
+    return await try_remedies(*positional, **named)
+
+
+trials.try_remedies = _noticed
