@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from lab.analysis.tally import HuntResult
-from lab.errors import ServerError, UsageError
+from lab.errors import ServerError
 from lab.postgres.server.embedded import embedded_server
 from lab.postgres.server.place import Place
 from lab.postgres.server.server import Server
@@ -112,12 +112,13 @@ async def test_leaving_early_ends_the_workers(server):
     assert children() == []
 
 
-async def test_one_order_cannot_be_shared(server):
-    """A scheduler that searches in one order is refused for several workers, and works with one."""
-    job = Job(LOST, "serial", 200)
-    with pytest.raises(UsageError, match="'serial' searches in one order"):
-        await hunt_one(server, Place(), job, 2, lambda result: None)
-    assert (await hunt_one(server, Place(), job, 1, lambda result: None)).exhausted
+@pytest.mark.parametrize("scheduler", ["serial", "directed"])
+async def test_a_scheduler_that_foresees_nothing_works_with_workers_too(server, scheduler):
+    """It is over after a few executions; nobody is started for it."""
+    job = Job(RIGHT, scheduler, 200)
+    one, two = [await hunt_one(server, Place(), job, workers, lambda result: None) for workers in (1, 2)]
+    assert one.exhausted
+    assert {**one.dump(), "seconds": 0} == {**two.dump(), "seconds": 0}
 
 
 @pytest.mark.parametrize(
