@@ -58,7 +58,7 @@ class Crew:
                 self._started = True
                 self._hands.start()
             return None
-        began = None
+        began = time.monotonic()
         while True:
             self._exchange()
             left = self._job.first + self._job.executions - number
@@ -73,11 +73,11 @@ class Crew:
                 return None
             if (other := next(self._desk.free(foreseen), None)) is not None:
                 self._desk.came(None, await make(other))
-                continue
-            began = began or time.monotonic()
-            self._wait()
-            await asyncio.sleep(0)  # an interruption is heard here
-            if time.monotonic() - began > self._patience(number):
+            else:
+                self._wait()
+                await asyncio.sleep(0)  # an interruption is heard here
+            self._exchange()
+            if self._desk.is_given(first.key) and time.monotonic() - began > self._patience(number):
                 self._desk.recall(first.key)
                 return None
 

@@ -305,11 +305,13 @@ async def test_a_worker_that_does_not_answer_is_not_waited_for_for_ever(monkeypa
     monkeypatch.setattr(module, "LEAST_PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(module, "PATIENCE", 0)
     hands = Slow()
+    monkeypatch.setattr(hands, "wait", lambda seconds: None)
     crew, foreseen = crew_of(hands, monkeypatch), Foreseen(1, 2)
     for _ in range(2):
         await crew.execution(foreseen, 1, make)
+    assert hands.orders == ["2"]
     assert await crew.execution(foreseen, 2, make) is None
-    assert hands.waited == 1
+    hands.ready.append(made_of("2"))
     assert await crew.execution(foreseen, 3, make) is None
     assert crew.figures.unused == 1
 
