@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from dataclasses import replace
@@ -13,7 +14,15 @@ import click
 
 from lab.commands.complete import complete_target
 from lab.commands.console import out, progress_bar, show_json
-from lab.commands.options import HuntCommand, bound_options, json_option, level_option, server_options
+from lab.commands.options import (
+    HuntCommand,
+    bound_options,
+    json_option,
+    level_option,
+    server_options,
+    workers_of,
+    workers_option,
+)
 from lab.errors import LabError
 
 if TYPE_CHECKING:
@@ -43,7 +52,7 @@ DEMONSTRATION_WORKERS = 2
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @level_option("Run every transaction at this isolation level instead of the scenario's own.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes to hunt with. [default: 1; 2 without TARGET]")
+@workers_option("Processes to hunt with. [default: 1; 2 without TARGET]")
 @click.option(
     "--no-breakpoints",
     "breakpoints",
@@ -113,6 +122,7 @@ async def _hunted(
     start: Callable[[], Server], place: Place, job: Job, shown: Found, bar: Progress, options: dict[str, Any]
 ) -> tuple[HuntResult, Remedies | None]:
     """What a hunt found, checked, and what helps. `start` gives the server, which starts while this is imported."""
+    from lab.commands.progress import seen_until_now
     from lab.explore import Explorer
     from lab.search.campaign import hunt_one
     from lab.search.fresh import FreshCheck
@@ -120,8 +130,10 @@ async def _hunted(
     server = start()
     task = bar.add_task(job.target, total=job.executions)
 
+    began = time.monotonic()
+
     def progress(seen: HuntResult) -> None:
-        bar.update(task, completed=seen.executions)
+        bar.update(task, completed=seen.executions, description=seen_until_now(seen, time.monotonic() - began))
 
     check = FreshCheck(place.of(server), job)
 
@@ -130,7 +142,7 @@ async def _hunted(
         if options["fresh"]:
             check.expect()
 
-    workers = options["workers"] or 1
+    workers = workers_of(options["workers"], default=1)
     async with aclosing(check), aclosing(Explorer(server)) as explorer:
         result = await hunt_one(server, place, job, workers, progress, found, explorer=explorer)
         bar.remove_task(task)
@@ -220,12 +232,13 @@ async def _hunt_all(*, as_json: bool, **options: Any) -> str:
     with importing():
         scenarios = discover()
     jobs = demonstration_jobs(scenarios, template, options["executions"])
+    workers = workers_of(options["workers"], default=DEMONSTRATION_WORKERS)
     lines: list[Line] = []
     interrupted = ""
     with place.server() as server, progress_bar(quiet=as_json) as bar:
         task = bar.add_task("hunting", total=len(jobs))
         try:
-            async for line in hunt_everything(server, place, jobs, options["workers"] or DEMONSTRATION_WORKERS):
+            async for line in hunt_everything(server, place, jobs, workers):
                 lines.append(line)
                 bar.update(task, advance=1, description=line.target)
         except asyncio.CancelledError:

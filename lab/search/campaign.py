@@ -20,8 +20,9 @@ from lab.postgres.server.place import Place
 from lab.postgres.server.server import Server
 from lab.scenario.declare import Scenario, kind_of, planted_bug_of, target_of
 from lab.scenario.registry import resolve
-from lab.schedulers import SCHEDULERS, Skipping
-from lab.search.ahead import Ahead
+from lab.schedulers import SCHEDULERS, Shared
+from lab.search.crew.crew import Crew
+from lab.search.crew.processes import Processes
 from lab.search.hunt import INTERRUPTED
 from lab.search.job import Job
 from lab.search.workers import JobResult, Workers, perform
@@ -46,22 +47,21 @@ async def hunt_one(
 ) -> HuntResult:
     """Hunt one scenario. Raises `LabError`. `explorer`: to be used, and left open.
 
-    `found` is called with each failure as it was met, before it is minimised; not where parts are hunted elsewhere.
+    `found` is called with each failure as it was met, before it is minimised.
 
-    The result does not depend on the number of workers. A hunt of independent samples is cut into parts; one that
-    learns from its executions stays with this process, and the others make samples ahead for it.
+    The result does not depend on the number of workers: the search stays with this process, and the others make what
+    it foresees (`lab.search.crew`).
     """
-    if workers > 1 and not issubclass(SCHEDULERS[job.scheduler], Skipping):
-        return await _hunt_in_parts(server, place, job, workers, progress)
     async with contextlib.AsyncExitStack() as stack:
-        ahead = Ahead(place.of(server), job, workers) if workers > 1 else None
-        if ahead is not None:
-            await stack.enter_async_context(contextlib.aclosing(ahead))
+        crew = None
+        if workers > 1 and issubclass(SCHEDULERS[job.scheduler], Shared):
+            crew = Crew(Processes(place.of(server), job, workers - 1), job)
+            await stack.enter_async_context(contextlib.aclosing(crew))
         if explorer is None:
             explorer = await stack.enter_async_context(contextlib.aclosing(Explorer(server)))
-        if ahead is not None:
-            stack.callback(ahead.dismiss)  # before the explorer is closed, which takes some time as well
-        return _unwrapped(await perform(explorer, job, progress, ahead, found))
+        if crew is not None:
+            stack.callback(crew.dismiss)  # before the explorer is closed, which takes some time as well
+        return _unwrapped(await perform(explorer, job, progress, crew, found))
 
 
 async def hunt_everything(
@@ -74,7 +74,9 @@ async def hunt_everything(
             yield Line(job.target, kind, HuntResult(job.target, job.seed, trouble=why), cannot=why)
     jobs = [each for each in jobs if each[1].target not in beyond]
     if workers > 1:
-        async with contextlib.aclosing(Workers(place.of(server), workers).perform([job for _, job in jobs])) as done:
+        async with contextlib.aclosing(
+            Workers(place.of(server), workers, again=True).perform([job for _, job in jobs])
+        ) as done:
             async for index, result in done:
                 yield _line(*jobs[index], result)
                 await _insist_on(server, result)

@@ -24,8 +24,9 @@ from lab.explore import Explorer
 from lab.model.bounds import Bounds
 from lab.postgres.server.place import Place
 from lab.scenario.pyproject import find_modules
-from lab.search.ahead import Ahead, run_ahead
 from lab.search.child import command, greeting, manner, patience, signalled
+from lab.search.crew.crew import Crew
+from lab.search.crew.processes import make_for_another
 from lab.search.hunt import Hunt, Progress, replay_once, silent
 from lab.search.job import Job
 from lab.search.lifeline import end_with_parent, let_go_on
@@ -54,10 +55,10 @@ async def perform(
     explorer: Explorer,
     job: Job,
     progress: Progress = silent,
-    ahead: Ahead | None = None,
+    crew: Crew | None = None,
     found: Callable[[ReportedFailure], None] | None = None,
 ) -> JobResult:
-    """Do one job in this process. `ahead`: other workers that make some of its executions.
+    """Do one job in this process. `crew`: other workers that make some of its executions.
 
     `found` is called with each failure as it was met, before it is minimised.
     """
@@ -72,7 +73,7 @@ async def perform(
             )
         if job.token:
             return JobResult(job, await replay_once(explorer, job))
-        return JobResult(job, await Hunt(scenario, job, progress, ahead, found).run(explorer))
+        return JobResult(job, await Hunt(scenario, job, progress, crew, found).run(explorer))
     except LabError as error:
         return JobResult(job, HuntResult(job.target, job.seed, trouble=str(error)), str(error), error.exit_status)
 
@@ -98,9 +99,10 @@ class _Numbered:
 
 
 class Workers:
-    """A few worker processes that perform jobs on one server."""
+    """A few worker processes that perform jobs on one server. `again`: a job whose worker dies is done once more."""
 
-    def __init__(self, place: Place, number: int) -> None:
+    def __init__(self, place: Place, number: int, *, again: bool = False) -> None:
+        self._again = again
         self._place = place
         self._number = number
         self._processes: list[asyncio.subprocess.Process] = []
@@ -183,15 +185,22 @@ class Workers:
             if todo.waits:
                 process = await self._start()
             async for index, job in todo:
-                process = process or await self._start()
-                if self._interrupted:
-                    return
-                if line := await self._ask(process, job):
-                    await done.put((index, _loaded(job, json.loads(line))))
-                elif not self._interrupted:
+                for is_last in (False, True) if self._again else (True,):
+                    process = process or await self._start()
+                    if self._interrupted:
+                        return
+                    if line := await self._ask(process, job):
+                        await done.put((index, _loaded(job, json.loads(line))))
+                        break
+                    if self._interrupted:
+                        break
                     words = f"a worker process died: {await _last_words(process)}"
-                    await done.put((index, JobResult(job, HuntResult(job.target, job.seed, trouble=words), words, 3)))
                     process = None
+                    if is_last:
+                        result = HuntResult(job.target, job.seed, trouble=words)
+                        await done.put((index, JobResult(job, result, words, 3)))
+                    else:
+                        sys.stderr.write(f"lab: {words}; its share is done again\n")
         finally:
             done.put_nowait(None)
 
@@ -252,8 +261,8 @@ async def _work(place: Place, orders: IO[str], answers: IO[str]) -> None:
         try:
             while line := await loop.run_in_executor(None, orders.readline):
                 job = Job.load(json.loads(line))
-                if job.share:
-                    await run_ahead(explorer, job, orders, answers)
+                if job.helps:
+                    await make_for_another(explorer, job, orders, answers)
                 else:
                     answers.write(f"{_dumped(await perform(explorer, job))}\n")
                     answers.flush()
