@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from lab.analysis.overview import Line
 from lab.analysis.tally import HuntResult, ReportedFailure
 from lab.engine.faults import FAULTS
-from lab.errors import UsageError
+from lab.errors import LabError, UsageError
 from lab.explore import Explorer
 from lab.model.decision import Pause
 from lab.model.replay_token import decode
@@ -22,6 +22,7 @@ from lab.scenario.declare import Scenario, kind_of, planted_bug_of, target_of
 from lab.scenario.registry import resolve
 from lab.schedulers import SCHEDULERS, Skipping
 from lab.search.ahead import Ahead
+from lab.search.cluster.cluster import Cluster
 from lab.search.hunt import INTERRUPTED
 from lab.search.job import Job
 from lab.search.workers import JobResult, Workers, perform
@@ -43,16 +44,19 @@ async def hunt_one(
     found: Callable[[ReportedFailure], None] | None = None,
     *,
     explorer: Explorer | None = None,
+    cluster: Cluster | None = None,
 ) -> HuntResult:
-    """Hunt one scenario. Raises `LabError`. `explorer`: to be used, and left open.
+    """Hunt one scenario. Raises `LabError`. `explorer`: to be used, and left open. `cluster`: to hunt there.
 
     `found` is called with each failure as it was met, before it is minimised; not where parts are hunted elsewhere.
 
     The result does not depend on the number of workers. A hunt of independent samples is cut into parts; one that
     learns from its executions stays with this process, and the others make samples ahead for it.
     """
+    if cluster is not None:
+        return await _hunt_in_parts(cluster, job, workers, progress)
     if workers > 1 and not issubclass(SCHEDULERS[job.scheduler], Skipping):
-        return await _hunt_in_parts(server, place, job, workers, progress)
+        return await _hunt_in_parts(Workers(place.of(server), workers), job, workers, progress)
     async with contextlib.AsyncExitStack() as stack:
         ahead = Ahead(place.of(server), job, workers) if workers > 1 else None
         if ahead is not None:
@@ -65,9 +69,23 @@ async def hunt_one(
 
 
 async def hunt_everything(
-    server: Server, place: Place, jobs: Sequence[tuple[str, Job]], workers: int
+    server: Server | None,
+    place: Place,
+    jobs: Sequence[tuple[str, Job]],
+    workers: int,
+    *,
+    cluster: Cluster | None = None,
 ) -> AsyncIterator[Line]:
-    """Hunt every job, given as (kind, job); yields a line as each is done, and one for each that cannot be run here."""
+    """Hunt every job, given as (kind, job); yields a line as each is done, and one for each that cannot be run here.
+
+    Without a server, on the cluster.
+    """
+    if cluster is not None:
+        async with contextlib.aclosing(_hunt_everything_there(cluster, jobs)) as lines:
+            async for line in lines:
+                yield line
+        return
+    assert server is not None
     beyond = {job.target: reason for _, job in jobs if (reason := _beyond(server, job.target))}
     for kind, job in jobs:
         if why := beyond.get(job.target):
@@ -86,6 +104,12 @@ async def hunt_everything(
             if answer.result.trouble == INTERRUPTED:  # a hunt keeps what it found, so the rest is stopped here
                 raise asyncio.CancelledError
             await _insist_on(server, answer)
+
+
+async def _hunt_everything_there(cluster: Cluster, jobs: Sequence[tuple[str, Job]]) -> AsyncGenerator[Line, None]:
+    async with contextlib.aclosing(cluster.perform([job for _, job in jobs])) as done:
+        async for index, result in done:
+            yield _line(*jobs[index], result)
 
 
 async def _insist_on(server: Server, done: JobResult) -> None:
@@ -124,7 +148,7 @@ def demonstration_jobs(
 
 
 async def _hunt_in_parts(
-    server: Server, place: Place, job: Job, workers: int, progress: Callable[[HuntResult], None]
+    team: Workers | Cluster, job: Job, workers: int, progress: Callable[[HuntResult], None]
 ) -> HuntResult:
     if SCHEDULERS[job.scheduler].prologue is None:
         raise UsageError(f"the scheduler {job.scheduler!r} searches in one order, which workers cannot share")
@@ -133,7 +157,7 @@ async def _hunt_in_parts(
     waiting: dict[int, HuntResult] = {}
     added = 0
     try:
-        async with contextlib.aclosing(Workers(place.of(server), workers).perform(_parts(job, workers, total))) as done:
+        async with contextlib.aclosing(team.perform(_parts(job, workers, total))) as done:
             async for index, result in done:
                 waiting[index] = _unwrapped(result, total)
                 # Parts are added in order, so that the first violation is the same one for any number of workers.
@@ -145,6 +169,10 @@ async def _hunt_in_parts(
                         return total
     except asyncio.CancelledError:
         total.trouble = INTERRUPTED
+    except LabError as error:  # of a cluster that is of no use any more
+        if not total.executions and not waiting:
+            raise
+        total.trouble = str(error)
     finally:
         if total.trouble:
             for index in sorted(waiting):
