@@ -23,6 +23,7 @@ from itertools import count
 from lab.model.choices import Choices
 from lab.model.trace import Trace
 from lab.schedulers.base import Option, Scheduler, fault_by_chance
+from lab.schedulers.course import Samples
 from lab.schedulers.lengths import Lengths
 
 __all__ = ["PCT"]
@@ -34,7 +35,7 @@ UNMEASURED = 32
 """Steps of an execution where no serial run was made: what a scenario of two or three actors takes."""
 
 
-class PCT(Scheduler):
+class PCT(Scheduler, Samples):
     """Follows random priorities with `depth` - 1 points of change."""
 
     name = "pct"

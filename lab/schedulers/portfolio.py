@@ -18,17 +18,21 @@ The idea is that of algorithm portfolios: Gomes, Selman, Artificial Intelligence
 The execution's number decides whose turn it is, and each sampler draws from (seed, number). So the samples are the
 same wherever they run, and a part of a hunt may begin anywhere behind the prologue, once execution 0 was run there for
 the lengths. Reduction is for a search that began at 0 and left nothing out: a part sees too little of the whole. So
-one process has the search, and others make samples for it (`foreseen`), which it then skips.
+one process has the search, and others make what it foresees (`courses`): samples, which it skips, and executions of the
+reduction.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Iterator
+from itertools import count
 
 from lab.errors import Divergence
 from lab.model.choices import Choices
 from lab.model.trace import Trace
-from lab.schedulers.base import Scheduler, Skipping
+from lab.schedulers.base import Scheduler
+from lab.schedulers.course import Course, Shared
 from lab.schedulers.directed import Directed
 from lab.schedulers.dpor import Dpor
 from lab.schedulers.guided import Guided
@@ -54,7 +58,7 @@ RARE = 0.1
 SERIALLY = Guided(())
 
 
-class Portfolio(Scheduler, Skipping):
+class Portfolio(Scheduler, Shared):
     """Lets other schedulers make the decisions, one for each execution."""
 
     name = "portfolio"
@@ -149,9 +153,27 @@ class Portfolio(Scheduler, Skipping):
             learner.end(trace)
         self._calibrated = True
 
-    def foreseen(self, execution: int) -> bool:
-        """A sample behind the prologue: every second execution there, and each one while no reduction has begun."""
-        return execution >= PROLOGUE and not (self._rare() and execution % 2)
+    def courses(self, execution: int) -> Iterator[Course]:
+        """Behind the prologue: samples, and where new traces are rare, every other time what the reduction foresees."""
+        if self._over or execution < PROLOGUE:
+            return
+        others: Iterator[Course] = iter(())
+        if isinstance(self._reduction, Shared) and self._rare():
+            others = self._reduction.courses(self._reduction_runs)
+        for number in count(execution):
+            if not (self._rare() and number % 2):
+                yield Course.sample(number)
+            elif (course := next(others, None)) is not None:
+                yield course
+            elif number == execution:
+                return
+
+    def follower(self, course: Course) -> Scheduler:
+        """Itself for a sample, else what its reduction says."""
+        if course.is_sample:
+            return self
+        assert isinstance(self._reduction, Shared), "it has foreseen this execution"
+        return self._reduction.follower(course)
 
     def skip(self, execution: int, form: str) -> None:
         """A sample that was made elsewhere: it counts for how rare new traces are."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from lab.analysis.overview import Line
 from lab.analysis.tally import HuntResult, ReportedFailure
 from lab.engine.faults import FAULTS
-from lab.errors import LabError, UsageError
+from lab.errors import UsageError
 from lab.explore import Explorer
 from lab.model.decision import Pause
 from lab.model.replay_token import decode
@@ -20,9 +20,12 @@ from lab.postgres.server.place import Place
 from lab.postgres.server.server import Server
 from lab.scenario.declare import Scenario, kind_of, planted_bug_of, target_of
 from lab.scenario.registry import resolve
-from lab.schedulers import SCHEDULERS, Skipping
-from lab.search.ahead import Ahead
+from lab.schedulers import SCHEDULERS, Shared
 from lab.search.cluster.cluster import Cluster
+from lab.search.cluster.parts import can_be_cut, hunt_in_parts
+from lab.search.crew.crew import Crew
+from lab.search.crew.hands import Hands
+from lab.search.crew.processes import Processes
 from lab.search.hunt import INTERRUPTED
 from lab.search.job import Job
 from lab.search.workers import JobResult, Workers, perform
@@ -46,26 +49,35 @@ async def hunt_one(
     explorer: Explorer | None = None,
     cluster: Cluster | None = None,
 ) -> HuntResult:
-    """Hunt one scenario. Raises `LabError`. `explorer`: to be used, and left open. `cluster`: to hunt there.
+    """Hunt one scenario. Raises `LabError`. `explorer`: to be used, and left open.
 
-    `found` is called with each failure as it was met, before it is minimised; not where parts are hunted elsewhere.
+    `found` is called with each failure as it was met, before it is minimised.
 
-    The result does not depend on the number of workers. A hunt of independent samples is cut into parts; one that
-    learns from its executions stays with this process, and the others make samples ahead for it.
+    The result does not depend on the number of workers: the search stays with this process, and the others make what
+    it foresees (`lab.search.crew`). A `cluster` takes the place of workers here, and a hunt of independent samples is
+    cut into parts for it.
     """
-    if cluster is not None:
-        return await _hunt_in_parts(cluster, job, workers, progress)
-    if workers > 1 and not issubclass(SCHEDULERS[job.scheduler], Skipping):
-        return await _hunt_in_parts(Workers(place.of(server), workers), job, workers, progress)
+    if cluster is not None and can_be_cut(job):
+        return await hunt_in_parts(cluster, job, progress)
     async with contextlib.AsyncExitStack() as stack:
-        ahead = Ahead(place.of(server), job, workers) if workers > 1 else None
-        if ahead is not None:
-            await stack.enter_async_context(contextlib.aclosing(ahead))
+        crew = None
+        if (hands := await _hands(place.of(server), job, workers, cluster)) is not None:
+            crew = await stack.enter_async_context(contextlib.aclosing(Crew(hands, job)))
         if explorer is None:
             explorer = await stack.enter_async_context(contextlib.aclosing(Explorer(server)))
-        if ahead is not None:
-            stack.callback(ahead.dismiss)  # before the explorer is closed, which takes some time as well
-        return _unwrapped(await perform(explorer, job, progress, ahead, found))
+        if crew is not None:
+            stack.callback(crew.dismiss)  # before the explorer is closed, which takes some time as well
+        return _unwrapped(await perform(explorer, job, progress, crew, found))
+
+
+async def _hands(place: Place, job: Job, workers: int, cluster: Cluster | None) -> Hands | None:
+    """Those who make executions for a search of this process, if anybody does."""
+    shared = issubclass(SCHEDULERS[job.scheduler], Shared)
+    if cluster is not None:
+        if not shared:
+            raise UsageError(f"the scheduler {job.scheduler!r} searches in one order, which a cluster cannot share")
+        return await cluster.hands(job)
+    return Processes(place, job, workers - 1) if workers > 1 and shared else None
 
 
 async def hunt_everything(
@@ -81,9 +93,9 @@ async def hunt_everything(
     Without a server, on the cluster.
     """
     if cluster is not None:
-        async with contextlib.aclosing(_hunt_everything_there(cluster, jobs)) as lines:
-            async for line in lines:
-                yield line
+        async with contextlib.aclosing(cluster.perform([job for _, job in jobs])) as done:
+            async for index, result in done:
+                yield _line(*jobs[index], result)
         return
     assert server is not None
     beyond = {job.target: reason for _, job in jobs if (reason := _beyond(server, job.target))}
@@ -104,12 +116,6 @@ async def hunt_everything(
             if answer.result.trouble == INTERRUPTED:  # a hunt keeps what it found, so the rest is stopped here
                 raise asyncio.CancelledError
             await _insist_on(server, answer)
-
-
-async def _hunt_everything_there(cluster: Cluster, jobs: Sequence[tuple[str, Job]]) -> AsyncGenerator[Line, None]:
-    async with contextlib.aclosing(cluster.perform([job for _, job in jobs])) as done:
-        async for index, result in done:
-            yield _line(*jobs[index], result)
 
 
 async def _insist_on(server: Server, done: JobResult) -> None:
@@ -148,7 +154,7 @@ def demonstration_jobs(
 
 
 async def _hunt_in_parts(
-    team: Workers | Cluster, job: Job, workers: int, progress: Callable[[HuntResult], None]
+    server: Server, place: Place, job: Job, workers: int, progress: Callable[[HuntResult], None]
 ) -> HuntResult:
     if SCHEDULERS[job.scheduler].prologue is None:
         raise UsageError(f"the scheduler {job.scheduler!r} searches in one order, which workers cannot share")
@@ -157,7 +163,7 @@ async def _hunt_in_parts(
     waiting: dict[int, HuntResult] = {}
     added = 0
     try:
-        async with contextlib.aclosing(team.perform(_parts(job, workers, total))) as done:
+        async with contextlib.aclosing(Workers(place.of(server), workers).perform(_parts(job, workers, total))) as done:
             async for index, result in done:
                 waiting[index] = _unwrapped(result, total)
                 # Parts are added in order, so that the first violation is the same one for any number of workers.
@@ -169,10 +175,6 @@ async def _hunt_in_parts(
                         return total
     except asyncio.CancelledError:
         total.trouble = INTERRUPTED
-    except LabError as error:  # of a cluster that is of no use any more
-        if not total.executions and not waiting:
-            raise
-        total.trouble = str(error)
     finally:
         if total.trouble:
             for index in sorted(waiting):

@@ -17,9 +17,13 @@ from lab.model.replay_token import decode, encode, scenario_of, token_of
 from lab.model.starts import Starts
 from lab.scenario.declare import Scenario
 from lab.scenario.registry import resolve
-from lab.schedulers import Scheduler, Skipping, make_scheduler
+from lab.schedulers import Scheduler, Shared, make_scheduler
+from lab.schedulers.course import Course
 from lab.schedulers.replay import Replay
-from lab.search.ahead import Ahead
+from lab.schedulers.way import led_along
+from lab.search.crew.crew import Crew
+from lab.search.crew.made import Made
+from lab.search.crew.maker import Maker
 from lab.search.job import Job
 from lab.search.result import reported
 from lab.shrink.refine import refined
@@ -48,8 +52,8 @@ class Hunt:
     scenario: Scenario
     job: Job
     progress: Progress = silent
-    ahead: Ahead | None = None
-    """Other workers that make some of the executions; only for a scheduler that skips."""
+    crew: Crew | None = None
+    """Other workers that make some of the executions, as far as the scheduler foresees any."""
     found: Callable[[ReportedFailure], None] | None = None
     """Called with each failure as it was met, before it is minimised: when its lines of code are known."""
     replay_hint: str = "lab replay TOKEN"
@@ -85,6 +89,7 @@ class Hunt:
         conditions = replace(job.conditions, starts=result.starts is Starts.DECIDED)
         if job.first and not scheduler.calibrated:  # it counts where it belongs, in the part that begins with it
             await explorer.run(self.scenario, scheduler, conditions, checks=())
+        maker = Maker(explorer, job, self.scenario, result.starts)
         known = {(checker, broken) for checker, broken in job.known}
         reduced: set[str] = set()
         last = began = time.monotonic()
@@ -94,8 +99,10 @@ class Hunt:
                 return  # nor is one begun for which the time is too short, if it is like the last one
             bound = None if result.starts is Starts.UNKNOWN else scheduler.bound
             result.preemption_bound = bound - 1 if bound else None
-            taken, claimed = self._from_elsewhere(scheduler, number, result, known)
-            if not taken:
+            taken, claimed = await self._from_elsewhere(maker, scheduler, number, result, known)
+            if taken:
+                reduced |= taken.outcomes.keys() if scheduler.exact else set()
+            else:
                 record = await self._next(explorer, scheduler, conditions, number)
                 if record is None:
                     result.ended(reduced, complete=scheduler.complete)
@@ -125,25 +132,28 @@ class Hunt:
         until = math.inf if seconds is None else started + seconds / 2
         return await explorer.starts(self.scenario, self.job.conditions, until=until)
 
-    def _from_elsewhere(
-        self, scheduler: Scheduler, number: int, result: HuntResult, known: Collection[Key]
-    ) -> tuple[bool, Key | None]:
-        """Take in the execution with this number from another worker: whether that was done.
+    async def _from_elsewhere(
+        self, maker: Maker, scheduler: Scheduler, number: int, result: HuntResult, known: Collection[Key]
+    ) -> tuple[HuntResult | None, Key | None]:
+        """Take in the execution with this number from another worker, and what it counted there; None: make it here.
 
         One with a violation that is news is to be made here; the second value is what it broke there.
         """
-        if self.ahead is None or not isinstance(scheduler, Skipping):
-            return False, None
-        foreseen = scheduler.foreseen(number)
-        made = self.ahead.take(number) if foreseen else None
-        self.ahead.goes_on(number, foreseen=foreseen)
-        if made is None or (made.result.starts, made.result.uncontrolled) != (result.starts, result.uncontrolled):
-            return False, None
-        if made.broken is not None and _is_news(made.broken, known):
-            return False, made.broken
-        scheduler.skip(number, made.form)
+        if self.crew is None or not isinstance(scheduler, Shared):
+            return None, None
+        found = await self.crew.execution(scheduler, number, maker.make)
+        if found is None:
+            return None, None
+        course, made = found
+        claimed = made.broken if made.broken is not None and _is_news(made.broken, known) else None
+        fits = not claimed and not made.trouble and _is_alike(made.result, result)
+        if not fits or not _is_next(scheduler, number, course, made):
+            self.crew.refuse()
+            return None, claimed
+        bound = result.preemption_bound
         result.add(made.result)
-        return True, None
+        result.preemption_bound = bound
+        return made.result, None
 
     async def _next(
         self, explorer: Explorer, scheduler: Scheduler, conditions: Conditions, number: int
@@ -187,6 +197,20 @@ class Hunt:
 def _is_news(broken: Key, known: Collection[Key]) -> bool:
     """Whether a violation is to be reported: it is not known yet, and there is room for it."""
     return broken not in known and len(known) < FAILURES_KEPT
+
+
+def _is_alike(made: HuntResult, result: HuntResult) -> bool:
+    """Whether an execution was made under what is known here: how actors begin, and what differs by nature."""
+    return not made.unsteady and (made.starts, made.uncontrolled) == (result.starts, result.uncontrolled)
+
+
+def _is_next(scheduler: Shared, number: int, course: Course, made: Made) -> bool:
+    """Whether what was made is the next execution of a search; if so, the scheduler has learnt from it."""
+    assert isinstance(scheduler, Scheduler), "it has courses of its own"
+    if course.is_sample:
+        scheduler.skip(number, made.form)
+        return True
+    return led_along(scheduler, number, made.way, made.form)
 
 
 def _not_repeated(number: int, broken: Key) -> str:

@@ -44,9 +44,8 @@ class Job:
     """Replay this once, instead of a search."""
     remedy: str = ""
     """Search under this remedy, as `lab.search.remedies.away` writes it, until the answer is certain."""
-    share: Sequence[int] = ()
-    """Make executions ahead for the search of another process: as which of the helping workers, from 0, and how many
-    there are. See `lab.search.ahead`."""
+    helps: bool = False
+    """Make executions for the search of another process, as that one asks for them. See `lab.search.crew`."""
 
     @classmethod
     def of(cls, scenario: Scenario, **more: Any) -> Job:

@@ -24,8 +24,9 @@ from lab.explore import Explorer
 from lab.model.bounds import Bounds
 from lab.postgres.server.place import Place
 from lab.scenario.pyproject import find_modules
-from lab.search.ahead import Ahead, run_ahead
 from lab.search.child import command, greeting, manner, patience, signalled
+from lab.search.crew.crew import Crew
+from lab.search.crew.processes import make_for_another
 from lab.search.hunt import Hunt, Progress, replay_once, silent
 from lab.search.job import Job
 from lab.search.lifeline import end_with_parent, let_go_on
@@ -54,10 +55,10 @@ async def perform(
     explorer: Explorer,
     job: Job,
     progress: Progress = silent,
-    ahead: Ahead | None = None,
+    crew: Crew | None = None,
     found: Callable[[ReportedFailure], None] | None = None,
 ) -> JobResult:
-    """Do one job in this process. `ahead`: other workers that make some of its executions.
+    """Do one job in this process. `crew`: other workers that make some of its executions.
 
     `found` is called with each failure as it was met, before it is minimised.
     """
@@ -72,7 +73,7 @@ async def perform(
             )
         if job.token:
             return JobResult(job, await replay_once(explorer, job))
-        return JobResult(job, await Hunt(scenario, job, progress, ahead, found).run(explorer))
+        return JobResult(job, await Hunt(scenario, job, progress, crew, found).run(explorer))
     except LabError as error:
         return JobResult(job, HuntResult(job.target, job.seed, trouble=str(error)), str(error), error.exit_status)
 
@@ -254,8 +255,8 @@ async def _work(place: Place, orders: IO[str], answers: IO[str]) -> None:
         try:
             while line := await loop.run_in_executor(None, orders.readline):
                 job = Job.load(json.loads(line))
-                if job.share:
-                    await run_ahead(explorer, job, orders, answers)
+                if job.helps:
+                    await make_for_another(explorer, job, orders, answers)
                 else:
                     answers.write(f"{dumped(await perform(explorer, job))}\n")
                     answers.flush()

@@ -5,21 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import sys
 import tempfile
 from collections.abc import AsyncGenerator, Iterable
-from dataclasses import asdict
 from importlib.util import find_spec
 from typing import Any
 
 from lab.analysis.tally import HuntResult
-from lab.engine.watchdog import bounds, watchdog
-from lab.errors import LabError, ServerError, UsageError
-from lab.model.secret import without_urls
+from lab.engine.watchdog import watchdog
+from lab.errors import UsageError
 from lab.search.child import patience
 from lab.search.cluster.address import address_of
-from lab.search.cluster.identity import identity
+from lab.search.cluster.hands import ClusterHands
+from lab.search.cluster.link import Link, died, last_words, line_of, order, raise_failure
 from lab.search.hunt import INTERRUPTED
 from lab.search.job import Job
 from lab.search.workers import JobResult, loaded
@@ -44,15 +41,14 @@ class _Todo:
         self.ended = False
         """No more will be given."""
 
-    def next(self) -> dict[str, Any] | None:
+    def next(self) -> bytes | None:
         """The next one, as the bridge takes it."""
         number, job = (None, None) if self.ended else next(self._jobs, (None, None))
         if number is None or job is None:
             self.ended = True
             return None
         self.given[number] = job
-        order = json.dumps({"job": job.dump(), "expected": identity(job.target)})
-        return {"number": number, "order": order}
+        return order(number, job)
 
 
 class Cluster:
@@ -69,15 +65,21 @@ class Cluster:
         workerless: float = WORKERLESS_SECONDS,
         connect: float = CONNECT_SECONDS,
     ) -> None:
-        self.address = address_of(address)
+        self._link = Link(address_of(address), version, workerless, connect)
         if find_spec("distributed") is None:
             raise UsageError("--dask needs dask.distributed: pip install 'concurrency-lab[dask]'")
-        self._hello = {
-            "hello": json.dumps({"version": version, "bounds": asdict(bounds())}),
-            "connect": connect,
-            "workerless": workerless,
-        }
-        self._slots = 0
+        self.slots = 0
+        """How many jobs it does at once."""
+
+    async def hands(self, job: Job) -> ClusterHands:
+        """Those who make executions for a search of this process. Raises `LabError` where nobody answers."""
+        hands = ClusterHands(self._link, job)
+        try:
+            await hands.opened()
+        except BaseException:
+            await hands.aclose()
+            raise
+        return hands
 
     async def perform(self, jobs: Iterable[Job]) -> AsyncGenerator[tuple[int, JobResult], None]:
         """Perform the jobs; yields (index, result) as they are done. Raises `LabError` where the cluster is of no use.
@@ -98,69 +100,60 @@ class Cluster:
                         if waiting:
                             raise
                         waiting = todo.ended = True
-                        _tell(process, {"interrupt": True})
+                        _tell(process, line_of({"interrupt": True}))
                         continue
                     except TimeoutError:
                         break
                     reading = _reading(process)
                     if not line:
-                        raise ServerError(f"the process that speaks to the dask cluster died: {_last(words)}")
+                        raise last_words(words)
                     if (answer := self._taken(json.loads(line), todo)) is not None:
                         yield answer
             finally:
                 reading.cancel()
-                await self._leave(process)
+                await _leave(process)
         if waiting:
             raise asyncio.CancelledError
 
     def _hand_out(self, process: asyncio.subprocess.Process, todo: _Todo) -> bool:
         """Give the cluster what it can do now: whether there is anything to wait for."""
-        wanted = max(int(self._slots * AHEAD), self._slots + 1) if self._slots else 0
-        while len(todo.given) < wanted and (order := todo.next()) is not None:
-            _tell(process, order)
+        wanted = max(int(self.slots * AHEAD), self.slots + 1) if self.slots else 0
+        while len(todo.given) < wanted and (line := todo.next()) is not None:
+            _tell(process, line)
         return bool(todo.given) or not todo.ended
 
     def _taken(self, said: dict[str, Any], todo: _Todo) -> tuple[int, JobResult] | None:
         """What a line of the bridge means: an answer, or a cluster that has grown or shrunk. Raises `LabError`."""
+        raise_failure(said)
         if "slots" in said:
-            self._slots = said["slots"]
+            self.slots = said["slots"]
             return None
-        if "failed" in said:
-            raise _error(said["failed"], said["status"])
         number, answer = said["number"], json.loads(said["answer"])
         job = todo.given.pop(number)
         if "result" in answer:
             return number, loaded(job, answer)
-        worker = f"the dask worker {said['worker']}"
-        if "refused" in answer:
-            raise UsageError(f"{worker} {answer['refused']}")
         if "interrupted" in answer:
             return number, JobResult(job, HuntResult(job.target, job.seed, trouble=INTERRUPTED))
-        who = f"a worker process died on {worker}" if said["worker"] else "no dask worker could do a part"
-        sentence = without_urls(f"{who}: {answer['died']}")
+        sentence = died(said)
         return number, JobResult(job, HuntResult(job.target, job.seed, trouble=sentence), sentence, 3)
 
     async def _start(self, words: Any) -> asyncio.subprocess.Process:
+        pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "lab.search.cluster.bridge", self.address),
-            env={name: value for name, value in os.environ.items() if name != "LAB_URL"},
-            start_new_session=True,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=words,
-            limit=LONGEST_LINE,
+            *self._link.command, **self._link.manner, stdin=pipe, stdout=pipe, stderr=words, limit=LONGEST_LINE
         )
         if dog := watchdog.get():
             dog.has_begun = True
-        _tell(process, self._hello)
+        _tell(process, self._link.greeting())
         return process
 
-    async def _leave(self, process: asyncio.subprocess.Process) -> None:
-        """Let the bridge rid the cluster of the hunt. Without time to wait, that is done after the lab's own end."""
-        assert process.stdin is not None
-        process.stdin.close()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), patience())
+
+async def _leave(process: asyncio.subprocess.Process) -> None:
+    """Let the bridge rid the cluster of the hunt. Without time to wait, it does so after the lab's own end."""
+    assert process.stdin is not None
+    process.stdin.close()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), patience())
 
 
 def _reading(process: asyncio.subprocess.Process) -> asyncio.Task[bytes]:
@@ -168,16 +161,6 @@ def _reading(process: asyncio.subprocess.Process) -> asyncio.Task[bytes]:
     return asyncio.create_task(process.stdout.readline())
 
 
-def _tell(process: asyncio.subprocess.Process, value: object) -> None:
+def _tell(process: asyncio.subprocess.Process, line: bytes) -> None:
     assert process.stdin is not None
-    process.stdin.write(json.dumps(value).encode() + b"\n")
-
-
-def _error(sentence: str, status: int) -> LabError:
-    return UsageError(sentence) if status == UsageError.exit_status else ServerError(sentence)
-
-
-def _last(words: Any) -> str:
-    words.seek(0)
-    lines = words.read().decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    process.stdin.write(line)
