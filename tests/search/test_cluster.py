@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +20,7 @@ from lab.postgres.server.place import Place
 from lab.search.campaign import hunt_one
 from lab.search.cluster.address import address_of
 from lab.search.cluster.cluster import Cluster
+from lab.search.cluster.hands import ClusterHands
 from lab.search.cluster.identity import difference, identity
 from lab.search.job import Job
 
@@ -42,6 +45,11 @@ def timeless(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: timeless(each) for key, each in value.items() if key != "seconds"}
     return [timeless(each) for each in value] if isinstance(value, list) else value
+
+
+def plain(result: HuntResult) -> Any:
+    """As `--json` shows it."""
+    return json.loads(json.dumps(result.shown()))
 
 
 async def hunted(cluster: Cluster, job: Job, then: Callable[[], object] = lambda: None) -> HuntResult:
@@ -81,7 +89,7 @@ async def test_a_worker_that_is_killed_in_the_middle_loses_nothing(cluster, serv
         doomed.kill()
 
     result = await hunted(Cluster(cluster.address, VERSION), job, kill)
-    assert timeless(json.loads(json.dumps(result.shown()))) == timeless(json.loads(json.dumps(alone.shown())))
+    assert timeless(plain(result)) == timeless(plain(alone))
 
 
 async def test_a_hunt_that_is_interrupted_keeps_what_was_found_and_leaves_no_process(cluster):
@@ -96,6 +104,22 @@ async def test_a_hunt_that_is_interrupted_keeps_what_was_found_and_leaves_no_pro
     assert result.trouble == "interrupted"
     assert result.failures
     wait_until(lambda: not cluster.children())
+
+
+async def test_a_search_that_stays_with_the_lab_gives_the_traces_of_one_process(cluster, server, monkeypatch):
+    """By reduction, to its end: the cluster made some of the executions, and all counters are the same."""
+    monkeypatch.setattr("lab.search.crew.crew.SEEN_SECONDS", 0.0)
+    monkeypatch.setattr("lab.search.crew.crew.PAYS_SECONDS", 0.0)
+    given = []
+    give = ClusterHands.give
+    monkeypatch.setattr(ClusterHands, "give", lambda *what: (given.append(what), give(*what)))
+    job = Job(RIGHT, "dpor", 100)
+    alone = await hunt_one(server, Place(), job, 1, lambda result: None)
+    result = await hunt_one(server, Place(), job, 1, lambda result: None, cluster=Cluster(cluster.address, VERSION))
+    assert result.complete
+    assert result.traces == alone.traces
+    assert timeless(plain(result)) == timeless(plain(alone))
+    assert given
 
 
 async def test_a_worker_with_other_code_is_named(cluster, tmp_path):
@@ -164,3 +188,13 @@ def test_what_differs_between_two_machines_is_named():
         f"has another version of asyncpg: 0.1, and here is {here['asyncpg']}"
     )
     assert difference(identity("nowhere:X"), {"module 'nowhere'": "1"}) == "has no module 'nowhere'"
+
+
+@pytest.mark.long
+def test_every_planted_bug_is_found_on_a_cluster_of_two_workers():
+    done = subprocess.run(
+        [sys.executable, ROOT / "bench/cluster.py", "--json"], stdout=subprocess.PIPE, check=False, cwd=ROOT
+    )
+    figures = json.loads(done.stdout)
+    assert (figures["missed"], figures["right_not_passed"]) == ([], [])
+    assert figures["found"] == figures["planted"] > 0

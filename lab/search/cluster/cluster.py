@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from lab.analysis.tally import HuntResult
-from lab.engine.watchdog import watchdog
+from lab.engine.watchdog import hurried, watchdog
 from lab.errors import UsageError
 from lab.search.child import patience
 from lab.search.cluster.address import address_of
@@ -153,7 +153,7 @@ async def _leave(process: asyncio.subprocess.Process) -> None:
     assert process.stdin is not None
     process.stdin.close()
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), patience())
+        await asyncio.wait_for(process.wait(), 0 if hurried() else patience())
 
 
 def _reading(process: asyncio.subprocess.Process) -> asyncio.Task[bytes]:

@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import Any
 
 from lab.analysis.tally import HuntResult
+from lab.engine.watchdog import hurried
 from lab.schedulers.course import Course
 from lab.search.child import patience
 from lab.search.cluster.link import Link, died, last_words, order, raise_failure
@@ -114,6 +115,8 @@ class ClusterHands:
         self.dismiss()
         try:
             with contextlib.suppress(TimeoutError):
+                if hurried():
+                    return
                 waiting = asyncio.get_running_loop().run_in_executor(None, self._process.wait)
                 await asyncio.wait_for(asyncio.shield(waiting), patience())
         finally:

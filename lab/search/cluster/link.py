@@ -70,9 +70,7 @@ def _error(sentence: str, status: int) -> LabError:
 def died(said: Mapping[str, Any]) -> str:
     """The sentence about an order whose maker died."""
     words = json.loads(said["answer"])["died"]
-    who = (
-        f"a worker process died on the dask worker {said['worker']}" if said["worker"] else "no worker could do it"
-    )
+    who = f"a worker process died on the dask worker {said['worker']}" if said["worker"] else "no worker could do it"
     return without_urls(f"{who}: {words}")
 
 
