@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
 
+import cloudpickle
 import pytest
+from distributed.protocol.pickle import dumps
 from helpers.dask_cluster import ROOT, children_of, dask_cluster, wait_until
 from helpers.lab_program import answer, lab
 
@@ -18,6 +21,7 @@ from lab.analysis.tally import HuntResult
 from lab.errors import ServerError, UsageError
 from lab.postgres.server.place import Place
 from lab.search.campaign import hunt_one
+from lab.search.cluster import bridge, errand
 from lab.search.cluster.address import address_of
 from lab.search.cluster.cluster import Cluster
 from lab.search.cluster.hands import ClusterHands
@@ -172,6 +176,27 @@ def test_wrong_addresses_are_said_in_one_sentence(tmp_path):
 async def test_a_scheduler_that_is_not_there_is_said_within_a_bounded_time():
     with pytest.raises(ServerError, match=r"^cannot reach a dask scheduler at tcp://127.0.0.1:9: .*refused"):
         await hunted(Cluster("tcp://127.0.0.1:9", VERSION, connect=0.5), Job(RIGHT, "random", 2))
+
+
+WITHOUT_THE_LAB = """
+import pickle, sys
+sys.modules["lab"] = None
+task, plugin = map(pickle.loads, pickle.load(sys.stdin.buffer))
+print(task.__name__, plugin.name, *plugin.ask.__globals__["MISSING"].split())
+"""
+
+
+def test_what_is_sent_to_a_cluster_arrives_where_there_is_no_lab():
+    """At a scheduler, which needs none, and at a worker, which can then say that it has none."""
+    cloudpickle.register_pickle_by_value(errand)
+    try:
+        sent = [dumps(bridge.Sent(errand.perform)), dumps(errand.Children("a hunt", "{}"))]
+    finally:
+        cloudpickle.unregister_pickle_by_value(errand)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_THE_LAB], input=pickle.dumps(sent), capture_output=True, check=False
+    )
+    assert done.stdout.decode().split() == ["perform", "a", "hunt", "No", "module", "named"], done.stderr
 
 
 def test_without_the_extra_it_is_said_what_to_install(monkeypatch):

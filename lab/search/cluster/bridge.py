@@ -15,6 +15,7 @@ import contextlib
 import json
 import logging
 import os
+import pickle
 import sys
 import time
 import uuid
@@ -26,7 +27,7 @@ from distributed import Client
 
 from lab.search.cluster import errand
 
-__all__: list[str] = []
+__all__ = ["Sent"]
 
 ANSWER_SECONDS = 10.0
 """How long a scheduler that is there may take for an answer."""
@@ -35,6 +36,23 @@ LOOK_SECONDS = 1.0
 LEAVING_SECONDS = 10.0
 """How long the cluster may take to be rid of the hunt."""
 LONGEST_LINE = 64 * 1024 * 1024
+
+
+class Sent:
+    """A function as its code: it becomes that function where it arrives, whether or not its module is there.
+
+    Dask would write the name of its module, which then has to be on the scheduler as well.
+    """
+
+    def __init__(self, function: Any) -> None:
+        self._code = cloudpickle.dumps(function)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pickle.loads, (self._code,)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Only there."""
+        raise NotImplementedError
 
 
 class _Failed(Exception):
@@ -52,6 +70,7 @@ class _Bridge:
         self.running: set[asyncio.Task[None]] = set()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.leaving = False
+        self.task = Sent(errand.perform)
 
     async def open(self) -> None:
         """See that the workers can do anything, and let each have its children."""
@@ -103,7 +122,7 @@ class _Bridge:
 
     async def _perform(self, number: int, order: str) -> None:
         key = f"{self.name}-{number}"
-        future = self.client.submit(errand.perform, self.name, key, order, key=key, pure=False)
+        future = self.client.submit(self.task, self.name, key, order, key=key, pure=False)
         try:
             try:
                 worker, answer = await future
