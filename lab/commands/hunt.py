@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from dataclasses import replace
@@ -13,8 +14,8 @@ import click
 
 from lab.commands.complete import complete_target
 from lab.commands.console import out, progress_bar, show_json
-from lab.commands.on_cluster import cluster_of, dask_option
-from lab.commands.options import HuntCommand, bound_options, json_option, level_option, server_options
+from lab.commands.on_cluster import cluster_of, who_options
+from lab.commands.options import HuntCommand, bound_options, json_option, level_option, server_options, workers_of
 from lab.errors import LabError
 
 if TYPE_CHECKING:
@@ -45,8 +46,7 @@ DEMONSTRATION_WORKERS = 2
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @level_option("Run every transaction at this isolation level instead of the scenario's own.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes to hunt with. [default: 1; 2 without TARGET]")
-@dask_option
+@who_options
 @click.option(
     "--no-breakpoints",
     "breakpoints",
@@ -123,6 +123,7 @@ async def _hunted(
     options: dict[str, Any],
 ) -> tuple[HuntResult, Remedies | None]:
     """What a hunt found, checked, and what helps. `start` gives the server, which starts while this is imported."""
+    from lab.commands.progress import seen_until_now
     from lab.explore import Explorer
     from lab.search.campaign import hunt_one
     from lab.search.fresh import FreshCheck
@@ -130,8 +131,10 @@ async def _hunted(
     server = start()
     task = bar.add_task(job.target, total=job.executions)
 
+    began = time.monotonic()
+
     def progress(seen: HuntResult) -> None:
-        bar.update(task, completed=seen.executions)
+        bar.update(task, completed=seen.executions, description=seen_until_now(seen, time.monotonic() - began))
 
     check = FreshCheck(place.of(server), job)
 
@@ -140,7 +143,7 @@ async def _hunted(
         if options["fresh"]:
             check.expect()
 
-    workers = options["workers"] or 1
+    workers = workers_of(options["workers"], default=1)
     async with aclosing(check), aclosing(Explorer(server)) as explorer:
         result = await hunt_one(server, place, job, workers, progress, found, explorer=explorer, cluster=cluster)
         bar.remove_task(task)
@@ -230,12 +233,12 @@ async def _hunt_all(*, as_json: bool, **options: Any) -> str:
     with importing():
         scenarios = discover()
     jobs = demonstration_jobs(scenarios, template, options["executions"])
+    workers = workers_of(options["workers"], default=DEMONSTRATION_WORKERS)
     lines: list[Line] = []
     interrupted = ""
     cluster = cluster_of(options)
     with place.server() if cluster is None else contextlib.nullcontext() as server, progress_bar(quiet=as_json) as bar:
         task = bar.add_task("hunting", total=len(jobs))
-        workers = options["workers"] or DEMONSTRATION_WORKERS
         try:
             async for line in hunt_everything(server, place, jobs, workers, cluster=cluster):
                 lines.append(line)

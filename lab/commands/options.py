@@ -25,8 +25,11 @@ __all__ = [
     "json_option",
     "level_option",
     "server_options",
+    "workers_of",
+    "workers_option",
 ]
 
+AUTO = "auto"
 _META = "lab.bounds"
 _BOUNDED = {
     "step": "one step of an actor",
@@ -55,6 +58,29 @@ def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def level_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The option that names an isolation level; its help says what for."""
     return click.option("--isolation", type=click.Choice(ISOLATION_LEVELS, case_sensitive=False), help=text)
+
+
+class _Workers(click.IntRange):
+    """A number of processes, or as many as are sensible here."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, or `auto`."""
+        return AUTO if value == AUTO else super().convert(value, param, ctx)
+
+
+def workers_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option that says how many processes there are; its help says what for."""
+    more = f"{AUTO}: one for each core that this process may use, 8 at most."
+    return click.option("--workers", type=_Workers(min=1), metavar="N|auto", help=f"{text} {more}")
+
+
+def workers_of(value: int | str | None, *, default: int) -> int:
+    """How many processes the value of that option asks for."""
+    from lab.search.crew.cores import sensible_workers
+
+    return sensible_workers() if value == AUTO else int(value or default)
 
 
 class CheckedCommand(click.Command):

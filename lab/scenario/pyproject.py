@@ -34,6 +34,7 @@ class Settings:
     postgres: int | None = None
     executions: int | None = None
     scheduler: str | None = None
+    workers: int | str | None = None
     databases: Mapping[str, str] = field(default_factory=dict)
     """Name in URLs -> `module:attribute` of the metadata, or "": for scenarios that say nothing of tables."""
 
@@ -111,6 +112,7 @@ _KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "postgres": (_is_number, "the major version of the embedded server, as a number"),
     "executions": (_is_number, "a whole number, 1 or more"),
     "scheduler": (_is_text, "the name of a scheduler"),
+    "workers": (lambda value: _is_number(value) or value == "auto", 'a whole number, 1 or more, or "auto"'),
     "databases": (
         _are_databases,
         'a table of names in URLs and where their metadata is, as in {shop = "shop.models:Base.metadata"}',

@@ -13,9 +13,9 @@ reached by small changes is not lost. An execution depends on those before it, s
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
 
 from lab.model.choices import Choices
 from lab.model.decision import Go, Pause, Strike
@@ -29,6 +29,8 @@ __all__ = ["Feedback"]
 
 FRESH = 0.2
 """Share of executions that follow no earlier one."""
+WINDOW = 50
+"""So many of the last executions say how often a trace is new now."""
 KEPT = 500
 """Schedules kept at most; beyond that, the one that was taken most often is dropped."""
 
@@ -52,6 +54,8 @@ class Feedback(Scheduler, Shared):
         self._kept: list[_Kept] = []
         self._wished: list[Go | Strike] = []
         self._step = 0
+        self._new: deque[bool] = deque(maxlen=WINDOW)
+        """Of the last executions, whether they showed a new trace."""
         self._parent: _Kept | None = None
         """That of the execution that was begun, until it has ended."""
 
@@ -75,9 +79,9 @@ class Feedback(Scheduler, Shared):
         return self._random.choices(self._kept, [1 / (1 + each) for each in taken])[0]
 
     def courses(self, execution: int) -> Iterator[Course]:
-        """What follows as long as no trace is new."""
+        """What follows as long as no trace is new: as many as there were between two new ones, lately."""
         taken = [each.taken for each in self._kept]
-        for number in count(execution):
+        for number in range(execution, execution + 1 + len(self._new) // (1 + sum(self._new))):
             parent = self._drawn(number, taken)
             movers = [] if parent is None else list(map(decision_text, parent.movers))
             if parent is not None:
@@ -105,7 +109,8 @@ class Feedback(Scheduler, Shared):
     def end(self, trace: Trace) -> None:
         """Keep the schedule of a new trace."""
         self._parent = None
-        if self._seen.add(trace):
+        self._new.append(self._seen.add(trace))
+        if self._new[-1]:
             if len(self._kept) >= KEPT:
                 self._kept.remove(max(self._kept, key=lambda each: each.taken))
             self._kept.append(_Kept(tuple(step.mover for step in trace)))

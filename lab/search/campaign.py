@@ -104,7 +104,9 @@ async def hunt_everything(
             yield Line(job.target, kind, HuntResult(job.target, job.seed, trouble=why), cannot=why)
     jobs = [each for each in jobs if each[1].target not in beyond]
     if workers > 1:
-        async with contextlib.aclosing(Workers(place.of(server), workers).perform([job for _, job in jobs])) as done:
+        async with contextlib.aclosing(
+            Workers(place.of(server), workers, again=True).perform([job for _, job in jobs])
+        ) as done:
             async for index, result in done:
                 yield _line(*jobs[index], result)
                 await _insist_on(server, result)

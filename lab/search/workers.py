@@ -99,9 +99,10 @@ class _Numbered:
 
 
 class Workers:
-    """A few worker processes that perform jobs on one server."""
+    """A few worker processes that perform jobs on one server. `again`: a job whose worker dies is done once more."""
 
-    def __init__(self, place: Place, number: int) -> None:
+    def __init__(self, place: Place, number: int, *, again: bool = False) -> None:
+        self._again = again
         self._place = place
         self._number = number
         self._processes: list[asyncio.subprocess.Process] = []
@@ -184,15 +185,22 @@ class Workers:
             if todo.waits:
                 process = await self._start()
             async for index, job in todo:
-                process = process or await self._start()
-                if self._interrupted:
-                    return
-                if line := await self._ask(process, job):
-                    await done.put((index, loaded(job, json.loads(line))))
-                elif not self._interrupted:
+                for is_last in (False, True) if self._again else (True,):
+                    process = process or await self._start()
+                    if self._interrupted:
+                        return
+                    if line := await self._ask(process, job):
+                        await done.put((index, loaded(job, json.loads(line))))
+                        break
+                    if self._interrupted:
+                        break
                     words = f"a worker process died: {await _last_words(process)}"
-                    await done.put((index, JobResult(job, HuntResult(job.target, job.seed, trouble=words), words, 3)))
                     process = None
+                    if is_last:
+                        result = HuntResult(job.target, job.seed, trouble=words)
+                        await done.put((index, JobResult(job, result, words, 3)))
+                    else:
+                        sys.stderr.write(f"lab: {words}; its share is done again\n")
         finally:
             done.put_nowait(None)
 

@@ -99,7 +99,7 @@ def test_every_kind_of_hunt_has_its_exit_status():
     """0 for a pass, 1 for a violation, 3 where the search proved nothing; options change what they say."""
     few = ["--executions", "30", "--json", "--no-remedies", "--no-fresh"]
     lines = {
-        "pass": ["hunt", "Counted", "--executions", "30", "--json"],
+        "pass": ["hunt", "Counted", "--executions", "30", "--workers", "auto", "--json"],
         "other level": ["hunt", "LostCount", "--isolation", "repeatable read", *few],
         "serial": ["hunt", "LostCount", "--scheduler", "serial", "--json"],
         "no time": ["hunt", "Counted", "--seconds", "0", "--json"],

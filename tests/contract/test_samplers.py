@@ -12,7 +12,6 @@ import pytest
 from helpers.decided import offer, step_of
 from test_schedulers import PROGRAMS, Program, decisions
 
-from lab.analysis.normal_form import digest
 from lab.errors import Divergence, UsageError
 from lab.model.choices import Choices
 from lab.model.footprint import Access, Deferred, Footprint, Lock, Rows
@@ -358,22 +357,3 @@ def test_a_sampler_that_was_never_measured_still_samples():
     for scheduler in (UniformRandomWalk(1), PCT(1), Portfolio(1)):
         assert not scheduler.calibrated
         assert len(PROGRAMS["three"].run(scheduler, 5)) == 6
-
-
-def test_the_portfolio_learns_of_samples_that_were_made_elsewhere():
-    """One that skips each execution that another can make runs the rest as if it had made all, and is over with it."""
-    alone, helped, other = Portfolio(1), Portfolio(1), Portfolio(1)
-    program, skipped = PROGRAMS["locked"], 0
-    program.run(other, 0)
-    for number, run in enumerate(program.search(alone, 1000)):
-        if helped.foreseen(number):
-            made = program.run(other, number)
-            helped.skip(number, digest(made))
-            skipped += 1
-        else:
-            made = program.run(helped, number)
-        assert made == run
-    assert not helped.foreseen(number + 1)
-    assert not helped.begin(number + 1)
-    assert (helped.complete, alone.complete) == (True, True)
-    assert skipped >= WINDOW - PROLOGUE

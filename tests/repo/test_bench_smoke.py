@@ -54,6 +54,15 @@ def test_the_minimise_bench_holds_a_minimised_failure_against_brute_force():
     assert {(row["judgement"], row["least"]) for row in figures["rows"]} == {("", 1)}
 
 
+def test_the_workers_bench_compares_the_results_of_one_and_two_workers():
+    """The second worker has not joined by then."""
+    options = ("--schedulers", "random", "--workers", "1,2", "--servers", "shared", "--rounds", "1")
+    figures = bench("workers.py", *options, "--executions", "10", "--target", "scenarios.transfer:Transfer")
+    rows = figures["rows"]
+    assert [(row["workers"], row["executions"], row["equal"]) for row in rows] == [(1, 10, True), (2, 10, True)]
+    assert figures["different"] == []
+
+
 def test_the_search_bench_compares_the_portfolio_with_single_schedulers():
     """On one bug, which each of them finds; a scheduler without chance is run once."""
     options = ("--targets", "transfer:LostUpdate", "--schedulers", "random,dpor,portfolio", "--seeds", "2")

@@ -28,6 +28,8 @@ WRONG = {
     'scenarios = "shop"': "scenarios = 'shop'; it is a list of packages",
     "postgres = '18'": "postgres = '18'; it is the major version",
     "databases = ['shop']": "databases = ['shop']; it is a table of names",
+    "workers = 'many'": "workers = 'many'; it is a whole number, 1 or more, or \"auto\"",
+    "workers = 0": "workers = 0; it is a whole number",
     "url = ''": "url = ''; it is the URL of a server",
     "scenarios = [": "is not valid TOML: ",
 }

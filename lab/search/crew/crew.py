@@ -25,8 +25,9 @@ SEEN_SECONDS = 0.5
 """How long a search goes on before it says how long the rest will take."""
 PAYS_SECONDS = 2.0
 """How much must be left for a start to pay: about what it costs, imports and a server of its own."""
-GIVEN = 3
-"""How many executions a worker has before it, so that it has one while the search is busy with its own."""
+GIVEN = 2
+"""How many executions a worker has before it, so that it has one while the search is busy with its own. With more, the
+search comes to some that are not begun."""
 PATIENCE = 8
 """A worker is waited for as long as so many executions take, then the search makes that one itself."""
 LEAST_PATIENCE_SECONDS = 0.2
