@@ -7,6 +7,7 @@ the same way. The first three do one thing at a time; workers are many. As many 
 from __future__ import annotations
 
 import heapq
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -51,12 +52,18 @@ class _Station:
 
 def simulated(times: Times, workers: int, under_way: int, orders: int, length: Callable[[int], float]) -> Flow:
     """`orders` through the stations, `under_way` at once at most. `length`: of an order's work, by its number."""
+    chance = random.Random(0)
+
+    def begun_before(number: int) -> float:
+        """Workers are not in step: the first order of each is as one of which a part was done already."""
+        return chance.random() if number < workers else 1.0
+
     lab, bridge, scheduler, crowd = _Station(), _Station(), _Station(), _Station(workers)
     way = (
         lambda now, number: lab.through(now, times.lab_out),
         lambda now, number: bridge.through(now, times.bridge / 2),
         lambda now, number: scheduler.through(now, times.scheduler / 2) + times.message,
-        lambda now, number: crowd.through(now, length(number)) + times.message,
+        lambda now, number: crowd.through(now, length(number) * begun_before(number)) + times.message,
         lambda now, number: scheduler.through(now, times.scheduler / 2),
         lambda now, number: bridge.through(now, times.bridge / 2),
         lambda now, number: lab.through(now, times.lab_in),

@@ -20,7 +20,6 @@ import statistics
 import sys
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
@@ -192,7 +191,7 @@ def searched(times: Times, workers: int, each: list[float]) -> dict[str, float]:
 
 
 def _row(search: str, workers: int, part: int, flow: Flow, rate: float, mean: float) -> dict[str, Any]:
-    shares = {key: round(value, 3) for key, value in asdict(flow).items() if key != "rate"}
+    shares = {key: round(getattr(flow, key), 3) for key in ("lab", "bridge", "scheduler")}
     of_ideal = rate * mean / workers
     return {
         "search": search,
