@@ -14,15 +14,8 @@ import click
 
 from lab.commands.complete import complete_target
 from lab.commands.console import out, progress_bar, show_json
-from lab.commands.options import (
-    HuntCommand,
-    bound_options,
-    json_option,
-    level_option,
-    server_options,
-    workers_of,
-    workers_option,
-)
+from lab.commands.on_cluster import cluster_of, who_options
+from lab.commands.options import HuntCommand, bound_options, json_option, level_option, server_options, workers_of
 from lab.errors import LabError
 
 if TYPE_CHECKING:
@@ -35,6 +28,7 @@ if TYPE_CHECKING:
     from lab.model.remedy import Remedies
     from lab.postgres.server.place import Place
     from lab.postgres.server.server import Server
+    from lab.search.cluster.cluster import Cluster
     from lab.search.fresh import FreshCheck
     from lab.search.job import Job
 
@@ -52,7 +46,7 @@ DEMONSTRATION_WORKERS = 2
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @level_option("Run every transaction at this isolation level instead of the scenario's own.")
-@workers_option("Processes to hunt with. [default: 1; 2 without TARGET]")
+@who_options
 @click.option(
     "--no-breakpoints",
     "breakpoints",
@@ -105,9 +99,10 @@ async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
     with importing():
         scenario = instance_of(target)
     place = Place(options["url"], int(options["version"]))
+    cluster = cluster_of(options)
     with place.server_soon() as start, progress_bar(quiet=as_json) as bar:
         job = _job(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
-        result, remedies = await _hunted(start, place, job, Found(bar, quiet=as_json), bar, options)
+        result, remedies = await _hunted(start, place, cluster, job, Found(bar, quiet=as_json), bar, options)
     if as_json:
         tried = {"remedies_reason": "", "unfixed": None, "remedies": []} if remedies is None else remedies.dump()
         show_json({**_json(result, job), **tried})
@@ -119,7 +114,13 @@ async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
 
 
 async def _hunted(
-    start: Callable[[], Server], place: Place, job: Job, shown: Found, bar: Progress, options: dict[str, Any]
+    start: Callable[[], Server],
+    place: Place,
+    cluster: Cluster | None,
+    job: Job,
+    shown: Found,
+    bar: Progress,
+    options: dict[str, Any],
 ) -> tuple[HuntResult, Remedies | None]:
     """What a hunt found, checked, and what helps. `start` gives the server, which starts while this is imported."""
     from lab.commands.progress import seen_until_now
@@ -144,7 +145,7 @@ async def _hunted(
 
     workers = workers_of(options["workers"], default=1)
     async with aclosing(check), aclosing(Explorer(server)) as explorer:
-        result = await hunt_one(server, place, job, workers, progress, found, explorer=explorer)
+        result = await hunt_one(server, place, job, workers, progress, found, explorer=explorer, cluster=cluster)
         bar.remove_task(task)
         remedies = await _afterwards(explorer, job, result, check, shown, bar, options)
         check.dismiss()
@@ -235,10 +236,11 @@ async def _hunt_all(*, as_json: bool, **options: Any) -> str:
     workers = workers_of(options["workers"], default=DEMONSTRATION_WORKERS)
     lines: list[Line] = []
     interrupted = ""
-    with place.server() as server, progress_bar(quiet=as_json) as bar:
+    cluster = cluster_of(options)
+    with place.server() if cluster is None else contextlib.nullcontext() as server, progress_bar(quiet=as_json) as bar:
         task = bar.add_task("hunting", total=len(jobs))
         try:
-            async for line in hunt_everything(server, place, jobs, workers):
+            async for line in hunt_everything(server, place, jobs, workers, cluster=cluster):
                 lines.append(line)
                 bar.update(task, advance=1, description=line.target)
         except asyncio.CancelledError:

@@ -21,7 +21,10 @@ from lab.postgres.server.server import Server
 from lab.scenario.declare import Scenario, kind_of, planted_bug_of, target_of
 from lab.scenario.registry import resolve
 from lab.schedulers import SCHEDULERS, Shared
+from lab.search.cluster.cluster import Cluster
+from lab.search.cluster.parts import can_be_cut, hunt_in_parts
 from lab.search.crew.crew import Crew
+from lab.search.crew.hands import Hands
 from lab.search.crew.processes import Processes
 from lab.search.hunt import INTERRUPTED
 from lab.search.job import Job
@@ -44,19 +47,22 @@ async def hunt_one(
     found: Callable[[ReportedFailure], None] | None = None,
     *,
     explorer: Explorer | None = None,
+    cluster: Cluster | None = None,
 ) -> HuntResult:
     """Hunt one scenario. Raises `LabError`. `explorer`: to be used, and left open.
 
     `found` is called with each failure as it was met, before it is minimised.
 
     The result does not depend on the number of workers: the search stays with this process, and the others make what
-    it foresees (`lab.search.crew`).
+    it foresees (`lab.search.crew`). A `cluster` takes the place of workers here, and a hunt of independent samples is
+    cut into parts for it.
     """
+    if cluster is not None and can_be_cut(job):
+        return await hunt_in_parts(cluster, job, progress)
     async with contextlib.AsyncExitStack() as stack:
         crew = None
-        if workers > 1 and issubclass(SCHEDULERS[job.scheduler], Shared):
-            crew = Crew(Processes(place.of(server), job, workers - 1), job)
-            await stack.enter_async_context(contextlib.aclosing(crew))
+        if (hands := await _hands(place.of(server), job, workers, cluster)) is not None:
+            crew = await stack.enter_async_context(contextlib.aclosing(Crew(hands, job)))
         if explorer is None:
             explorer = await stack.enter_async_context(contextlib.aclosing(Explorer(server)))
         if crew is not None:
@@ -64,10 +70,34 @@ async def hunt_one(
         return _unwrapped(await perform(explorer, job, progress, crew, found))
 
 
+async def _hands(place: Place, job: Job, workers: int, cluster: Cluster | None) -> Hands | None:
+    """Those who make executions for a search of this process, if anybody does."""
+    shared = issubclass(SCHEDULERS[job.scheduler], Shared)
+    if cluster is not None:
+        if not shared:
+            raise UsageError(f"the scheduler {job.scheduler!r} searches in one order, which a cluster cannot share")
+        return await cluster.hands(job)
+    return Processes(place, job, workers - 1) if workers > 1 and shared else None
+
+
 async def hunt_everything(
-    server: Server, place: Place, jobs: Sequence[tuple[str, Job]], workers: int
+    server: Server | None,
+    place: Place,
+    jobs: Sequence[tuple[str, Job]],
+    workers: int,
+    *,
+    cluster: Cluster | None = None,
 ) -> AsyncIterator[Line]:
-    """Hunt every job, given as (kind, job); yields a line as each is done, and one for each that cannot be run here."""
+    """Hunt every job, given as (kind, job); yields a line as each is done, and one for each that cannot be run here.
+
+    Without a server, on the cluster.
+    """
+    if cluster is not None:
+        async with contextlib.aclosing(cluster.perform([job for _, job in jobs])) as done:
+            async for index, result in done:
+                yield _line(*jobs[index], result)
+        return
+    assert server is not None
     beyond = {job.target: reason for _, job in jobs if (reason := _beyond(server, job.target))}
     for kind, job in jobs:
         if why := beyond.get(job.target):

@@ -32,7 +32,7 @@ from lab.search.job import Job
 from lab.search.lifeline import end_with_parent, let_go_on
 from lab.search.streams import answers_aside, orders_aside
 
-__all__ = ["JobResult", "Workers", "perform"]
+__all__ = ["JobResult", "Workers", "dumped", "loaded", "perform"]
 
 LONGEST_LINE = 64 * 1024 * 1024
 STOPPED_SECONDS = 0.5
@@ -190,7 +190,7 @@ class Workers:
                     if self._interrupted:
                         return
                     if line := await self._ask(process, job):
-                        await done.put((index, _loaded(job, json.loads(line))))
+                        await done.put((index, loaded(job, json.loads(line))))
                         break
                     if self._interrupted:
                         break
@@ -244,12 +244,14 @@ async def _last_words(process: asyncio.subprocess.Process) -> str:
     return lines[-1] if lines else f"exit status {await process.wait()}"
 
 
-def _loaded(job: Job, answer: dict[str, Any]) -> JobResult:
+def loaded(job: Job, answer: dict[str, Any]) -> JobResult:
+    """The answer to a job, from what `dumped` gave as JSON has it."""
     result = HuntResult.load(answer["result"])
     return JobResult(job, result, answer["error"], answer["exit_status"], answer["searched"])
 
 
-def _dumped(done: JobResult) -> str:
+def dumped(done: JobResult) -> str:
+    """An answer without its job, as a line of JSON."""
     said = {"error": done.error, "exit_status": done.exit_status, "searched": done.searched}
     return json.dumps({"result": done.result.dump(), **said})
 
@@ -264,7 +266,7 @@ async def _work(place: Place, orders: IO[str], answers: IO[str]) -> None:
                 if job.helps:
                     await make_for_another(explorer, job, orders, answers)
                 else:
-                    answers.write(f"{_dumped(await perform(explorer, job))}\n")
+                    answers.write(f"{dumped(await perform(explorer, job))}\n")
                     answers.flush()
         finally:
             await explorer.aclose()
