@@ -14,7 +14,7 @@ from types import FrameType
 __all__ = ["main"]
 
 BROKEN = 3
-OFTEN = 50_000
+OFTEN = 500_000
 """New objects after which Python looks for garbage. Nearly all that is imported stays, and to look through it seventy
 times, as by default, is a tenth of a start."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
