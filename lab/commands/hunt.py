@@ -116,7 +116,9 @@ async def _hunted(
     from lab.explore import Explorer
     from lab.search.campaign import hunt_one
     from lab.search.fresh import FreshCheck
+    from lab.search.garbage import settled
 
+    settled()
     server = start()
     task = bar.add_task(job.target, total=job.executions)
 

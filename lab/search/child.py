@@ -29,7 +29,7 @@ def command(lifeline: int) -> tuple[str, ...]:
 
     -P: the working folder is searched for the user's modules, and not for the lab, of whose name there may be a folder.
     """
-    return sys.executable, "-P", "-m", "lab.search.workers", str(lifeline)
+    return sys.executable, "-P", "-m", "lab.search.begin", "lab.search.workers", str(lifeline)
 
 
 def manner(lifeline: int) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from lab.postgres.server.place import Place
 from lab.scenario.pyproject import find_modules
 from lab.search.ahead import Ahead, run_ahead
 from lab.search.child import command, greeting, manner, patience, signalled
+from lab.search.garbage import settled
 from lab.search.hunt import Hunt, Progress, replay_once, silent
 from lab.search.job import Job
 from lab.search.lifeline import end_with_parent, let_go_on
@@ -264,6 +265,7 @@ async def _work(place: Place, orders: IO[str], answers: IO[str]) -> None:
 def main() -> None:
     """Entry point of a worker process."""
     end_with_parent(int(sys.argv[1]))
+    settled()
     find_modules()
     orders, answers = orders_aside(), answers_aside()
     with contextlib.suppress(KeyboardInterrupt):  # the lab interrupts its workers; it knows
