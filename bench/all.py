@@ -97,7 +97,9 @@ def main() -> int:
     if unknown:
         parser.error(f"no bench {unknown[0]}; there are {', '.join(each.name for each in BENCHES)}")
     facts = {**machine(), "PostgreSQL": server_version(), **libraries()}
-    sections = {}
+    date = dt.datetime.now(dt.UTC).date().isoformat()
+    mode = " --quick" * options.quick + f" --only {options.only}" * bool(wanted)
+    sections: dict[str, tuple[str, tuple[str, ...], object]] = {}
     for each in BENCHES:
         if wanted and each.name not in wanted:
             continue
@@ -105,9 +107,7 @@ def main() -> int:
         started = perf_counter()
         sections[each.name] = summary_of(each.name), given, run(each.name, given)
         sys.stderr.write(f"{each.name}: {perf_counter() - started:.0f} s\n")
-    date = dt.datetime.now(dt.UTC).date().isoformat()
-    mode = " --quick" * options.quick + f" --only {options.only}" * bool(wanted)
-    options.to.write_text(page(date, mode, facts, sections))
+        options.to.write_text(page(date, mode, facts, sections))  # what is known by now outlives an interruption
     return 1 if any(isinstance(result, str) for _, _, result in sections.values()) else 0
 
 

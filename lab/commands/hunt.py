@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lab.postgres.server.server import Server
     from lab.search.fresh import FreshCheck
     from lab.search.job import Job
+    from lab.search.standby import Standby
 
 __all__ = ["command"]
 
@@ -93,12 +94,13 @@ async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
     from lab.scenario.declare import target_of
     from lab.scenario.registry import instance_of
 
-    with importing():
-        scenario = instance_of(target)
-    place = Place(options["url"], int(options["version"]))
-    with place.server_soon() as start, progress_bar(quiet=as_json) as bar:
-        job = _job(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
-        result, remedies = await _hunted(start, place, job, Found(bar, quiet=as_json), bar, options)
+    async with _early_standby(options) as early:
+        with importing():
+            scenario = instance_of(_whole(target))
+        place = Place(options["url"], int(options["version"]))
+        with place.server_soon() as start, progress_bar(quiet=as_json) as bar:
+            job = _job(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
+            result, remedies = await _hunted(start, place, job, Found(bar, quiet=as_json), bar, options, early)
     if as_json:
         tried = {"remedies_reason": "", "unfixed": None, "remedies": []} if remedies is None else remedies.dump()
         show_json({**_json(result, job), **tried})
@@ -109,8 +111,38 @@ async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
     return result.verdict
 
 
+def _whole(target: str) -> str:
+    """A short name as `module:Class`, where a kept list says so: then the other modules need not be imported."""
+    from lab.postgres.server.cache_place import cache_folder
+    from lab.scenario.listed.kept import Listing
+
+    if ":" in target:
+        return target
+    known = [each["target"] for each in Listing(cache_folder).known() or ()]
+    meant = [each for each in known if each.partition(":")[2] == target]
+    return meant[0] if len(meant) == 1 else target
+
+
+@contextlib.asynccontextmanager
+async def _early_standby(options: dict[str, Any]) -> AsyncIterator[Standby | None]:
+    """A process for the fresh replay, which imports while this one does; None where it would be in the way."""
+    from lab.search.standby import Standby, core_to_spare
+
+    if not options["fresh"] or (options["workers"] or 1) > 1 or not core_to_spare():
+        yield None
+        return
+    async with aclosing(Standby()) as standby:
+        yield standby
+
+
 async def _hunted(
-    start: Callable[[], Server], place: Place, job: Job, shown: Found, bar: Progress, options: dict[str, Any]
+    start: Callable[[], Server],
+    place: Place,
+    job: Job,
+    shown: Found,
+    bar: Progress,
+    options: dict[str, Any],
+    early: Standby | None,
 ) -> tuple[HuntResult, Remedies | None]:
     """What a hunt found, checked, and what helps. `start` gives the server, which starts while this is imported."""
     from lab.explore import Explorer
@@ -125,7 +157,7 @@ async def _hunted(
     def progress(seen: HuntResult) -> None:
         bar.update(task, completed=seen.executions)
 
-    check = FreshCheck(place.of(server), job)
+    check = FreshCheck(place.of(server), job, early)
 
     def found(failure: ReportedFailure) -> None:
         shown.first(failure)

@@ -25,7 +25,7 @@ from lab.model.bounds import Bounds
 from lab.postgres.server.place import Place
 from lab.scenario.pyproject import find_modules
 from lab.search.ahead import Ahead, run_ahead
-from lab.search.child import command, greeting, manner, patience, signalled
+from lab.search.child import Early, greeting, patience, signalled, start
 from lab.search.garbage import settled
 from lab.search.hunt import Hunt, Progress, replay_once, silent
 from lab.search.job import Job
@@ -34,7 +34,6 @@ from lab.search.streams import answers_aside, orders_aside
 
 __all__ = ["JobResult", "Workers", "perform"]
 
-LONGEST_LINE = 64 * 1024 * 1024
 STOPPED_SECONDS = 0.5
 """How long a worker that stopped itself may stay so."""
 
@@ -99,9 +98,9 @@ class _Numbered:
 
 
 class Workers:
-    """A few worker processes that perform jobs on one server."""
+    """A few worker processes that perform jobs on one server. `early`: a process that is there already."""
 
-    def __init__(self, place: Place, number: int) -> None:
+    def __init__(self, place: Place, number: int, early: Early | None = None) -> None:
         self._place = place
         self._number = number
         self._processes: list[asyncio.subprocess.Process] = []
@@ -109,6 +108,11 @@ class Workers:
         self._interrupted = False
         self._lifeline: tuple[int, int] | None = None
         """A pipe of which we alone hold the writing end, so that it ends when we die."""
+        self._early = early
+        if early is not None:
+            early.taken = True
+            self._lifeline = early.lifeline
+            self._processes.append(early.process)
 
     async def perform(self, jobs: Iterable[Job] | AsyncIterator[Job]) -> AsyncGenerator[tuple[int, JobResult], None]:
         """Perform the jobs; yields (index, result) as they are done. Ends the workers when it is left.
@@ -210,15 +214,11 @@ class Workers:
     async def _start(self) -> asyncio.subprocess.Process:
         if self._lifeline is None:
             self._lifeline = os.pipe()
-        process = await asyncio.create_subprocess_exec(
-            *command(self._lifeline[0]),
-            **manner(self._lifeline[0]),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=LONGEST_LINE,
-        )
-        self._processes.append(process)
+        if self._early is None:
+            process = await start(self._lifeline[0])
+            self._processes.append(process)
+        else:
+            process, self._early = self._early.process, None
         assert process.stdin is not None
         process.stdin.write(greeting(self._place))
         return process

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from helpers.lab_program import CASES, PROGRAM, environment
 
+from lab.commands import hunt
 from lab.errors import ServerError
 from lab.scenario.listed.kept import MOST, Listing
 from lab.scenario.listed.state import files_of_modules
@@ -202,3 +203,20 @@ def test_the_command_lists_the_second_time_without_loading_sqlalchemy():
     ]  # fmt: skip
     assert shown[0].stdout == shown[1].stdout
     assert ["sqlalchemy" in each.stderr for each in shown] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("targets", "whole"),
+    [
+        (["shop:Lost", "shop:Right"], "shop:Lost"),
+        (["shop:Lost", "other:Lost"], "Lost"),
+        (["shop:Right"], "Lost"),
+        (None, "Lost"),
+    ],
+)
+def test_a_short_name_is_read_off_a_kept_list_where_it_has_one_of_that_name(targets, whole, monkeypatch):
+    """Else all modules are imported, and what is wrong is said as always."""
+    kept = None if targets is None else [{"target": each} for each in targets]
+    monkeypatch.setattr(Listing, "known", lambda self: kept)
+    assert hunt._whole("Lost") == whole
+    assert hunt._whole("other:Found") == "other:Found"
