@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lab.commands.beforehand import early_standby, whole
 from lab.commands.complete import complete_target
 from lab.commands.console import out, progress_bar, show_json
 from lab.commands.options import HuntCommand, bound_options, json_option, level_option, server_options
@@ -94,9 +95,9 @@ async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
     from lab.scenario.declare import target_of
     from lab.scenario.registry import instance_of
 
-    async with _early_standby(options) as early:
+    async with early_standby(fresh=options["fresh"], workers=options["workers"]) as early:
         with importing():
-            scenario = instance_of(_whole(target))
+            scenario = instance_of(whole(target))
         place = Place(options["url"], int(options["version"]))
         with place.server_soon() as start, progress_bar(quiet=as_json) as bar:
             job = _job(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
@@ -109,30 +110,6 @@ async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
             _print([*lines_of("Remedies", partial(remedy_lines, remedies)), ""])
         _print(hunt_lines(result, job.described))
     return result.verdict
-
-
-def _whole(target: str) -> str:
-    """A short name as `module:Class`, where a kept list says so: then the other modules need not be imported."""
-    from lab.postgres.server.cache_place import cache_folder
-    from lab.scenario.listed.kept import Listing
-
-    if ":" in target:
-        return target
-    known = [each["target"] for each in Listing(cache_folder).known() or ()]
-    meant = [each for each in known if each.partition(":")[2] == target]
-    return meant[0] if len(meant) == 1 else target
-
-
-@contextlib.asynccontextmanager
-async def _early_standby(options: dict[str, Any]) -> AsyncIterator[Standby | None]:
-    """A process for the fresh replay, which imports while this one does; None where it would be in the way."""
-    from lab.search.standby import Standby, core_to_spare
-
-    if not options["fresh"] or (options["workers"] or 1) > 1 or not core_to_spare():
-        yield None
-        return
-    async with aclosing(Standby()) as standby:
-        yield standby
 
 
 async def _hunted(

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from helpers.lab_program import CASES, PROGRAM, environment
 
-from lab.commands import hunt
+from lab.commands.beforehand import whole as whole_target
 from lab.errors import ServerError
 from lab.scenario.listed.kept import MOST, Listing
 from lab.scenario.listed.state import files_of_modules
@@ -218,5 +218,5 @@ def test_a_short_name_is_read_off_a_kept_list_where_it_has_one_of_that_name(targ
     """Else all modules are imported, and what is wrong is said as always."""
     kept = None if targets is None else [{"target": each} for each in targets]
     monkeypatch.setattr(Listing, "known", lambda self: kept)
-    assert hunt._whole("Lost") == whole
-    assert hunt._whole("other:Found") == "other:Found"
+    assert whole_target("Lost") == whole
+    assert whole_target("other:Found") == "other:Found"
