@@ -34,9 +34,9 @@ __all__ = ["Standby", "core_to_spare"]
 
 
 def core_to_spare() -> bool:
-    """Whether another process would have a core of its own."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return (usable or 1) > 1
+    """Whether another process would have a core of its own: there are several, and not all were busy of late."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return usable > 1 and os.getloadavg()[0] < usable
 
 
 class Standby:

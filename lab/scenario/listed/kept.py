@@ -52,9 +52,9 @@ class Listing:
     """
 
     def __init__(self, cache: Callable[[], Path], package: str | None = None) -> None:
-        self._cache = cache
+        self._cache, self._here = cache, Path.cwd()
         self._given = f"{circumstances()} {project_folder()} {project_root()}"
-        place = repr((str(Path.cwd()), sys.executable, package))
+        place = repr((str(self._here), sys.executable, package))
         self._name = f"{hashlib.sha256(place.encode(errors='backslashreplace')).hexdigest()[:32]}.json"
 
     def known(self) -> Entries | None:
@@ -85,8 +85,7 @@ class Listing:
         modules = files_of_modules(dict(sys.modules))
         if modules is None:
             return None
-        here = Path.cwd()
-        settings = [str(folder / FILE) for folder in (here, *here.parents)]
+        settings = [str(folder / FILE) for folder in (self._here, *self._here.parents)]
         folders = (each for each in witness.looked_into if Path(each).name != "__pycache__")
         paths = dict.fromkeys((*modules, *witness.opened, *folders, *settings))
         return None if len(paths) > MOST_FILES else {path: state_of(path) for path in paths}

@@ -46,8 +46,13 @@ class Witness:
             self._active = False
 
     def _hear(self, event: str, arguments: tuple[object, ...]) -> None:
-        if not self._active:
-            return
+        if self._active:
+            try:
+                self._note_event(event, arguments)
+            except Exception as error:  # noqa: BLE001 - raised here, it would come out of the code that is watched
+                self.beyond = self.beyond or f"{event}: {error!r}"
+
+    def _note_event(self, event: str, arguments: tuple[object, ...]) -> None:
         if event == "open":
             self._opens(*arguments)
         elif event in {"os.listdir", "os.scandir"}:
