@@ -29,7 +29,7 @@ from lab.search.child import Early, greeting, patience, signalled, start
 from lab.search.garbage import settled
 from lab.search.hunt import Hunt, Progress, replay_once, silent
 from lab.search.job import Job
-from lab.search.lifeline import end_with_parent, let_go_on
+from lab.search.lifeline import let_go_on
 from lab.search.streams import answers_aside, orders_aside
 
 __all__ = ["JobResult", "Workers", "perform"]
@@ -263,8 +263,7 @@ async def _work(place: Place, orders: IO[str], answers: IO[str]) -> None:
 
 
 def main() -> None:
-    """Entry point of a worker process."""
-    end_with_parent(int(sys.argv[1]))
+    """Entry point of a worker process; see `begin`."""
     settled()
     find_modules()
     orders, answers = orders_aside(), answers_aside()
