@@ -45,7 +45,7 @@ async def tried_in_fresh_processes(place: Place, job: Job, result: HuntResult, s
 async def _tried(place: Place, job: Job, failure: ReportedFailure, standby: Standby | None) -> Fresh:
     once = replace(job, token=failure.token, seconds=None)
     answer = None
-    if standby is not None and standby.is_fresh:
+    if standby is not None and standby.is_fresh and not standby.is_over:
         answer = _not_interrupted(await asyncio.wrap_future(standby.ask(once)))
     if answer is None or answer.error:  # code of the hunt may have ended a process that was there so early
         answer = await _in_a_fresh_process(place, once)

@@ -64,6 +64,11 @@ class Standby:
         with contextlib.suppress(InvalidStateError):  # it has come to nothing
             self._place.set_result(place)
 
+    @property
+    def is_over(self) -> bool:
+        """It is not there any more, or never was: the machine may have no room for another process."""
+        return self._over
+
     def ask(self, job: Job) -> Future[JobResult]:
         """Let it do a job. The future is cancelled, or has the error that ended it, where it comes to no answer."""
         answer: Future[JobResult] = Future()
@@ -125,6 +130,9 @@ class Standby:
         try:
             async with early() as self._early:
                 await self._perform(await asyncio.wrap_future(self._place), self._early)
+        except OSError:
+            if not self.is_fresh:
+                raise  # else nobody has asked anything yet, and whoever does starts another one
         finally:
             self._end()
 

@@ -172,3 +172,20 @@ async def test_one_that_was_started_early_and_is_not_needed_is_gone_at_once():
     async with aclosing(Standby()):
         process = await started()
     assert not process.is_running()
+
+
+async def test_where_no_process_can_be_started_early_another_one_is_tried_when_it_is_needed(
+    hunted, server, monkeypatch
+):
+    async def fails(lifeline: int) -> None:
+        raise BlockingIOError("no room for another process")
+
+    monkeypatch.setattr("lab.search.child.start", fails)
+    result = replace(hunted, failures=list(hunted.failures))
+    async with aclosing(Standby()) as early:
+        await early._beside.over()
+        async with aclosing(FreshCheck(Place().of(server), LOST, early)) as check:
+            check.expect()
+            check.begin(result)
+            await check.over()
+    assert result.failures[0].fresh_process is True
