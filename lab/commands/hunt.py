@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lab.commands.beforehand import early_standby, whole
 from lab.commands.complete import complete_target
 from lab.commands.console import out, progress_bar, show_json
 from lab.commands.on_cluster import cluster_of, who_options
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from lab.search.cluster.cluster import Cluster
     from lab.search.fresh import FreshCheck
     from lab.search.job import Job
+    from lab.search.standby import Standby
 
 __all__ = ["command"]
 
@@ -96,13 +98,14 @@ async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
     from lab.scenario.declare import target_of
     from lab.scenario.registry import instance_of
 
-    with importing():
-        scenario = instance_of(target)
-    place = Place(options["url"], int(options["version"]))
-    cluster = cluster_of(options)
-    with place.server_soon() as start, progress_bar(quiet=as_json) as bar:
-        job = _job(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
-        result, remedies = await _hunted(start, place, cluster, job, Found(bar, quiet=as_json), bar, options)
+    async with early_standby(fresh=options["fresh"], workers=options["workers"]) as early:
+        with importing():
+            scenario = instance_of(whole(target))
+        place = Place(options["url"], int(options["version"]))
+        cluster = cluster_of(options)
+        with place.server_soon() as start, progress_bar(quiet=as_json) as bar:
+            job = _job(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
+            result, remedies = await _hunted(start, place, cluster, job, Found(bar, quiet=as_json), bar, options, early)
     if as_json:
         tried = {"remedies_reason": "", "unfixed": None, "remedies": []} if remedies is None else remedies.dump()
         show_json({**_json(result, job), **tried})
@@ -121,13 +124,16 @@ async def _hunted(
     shown: Found,
     bar: Progress,
     options: dict[str, Any],
+    early: Standby | None,
 ) -> tuple[HuntResult, Remedies | None]:
     """What a hunt found, checked, and what helps. `start` gives the server, which starts while this is imported."""
     from lab.commands.progress import seen_until_now
     from lab.explore import Explorer
     from lab.search.campaign import hunt_one
     from lab.search.fresh import FreshCheck
+    from lab.search.garbage import settled
 
+    settled()
     server = start()
     task = bar.add_task(job.target, total=job.executions)
 
@@ -136,7 +142,7 @@ async def _hunted(
     def progress(seen: HuntResult) -> None:
         bar.update(task, completed=seen.executions, description=seen_until_now(seen, time.monotonic() - began))
 
-    check = FreshCheck(place.of(server), job)
+    check = FreshCheck(place.of(server), job, early)
 
     def found(failure: ReportedFailure) -> None:
         shown.first(failure)

@@ -29,11 +29,13 @@ async def command(*, task: str | None, workers: int | str | None, url: str | Non
     from lab.report.chronicle import document
     from lab.scenario.registry import discover
     from lab.search.chronicle import collect
+    from lab.search.garbage import settled
 
     if task is None:
         raise click.UsageError("give --check or --write")
     with importing():
         scenarios = discover()
+    settled()
     place = Place(url, int(version))
     with place.server() as server, err.status("running the claims") as status:
         entries = await collect(server, place, scenarios, workers_of(workers, default=2), status.update)

@@ -24,17 +24,17 @@ from lab.explore import Explorer
 from lab.model.bounds import Bounds
 from lab.postgres.server.place import Place
 from lab.scenario.pyproject import find_modules
-from lab.search.child import command, greeting, manner, patience, signalled
+from lab.search.child import Early, greeting, patience, signalled, start
 from lab.search.crew.crew import Crew
 from lab.search.crew.processes import make_for_another
+from lab.search.garbage import settled
 from lab.search.hunt import Hunt, Progress, replay_once, silent
 from lab.search.job import Job
-from lab.search.lifeline import end_with_parent, let_go_on
+from lab.search.lifeline import let_go_on
 from lab.search.streams import answers_aside, orders_aside
 
 __all__ = ["JobResult", "Workers", "dumped", "loaded", "perform"]
 
-LONGEST_LINE = 64 * 1024 * 1024
 STOPPED_SECONDS = 0.5
 """How long a worker that stopped itself may stay so."""
 
@@ -99,9 +99,12 @@ class _Numbered:
 
 
 class Workers:
-    """A few worker processes that perform jobs on one server. `again`: a job whose worker dies is done once more."""
+    """A few worker processes that perform jobs on one server.
 
-    def __init__(self, place: Place, number: int, *, again: bool = False) -> None:
+    `early`: a process that is there already. `again`: a job whose worker dies is done once more.
+    """
+
+    def __init__(self, place: Place, number: int, early: Early | None = None, *, again: bool = False) -> None:
         self._again = again
         self._place = place
         self._number = number
@@ -110,6 +113,11 @@ class Workers:
         self._interrupted = False
         self._lifeline: tuple[int, int] | None = None
         """A pipe of which we alone hold the writing end, so that it ends when we die."""
+        self._early = early
+        if early is not None:
+            early.taken = True
+            self._lifeline = early.lifeline
+            self._processes.append(early.process)
 
     async def perform(self, jobs: Iterable[Job] | AsyncIterator[Job]) -> AsyncGenerator[tuple[int, JobResult], None]:
         """Perform the jobs; yields (index, result) as they are done. Ends the workers when it is left.
@@ -218,15 +226,11 @@ class Workers:
     async def _start(self) -> asyncio.subprocess.Process:
         if self._lifeline is None:
             self._lifeline = os.pipe()
-        process = await asyncio.create_subprocess_exec(
-            *command(self._lifeline[0]),
-            **manner(self._lifeline[0]),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=LONGEST_LINE,
-        )
-        self._processes.append(process)
+        if self._early is None:
+            process = await start(self._lifeline[0])
+            self._processes.append(process)
+        else:
+            process, self._early = self._early.process, None
         assert process.stdin is not None
         process.stdin.write(greeting(self._place))
         return process
@@ -273,8 +277,8 @@ async def _work(place: Place, orders: IO[str], answers: IO[str]) -> None:
 
 
 def main() -> None:
-    """Entry point of a worker process."""
-    end_with_parent(int(sys.argv[1]))
+    """Entry point of a worker process; see `begin`."""
+    settled()
     find_modules()
     orders, answers = orders_aside(), answers_aside()
     with contextlib.suppress(KeyboardInterrupt):  # the lab interrupts its workers; it knows
