@@ -42,6 +42,7 @@ class Dpor(Scheduler):
 
     name = "dpor"
     summary = "each order of dependent steps once, until every trace was run"
+    by_chance = False
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__(seed)
