@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import sys
 import time
 from collections.abc import Mapping
@@ -44,17 +45,27 @@ KINDS = {
 }
 """Kind of bug -> the scenario that has it."""
 RIGHT = ("scenarios.transfer:Transfer", "scenarios.pessimistic:Withdrawals")
+FEW, FAR = 10, 2.5
+"""A scheduler that after so many fresh seeds needs so many times the executions of the best is not run any more."""
 FRESH = 1_000_000
 """The first fresh seed: tuning counts from 0."""
 
 
-async def fresh(explorer: Explorer, subject: Subject, options: argparse.Namespace) -> Standings:
-    """Every scheduler on fresh seeds, in turn; one that no seed changes once."""
+def mean_of(searches: Searches, cap: int) -> float:
+    return float(np.mean(searches.figures(1, cap)))
+
+
+async def fresh(explorer: Explorer, subject: Subject, options: argparse.Namespace, kept: str) -> Standings:
+    """Every scheduler on fresh seeds, in turn; one that no seed changes once, and one that is far behind few times."""
     compared = candidates(USUAL)
     every = [Searches(each.name, each.scheduler, each.options, each.by_chance, each.is_default) for each in compared]
+    best = 0.0
     for number in range(options.fresh):
+        if number == FEW:
+            best = min(mean_of(each, options.cap) for each in every)
         for each, searches in zip(compared, every, strict=True):
-            if each.by_chance or not number:
+            far = number >= FEW and each.name != kept and mean_of(searches, options.cap) > FAR * best
+            if not far and (each.by_chance or not number):
                 trial = await searched(explorer, subject, each, FRESH + number, options.cap, options.cap, float("inf"))
                 searches.trials.append(trial)
     return Standings("", tuple(every), options.cap, seeds=options.fresh)
@@ -88,7 +99,7 @@ async def judged(explorer: Explorer, kind: str, options: argparse.Namespace) -> 
     took = time.monotonic() - began
     first = standings.judged().first
     name = Candidate("portfolio").name if first is None else first.name
-    afresh = await fresh(explorer, Subject(instance_of(target), Conditions()), options)
+    afresh = await fresh(explorer, Subject(instance_of(target), Conditions()), options, name)
     look = afresh.look(afresh.searches)
     means = {each.name: round(look.mean(each), 3) for each in afresh.searches}
     best = min(afresh.searches, key=look.mean)
@@ -102,6 +113,7 @@ async def judged(explorer: Explorer, kind: str, options: argparse.Namespace) -> 
         "ratio": round(value, 3),
         "ratio_interval": [round(low, 3), round(high, 3)],
         "means": means,
+        "fresh": {each.name: len(each.trials) for each in afresh.searches},
         "tuning": {
             "seconds": round(took, 1),
             "executions": standings.executions,
@@ -118,7 +130,7 @@ async def measured(options: argparse.Namespace) -> dict[str, object]:
         for kind in options.kinds.split(","):
             async with aclosing(Explorer(server)) as explorer:
                 rows.append(await judged(explorer, kind, options))
-            print(kind, rows[-1]["recommended"], rows[-1]["ratio"], file=sys.stderr)
+            print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
         for target in RIGHT if options.right else ():
             async with aclosing(Explorer(server)) as explorer:
                 right.append(

@@ -214,7 +214,7 @@ async def _hunt_all(*, as_json: bool, **options: Any) -> str:
     from lab.scenario.registry import discover
     from lab.search.campaign import demonstration_jobs, hunt_everything
     from lab.search.hunt import INTERRUPTED
-    from lab.search.tuning.settings import as_tuned
+    from lab.search.tuning.tuned import as_tuned
 
     place = Place(options["url"], int(options["version"]))
     template = _job(options, "", 1)
@@ -251,7 +251,7 @@ async def _hunt_all(*, as_json: bool, **options: Any) -> str:
 def _job(options: dict[str, Any], target: str, executions: int) -> Job:
     from lab.explore import Conditions
     from lab.search.job import Job
-    from lab.search.tuning.settings import as_tuned
+    from lab.search.tuning.tuned import as_tuned
 
     job = Job(
         target=target,

@@ -29,6 +29,10 @@ WRONG = {
     "postgres = '18'": "postgres = '18'; it is the major version",
     "databases = ['shop']": "databases = ['shop']; it is a table of names",
     "url = ''": "url = ''; it is the URL of a server",
+    "tuned.races = 'pct'": "tuned = {'races': 'pct'}; it is a table of targets and packages",
+    "tuned.races = {options = {depth = 2}}": "it is a table of targets and packages",
+    "tuned.races = {scheduler = 'pct', options = {depth = 'two'}}": "it is a table of targets and packages",
+    "tuned.races = {scheduler = 'pct', depth = 2}": "it is a table of targets and packages",
     "scenarios = [": "is not valid TOML: ",
 }
 

@@ -18,8 +18,8 @@ from lab.search.tuning.candidates import USUAL, Candidate, candidates
 from lab.search.tuning.race import Race
 from lab.search.tuning.recommendation import recommended
 from lab.search.tuning.samples import COVERED, Subject, searched
-from lab.search.tuning.settings import as_tuned
 from lab.search.tuning.subjects import subjects
+from lab.search.tuning.tuned import as_tuned
 from scenarios.pessimistic import Withdrawals
 from scenarios.transfer import LostUpdate, TwoTransactions
 
