@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lab.commands.complete import complete_target
-from lab.commands.console import out, progress_bar, show_json
+from lab.commands.console import err, out, progress_bar, show_json
 from lab.commands.options import CheckedCommand, bound_options, json_option, level_option, server_options
 from lab.model.verdict import Verdict
 
@@ -86,15 +86,13 @@ async def command(targets: tuple[str, ...], *, as_json: bool, **options: Any) ->
     races = [_race(each, options) for each in scenarios]
     compared = await _compared(Place(options["url"], int(options["version"])), races, quiet=as_json)
     advice = recommended(compared, targets)
-    if options["plot"] is not None:
-        from lab.report.plots import draw
-
-        draw(compared, options["plot"])
     if as_json:
         show_json(tuning_data(compared, advice))
     else:
         for line in tuning_lines(compared, advice):
             out.print(line) if not isinstance(line, str) else out.out(line)
+    if options["plot"] is not None:
+        _draw(compared, options["plot"])
     return Verdict.INCONCLUSIVE if any(each.trouble for each in compared) else None
 
 
@@ -116,18 +114,28 @@ def _race(scenario: Scenario, options: dict[str, Any]) -> Race:
     )
 
 
+def _draw(compared: list[Standings], path: Path) -> None:
+    """After the figures were shown: they must not be lost for a picture. Raises `UsageError` if it cannot be written."""
+    from lab.report.plots import draw
+
+    if not draw(compared, path):
+        err.print(f"lab: --plot {path}: no violation was met, so there is no curve to draw", markup=False)
+
+
 async def _compared(place: Place, races: list[Race], *, quiet: bool) -> list[Standings]:
-    """Each comparison that was begun; one that met trouble is the last."""
+    """Each comparison that was begun; one that was interrupted is the last. Of several none ends the others."""
     from lab.explore import Explorer
+    from lab.search.hunt import INTERRUPTED
 
     compared: list[Standings] = []
     with place.server() as server, progress_bar(quiet=quiet) as bar:
         task = bar.add_task("", total=None)
         async with aclosing(Explorer(server)) as explorer:
             for race in races:
+                race.alone = len(races) == 1
                 race.progress = lambda seen: bar.update(task, description=seen.target, completed=seen.executions)
                 compared.append(await race.run(explorer))
-                if compared[-1].trouble:
+                if compared[-1].trouble == INTERRUPTED:
                     break
     return compared
 

@@ -28,14 +28,14 @@ def drawing() -> Any:
         raise UsageError("--plot needs matplotlib: pip install 'concurrency-lab[plots]'") from None
 
 
-def draw(compared: Sequence[Standings], path: Path) -> None:
+def draw(compared: Sequence[Standings], path: Path) -> bool:
     """The share of searches still without a violation, with bands and numbers at risk, a row for each scenario.
 
-    Raises `UsageError` where there is nothing to draw, or the file cannot be written.
+    Returns whether there was anything to draw. Raises `UsageError` where the file cannot be written.
     """
     shown = [each for each in compared if each.found]
     if not shown:
-        raise UsageError("--plot: no violation was met, so there is no curve to draw")
+        return False
     figure = drawing().Figure(figsize=(8, 6 * len(shown)), layout="constrained")
     grid = figure.subplots(2 * len(shown), 1, squeeze=False, height_ratios=[4, 1] * len(shown))
     for number, each in enumerate(shown):
@@ -44,6 +44,7 @@ def draw(compared: Sequence[Standings], path: Path) -> None:
         figure.savefig(path)
     except OSError as error:
         raise UsageError(f"--plot {path}: {error.strerror or error}") from None
+    return True
 
 
 def _curves(axes: Any, below: Any, standings: Standings) -> None:

@@ -47,6 +47,8 @@ class Race:
     first_seed: int = 0
     in_seconds: bool = False
     progress: Progress = lambda seen: None
+    alone: bool = True
+    """There are no other comparisons that an error would end as well."""
 
     async def run(self, explorer: Explorer) -> Standings:
         """Compare. A failing server and Ctrl-C end it early and keep what is known; before, they are raised."""
@@ -66,7 +68,7 @@ class Race:
         try:
             await self._compare(explorer, result, until)
         except LabError as error:
-            if not isinstance(error, ServerError) and not result.executions:
+            if self.alone and not isinstance(error, ServerError) and not result.executions:
                 raise
             result.trouble = str(error)
         except asyncio.CancelledError:
