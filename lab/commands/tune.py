@@ -115,7 +115,7 @@ def _race(scenario: Scenario, options: dict[str, Any]) -> Race:
 
 
 def _draw(compared: list[Standings], path: Path) -> None:
-    """After the figures were shown: they must not be lost for a picture. Raises `UsageError` if it cannot be written."""
+    """After the figures were shown, which must not be lost for a picture. Raises `UsageError` if it is not written."""
     from lab.report.plots import draw
 
     if not draw(compared, path):
