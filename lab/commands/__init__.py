@@ -22,5 +22,6 @@ COMMANDS = {
     "list": "lab.commands.list",
     "matrix": "lab.commands.matrix",
     "replay": "lab.commands.replay",
+    "tune": "lab.commands.tune",
 }
 """Name -> the module of the command."""

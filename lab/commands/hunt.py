@@ -233,12 +233,16 @@ async def _hunt_all(*, as_json: bool, **options: Any) -> str:
     from lab.scenario.registry import discover
     from lab.search.campaign import demonstration_jobs, hunt_everything
     from lab.search.hunt import INTERRUPTED
+    from lab.search.tuning.tuned import as_tuned
 
     place = Place(options["url"], int(options["version"]))
     template = _job(options, "", 1)
     with importing():
         scenarios = discover()
-    jobs = demonstration_jobs(scenarios, template, options["executions"])
+    jobs = [
+        (kind, as_tuned(job, chosen=options["chosen"]))
+        for kind, job in demonstration_jobs(scenarios, template, options["executions"])
+    ]
     workers = workers_of(options["workers"], default=DEMONSTRATION_WORKERS)
     lines: list[Line] = []
     interrupted = ""
@@ -268,8 +272,9 @@ async def _hunt_all(*, as_json: bool, **options: Any) -> str:
 def _job(options: dict[str, Any], target: str, executions: int) -> Job:
     from lab.explore import Conditions
     from lab.search.job import Job
+    from lab.search.tuning.tuned import as_tuned
 
-    return Job(
+    job = Job(
         target=target,
         scheduler=options["scheduler"],
         executions=executions,
@@ -279,6 +284,7 @@ def _job(options: dict[str, Any], target: str, executions: int) -> Job:
         options=options["options"],
         conditions=Conditions(options["isolation"], breakpoints=options["breakpoints"], checks=options["checks"]),
     )
+    return as_tuned(job, chosen=options["chosen"])
 
 
 def _json(result: HuntResult, job: Job) -> dict[str, Any]:

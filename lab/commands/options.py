@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from lab.model.bounds import OPTIONS, Bounds
 from lab.postgres.server.versions import DEFAULT_VERSION, VERSIONS
@@ -118,7 +119,14 @@ class SchedulerCommand(click.Command):
 
 
 class HuntCommand(SchedulerCommand, CheckedCommand):
-    """A command with the options of schedulers and of checks."""
+    """A command with the options of schedulers and of checks. It gets whether a scheduler was asked for as `chosen`."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Whoever names a scheduler or an option of one gets that; else `tuned` of `[tool.lab]` may name another."""
+        stated = ctx.get_parameter_source("scheduler") not in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
+        options = [option.name for option in _options_of_schedulers()]
+        ctx.params["chosen"] = stated or any(ctx.params[name] is not None for name in options if name)
+        return super().invoke(ctx)
 
 
 @functools.cache

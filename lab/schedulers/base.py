@@ -46,6 +46,8 @@ class Scheduler(ABC):
     summary: ClassVar[str] = ""
     """What it does, in one line."""
     options: ClassVar[tuple[Option, ...]] = ()
+    by_chance: ClassVar[bool] = True
+    """Whether another seed gives another search."""
     independent: ClassVar[bool] = False
     """Its executions are independent samples, but for execution 0 if it measures in that."""
     prologue: ClassVar[int | None] = None

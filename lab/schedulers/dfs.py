@@ -57,6 +57,7 @@ class DepthFirst(Scheduler, Shared):
 
     name = "dfs"
     summary = "every schedule, those with few preemptions first"
+    by_chance = False
     options = (Option("preemptions", "how many at most"),)
 
     def __init__(self, seed: int = 0, *, preemptions: int | None = None) -> None:

@@ -53,6 +53,7 @@ class Dpor(Scheduler, Shared):
 
     name = "dpor"
     summary = "each order of dependent steps once, until every trace was run"
+    by_chance = False
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__(seed)

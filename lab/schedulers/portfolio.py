@@ -25,13 +25,13 @@ reduction.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import count
 
-from lab.errors import Divergence
+from lab.errors import Divergence, UsageError
 from lab.model.choices import Choices
 from lab.model.trace import Trace
-from lab.schedulers.base import Scheduler
+from lab.schedulers.base import Option, Scheduler
 from lab.schedulers.course import Course, Shared
 from lab.schedulers.directed import Directed
 from lab.schedulers.dpor import Dpor
@@ -43,7 +43,7 @@ from lab.schedulers.pos import PartialOrderSampling
 from lab.schedulers.random_walk import RandomWalk
 from lab.schedulers.urw import UniformRandomWalk
 
-__all__ = ["PROLOGUE", "Portfolio"]
+__all__ = ["PROLOGUE", "SAMPLERS", "Portfolio"]
 
 PROLOGUE = 30
 """From this execution on there are samples only, or reduction. Before, up to 15 are directed."""
@@ -51,6 +51,8 @@ LIKELY = 7
 """Before this execution two of three are directed, beginning with the second after the serial run; then every other."""
 TURNS = "RRPUPRUUPCR"
 """POS, random walk, URW, PCT. An odd number of turns, so that every other execution meets all of them."""
+SAMPLERS = {"random": "R", "urw": "U", "pos": "P", "pct": "C"}
+"""Those whose turns can be chosen, by the names of their schedulers."""
 WINDOW = 50
 RARE = 0.1
 """Reduction begins when fewer than this share of the last samples, so many, showed a new trace."""
@@ -58,15 +60,42 @@ RARE = 0.1
 SERIALLY = Guided(())
 
 
+def in_turn(turns: Mapping[str, int]) -> str:
+    """Samplers in turn, each as often as is said by its scheduler's name, well mixed, and met by every other execution.
+
+    Whoever is furthest behind its share goes next. An even number of turns is followed by the same turns again, moved
+    on by one. Raises `UsageError` where nobody has a turn.
+    """
+    total = sum(turns.values())
+    if not total:
+        raise UsageError(f"the portfolio needs a turn of one at least of {', '.join(SAMPLERS)}; all have 0")
+    had: Counter[str] = Counter()
+    order = ""
+    for turn in range(1, total + 1):
+        name = max(turns, key=lambda each: turns[each] * turn / total - had[each])
+        had[name] += 1
+        order += SAMPLERS[name]
+    return order if total % 2 else order + order[1:] + order[:1]
+
+
 class Portfolio(Scheduler, Shared):
     """Lets other schedulers make the decisions, one for each execution."""
 
     name = "portfolio"
     summary = "several of the others in turn"
+    options = tuple(Option(name, f"turns of {name}, where turns are given; others have none") for name in SAMPLERS)
     prologue = PROLOGUE
 
-    def __init__(self, seed: int = 0, *, directed: Scheduler | None = None, reduction: Scheduler | None = None) -> None:
+    def __init__(
+        self,
+        seed: int = 0,
+        *,
+        directed: Scheduler | None = None,
+        reduction: Scheduler | None = None,
+        **turns: int,
+    ) -> None:
         super().__init__(seed)
+        self._turns = in_turn(turns) if turns else TURNS
         self._samplers: dict[str, Scheduler] = {
             "R": RandomWalk(seed),
             "U": UniformRandomWalk(seed),
@@ -202,7 +231,7 @@ class Portfolio(Scheduler, Shared):
     def _begins_another(self, execution: int) -> bool:
         if self._rare() and execution % 2:
             return self._begins_reduction()
-        name = TURNS[execution % len(TURNS)]
+        name = self._turns[execution % len(self._turns)]
         self._turn = self._samplers[name]
         # In the prologue each sampler makes the executions that it would make alone; behind it, numbers that can be
         # computed anywhere.

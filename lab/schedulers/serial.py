@@ -21,6 +21,7 @@ class Serial(Scheduler):
 
     name = "serial"
     summary = "the actors one after the other, in every order"
+    by_chance = False
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__(seed)

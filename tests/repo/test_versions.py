@@ -19,7 +19,7 @@ FOR_DOCS = [Requirement(each) for each in PROJECT["optional-dependencies"]["docs
 NOT_RUN = {
     *("coverage", "mypy", "ruff", "pytest-anyio", "jsonschema", "pg8000", "psycopg", "psycopg2-binary", "ipython"),
     "distributed",
-    *("pydantic-settings", "sqlmodel", "tenacity"),
+    *("pydantic-settings", "sqlmodel", "tenacity", "matplotlib", "scipy"),
 }
 """What the smoke set does without, and an empty package that names the plugin."""
 

@@ -31,6 +31,10 @@ WRONG = {
     "workers = 'many'": "workers = 'many'; it is a whole number, 1 or more, or \"auto\"",
     "workers = 0": "workers = 0; it is a whole number",
     "url = ''": "url = ''; it is the URL of a server",
+    "tuned.races = 'pct'": "tuned = {'races': 'pct'}; it is a table of targets and packages",
+    "tuned.races = {options = {depth = 2}}": "it is a table of targets and packages",
+    "tuned.races = {scheduler = 'pct', options = {depth = 'two'}}": "it is a table of targets and packages",
+    "tuned.races = {scheduler = 'pct', depth = 2}": "it is a table of targets and packages",
     "scenarios = [": "is not valid TOML: ",
 }
 
