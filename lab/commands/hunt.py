@@ -13,7 +13,8 @@ import click
 
 from lab.commands.complete import complete_target
 from lab.commands.console import out, progress_bar, show_json
-from lab.commands.options import HuntCommand, bound_options, json_option, level_option, server_options
+from lab.commands.keep import Desk, KeptCommand, keep_options, kept_hunt
+from lab.commands.options import bound_options, json_option, level_option, server_options
 from lab.errors import LabError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from lab.analysis.overview import Line
     from lab.analysis.tally import HuntResult, ReportedFailure
-    from lab.commands.found import Found
     from lab.explore import Explorer
     from lab.model.remedy import Remedies
     from lab.postgres.server.place import Place
@@ -35,7 +35,7 @@ DEFAULT_EXECUTIONS = 200
 DEMONSTRATION_WORKERS = 2
 
 
-@click.command(cls=HuntCommand)
+@click.command(cls=KeptCommand)
 @click.argument("target", required=False, shell_complete=complete_target)
 @click.option("--executions", type=click.IntRange(min=1), help="Executions at most. [default: 200]")
 @click.option(
@@ -71,19 +71,26 @@ DEMONSTRATION_WORKERS = 2
     show_default=True,
     help="Replay each violation of TARGET in a fresh process, too: about a second each.",
 )
+@keep_options
 @server_options
 @bound_options("step", "setup", "invariant", "imports")
 @json_option
-async def command(target: str | None, **options: Any) -> str:
+async def command(target: str | None, resume: str | None, **options: Any) -> str:
     """Search schedules of TARGET (module:Class or a short name) for a violation.
 
-    Without TARGET, hunt everything listed: every right variant must pass and every planted bug be found.
+    Without TARGET, hunt everything listed: every right variant must pass and every planted bug be found. Known
+    violations of TARGET are replayed beside the search; `lab hunts` lists what is kept.
     """
+    if resume is not None:
+        row, job, options = kept_hunt(resume, options)
+        return await _hunt_target(job.target, row=row, job=job, **options)
     # An empty TARGET is a script's unset variable: it must not pass for "everything".
     return await (_hunt_all(**options) if target is None else _hunt_target(target, **options))
 
 
-async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
+async def _hunt_target(
+    target: str, *, as_json: bool, row: dict[str, Any] | None = None, job: Job | None = None, **options: Any
+) -> str:
     from lab.commands.found import Found
     from lab.engine.watchdog import importing
     from lab.postgres.server.place import Place
@@ -97,20 +104,24 @@ async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
         scenario = instance_of(target)
     place = Place(options["url"], int(options["version"]))
     with place.server_soon() as start, progress_bar(quiet=as_json) as bar:
-        job = _job(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
-        result, remedies = await _hunted(start, place, job, Found(bar, quiet=as_json), bar, options)
+        job = job or _job(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
+        async with aclosing(Desk(job, options, Found(bar, quiet=as_json), row)) as desk:
+            result, remedies = await _hunted(start, place, job, bar, options, desk)
+            tried = {"remedies_reason": "", "unfixed": None, "remedies": []} if remedies is None else remedies.dump()
+            answer = {**_json(result, job), **tried, **desk.answer(result)}
+            desk.ended(result, answer)
     if as_json:
-        tried = {"remedies_reason": "", "unfixed": None, "remedies": []} if remedies is None else remedies.dump()
-        show_json({**_json(result, job), **tried})
+        show_json(answer)
     else:
         if remedies is not None:
             _print([*lines_of("Remedies", partial(remedy_lines, remedies)), ""])
         _print(hunt_lines(result, job.described))
-    return result.verdict
+        desk.print_end(result)
+    return desk.verdict(result)
 
 
 async def _hunted(
-    start: Callable[[], Server], place: Place, job: Job, shown: Found, bar: Progress, options: dict[str, Any]
+    start: Callable[[], Server], place: Place, job: Job, bar: Progress, options: dict[str, Any], desk: Desk
 ) -> tuple[HuntResult, Remedies | None]:
     """What a hunt found, checked, and what helps. `start` gives the server, which starts while this is imported."""
     from lab.explore import Explorer
@@ -122,19 +133,22 @@ async def _hunted(
 
     def progress(seen: HuntResult) -> None:
         bar.update(task, completed=seen.executions)
+        desk.look()
 
     check = FreshCheck(place.of(server), job)
 
     def found(failure: ReportedFailure) -> None:
-        shown.first(failure)
+        desk.first(failure)
         if options["fresh"]:
             check.expect()
 
     workers = options["workers"] or 1
     async with aclosing(check), aclosing(Explorer(server)) as explorer:
-        result = await hunt_one(server, place, job, workers, progress, found, explorer=explorer)
+        await desk.begin(explorer, place.of(server), external=place.url is not None)
+        keeping = desk.keeping
+        result = await hunt_one(server, place, job, workers, progress, found, explorer=explorer, keeping=keeping)
         bar.remove_task(task)
-        remedies = await _afterwards(explorer, job, result, check, shown, bar, options)
+        remedies = await _afterwards(explorer, job, result, check, bar, options, desk)
         check.dismiss()
     return result, remedies
 
@@ -144,9 +158,9 @@ async def _afterwards(
     job: Job,
     result: HuntResult,
     check: FreshCheck,
-    shown: Found,
     bar: Progress,
     options: dict[str, Any],
+    desk: Desk,
 ) -> Remedies | None:
     """Fresh processes and remedies, each on a core of its own; what helps, if it is known."""
     import asyncio
@@ -158,8 +172,8 @@ async def _afterwards(
         check.begin(result)
 
     def seen() -> None:
-        if check.is_over:
-            shown.report(result)
+        if check.is_over and desk.look():
+            desk.shown.report(result)
 
     seen()
     failure = curable(job, result) if wanted else None
@@ -168,7 +182,8 @@ async def _afterwards(
         check.cancel()
     with contextlib.suppress(asyncio.CancelledError):  # the result says so
         await check.over()
-    shown.report(result)
+    await desk.over()
+    desk.shown.report(result)
     cured = curable(job, result) if wanted else None
     if result.trouble or failure is None or (cured is not None and cured.key == failure.key):
         return remedies

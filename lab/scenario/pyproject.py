@@ -34,6 +34,8 @@ class Settings:
     postgres: int | None = None
     executions: int | None = None
     scheduler: str | None = None
+    keep: bool | None = None
+    """Whether hunts, and what tests find, are kept in `.lab/`; None: hunts are, tests outside CI."""
     databases: Mapping[str, str] = field(default_factory=dict)
     """Name in URLs -> `module:attribute` of the metadata, or "": for scenarios that say nothing of tables."""
 
@@ -111,6 +113,7 @@ _KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "postgres": (_is_number, "the major version of the embedded server, as a number"),
     "executions": (_is_number, "a whole number, 1 or more"),
     "scheduler": (_is_text, "the name of a scheduler"),
+    "keep": (lambda value: isinstance(value, bool), "true or false"),
     "databases": (
         _are_databases,
         'a table of names in URLs and where their metadata is, as in {shop = "shop.models:Base.metadata"}',

@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from lab.analysis.overview import Line
 from lab.analysis.tally import HuntResult, ReportedFailure
@@ -26,6 +27,9 @@ from lab.search.hunt import INTERRUPTED
 from lab.search.job import Job
 from lab.search.workers import JobResult, Workers, perform
 
+if TYPE_CHECKING:
+    from lab.search.kept.keeping import Keeping
+
 __all__ = ["demonstration_jobs", "hunt_everything", "hunt_one"]
 
 LONGEST_PART = 50
@@ -43,16 +47,21 @@ async def hunt_one(
     found: Callable[[ReportedFailure], None] | None = None,
     *,
     explorer: Explorer | None = None,
+    keeping: Keeping | None = None,
 ) -> HuntResult:
-    """Hunt one scenario. Raises `LabError`. `explorer`: to be used, and left open.
+    """Hunt one scenario. Raises `LabError`. `explorer`: to be used, and left open. `keeping`: where it is written down.
 
     `found` is called with each failure as it was met, before it is minimised; not where parts are hunted elsewhere.
 
     The result does not depend on the number of workers. A hunt of independent samples is cut into parts; one that
     learns from its executions stays with this process, and the others make samples ahead for it.
     """
+    if keeping is not None and (resumed := keeping.resumed) is not None:
+        if resumed.is_over(job):
+            return resumed.result
+        job = resumed.rest(job)
     if workers > 1 and not issubclass(SCHEDULERS[job.scheduler], Skipping):
-        return await _hunt_in_parts(server, place, job, workers, progress)
+        return await _hunt_in_parts(server, place, job, workers, progress, keeping)
     async with contextlib.AsyncExitStack() as stack:
         ahead = Ahead(place.of(server), job, workers) if workers > 1 else None
         if ahead is not None:
@@ -61,7 +70,7 @@ async def hunt_one(
             explorer = await stack.enter_async_context(contextlib.aclosing(Explorer(server)))
         if ahead is not None:
             stack.callback(ahead.dismiss)  # before the explorer is closed, which takes some time as well
-        return _unwrapped(await perform(explorer, job, progress, ahead, found))
+        return _unwrapped(await perform(explorer, job, progress, ahead, found, keeping))
 
 
 async def hunt_everything(
@@ -124,21 +133,31 @@ def demonstration_jobs(
 
 
 async def _hunt_in_parts(
-    server: Server, place: Place, job: Job, workers: int, progress: Callable[[HuntResult], None]
+    server: Server,
+    place: Place,
+    job: Job,
+    workers: int,
+    progress: Callable[[HuntResult], None],
+    keeping: Keeping | None,
 ) -> HuntResult:
     if SCHEDULERS[job.scheduler].prologue is None:
         raise UsageError(f"the scheduler {job.scheduler!r} searches in one order, which workers cannot share")
-    started = time.monotonic()
-    total = HuntResult(job.target, job.seed)
+    total = keeping.resumed.result if keeping and keeping.resumed else HuntResult(job.target, job.seed)
+    started = time.monotonic() - total.seconds
     waiting: dict[int, HuntResult] = {}
-    added = 0
+    added, ends = 0, dict[int, int]()
+    parts = _parts(job, workers, total, started)
     try:
-        async with contextlib.aclosing(Workers(place.of(server), workers).perform(_parts(job, workers, total))) as done:
+        async with contextlib.aclosing(Workers(place.of(server), workers).perform(parts)) as done:
             async for index, result in done:
                 waiting[index] = _unwrapped(result, total)
+                ends[index] = result.job.first + result.job.executions
                 # Parts are added in order, so that the first violation is the same one for any number of workers.
                 while added in waiting:
                     total.add(waiting.pop(added))
+                    total.seconds = time.monotonic() - started
+                    if keeping is not None:
+                        _written(keeping, total, ends[added])
                     added += 1
                     progress(total)
                     if total.trouble not in ("", INTERRUPTED) or (total.failures and not job.keep_going):
@@ -153,11 +172,18 @@ async def _hunt_in_parts(
     return total
 
 
-def _parts(job: Job, workers: int, total: HuntResult) -> Iterator[Job]:
+def _written(keeping: Keeping, total: HuntResult, number: int) -> None:
+    """All before this number is added; where a part was broken off, that is not so."""
+    for failure in total.failures:
+        keeping.met(failure)
+    if not total.trouble:
+        keeping.reached(number, total)
+
+
+def _parts(job: Job, workers: int, total: HuntResult, started: float) -> Iterator[Job]:
     """The parts of a hunt, made as workers ask for them: each gets the known violations and the time that is left."""
     size = max(1, min(LONGEST_PART, job.executions // (4 * workers)))
     last = job.first + job.executions
-    started = time.monotonic()
     first, end = job.first, job.first + max(size, SCHEDULERS[job.scheduler].prologue or 0)
     while first < last:
         left = None if job.seconds is None else job.seconds - (time.monotonic() - started)
@@ -165,7 +191,8 @@ def _parts(job: Job, workers: int, total: HuntResult) -> Iterator[Job]:
             return
         known = tuple(failure.key for failure in total.failures)
         executions = min(end, last) - first
-        yield replace(job, first=first, executions=executions, total=job.executions, known=known, seconds=left)
+        whole = job.total or job.executions
+        yield replace(job, first=first, executions=executions, total=whole, known=known, seconds=left)
         first, end = end, end + size
 
 
