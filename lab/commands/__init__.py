@@ -17,6 +17,7 @@ COMMANDS = {
     "doctor": "lab.commands.doctor",
     "explain": "lab.commands.explain",
     "hunt": "lab.commands.hunt",
+    "hunts": "lab.commands.hunts",
     "init": "lab.commands.init",
     "invariants": "lab.commands.invariants",
     "list": "lab.commands.list",

@@ -15,8 +15,9 @@ import click
 from lab.commands.beforehand import early_standby, whole
 from lab.commands.complete import complete_target
 from lab.commands.console import out, progress_bar, show_json
+from lab.commands.keep import Desk, KeptCommand, keep_options, kept_hunt
 from lab.commands.on_cluster import cluster_of, who_options
-from lab.commands.options import HuntCommand, bound_options, json_option, level_option, server_options, workers_of
+from lab.commands.options import bound_options, json_option, level_option, server_options, workers_of
 from lab.errors import LabError
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from lab.analysis.overview import Line
     from lab.analysis.tally import HuntResult, ReportedFailure
-    from lab.commands.found import Found
     from lab.explore import Explorer
     from lab.model.remedy import Remedies
     from lab.postgres.server.place import Place
@@ -40,7 +40,7 @@ DEFAULT_EXECUTIONS = 200
 DEMONSTRATION_WORKERS = 2
 
 
-@click.command(cls=HuntCommand)
+@click.command(cls=KeptCommand)
 @click.argument("target", required=False, shell_complete=complete_target)
 @click.option("--executions", type=click.IntRange(min=1), help="Executions at most. [default: 200]")
 @click.option(
@@ -76,19 +76,26 @@ DEMONSTRATION_WORKERS = 2
     show_default=True,
     help="Replay each violation of TARGET in a fresh process, too: about a second each.",
 )
+@keep_options
 @server_options
 @bound_options("step", "setup", "invariant", "imports")
 @json_option
-async def command(target: str | None, **options: Any) -> str:
+async def command(target: str | None, resume: str | None, **options: Any) -> str:
     """Search schedules of TARGET (module:Class or a short name) for a violation.
 
-    Without TARGET, hunt everything listed: every right variant must pass and every planted bug be found.
+    Without TARGET, hunt everything listed: every right variant must pass and every planted bug be found. Known
+    violations of TARGET are replayed beside the search; `lab hunts` lists what is kept.
     """
+    if resume is not None:
+        row, job, options = kept_hunt(resume, options)
+        return await _hunt_target(job.target, row=row, job=job, **options)
     # An empty TARGET is a script's unset variable: it must not pass for "everything".
     return await (_hunt_all(**options) if target is None else _hunt_target(target, **options))
 
 
-async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
+async def _hunt_target(
+    target: str, *, as_json: bool, row: dict[str, Any] | None = None, job: Job | None = None, **options: Any
+) -> str:
     from lab.commands.found import Found
     from lab.engine.watchdog import importing
     from lab.postgres.server.place import Place
@@ -104,16 +111,23 @@ async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
         place = Place(options["url"], int(options["version"]))
         cluster = cluster_of(options)
         with place.server_soon() as start, progress_bar(quiet=as_json) as bar:
-            job = _job(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
-            result, remedies = await _hunted(start, place, cluster, job, Found(bar, quiet=as_json), bar, options, early)
+            job = job or _job(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
+            async with aclosing(Desk(job, options, Found(bar, quiet=as_json), row)) as desk:
+                result, remedies = await _hunted(start, place, cluster, job, bar, options, desk, early)
+                answer = {**_json(result, job), **_dumped(remedies), **desk.answer(result)}
+                desk.ended(result, answer)
     if as_json:
-        tried = {"remedies_reason": "", "unfixed": None, "remedies": []} if remedies is None else remedies.dump()
-        show_json({**_json(result, job), **tried})
+        show_json(answer)
     else:
         if remedies is not None:
             _print([*lines_of("Remedies", partial(remedy_lines, remedies)), ""])
         _print(hunt_lines(result, job.described))
-    return result.verdict
+        desk.print_end(result)
+    return desk.verdict(result)
+
+
+def _dumped(remedies: Remedies | None) -> dict[str, Any]:
+    return {"remedies_reason": "", "unfixed": None, "remedies": []} if remedies is None else remedies.dump()
 
 
 async def _hunted(
@@ -121,9 +135,9 @@ async def _hunted(
     place: Place,
     cluster: Cluster | None,
     job: Job,
-    shown: Found,
     bar: Progress,
     options: dict[str, Any],
+    desk: Desk,
     early: Standby | None,
 ) -> tuple[HuntResult, Remedies | None]:
     """What a hunt found, checked, and what helps. `start` gives the server, which starts while this is imported."""
@@ -141,19 +155,22 @@ async def _hunted(
 
     def progress(seen: HuntResult) -> None:
         bar.update(task, completed=seen.executions, description=seen_until_now(seen, time.monotonic() - began))
+        desk.look()
 
     check = FreshCheck(place.of(server), job, early)
 
     def found(failure: ReportedFailure) -> None:
-        shown.first(failure)
+        desk.first(failure)
         if options["fresh"]:
             check.expect()
 
     workers = workers_of(options["workers"], default=1)
     async with aclosing(check), aclosing(Explorer(server)) as explorer:
-        result = await hunt_one(server, place, job, workers, progress, found, explorer=explorer, cluster=cluster)
+        await desk.begin(explorer, place.of(server), external=place.url is not None)
+        more: dict[str, Any] = {"explorer": explorer, "cluster": cluster, "keeping": desk.keeping}
+        result = await hunt_one(server, place, job, workers, progress, found, **more)
         bar.remove_task(task)
-        remedies = await _afterwards(explorer, job, result, check, shown, bar, options)
+        remedies = await _afterwards(explorer, job, result, check, bar, options, desk)
         check.dismiss()
     return result, remedies
 
@@ -163,9 +180,9 @@ async def _afterwards(
     job: Job,
     result: HuntResult,
     check: FreshCheck,
-    shown: Found,
     bar: Progress,
     options: dict[str, Any],
+    desk: Desk,
 ) -> Remedies | None:
     """Fresh processes and remedies, each on a core of its own; what helps, if it is known."""
     import asyncio
@@ -177,8 +194,8 @@ async def _afterwards(
         check.begin(result)
 
     def seen() -> None:
-        if check.is_over:
-            shown.report(result)
+        if check.is_over and desk.look():
+            desk.shown.report(result)
 
     seen()
     failure = curable(job, result) if wanted else None
@@ -187,7 +204,8 @@ async def _afterwards(
         check.cancel()
     with contextlib.suppress(asyncio.CancelledError):  # the result says so
         await check.over()
-    shown.report(result)
+    await desk.over()
+    desk.shown.report(result)
     cured = curable(job, result) if wanted else None
     if result.trouble or failure is None or (cured is not None and cured.key == failure.key):
         return remedies

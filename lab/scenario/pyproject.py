@@ -36,6 +36,8 @@ class Settings:
     executions: int | None = None
     scheduler: str | None = None
     workers: int | str | None = None
+    keep: bool | None = None
+    """Whether hunts, and what tests find, are kept in `.lab/`; None: hunts are, tests outside CI."""
     databases: Mapping[str, str] = field(default_factory=dict)
     """Name in URLs -> `module:attribute` of the metadata, or "": for scenarios that say nothing of tables."""
     tuned: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -137,6 +139,7 @@ _KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "executions": (_is_number, "a whole number, 1 or more"),
     "scheduler": (_is_text, "the name of a scheduler"),
     "workers": (lambda value: _is_number(value) or value == "auto", 'a whole number, 1 or more, or "auto"'),
+    "keep": (lambda value: isinstance(value, bool), "true or false"),
     "databases": (
         _are_databases,
         'a table of names in URLs and where their metadata is, as in {shop = "shop.models:Base.metadata"}',

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from lab.analysis.overview import Line
 from lab.analysis.tally import HuntResult, ReportedFailure
@@ -30,10 +30,11 @@ from lab.search.hunt import INTERRUPTED
 from lab.search.job import Job
 from lab.search.workers import JobResult, Workers, perform
 
+if TYPE_CHECKING:
+    from lab.search.kept.keeping import Keeping
+
 __all__ = ["demonstration_jobs", "hunt_everything", "hunt_one"]
 
-LONGEST_PART = 50
-"""Executions in one part of a hunt over workers: small enough that a violation early on ends the hunt early."""
 DEMONSTRATION = {"right": 100, "planted": 300, "probe": 100}
 """Executions for each kind of scenario when everything is hunted and no number is given."""
 
@@ -48,8 +49,9 @@ async def hunt_one(
     *,
     explorer: Explorer | None = None,
     cluster: Cluster | None = None,
+    keeping: Keeping | None = None,
 ) -> HuntResult:
-    """Hunt one scenario. Raises `LabError`. `explorer`: to be used, and left open.
+    """Hunt one scenario. Raises `LabError`. `explorer`: to be used, and left open. `keeping`: where it is written down.
 
     `found` is called with each failure as it was met, before it is minimised.
 
@@ -57,8 +59,12 @@ async def hunt_one(
     it foresees (`lab.search.crew`). A `cluster` takes the place of workers here, and a hunt of independent samples is
     cut into parts for it.
     """
+    if keeping is not None and (resumed := keeping.resumed) is not None:
+        if resumed.is_over(job):
+            return resumed.result
+        job = resumed.rest(job)
     if cluster is not None and can_be_cut(job):
-        return await hunt_in_parts(cluster, job, progress)
+        return await hunt_in_parts(cluster, job, progress, keeping)
     async with contextlib.AsyncExitStack() as stack:
         crew = None
         if (hands := await _hands(place.of(server), job, workers, cluster)) is not None:
@@ -67,7 +73,7 @@ async def hunt_one(
             explorer = await stack.enter_async_context(contextlib.aclosing(Explorer(server)))
         if crew is not None:
             stack.callback(crew.dismiss)  # before the explorer is closed, which takes some time as well
-        return _unwrapped(await perform(explorer, job, progress, crew, found))
+        return _unwrapped(await perform(explorer, job, progress, crew, found, keeping))
 
 
 async def _hands(place: Place, job: Job, workers: int, cluster: Cluster | None) -> Hands | None:
@@ -155,54 +161,8 @@ def demonstration_jobs(
     return sorted(jobs, key=lambda each: each[0] != "right")
 
 
-async def _hunt_in_parts(
-    server: Server, place: Place, job: Job, workers: int, progress: Callable[[HuntResult], None]
-) -> HuntResult:
-    if SCHEDULERS[job.scheduler].prologue is None:
-        raise UsageError(f"the scheduler {job.scheduler!r} searches in one order, which workers cannot share")
-    started = time.monotonic()
-    total = HuntResult(job.target, job.seed)
-    waiting: dict[int, HuntResult] = {}
-    added = 0
-    try:
-        async with contextlib.aclosing(Workers(place.of(server), workers).perform(_parts(job, workers, total))) as done:
-            async for index, result in done:
-                waiting[index] = _unwrapped(result, total)
-                # Parts are added in order, so that the first violation is the same one for any number of workers.
-                while added in waiting:
-                    total.add(waiting.pop(added))
-                    added += 1
-                    progress(total)
-                    if total.trouble not in ("", INTERRUPTED) or (total.failures and not job.keep_going):
-                        return total
-    except asyncio.CancelledError:
-        total.trouble = INTERRUPTED
-    finally:
-        if total.trouble:
-            for index in sorted(waiting):
-                total.add(waiting[index])
-        total.seconds = time.monotonic() - started
-    return total
-
-
-def _parts(job: Job, workers: int, total: HuntResult) -> Iterator[Job]:
-    """The parts of a hunt, made as workers ask for them: each gets the known violations and the time that is left."""
-    size = max(1, min(LONGEST_PART, job.executions // (4 * workers)))
-    last = job.first + job.executions
-    started = time.monotonic()
-    first, end = job.first, job.first + max(size, SCHEDULERS[job.scheduler].prologue or 0)
-    while first < last:
-        left = None if job.seconds is None else job.seconds - (time.monotonic() - started)
-        if left is not None and left <= 0:
-            return
-        known = tuple(failure.key for failure in total.failures)
-        executions = min(end, last) - first
-        yield replace(job, first=first, executions=executions, total=job.executions, known=known, seconds=left)
-        first, end = end, end + size
-
-
-def _unwrapped(done: JobResult, found: HuntResult | None = None) -> HuntResult:
-    """The result of a job. A wrong use is raised, unless that would hide a violation that was `found` before."""
-    if done.exit_status == UsageError.exit_status and not (found and found.failures):
+def _unwrapped(done: JobResult) -> HuntResult:
+    """The result of a job. A wrong use is raised."""
+    if done.exit_status == UsageError.exit_status:
         raise UsageError(done.error)
     return done.result

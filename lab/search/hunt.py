@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.analysis.tally import FAILURES_KEPT, HuntResult, ReportedFailure
 from lab.errors import Divergence, LabError, SearchOver, ServerError
@@ -19,6 +19,7 @@ from lab.scenario.declare import Scenario
 from lab.scenario.registry import resolve
 from lab.schedulers import Scheduler, Shared, make_scheduler
 from lab.schedulers.course import Course
+from lab.schedulers.guided import Wished
 from lab.schedulers.replay import Replay
 from lab.schedulers.way import led_along
 from lab.search.crew.crew import Crew
@@ -27,6 +28,10 @@ from lab.search.crew.maker import Maker
 from lab.search.job import Job
 from lab.search.result import reported
 from lab.shrink.refine import refined
+
+if TYPE_CHECKING:
+    from lab.search.kept.keeping import Keeping
+    from lab.search.kept.resume import Resumed
 
 __all__ = ["INTERRUPTED", "Hunt", "Progress", "replay_once", "silent"]
 
@@ -58,6 +63,8 @@ class Hunt:
     """Called with each failure as it was met, before it is minimised: when its lines of code are known."""
     replay_hint: str = "lab replay TOKEN"
     """How a failure is replayed, in the lines of its report."""
+    keeping: Keeping | None = None
+    """Where it is written what was found, and how far the search is; with it a search may go on where it was."""
 
     @classmethod
     def of(cls, scenario: Scenario, progress: Progress = silent, **more: Any) -> Hunt:
@@ -69,8 +76,8 @@ class Hunt:
 
         So does any other `LabError` once something was found; before, it is raised.
         """
-        result = HuntResult(self.job.target, self.job.seed)
-        started = time.monotonic()
+        result = self._resumed.result if self._resumed else HuntResult(self.job.target, self.job.seed)
+        started = time.monotonic() - result.seconds
         try:
             await self._search(explorer, result, started)
         except LabError as error:
@@ -82,16 +89,20 @@ class Hunt:
         result.seconds = time.monotonic() - started
         return result
 
+    @property
+    def _resumed(self) -> Resumed | None:
+        return None if self.keeping is None else self.keeping.resumed
+
     async def _search(self, explorer: Explorer, result: HuntResult, started: float) -> None:
-        job = self.job
-        scheduler = make_scheduler(job.scheduler, job.seed, **job.options)
-        result.starts = await self._starts(explorer, started)
+        job, resumed = self.job, self._resumed
+        scheduler = (resumed and resumed.scheduler) or make_scheduler(job.scheduler, job.seed, **job.options)
+        result.starts = result.starts if resumed else await self._starts(explorer, started)
         conditions = replace(job.conditions, starts=result.starts is Starts.DECIDED)
         if job.first and not scheduler.calibrated:  # it counts where it belongs, in the part that begins with it
             await explorer.run(self.scenario, scheduler, conditions, checks=())
         maker = Maker(explorer, job, self.scenario, result.starts)
-        known = {(checker, broken) for checker, broken in job.known}
-        reduced: set[str] = set()
+        known = {(checker, broken) for checker, broken in job.known} | {each.key for each in result.failures}
+        reduced = set(resumed.reduced if resumed else ())
         last = began = time.monotonic()
         for number in range(job.first, job.first + job.executions):
             last, began = began, time.monotonic()
@@ -115,6 +126,8 @@ class Hunt:
                     await self._keep(explorer, result, record, number + 1)
                 if claimed and not record.failed:
                     result.unsteady = result.unsteady or _not_repeated(number + 1, claimed)
+            result.seconds = time.monotonic() - started
+            self._reached(number + 1, result, scheduler, reduced)
             if result.failures and not job.keep_going and result.executions >= job.at_least:
                 return
             self.progress(result)
@@ -171,14 +184,24 @@ class Hunt:
         """
         failure = self._failure(found, number)
         result.failures.append(reported(failure, self.replay_hint))
+        self._written(result)
         if not self.job.refine:
             return
         tell = self.found
         async for smaller in refined(explorer, failure, self.job.conditions):
             result.failures[-1] = reported(smaller, self.replay_hint)
+            self._written(result)
             if tell is not None:
                 tell(result.failures[-1])
                 tell = None
+
+    def _written(self, result: HuntResult) -> None:
+        if self.keeping is not None:
+            self.keeping.met(result.failures[-1])
+
+    def _reached(self, number: int, result: HuntResult, scheduler: Scheduler, reduced: Collection[str]) -> None:
+        if self.keeping is not None:
+            self.keeping.reached(number, result, scheduler, reduced)
 
     def _failure(self, found: ExecutionRecord, number: int) -> Failure:
         job = self.job
@@ -237,4 +260,11 @@ async def replay_once(explorer: Explorer, job: Job) -> HuntResult:
         result.count(record, sampled=False)
         if record.failed:
             result.failures.append(reported(Failure(record, job.token, record)))
+    if job.follow and result.trouble not in ("", INTERRUPTED):
+        conditions = replace(conditions, starts=named.schedule.starts)
+        near = await explorer.run(scenario, Wished(named.schedule.decisions), conditions)
+        if near.failed:
+            result = HuntResult(job.target, job.seed)
+            result.count(near, sampled=False)
+            result.failures.append(reported(Failure(near, encode(token_of(near, named.isolation)), near)))
     return result

@@ -42,6 +42,8 @@ class Job:
     conditions: Conditions = AS_IT_STANDS
     token: str = ""
     """Replay this once, instead of a search."""
+    follow: bool = False
+    """Where the token does not replay, take its decisions as far as they can be: does that still break something?"""
     remedy: str = ""
     """Search under this remedy, as `lab.search.remedies.away` writes it, until the answer is certain."""
     helps: bool = False

@@ -15,7 +15,7 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from lab.analysis.tally import HuntResult, ReportedFailure
 from lab.engine.watchdog import hurried, importing, watchdog, watched
@@ -32,6 +32,9 @@ from lab.search.hunt import Hunt, Progress, replay_once, silent
 from lab.search.job import Job
 from lab.search.lifeline import let_go_on
 from lab.search.streams import answers_aside, orders_aside
+
+if TYPE_CHECKING:
+    from lab.search.kept.keeping import Keeping
 
 __all__ = ["JobResult", "Workers", "dumped", "loaded", "perform"]
 
@@ -57,10 +60,11 @@ async def perform(
     progress: Progress = silent,
     crew: Crew | None = None,
     found: Callable[[ReportedFailure], None] | None = None,
+    keeping: Keeping | None = None,
 ) -> JobResult:
     """Do one job in this process. `crew`: other workers that make some of its executions.
 
-    `found` is called with each failure as it was met, before it is minimised.
+    `found` is called with each failure as it was met, before it is minimised. `keeping`: where a hunt is written down.
     """
     try:
         with importing():
@@ -73,7 +77,7 @@ async def perform(
             )
         if job.token:
             return JobResult(job, await replay_once(explorer, job))
-        return JobResult(job, await Hunt(scenario, job, progress, crew, found).run(explorer))
+        return JobResult(job, await Hunt(scenario, job, progress, crew, found, keeping=keeping).run(explorer))
     except LabError as error:
         return JobResult(job, HuntResult(job.target, job.seed, trouble=str(error)), str(error), error.exit_status)
 

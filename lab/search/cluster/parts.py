@@ -12,6 +12,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from lab.analysis.tally import HuntResult
 from lab.errors import LabError, UsageError
@@ -21,6 +22,9 @@ from lab.search.cluster.cluster import Cluster
 from lab.search.hunt import INTERRUPTED
 from lab.search.job import Job
 from lab.search.workers import JobResult
+
+if TYPE_CHECKING:
+    from lab.search.kept.keeping import Keeping
 
 __all__ = ["Parts", "can_be_cut", "hunt_in_parts"]
 
@@ -66,7 +70,7 @@ class Parts:
 
     def __iter__(self) -> Iterator[Job]:
         """Each gets the known violations and the time that is left."""
-        job, started = self._job, time.monotonic()
+        job, started = self._job, time.monotonic() - self._total.seconds
         first, last = job.first, job.first + job.executions
         prologue = SCHEDULERS[job.scheduler].prologue or 0
         while first < last:
@@ -75,25 +79,36 @@ class Parts:
                 return
             length = min(max(self.length(last - first), prologue if first == job.first else 1), last - first)
             known = tuple(failure.key for failure in self._total.failures)
-            yield replace(job, first=first, executions=length, total=job.executions, known=known, seconds=left)
+            whole = job.total or job.executions
+            yield replace(job, first=first, executions=length, total=whole, known=known, seconds=left)
             first += length
 
 
-async def hunt_in_parts(cluster: Cluster, job: Job, progress: Callable[[HuntResult], None]) -> HuntResult:
-    """Hunt on a cluster. Raises `LabError` where that came to nothing; else it is the trouble of what was found."""
-    started = time.monotonic()
-    total = HuntResult(job.target, job.seed)
+async def hunt_in_parts(
+    cluster: Cluster, job: Job, progress: Callable[[HuntResult], None], keeping: Keeping | None = None
+) -> HuntResult:
+    """Hunt on a cluster. Raises `LabError` where that came to nothing; else it is the trouble of what was found.
+
+    `keeping`: where it is written down, and where a hunt that goes on was.
+    """
+    total = keeping.resumed.result if keeping and keeping.resumed else HuntResult(job.target, job.seed)
+    started = time.monotonic() - total.seconds
     parts = Parts(job, lambda: cluster.slots, total)
     waiting: dict[int, HuntResult] = {}
+    ends: dict[int, int] = {}
     added = 0
     try:
         async with contextlib.aclosing(cluster.perform(parts)) as done:
             async for index, answer in done:
                 waiting[index] = _unwrapped(answer, total)
+                ends[index] = answer.job.first + answer.job.executions
                 parts.measured(waiting[index])
                 # Parts are added in order, so that the first violation is the same one for any number of workers.
                 while added in waiting:
                     total.add(waiting.pop(added))
+                    total.seconds = time.monotonic() - started
+                    if keeping is not None:
+                        _written(keeping, total, ends.pop(added))
                     added += 1
                     progress(total)
                     if total.trouble not in ("", INTERRUPTED) or (total.failures and not job.keep_going):
@@ -110,6 +125,14 @@ async def hunt_in_parts(cluster: Cluster, job: Job, progress: Callable[[HuntResu
                 total.add(waiting[index])
         total.seconds = time.monotonic() - started
     return total
+
+
+def _written(keeping: Keeping, total: HuntResult, number: int) -> None:
+    """All before this number is added; where a part was broken off, that is not so."""
+    for failure in total.failures:
+        keeping.met(failure)
+    if not total.trouble:
+        keeping.reached(number, total)
 
 
 def _unwrapped(answer: JobResult, found: HuntResult) -> HuntResult:
