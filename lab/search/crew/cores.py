@@ -13,8 +13,9 @@ MOST = 8
 """Beyond so many the process that has the search is busy with taking in what the others made (`bench/workers.py`)."""
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """What a container may use, as `quota period` in microseconds; `max` is no limit (cgroup v2)."""
-OLD_QUOTA, OLD_PERIOD = (Path(f"/sys/fs/cgroup/cpu/cpu.cfs_{name}_us") for name in ("quota", "period"))
-"""The same in cgroup v1, where -1 is no limit."""
+OLD_QUOTA = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
+"""The same in cgroup v1, where -1 is no limit, and `OLD_PERIOD`."""
+OLD_PERIOD = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
 
 
 def sensible_workers() -> int:
