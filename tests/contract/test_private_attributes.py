@@ -679,6 +679,9 @@ CHECKS: Mapping[str, Check] = {
     "BaseProtocol.get_server_pid": Check(
         lambda world: world.protocol, lambda world, value: value() == world.driver.process.pid
     ),
+    "Connection._transport": Check(
+        lambda world: world.driver, lambda world, value: value.get_protocol() is world.protocol
+    ),
     "Connection._listeners": Check(lambda world: world.driver, _listens),
     "Connection._cleanup": Check(lambda world: LabConnection.__mro__[1], _cleans_up),
     "asyncpg.connect_utils._connect": Check(lambda world: asyncpg.connect_utils, _opens_all),

@@ -9,6 +9,7 @@ from typing import Any
 from lab.engine.gate import Actor, arrive, current_actor
 from lab.model.text import reprs
 from lab.model.trace import Action, ActionKind, Result
+from lab.postgres.connections.joined import sends_later
 from lab.postgres.connections.points import announced_by_driver, begins, ends_of
 
 __all__ = ["Wire"]
@@ -51,13 +52,18 @@ class Wire:
         """A statement without parameters, or several: also BEGIN, COMMIT, ROLLBACK and what asyncpg calls a reset."""
         actor = current_actor()
         if actor is None:
-            return await self._protocol.query(query, timeout)
+            begun = None if begins(query) is None else await self._begun_later(query, timeout)
+            return begun or await self._protocol.query(query, timeout)
         connection, level, ends = self._connection, begins(query), ends_of(query)
         if connection.ping.only(query, begins=level is not None, ends=ends):
             status = await connection.during(actor, self._protocol.query, query, timeout)
             if ends is not None:
                 connection.journal.ended(connection.line, actor.execution.step, committed=False)
             return status
+        if level is not None and connection.announced and (begun := await self._begun_later(query, timeout)):
+            if connection.journal.open:
+                connection.journal.began(connection.line, actor.name)
+            return begun
         driven = level is None and ends is None and connection.is_driven(query)
         await self._before(actor, query, level, ends, driven=driven)
         committed = False
@@ -75,6 +81,16 @@ class Wire:
         elif connection.journal.open:
             connection.journal.began(connection.line, actor.name)
         return status
+
+    async def _begun_later(self, query: str, timeout: Any) -> str:
+        """The tag of a BEGIN that goes out with what comes next; "" for one that must be sent now.
+
+        Not for an actor that opens a transaction itself: when it began shows in `now()`, and it may sleep meanwhile.
+        """
+        if timeout is not None or self.is_in_transaction() or not self.is_connected():
+            return ""
+        transport = self._connection._transport  # noqa: SLF001 - asyncpg's own
+        return await sends_later(self._protocol, transport, query)
 
     async def _before(
         self, actor: Actor, query: str, level: str | None, ends: ActionKind | None, *, driven: bool
