@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
@@ -24,14 +23,15 @@ from lab.engine.gate import Actor, current_actor, running_as
 from lab.engine.hearing import hear
 from lab.model.trace import Result
 from lab.postgres.connections.caches import PreparedStatements
+from lab.postgres.connections.heard import heard
 from lab.postgres.connections.journal import Journal, Line
 from lab.postgres.connections.ping import Ping
 from lab.postgres.connections.points import announced_by_driver
-from lab.postgres.connections.triggers import ALTERED, WRITTEN
 from lab.postgres.connections.uses import Uses
 from lab.postgres.connections.wire import Wire
 from lab.postgres.locks.freeze import ServerProcess
-from lab.postgres.locks.names import readable, wait_of
+from lab.postgres.locks.names import readable
+from lab.postgres.statements.held import HeldRows
 from lab.postgres.statements.shapes import Relations
 from lab.postgres.statements.transaction import TransactionFootprint
 
@@ -90,7 +90,9 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         """Notifications that came while nothing was under way here: process id, channel, payload."""
         self._protocol = Wire(protocol, self)
         self._waiting_for: Actor | None = None
-        self.add_log_listener(_heard)
+        self.waits_for_a_transaction: object | None = None
+        """The message that said so, of the statement that is under way or was last."""
+        self.add_log_listener(heard)
 
     async def isolate(self, level: str) -> None:
         """Make `level` the default of this session's transactions, and record what it writes if that is wanted.
@@ -108,11 +110,11 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
     async def reset(self, *, timeout: float | None = None) -> None:
         """What a pool of asyncpg's does with a connection that comes back; it takes all listeners away."""
         await super().reset(timeout=timeout)
-        self.add_log_listener(_heard)
+        self.add_log_listener(heard)
 
     def _on_release(self, stacklevel: int = 1) -> None:
         """Before a pool of asyncpg's looks whether somebody still listens; `reset` comes after it."""
-        self.remove_log_listener(_heard)
+        self.remove_log_listener(heard)
         super()._on_release(stacklevel + 1)
 
     async def suits(self, actor: Actor) -> None:
@@ -242,6 +244,16 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
             self.hand_on()
 
     @property
+    def pid(self) -> int:
+        """Process id of its server process."""
+        return self.process.pid
+
+    @property
+    def held(self) -> HeldRows:
+        """What its open transaction is known to have locked."""
+        return self.transaction_footprint.held
+
+    @property
     def busy_for(self) -> Actor | None:
         """The actor whose operation is under way here."""
         return self._waiting_for
@@ -250,14 +262,14 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         """Hand an answer on to the step of an actor."""
         if self.in_use:
             self.journal.commanded(result.tag)
-            self.transaction_footprint.held.answered(result.tag)
+            self.held.answered(result.tag)
             actor.execution.answered(actor, result)
             hear(result)
 
     async def during(self, actor: Actor, operation: Callable[..., Awaitable[Any]], *args: Any, **named: Any) -> Any:
         """Run one operation as the flight of an actor, and hold its answer back if the engine says so."""
         actor.execution.serves(self.process, actor)
-        outer, self._waiting_for = self._waiting_for, actor
+        outer, self._waiting_for, self.waits_for_a_transaction = self._waiting_for, actor, None
         try:
             with Flight(actor, self.process):
                 answer = await operation(*args, **named)
@@ -267,6 +279,7 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
             raise
         except Exception as error:
             self.announced = False
+            self.held.forget()  # an error gives locks back
             self.journal.refused(self.line)
             if detail := getattr(error, "detail", None):
                 error.detail = readable(detail, self.relations)  # type: ignore[attr-defined]
@@ -282,19 +295,3 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         if actor.is_taken_for_waiting:
             await actor.hold()
         return answer
-
-
-def _heard(connection: Any, message: Any) -> None:
-    """A log message from a backend; one of them says that its statement waits for a lock."""
-    if message.message == WRITTEN:
-        connection.line.written.append(message.detail)
-        return
-    if message.message == ALTERED:
-        connection.journal.altered = True
-        made = {int(number): name.removeprefix("public.") for number, name in json.loads(message.detail).items()}
-        connection.relations.update(made)
-        return
-    actor = connection.busy_for
-    if actor is None or "still waiting" not in message.message:
-        return
-    actor.waits(wait_of(message.message, getattr(message, "context", None) or "", connection.relations))

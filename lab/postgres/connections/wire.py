@@ -11,6 +11,7 @@ from lab.model.text import reprs
 from lab.model.trace import Action, ActionKind, Result
 from lab.postgres.connections.joined import sends_later
 from lab.postgres.connections.points import announced_by_driver, begins, ends_of
+from lab.postgres.statements.held import FOR_EACH
 
 __all__ = ["Wire"]
 
@@ -164,7 +165,7 @@ class Wire:
         await self._announced(actor, state.query, args, several=True)
         many = self._protocol.bind_execute_many
         answer = await self._connection.during(actor, many, state, args, *more, **named)
-        self._answered(actor, answer, "executed for each row")
+        self._answered(actor, answer, FOR_EACH)
         return answer
 
     @_used
@@ -174,6 +175,7 @@ class Wire:
         if actor is None:
             return await self._protocol.bind(state, args, *more, **named)
         await self._announced(actor, state.query, args)
+        self._connection.transaction_footprint.held.forget()  # it locks as it is fetched
         return await self._connection.during(actor, self._protocol.bind, state, args, *more, **named)
 
     @_used
