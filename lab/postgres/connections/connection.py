@@ -226,8 +226,9 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
     @property
     def may_be_notified(self) -> bool:
         """Whether an actor listens here, and PostgreSQL would send it what it has: no transaction is open."""
-        idle = self._waiting_for is None and not self.is_closed() and not self.transaction_open
-        return bool(self._listeners) and self._listener is not None and idle
+        if not self._listeners or self._listener is None or self._waiting_for is not None:
+            return False
+        return not self.is_closed() and not self.transaction_open
 
     def hand_on(self) -> bool:
         """Call the listeners for what came. False if nothing did."""
