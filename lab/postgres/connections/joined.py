@@ -38,17 +38,19 @@ def _extended(query: bytes) -> bytes:
     return _CLOSE + _message(b"P", _NAME + query + bytes(3)) + _RUN
 
 
-async def sends_later(protocol: Any, transport: Any, query: str) -> str:
+async def sends_later(protocol: Any, transport: Any, query: str, *, script: str = "") -> str:
     """Answer a BEGIN, which goes out before the next thing that `protocol` writes on `transport`.
 
-    The protocol is in no transaction, and nothing of it is under way. Returns the tag of the command.
+    The protocol is in no transaction, and nothing of it is under way. `script`: what goes out in its place,
+    commands that each end with a semicolon, the last of which is that BEGIN. Returns the tag of the command.
     """
     write, writelines = transport.write, transport.writelines
 
     def send(data: Any) -> None:
         del transport.write, transport.writelines
-        if bytes(data[:1]) == b"Q":
-            begin, answers = _message(b"Q", query.encode() + b"\0"), b"CZ"
+        if script or bytes(data[:1]) == b"Q":
+            text = script or query
+            begin, answers = _message(b"Q", text.encode() + b"\0"), b"C" * max(text.count(";"), 1) + b"Z"
         else:
             begin, answers = _extended(query.encode()), b"312C3"
         transport.set_protocol(_Without(answers, protocol, transport))
