@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
@@ -23,15 +22,15 @@ from lab.engine.flight import Flight
 from lab.engine.gate import Actor, current_actor, running_as
 from lab.engine.hearing import hear
 from lab.model.trace import Result
-from lab.postgres.connections.caches import PreparedStatements
+from lab.postgres.connections.heard import heard
 from lab.postgres.connections.journal import Journal, Line
+from lab.postgres.connections.leftovers import Leftovers
 from lab.postgres.connections.ping import Ping
 from lab.postgres.connections.points import announced_by_driver
-from lab.postgres.connections.triggers import ALTERED, WRITTEN
 from lab.postgres.connections.uses import Uses
 from lab.postgres.connections.wire import Wire
 from lab.postgres.locks.freeze import ServerProcess
-from lab.postgres.locks.names import readable, wait_of
+from lab.postgres.locks.names import readable
 from lab.postgres.statements.shapes import Relations
 from lab.postgres.statements.transaction import TransactionFootprint
 
@@ -82,23 +81,24 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         """Called with an actor, its backend and the statement that it is about to give to the driver itself."""
         self.adapted: Any = None
         """What SQLAlchemy's dialect wraps this in, if it does."""
-        self._prepared = PreparedStatements(self)
+        self.left = Leftovers(self)
+        """What former executions left in the session."""
         self._savepoints = 0
         self._listener: Actor | None = None
         """Who listens for notifications: what its callbacks do is done for it."""
         self._notified: list[tuple[int, str, str]] = []
         """Notifications that came while nothing was under way here: process id, channel, payload."""
-        self._protocol = Wire(protocol, self)
+        self._wire = self._protocol = Wire(protocol, self)
         self._waiting_for: Actor | None = None
-        self.add_log_listener(_heard)
+        self.add_log_listener(heard)
 
     async def isolate(self, level: str) -> None:
         """Make `level` the default of this session's transactions, and record what it writes if that is wanted.
 
         Part of setting the connection up: `in_use` is false meanwhile.
         """
-        await self.execute(f"{_ISOLATE.format(level)}; {self.journal.setting}")
-        self.isolation = level
+        await self._quietly(f"{_ISOLATE.format(level)}; {self.journal.setting}")
+        self.isolation, self.left.records = level, self.journal.open
 
     def get_reset_query(self) -> str:
         """asyncpg's, and what it would forget: the isolation level of this session, and whether it is recorded."""
@@ -108,11 +108,11 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
     async def reset(self, *, timeout: float | None = None) -> None:
         """What a pool of asyncpg's does with a connection that comes back; it takes all listeners away."""
         await super().reset(timeout=timeout)
-        self.add_log_listener(_heard)
+        self.add_log_listener(heard)
 
     def _on_release(self, stacklevel: int = 1) -> None:
         """Before a pool of asyncpg's looks whether somebody still listens; `reset` comes after it."""
-        self.remove_log_listener(_heard)
+        self.remove_log_listener(heard)
         super()._on_release(stacklevel + 1)
 
     async def suits(self, actor: Actor) -> None:
@@ -123,23 +123,39 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         await self.isolate(level)
         self.in_use = True
 
-    async def forget_session_state(self) -> None:
+    async def forget_session_state(self, *, tidy: bool = False) -> None:
         """Give up advisory locks, settings, cursors, sequences' values, temporary tables and prepared statements.
 
-        The isolation level stays.
+        The isolation level stays. Where all was `tidy`, there is nothing but what sequences gave, and that has time.
         """
         self.notices_pauses = self.announced = False
         self.line = Line()
         self._savepoints = 0
         self._listeners.clear()  # the server forgets them with the next line
-        prepared = self._prepared.forget()
-        await self.execute(f"{_OWN_ROLE} {self.get_reset_query()} DISCARD SEQUENCES; DISCARD TEMP; {prepared}")
+        if tidy and self.left.keep(records=self.journal.open):
+            return
+        await self._quietly(f"{_OWN_ROLE} {self.get_reset_query()} {self.left.forget(records=self.journal.open)}")
 
-    async def _get_statement(self, *args: Any, **named: Any) -> Any:
+    async def _quietly(self, script: str) -> None:
+        """Send what is the lab's own doing."""
+        if self.is_closed():
+            raise asyncpg.InterfaceError("connection is closed")
+        await self._wire.quietly(script)
+
+    async def _get_statement(self, query: str, timeout: Any, **named: Any) -> Any:
         """Behind all that prepares. Private, hence a contract test."""
-        statement = await super()._get_statement(*args, **named)
-        self._prepared.known.append(statement)
+        if not self.asks:
+            await self._wire.settled(self.left.before(query))
+            if (kept := self.left.again(query, **named)) is not None:
+                return kept
+        statement = await super()._get_statement(query, timeout, **named)
+        self.left.prepared.known.append(statement)
         return statement
+
+    def _drop_local_statement_cache(self) -> None:
+        """A codec was changed, or the schema. Private, hence a contract test."""
+        self.left.prepared.stale = True
+        super()._drop_local_statement_cache()
 
     def is_driven(self, text: str) -> bool:
         """Whether a statement on the wire is one that somebody gave to asyncpg itself.
@@ -282,19 +298,3 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         if actor.is_taken_for_waiting:
             await actor.hold()
         return answer
-
-
-def _heard(connection: Any, message: Any) -> None:
-    """A log message from a backend; one of them says that its statement waits for a lock."""
-    if message.message == WRITTEN:
-        connection.line.written.append(message.detail)
-        return
-    if message.message == ALTERED:
-        connection.journal.altered = True
-        made = {int(number): name.removeprefix("public.") for number, name in json.loads(message.detail).items()}
-        connection.relations.update(made)
-        return
-    actor = connection.busy_for
-    if actor is None or "still waiting" not in message.message:
-        return
-    actor.waits(wait_of(message.message, getattr(message, "context", None) or "", connection.relations))

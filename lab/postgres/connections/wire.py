@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any
+
+from asyncpg import InFailedSQLTransactionError
 
 from lab.engine.gate import Actor, arrive, current_actor
 from lab.model.text import reprs
@@ -49,12 +52,14 @@ class Wire:
     @_used
     async def query(self, query: str, timeout: Any) -> Any:
         """A statement without parameters, or several: also BEGIN, COMMIT, ROLLBACK and what asyncpg calls a reset."""
-        actor = current_actor()
+        actor, connection, level, ends = current_actor(), self._connection, begins(query), ends_of(query)
+        if level is None and ends is None:
+            await self.settled(connection.left.before(query))
+        sent = query if level is None else connection.left.begin(query)
         if actor is None:
-            return await self._protocol.query(query, timeout)
-        connection, level, ends = self._connection, begins(query), ends_of(query)
+            return await self._protocol.query(sent, timeout)
         if connection.ping.only(query, begins=level is not None, ends=ends):
-            status = await connection.during(actor, self._protocol.query, query, timeout)
+            status = await connection.during(actor, self._protocol.query, sent, timeout)
             if ends is not None:
                 connection.journal.ended(connection.line, actor.execution.step, committed=False)
             return status
@@ -62,7 +67,7 @@ class Wire:
         await self._before(actor, query, level, ends, driven=driven)
         committed = False
         try:
-            status = await connection.during(actor, self._protocol.query, query, timeout)
+            status = await connection.during(actor, self._protocol.query, sent, timeout)
             committed = status == "COMMIT"
         finally:
             if ends is not None:
@@ -75,6 +80,19 @@ class Wire:
         elif connection.journal.open:
             connection.journal.began(connection.line, actor.name)
         return status
+
+    async def quietly(self, script: str) -> None:
+        """What the lab sends for itself, to set the connection up or to reset it."""
+        await self._through(self._protocol.query, script, None)
+
+    async def settled(self, script: str) -> None:
+        """What the lab sends before a statement of somebody else's, if anything."""
+        if not script:
+            return
+        actor = current_actor()
+        failed = contextlib.suppress(InFailedSQLTransactionError)  # then what comes next fails as well
+        with failed, contextlib.nullcontext() if actor is None else actor.busy():
+            await self._protocol.query(script, None)
 
     async def _before(
         self, actor: Actor, query: str, level: str | None, ends: ActionKind | None, *, driven: bool
@@ -172,6 +190,7 @@ class Wire:
 
     async def _copied(self, copy: Callable[..., Awaitable[Any]], statement: str, *args: Any, **named: Any) -> Any:
         actor = current_actor()
+        await self.settled(self._connection.left.before(statement))
         if actor is None:
             return await copy(statement, *args, **named)
         await self._announced(actor, statement)
