@@ -218,12 +218,13 @@ class Database:
         """Restore the tables, clear caches and sessions, and open what the actors (the keys of `levels`) need."""
         self._levels, self._locking, self.meddling = levels, locking, Meddling()
         self.tables.catalog.met = met or MetRows()
+        tidy = self.journal.tidy
         self.journal.start(wanted=recorded)
         self._caches.empty()
         chill(self.engine.sync_engine)
         await self.end_open_transactions()  # of an execution that was broken off
         self._connections[:] = [each for each in self._connections if not each.is_closed()]
-        await asyncio.gather(self.tables.restore(snapshot), *map(forget, self._connections))
+        await asyncio.gather(self.tables.restore(snapshot), *(forget(each, tidy=tidy) for each in self._connections))
         await warmed(self.engine, {name: self._level(name) for name in levels})
         await self._lead.lend(watched, len(levels))
 

@@ -694,6 +694,7 @@ CHECKS: Mapping[str, Check] = {
             "_introspect_type": _given_a_codec,
             "_get_unique_id": _nested,
             "_get_statement": _fetched,
+            "_drop_local_statement_cache": _given_a_codec,
             "_abort": _terminated,
             "_on_release": _pooled_by_asyncpg,
             "_process_notification": _notified,

@@ -19,12 +19,13 @@ from typing import Any
 import asyncpg
 
 from lab.engine.flight import Flight
-from lab.engine.gate import Actor, current_actor, running_as
+from lab.engine.gate import Actor, current_actor
 from lab.engine.hearing import hear
 from lab.model.trace import Result
-from lab.postgres.connections.caches import PreparedStatements
 from lab.postgres.connections.heard import heard
 from lab.postgres.connections.journal import Journal, Line
+from lab.postgres.connections.leftovers import Leftovers
+from lab.postgres.connections.notified import Notified
 from lab.postgres.connections.ping import Ping
 from lab.postgres.connections.points import announced_by_driver
 from lab.postgres.connections.uses import Uses
@@ -42,7 +43,7 @@ _OWN_ROLE = "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE;"
 _ISOLATE = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {}"
 
 
-class LabConnection(asyncpg.Connection):  # type: ignore[misc]
+class LabConnection(Notified):
     """An asyncpg connection whose operations the engine sees."""
 
     _protocol = vars(asyncpg.Connection)["_protocol"]
@@ -82,14 +83,10 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         """Called with an actor, its backend and the statement that it is about to give to the driver itself."""
         self.adapted: Any = None
         """What SQLAlchemy's dialect wraps this in, if it does."""
-        self._prepared = PreparedStatements(self)
+        self.left = Leftovers(self)
+        """What former executions left in the session."""
         self._savepoints = 0
-        self._listener: Actor | None = None
-        """Who listens for notifications: what its callbacks do is done for it."""
-        self._notified: list[tuple[int, str, str]] = []
-        """Notifications that came while nothing was under way here: process id, channel, payload."""
-        self._protocol = Wire(protocol, self)
-        self._waiting_for: Actor | None = None
+        self._wire = self._protocol = Wire(protocol, self)
         self.waits_for_a_transaction: object | None = None
         """The message that said so, of the statement that is under way or was last."""
         self.add_log_listener(heard)
@@ -99,8 +96,8 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
 
         Part of setting the connection up: `in_use` is false meanwhile.
         """
-        await self.execute(f"{_ISOLATE.format(level)}; {self.journal.setting}")
-        self.isolation = level
+        await self._quietly(f"{_ISOLATE.format(level)}; {self.journal.setting}")
+        self.isolation, self.left.records = level, self.journal.open
 
     def get_reset_query(self) -> str:
         """asyncpg's, and what it would forget: the isolation level of this session, and whether it is recorded."""
@@ -125,23 +122,39 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         await self.isolate(level)
         self.in_use = True
 
-    async def forget_session_state(self) -> None:
+    async def forget_session_state(self, *, tidy: bool = False) -> None:
         """Give up advisory locks, settings, cursors, sequences' values, temporary tables and prepared statements.
 
-        The isolation level stays.
+        The isolation level stays. Where all was `tidy`, there is nothing but what sequences gave, and that has time.
         """
         self.notices_pauses = self.announced = False
         self.line = Line()
         self._savepoints = 0
         self._listeners.clear()  # the server forgets them with the next line
-        prepared = self._prepared.forget()
-        await self.execute(f"{_OWN_ROLE} {self.get_reset_query()} DISCARD SEQUENCES; DISCARD TEMP; {prepared}")
+        if tidy and self.left.keep(records=self.journal.open):
+            return
+        await self._quietly(f"{_OWN_ROLE} {self.get_reset_query()} {self.left.forget(records=self.journal.open)}")
 
-    async def _get_statement(self, *args: Any, **named: Any) -> Any:
+    async def _quietly(self, script: str) -> None:
+        """Send what is the lab's own doing."""
+        if self.is_closed():
+            raise asyncpg.InterfaceError("connection is closed")
+        await self._wire.quietly(script)
+
+    async def _get_statement(self, query: str, timeout: Any, **named: Any) -> Any:
         """Behind all that prepares. Private, hence a contract test."""
-        statement = await super()._get_statement(*args, **named)
-        self._prepared.known.append(statement)
+        if not self.asks:
+            await self._wire.settled(self.left.before(query))
+            if (kept := self.left.again(query, **named)) is not None:
+                return kept
+        statement = await super()._get_statement(query, timeout, **named)
+        self.left.prepared.known.append(statement)
         return statement
+
+    def _drop_local_statement_cache(self) -> None:
+        """A codec was changed, or the schema. Private, hence a contract test."""
+        self.left.prepared.stale = True
+        super()._drop_local_statement_cache()
 
     def is_driven(self, text: str) -> bool:
         """Whether a statement on the wire is one that somebody gave to asyncpg itself.
@@ -217,32 +230,6 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
     def transaction_open(self) -> bool:
         """Whether a transaction is open here. asyncpg's own question fails on a connection that was closed."""
         return not self.is_closed() and self.is_in_transaction()
-
-    async def add_listener(self, channel: str, callback: Any) -> None:
-        """What asyncpg does; notifications then come at moments that the schedule decides."""
-        self._listener = current_actor()
-        await super().add_listener(channel, callback)
-
-    @property
-    def may_be_notified(self) -> bool:
-        """Whether an actor listens here, and PostgreSQL would send it what it has: no transaction is open."""
-        if not self._listeners or self._listener is None or self._waiting_for is not None:
-            return False
-        return not self.is_closed() and not self.transaction_open
-
-    def hand_on(self) -> bool:
-        """Call the listeners for what came. False if nothing did."""
-        notified, self._notified = self._notified, []
-        with running_as(self._listener):
-            for each in notified:
-                super()._process_notification(*each)
-        return bool(notified)
-
-    def _process_notification(self, pid: int, channel: str, payload: str) -> None:
-        """A notification arrived. When it does is chance, unless an operation of an actor's ends here with it."""
-        self._notified.append((pid, channel, payload))
-        if self._waiting_for is not None:
-            self.hand_on()
 
     @property
     def pid(self) -> int:

@@ -1,4 +1,4 @@
-"""What the server sends besides answers: that a statement waits for a lock, and what the lab's triggers see."""
+"""Takes in what a backend says beside its answers: rows that it wrote, a changed catalog, that it waits for a lock."""
 
 from __future__ import annotations
 
