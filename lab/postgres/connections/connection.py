@@ -231,6 +231,10 @@ class LabConnection(Notified):
         """Whether a transaction is open here. asyncpg's own question fails on a connection that was closed."""
         return not self.is_closed() and self.is_in_transaction()
 
+    def reports(self, message: Any) -> None:
+        """Its statement waits for a lock. A method, since a pool of asyncpg's puts another object in its place."""
+        self.waits_for_a_transaction = message if " on transaction " in message.message else None
+
     @property
     def pid(self) -> int:
         """Process id of its server process."""

@@ -24,5 +24,5 @@ def heard(connection: Any, message: Any) -> None:
     actor = connection.busy_for
     if actor is None or "still waiting" not in message.message:
         return
-    connection.waits_for_a_transaction = message if " on transaction " in message.message else None
+    connection.reports(message)
     actor.waits(wait_of(message.message, getattr(message, "context", None) or "", connection.relations))
