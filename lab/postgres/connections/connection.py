@@ -128,8 +128,7 @@ class LabConnection(Notified):
         The isolation level stays. Where all was `tidy`, there is nothing but what sequences gave, and that has time.
         """
         self.notices_pauses = self.announced = False
-        self.line = Line()
-        self._savepoints = 0
+        self.line, self._savepoints = Line(), 0
         self._listeners.clear()  # the server forgets them with the next line
         if tidy and self.left.keep(records=self.journal.open):
             return
@@ -266,12 +265,13 @@ class LabConnection(Notified):
             with Flight(actor, self.process):
                 answer = await operation(*args, **named)
         except asyncio.CancelledError:
-            self.announced = False
+            self.announced = self.journal.tidy = False
             self.process.interrupt_if_frozen()
             raise
         except Exception as error:
             self.announced = False
             self.held.forget()  # an error gives locks back
+            self.left.failed(error)
             self.journal.refused(self.line)
             if detail := getattr(error, "detail", None):
                 error.detail = readable(detail, self.relations)  # type: ignore[attr-defined]

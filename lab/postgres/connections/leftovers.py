@@ -17,6 +17,8 @@ from lab.postgres.statements.tidy import draws
 __all__ = ["FORGET", "Leftovers"]
 
 FORGET = "DISCARD SEQUENCES;"
+_LOST = ("08", "53", "57", "58", "XX")
+"""Classes of SQLSTATEs after which a session may be gone: connection, resources, operator, system, internal."""
 
 
 class Leftovers:
@@ -78,6 +80,12 @@ class Leftovers:
         if isinstance(named, str) or not (self._connection.journal.tidy and protocol.is_in_transaction()):
             return None
         return self.prepared.take(text, record_class or protocol.get_record_class(), ignore_custom_codec)
+
+    def failed(self, error: Exception) -> None:
+        """A statement failed. Where the session may be lost, each is asked before the next execution."""
+        state: str = getattr(error, "sqlstate", None) or ""
+        if not state or state.startswith(_LOST):
+            self._connection.journal.tidy = False
 
     def begin(self, query: str) -> str:
         """What to send for a BEGIN: what the session owes goes with it, in a transaction of its own."""
