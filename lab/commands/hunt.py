@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -14,16 +14,16 @@ import click
 
 from lab.commands.beforehand import early_standby, whole
 from lab.commands.complete import complete_target
-from lab.commands.console import out, progress_bar, show_json
+from lab.commands.console import print_lines, progress_bar, show_json
+from lab.commands.everything import hunt_everything_listed
+from lab.commands.jobs import hunt_data, job_of
 from lab.commands.keep import Desk, KeptCommand, keep_options, kept_hunt
 from lab.commands.on_cluster import cluster_of, who_options
 from lab.commands.options import bound_options, json_option, level_option, server_options, workers_of
-from lab.errors import LabError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from lab.analysis.overview import Line
     from lab.analysis.tally import HuntResult, ReportedFailure
     from lab.explore import Explorer
     from lab.model.remedy import Remedies
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 DEFAULT_EXECUTIONS = 200
-DEMONSTRATION_WORKERS = 2
 
 
 @click.command(cls=KeptCommand)
@@ -90,7 +89,7 @@ async def command(target: str | None, resume: str | None, **options: Any) -> str
         row, job, options = kept_hunt(resume, options)
         return await _hunt_target(job.target, row=row, job=job, **options)
     # An empty TARGET is a script's unset variable: it must not pass for "everything".
-    return await (_hunt_all(**options) if target is None else _hunt_target(target, **options))
+    return await (hunt_everything_listed(**options) if target is None else _hunt_target(target, **options))
 
 
 async def _hunt_target(
@@ -111,17 +110,17 @@ async def _hunt_target(
         place = Place(options["url"], int(options["version"]))
         cluster = cluster_of(options)
         with place.server_soon() as start, progress_bar(quiet=as_json) as bar:
-            job = job or _job(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
+            job = job or job_of(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
             async with aclosing(Desk(job, options, Found(bar, quiet=as_json), row)) as desk:
                 result, remedies = await _hunted(start, place, cluster, job, bar, options, desk, early)
-                answer = {**_json(result, job), **_dumped(remedies), **desk.answer(result)}
+                answer = {**hunt_data(result, job), **_dumped(remedies), **desk.answer(result)}
                 desk.ended(result, answer)
     if as_json:
         show_json(answer)
     else:
         if remedies is not None:
-            _print([*lines_of("Remedies", partial(remedy_lines, remedies)), ""])
-        _print(hunt_lines(result, job.described))
+            print_lines([*lines_of("Remedies", partial(remedy_lines, remedies)), ""])
+        print_lines(hunt_lines(result, job.described))
         desk.print_end(result)
     return desk.verdict(result)
 
@@ -238,85 +237,3 @@ async def _remedies(
     trying = try_remedies(explorer, job, failure, progress, seconds=seconds, helper=check.helper)
     remedies, defect = await or_else("try remedies", trying, Remedies(job.described))
     return replace(remedies, trouble=defect) if defect else remedies
-
-
-async def _hunt_all(*, as_json: bool, **options: Any) -> str:
-    """The demonstration over everything listed."""
-    import asyncio
-
-    from lab.analysis.overview import verdict_on
-    from lab.engine.watchdog import importing
-    from lab.postgres.server.place import Place
-    from lab.report.hunts import demonstration_lines, demonstration_table
-    from lab.scenario.registry import discover
-    from lab.search.campaign import demonstration_jobs, hunt_everything
-    from lab.search.hunt import INTERRUPTED
-    from lab.search.tuning.tuned import as_tuned
-
-    place = Place(options["url"], int(options["version"]))
-    template = _job(options, "", 1)
-    with importing():
-        scenarios = discover()
-    jobs = [
-        (kind, as_tuned(job, chosen=options["chosen"]))
-        for kind, job in demonstration_jobs(scenarios, template, options["executions"])
-    ]
-    workers = workers_of(options["workers"], default=DEMONSTRATION_WORKERS)
-    lines: list[Line] = []
-    interrupted = ""
-    cluster = cluster_of(options)
-    with place.server() if cluster is None else contextlib.nullcontext() as server, progress_bar(quiet=as_json) as bar:
-        task = bar.add_task("hunting", total=len(jobs))
-        try:
-            async for line in hunt_everything(server, place, jobs, workers, cluster=cluster):
-                lines.append(line)
-                bar.update(task, advance=1, description=line.target)
-        except asyncio.CancelledError:
-            interrupted = INTERRUPTED
-        except LabError as error:  # what was found until now is shown below in any case
-            interrupted = str(error)
-    lines.sort(key=lambda line: [job.target for _, job in jobs].index(line.target))
-    verdict = verdict_on(lines, interrupted=bool(interrupted))
-    if as_json:
-        results = [{**_json(line.result, template), **line.shown()} for line in lines]
-        show_json({"verdict": verdict, "seed": options["seed"], "results": results})
-    else:
-        out.print(demonstration_table(lines))
-        out.out("")
-        _print(demonstration_lines(lines, interrupted))
-    return verdict
-
-
-def _job(options: dict[str, Any], target: str, executions: int) -> Job:
-    from lab.explore import Conditions
-    from lab.search.job import Job
-    from lab.search.tuning.tuned import as_tuned
-
-    job = Job(
-        target=target,
-        scheduler=options["scheduler"],
-        executions=executions,
-        seconds=options["seconds"],
-        seed=options["seed"],
-        keep_going=options["keep_going"],
-        options=options["options"],
-        conditions=Conditions(options["isolation"], breakpoints=options["breakpoints"], checks=options["checks"]),
-    )
-    return as_tuned(job, chosen=options["chosen"])
-
-
-def _json(result: HuntResult, job: Job) -> dict[str, Any]:
-    return {
-        "target": result.target,
-        **result.shown(),
-        "seed": result.seed,
-        "scheduler": job.scheduler,
-        "options": dict(job.options),
-        "isolation": job.conditions.isolation,
-        "checks": list(job.conditions.checks),
-    }
-
-
-def _print(texts: Iterable[str]) -> None:
-    for text in texts:
-        out.out(text)

@@ -28,7 +28,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from itertools import count
 
-from lab.errors import Divergence, UsageError
+from lab.errors import Divergence
 from lab.model.choices import Choices
 from lab.model.trace import Trace
 from lab.schedulers.base import Option, Scheduler
@@ -64,11 +64,9 @@ def in_turn(turns: Mapping[str, int]) -> str:
     """Samplers in turn, each as often as is said by its scheduler's name, well mixed, and met by every other execution.
 
     Whoever is furthest behind its share goes next. An even number of turns is followed by the same turns again, moved
-    on by one. Raises `UsageError` where nobody has a turn.
+    on by one.
     """
     total = sum(turns.values())
-    if not total:
-        raise UsageError(f"the portfolio needs a turn of one at least of {', '.join(SAMPLERS)}; all have 0")
     had: Counter[str] = Counter()
     order = ""
     for turn in range(1, total + 1):
@@ -83,7 +81,9 @@ class Portfolio(Scheduler, Shared):
 
     name = "portfolio"
     summary = "several of the others in turn"
-    options = tuple(Option(name, f"turns of {name}, where turns are given; others have none") for name in SAMPLERS)
+    options = tuple(
+        Option(name, f"turns of {name}, where turns are given; others have none", least=1) for name in SAMPLERS
+    )
     prologue = PROLOGUE
 
     def __init__(
@@ -92,9 +92,14 @@ class Portfolio(Scheduler, Shared):
         *,
         directed: Scheduler | None = None,
         reduction: Scheduler | None = None,
-        **turns: int,
+        random: int | None = None,
+        urw: int | None = None,
+        pos: int | None = None,
+        pct: int | None = None,
     ) -> None:
         super().__init__(seed)
+        given = {"random": random, "urw": urw, "pos": pos, "pct": pct}
+        turns = {name: number for name, number in given.items() if number is not None}
         self._turns = in_turn(turns) if turns else TURNS
         self._samplers: dict[str, Scheduler] = {
             "R": RandomWalk(seed),

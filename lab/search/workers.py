@@ -296,7 +296,3 @@ def main() -> None:
 def _leave(sentence: str) -> None:
     os.write(2, f"{sentence}\n".encode(errors="backslashreplace"))
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    main()

@@ -338,11 +338,11 @@ def test_the_turns_of_the_portfolio_are_those_that_it_is_given(turns):
         assert mixed[number] == own[number]
 
 
-def test_without_turns_the_portfolio_is_what_it_was_and_without_any_turn_there_is_none():
+def test_without_turns_the_portfolio_is_what_it_was_and_no_turn_is_none():
     assert Portfolio()._turns is TURNS
     assert in_turn({"random": 1}) == "R"
-    with pytest.raises(UsageError, match="the portfolio needs a turn of one at least of random, urw, pos, pct"):
-        make_scheduler("portfolio", 0, random=0, urw=0)
+    with pytest.raises(UsageError, match="the option 'random' of the scheduler 'portfolio' is at least 1, not 0"):
+        make_scheduler("portfolio", 0, random=0, urw=2)
 
 
 def test_the_portfolio_turns_to_reduction_when_new_traces_are_rare_and_ends_with_it():

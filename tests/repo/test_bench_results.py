@@ -45,11 +45,11 @@ def test_the_page_has_each_figure_once_and_names_no_machine():
     results = importlib.import_module("_results")
 
     result = {"ratio": 1.25, "missing": None, "first": [9, 1, 2, 3, 4, 5, 6], "rows": [{"size": 2, "ms": 1.5}]}
-    sections = {"some.py": ("Measures.", ["--a"], result), "other.py": ("Fails.", [], "It ended.")}
+    sections = {"start.py": ("Measures.", ["--a"], result), "memory.py": ("Fails.", [], "It ended.")}
     text = results.page("2026-01-01", " --quick", {"cores": "2"}, sections)
     for line in ("| ratio | 1.25 |", "| missing | - |", "| first | 1 … 9 (7) |", "| size | ms |", "| 2 | 1.5 |"):
         assert text.count(line) == 1, line
     assert "It ended." in text
-    assert "`python bench/some.py --a`" in text
+    assert "`python bench/start.py --a`" in text
     node = platform.node()
     assert not node or all(node not in each for each in results.machine().values())
