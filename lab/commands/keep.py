@@ -5,7 +5,6 @@ Where the file cannot be used, one sentence says so on standard error, and the h
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -178,6 +177,8 @@ class Desk:
 
     async def over(self) -> None:
         """Wait for what is known. Who waits and is cancelled ends that."""
+        import asyncio
+
         if self._replays is not None:
             with contextlib.suppress(asyncio.CancelledError):  # what was not tried says so
                 await self._replays.over()

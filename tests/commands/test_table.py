@@ -81,7 +81,10 @@ def test_the_table_names_every_file_and_each_holds_its_command():
     files = {f"lab.commands.{path.stem}" for path in folder.glob("*.py")} - {"lab.commands.__init__"}
     others = {
         f"lab.commands.{name}"
-        for name in ("complete", "console", "found", "guard", "keep", "line", "options", "progress")
+        for name in (
+            *("beforehand", "complete", "console", "everything", "found", "guard", "jobs", "keep", "line"),
+            *("on_cluster", "options", "progress"),
+        )
     }
     assert files - set(COMMANDS.values()) == others
     assert set(COMMANDS.values()) <= files

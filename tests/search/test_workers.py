@@ -15,12 +15,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lab.analysis.tally import HuntResult
 from lab.errors import ServerError
 from lab.postgres.server.embedded import embedded_server
 from lab.postgres.server.place import Place
 from lab.postgres.server.server import Server
-from lab.search.campaign import _parts, hunt_everything, hunt_one
+from lab.search.campaign import hunt_everything, hunt_one
 from lab.search.job import Job
 from lab.search.workers import JobResult, Workers
 
@@ -140,18 +139,6 @@ async def test_a_scheduler_that_foresees_nothing_works_with_workers_too(server, 
     one, two = [await hunt_one(server, Place(), job, workers, lambda result: None) for workers in (1, 2)]
     assert one.exhausted
     assert {**one.dump(), "seconds": 0} == {**two.dump(), "seconds": 0}
-
-
-@pytest.mark.parametrize(
-    ("scheduler", "executions", "lengths"),
-    [("random", 48, [6] * 8), ("pos", 20, [2] * 10), ("urw", 3, [1, 1, 1])],
-)
-def test_a_hunt_is_cut_into_parts_behind_its_prologue(scheduler, executions, lengths):
-    """The parts follow one another without a gap, each told how many executions the whole has."""
-    parts = list(_parts(Job(RIGHT, scheduler, executions), 2, HuntResult(RIGHT, 0)))
-    assert [part.executions for part in parts] == lengths
-    assert [part.first for part in parts] == [sum(lengths[:number]) for number in range(len(lengths))]
-    assert {part.total for part in parts} == {executions}
 
 
 async def test_progress_grows_and_ends_at_the_result(server):

@@ -132,7 +132,10 @@ async def test_a_search_with_help_reports_what_it_reports_alone(explorer, other,
     assert figures.refused <= len(result.failures) + 1
 
 
-@pytest.mark.parametrize(("target", "scheduler", "least"), [(RIGHT, "dpor", 10), (RING, "portfolio", 20)])
+@pytest.mark.parametrize(
+    ("target", "scheduler", "least"),
+    [(RIGHT, "dpor", 10), pytest.param(RING, "portfolio", 20, marks=pytest.mark.long)],
+)
 async def test_a_search_ends_with_the_same_execution(explorer, other, target, scheduler, least):
     """The reduction has run every trace: also where others made a good part of it."""
     result, figures = await both(explorer, other, Job(target, scheduler))

@@ -61,7 +61,14 @@ async def gone_on(explorer, store, job: Job, hunt: str) -> HuntResult:
     return await Hunt(job.scenario(), point.rest(job), keeping=pen).run(explorer)
 
 
-@pytest.mark.parametrize("scheduler", sorted(SCHEDULERS))
+OFTEN = {"dpor", "portfolio", "random"}
+"""One of each kind: a tree, a search that learns, samples. The others are tried with the long tests."""
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [each if each in OFTEN else pytest.param(each, marks=pytest.mark.long) for each in sorted(SCHEDULERS)],
+)
 async def test_what_is_broken_off_and_goes_on_gives_what_one_hunt_gives(explorer, store, scheduler):
     """No execution is made twice: each is counted once, and the numbers are those of the whole."""
     job = Job.of(LostUpdate(), scheduler=scheduler, executions=36, keep_going=True, refine=False)
