@@ -44,11 +44,9 @@ coverage: $(READY)
 docs: $(READY)
 	$(BIN)/zensical build --strict
 
+# All figures, in bench/RESULTS.md: some hours on a machine that does nothing else; `--quick` is some minutes.
 bench: $(READY)
-	$(BIN)/python bench/start.py
-	$(BIN)/python bench/overhead.py
-	$(BIN)/python bench/replay.py
-	$(BIN)/python bench/history.py
+	$(BIN)/python bench/all.py
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

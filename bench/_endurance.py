@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lab.postgres.server.install import cache_folder
+from lab.postgres.server.cache_place import cache_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = Path(sys.executable).with_name("lab")

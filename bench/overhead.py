@@ -12,7 +12,9 @@ And what a changed catalog costs: two actors that each make a table, or only ask
 the database is made again before the next execution.
 
 The first row has the actors on rows of their own: what scheduling itself costs. In the second both want the same
-rows, so that lock waits and their grants are part of the price; without the lab there is nothing to wait for.
+rows, so that lock waits and their grants are part of the price; without the lab there is nothing to wait for. In the
+third, again on rows of their own, each execution is another permutation of the steps, as the scheduler `dfs` goes
+through them: what one costs as a multiple of the same statements through SQLAlchemy, one actor after the other.
 
     python bench/overhead.py
     python bench/overhead.py --pairs 1000 --json
@@ -49,6 +51,8 @@ from lab.schedulers import make_scheduler
 
 WARM_UP = 20
 """Pairs that are run before the first one counts: caches of SQLAlchemy and PostgreSQL fill."""
+PERMUTATIONS = 400
+"""Two actors of six steps have 924; those of the warm-up count as well."""
 CHANGES = 50
 """Executions that change the catalog: enough for a median, since each costs as much as many others."""
 
@@ -149,19 +153,25 @@ class Plain:
         await self._monitor.close()
 
 
-async def compare(server: Server, scenario: Bookings, pairs: int, seed: int) -> tuple[list[float], list[float]]:
-    """Milliseconds of each execution, in the lab and without it, taking turns."""
+async def compare(
+    server: Server, scenario: Bookings, pairs: int, seed: int, name: str
+) -> tuple[list[float], list[float]]:
+    """Milliseconds of each execution under this scheduler, in the lab and without it, taking turns."""
     explorer = Explorer(server)
     plain = await Plain.open(await explorer.open(), scenario)
-    scheduler = make_scheduler("random", seed)
+    scheduler = make_scheduler(name, seed)
 
     async def in_the_lab(number: int) -> None:
         record = await explorer.run(scenario, scheduler, execution=number)
         assert not record.failed, record.findings
 
     with_lab, without = [], []
-    for number in range(-min(WARM_UP, pairs), pairs):
-        taken = await _milliseconds(partial(in_the_lab, number)), await _milliseconds(lambda: plain.run(scenario))
+    warm = min(WARM_UP, pairs)
+    for number in range(-warm, pairs):
+        taken = (
+            await _milliseconds(partial(in_the_lab, warm + number)),
+            await _milliseconds(lambda: plain.run(scenario)),
+        )
         if number >= 0:
             with_lab.append(taken[0])
             without.append(taken[1])
@@ -273,11 +283,13 @@ def main() -> int:
     result: dict[str, object] = {"pairs": options.pairs, "seed": options.seed}
     rows = []
     with embedded_server() as server:
-        for name, suffix, scenario in (
-            ("rows of their own", "", Bookings()),
-            ("the same rows", "_contended", Bookings(same_rows=True)),
+        for name, suffix, scenario, scheduler in (
+            ("rows of their own", "", Bookings(), "random"),
+            ("the same rows", "_contended", Bookings(same_rows=True), "random"),
+            ("each permutation", "_per_permutation", Bookings(), "dfs"),
         ):
-            figures = asyncio.run(compare(server, scenario, options.pairs, options.seed))
+            pairs = options.pairs if scheduler == "random" else min(options.pairs, PERMUTATIONS)
+            figures = asyncio.run(compare(server, scenario, pairs, options.seed, scheduler))
             with_lab, without = map(Spread.of, figures)
             ratio = with_lab.median / without.median
             result |= {

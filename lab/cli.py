@@ -14,9 +14,9 @@ from types import FrameType
 __all__ = ["main"]
 
 BROKEN = 3
-OFTEN = 50_000
+RARELY = 500_000
 """New objects after which Python looks for garbage. Nearly all that is imported stays, and to look through it seventy
-times, as by default, is a tenth of a start."""
+times, as by default, is a tenth of a start. Who is done with that says so (`lab.search.garbage`)."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -31,7 +31,7 @@ def main() -> None:
     for number in SIGNALS:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _leave)
-    gc.set_threshold(OFTEN)
+    gc.set_threshold(RARELY)
     from lab.commands.line import main as command_line  # noqa: PLC0415 - see above
 
     try:

@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lab.search.direct.at_the_end import AtTheEnd, note
+from lab.search.direct.at_the_end import AtTheEnd, note, violation_in
 from lab.search.direct.pins import pinned_on
 from lab.search.direct.runners import BACKEND, Keeper, inner_test, is_claimed
 
 if TYPE_CHECKING:
     from lab.postgres.server.server import Server
+    from lab.search.direct.known_runs import KnownOfTests
     from lab.testing import Lab
 
 __all__ = ["lab", "lab_server"]
@@ -38,6 +39,8 @@ _LAB = pytest.StashKey["Lab"]()
 """The fixture's value, once a test has asked for it."""
 _AGAIN = pytest.StashKey[str]()
 """The command that replays a token in the running test."""
+_KNOWN = pytest.StashKey["KnownOfTests | None"]()
+"""What tests found, where that is kept."""
 _KEEPER = pytest.StashKey[Keeper]()
 _AT_THE_END = pytest.StashKey[contextlib.ExitStack]()
 """Closed when all fixtures are gone: an event loop of a plugin's may be the last of them, and connections with it."""
@@ -156,6 +159,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
             from lab.search.direct.pinned_runs import run_pinned  # noqa: PLC0415
 
             run_pinned(pyfuncitem, found, tokens)
+        if found.replay is None and (known := _known(pyfuncitem.config)) is not None:
+            known.run(pyfuncitem, found)
     with _in_one_sentence("ServerError"):
         return (yield)
 
@@ -177,12 +182,28 @@ def pytest_runtest_makereport(
     """Give a test's report what the lab did in it, as plain values."""
     found = note(item, call.excinfo.value) if call.excinfo is not None else {}
     report = yield
-    known = item.config.stash.get(_LAB, None)
-    if call.when == "call" and known is not None and "lab" in getattr(item, "fixturenames", ()):
-        vars(report)["lab_scenarios"] = known.ledger.scenarios
+    used = item.config.stash.get(_LAB, None)
+    if call.when == "call" and used is not None and "lab" in getattr(item, "fixturenames", ()):
+        vars(report)["lab_scenarios"] = used.ledger.scenarios
+        if used.replay is None and (known := _known(item.config)) is not None:
+            if call.excinfo is not None and report.failed and (violation := violation_in(call.excinfo.value)):
+                known.remember(item, violation)
+            vars(report)["lab_known"], known.said = known.said, []
     if found and report.failed:
         vars(report)["lab_annotation"] = found
     return report
+
+
+def _known(config: pytest.Config) -> KnownOfTests | None:
+    if _KNOWN not in config.stash:
+        from lab.search.kept.folder import file_of, keeps_of_tests  # noqa: PLC0415
+
+        config.stash[_KNOWN] = None
+        if keeps_of_tests(config.rootpath):
+            from lab.search.direct.known_runs import KnownOfTests  # noqa: PLC0415
+
+            config.stash[_KNOWN] = KnownOfTests(file_of(config.rootpath))
+    return config.stash[_KNOWN]
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -18,8 +19,9 @@ def pytest_configure() -> None:
     """A shell starts what it runs in the background with Ctrl-C ignored, and children inherit that.
 
     pytest rewrites the asserts of all that a plugin's distribution holds; the shipped scenarios are part of ours, and
-    reports would say more of them than of a user's.
+    reports would say more of them than of a user's. What hunts of the tests find is not kept, but for tests of that.
     """
+    os.environ["LAB_NO_KEEP"] = "1"
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for hook in sys.meta_path:

@@ -1,4 +1,4 @@
 """Pure algorithms over values: which steps depend on each other, what a search saw and counted, what could go wrong.
 
-May import: scenario, model.
+May import: errors, scenario, model.
 """

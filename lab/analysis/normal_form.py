@@ -36,7 +36,7 @@ def normal_form(trace: Trace, order: HappensBefore | None = None) -> str:
 
 def digest(trace: Trace, order: HappensBefore | None = None) -> str:
     """The normal form as a few hexadecimal digits; what counts as the same trace everywhere."""
-    return hashlib.sha256(normal_form(trace, order).encode(errors="surrogatepass")).hexdigest()[:DIGITS]
+    return trace.form or hashlib.sha256(normal_form(trace, order).encode(errors="surrogatepass")).hexdigest()[:DIGITS]
 
 
 def _seen(step: Step) -> tuple[object, ...]:

@@ -17,10 +17,12 @@ COMMANDS = {
     "doctor": "lab.commands.doctor",
     "explain": "lab.commands.explain",
     "hunt": "lab.commands.hunt",
+    "hunts": "lab.commands.hunts",
     "init": "lab.commands.init",
     "invariants": "lab.commands.invariants",
     "list": "lab.commands.list",
     "matrix": "lab.commands.matrix",
     "replay": "lab.commands.replay",
+    "tune": "lab.commands.tune",
 }
 """Name -> the module of the command."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from rich.console import Console
@@ -15,7 +15,7 @@ from lab.model.shown import Veil
 if TYPE_CHECKING:
     from lab.commands.progress import ProgressBelow
 
-__all__ = ["err", "out", "progress_bar", "show_failure", "show_json"]
+__all__ = ["err", "out", "print_lines", "progress_bar", "show_failure", "show_json"]
 
 WIDTH = 120
 """Columns where the output is not a terminal."""
@@ -44,6 +44,12 @@ class _Console(Console):
 
 out = _Console(highlight=False, width=None if sys.stdout and sys.stdout.isatty() else WIDTH)
 err = _Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_lines(texts: Iterable[str]) -> None:
+    """Texts on standard output, each on a line of its own."""
+    for text in texts:
+        out.out(text)
 
 
 def show_json(value: Any) -> None:

@@ -13,6 +13,9 @@ from lab.commands.options import HuntCommand
 
 __all__ = ["command"]
 
+NOT_HERE = ("target", "resume", "keep")
+"""Of the options of `lab hunt`: nothing is kept of a demonstration, which runs in the folder of the lab."""
+
 
 async def _demonstrate(name: str | None, **options: Any) -> str:
     """Hunt the scenarios that ship with the lab: every right variant must pass and every planted bug be found.
@@ -25,7 +28,7 @@ async def _demonstrate(name: str | None, **options: Any) -> str:
     if not options["as_json"]:
         err.out(f"lab: the shipped scenarios are in {folder / SHIPPED}")
     assert hunt.callback is not None
-    verdict: str = await hunt.callback(name, **options)
+    verdict: str = await hunt.callback(name, resume=None, keep=False, **options)
     return verdict
 
 
@@ -34,7 +37,7 @@ command = HuntCommand(
     callback=_demonstrate,
     params=[
         click.Argument(["name"], required=False, shell_complete=complete_shipped),
-        *(each for each in hunt.params if each.name != "target"),
+        *(each for each in hunt.params if each.name not in NOT_HERE),
     ],
     help=_demonstrate.__doc__,
 )

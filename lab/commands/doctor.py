@@ -24,12 +24,14 @@ __all__ = ["command"]
 @json_option
 async def command(*, url: str | None, version: str, as_json: bool) -> None:
     """Show the server, its privileges, and which parts of the lock control work there."""
-    from lab.postgres.server.cluster import Cluster
-    from lab.postgres.server.monitor import LOST
     from lab.postgres.server.place import Place
-    from lab.report.tables import plain_table
 
-    with Place(url, int(version)).server() as server:
+    with Place(url, int(version)).server_soon() as start:  # it starts while this is imported
+        from lab.postgres.server.cluster import Cluster
+        from lab.postgres.server.monitor import LOST
+        from lab.report.tables import plain_table
+
+        server = start()
         cluster = await Cluster.open(server)
         abilities = cluster.abilities
         with contextlib.suppress(*LOST):

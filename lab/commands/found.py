@@ -6,6 +6,8 @@ the smaller one follows. Who reads that later, in a log, is told which of the tw
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.text import Text
 
 from lab.analysis.tally import HuntResult, ReportedFailure
@@ -25,13 +27,13 @@ class Found:
     """What of a hunt's failures is on the screen. `quiet`: nothing is to be."""
 
     def __init__(self, bar: ProgressBelow, *, quiet: bool) -> None:
-        self._bar, self._quiet = bar, quiet
+        self._bar, self.quiet = bar, quiet
         self._shown = False
         self._reported = False
 
     def first(self, failure: ReportedFailure) -> None:
         """A failure was found. Only the first of a hunt is worth showing twice."""
-        if self._quiet or self._shown:
+        if self.quiet or self._shown:
             return
         self._shown = True
         if self._bar.disable:
@@ -40,9 +42,17 @@ class Found:
             self._bar.above = Text(f"{failure.report}\n")
             self._bar.refresh()
 
+    def known(self, lines: Sequence[str]) -> None:
+        """What became of violations that were known before; it stands above all others."""
+        if self.quiet or not lines:
+            return
+        with self._bar.aside():
+            for line in [*lines, ""]:
+                out.out(line)
+
     def report(self, result: HuntResult) -> None:
         """Each failure in its last form, once."""
-        if self._quiet or self._reported:
+        if self.quiet or self._reported:
             return
         self._reported = True
         with self._bar.aside():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -11,31 +12,34 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lab.commands.beforehand import early_standby, whole
 from lab.commands.complete import complete_target
-from lab.commands.console import out, progress_bar, show_json
-from lab.commands.options import HuntCommand, bound_options, json_option, level_option, server_options
-from lab.errors import LabError
+from lab.commands.console import print_lines, progress_bar, show_json
+from lab.commands.everything import hunt_everything_listed
+from lab.commands.jobs import hunt_data, job_of
+from lab.commands.keep import Desk, KeptCommand, keep_options, kept_hunt
+from lab.commands.on_cluster import cluster_of, who_options
+from lab.commands.options import bound_options, json_option, level_option, server_options, workers_of
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from lab.analysis.overview import Line
     from lab.analysis.tally import HuntResult, ReportedFailure
-    from lab.commands.found import Found
     from lab.explore import Explorer
     from lab.model.remedy import Remedies
     from lab.postgres.server.place import Place
     from lab.postgres.server.server import Server
+    from lab.search.cluster.cluster import Cluster
     from lab.search.fresh import FreshCheck
     from lab.search.job import Job
+    from lab.search.standby import Standby
 
 __all__ = ["command"]
 
 DEFAULT_EXECUTIONS = 200
-DEMONSTRATION_WORKERS = 2
 
 
-@click.command(cls=HuntCommand)
+@click.command(cls=KeptCommand)
 @click.argument("target", required=False, shell_complete=complete_target)
 @click.option("--executions", type=click.IntRange(min=1), help="Executions at most. [default: 200]")
 @click.option(
@@ -43,7 +47,7 @@ DEMONSTRATION_WORKERS = 2
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @level_option("Run every transaction at this isolation level instead of the scenario's own.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes to hunt with. [default: 1; 2 without TARGET]")
+@who_options
 @click.option(
     "--no-breakpoints",
     "breakpoints",
@@ -71,19 +75,26 @@ DEMONSTRATION_WORKERS = 2
     show_default=True,
     help="Replay each violation of TARGET in a fresh process, too: about a second each.",
 )
+@keep_options
 @server_options
 @bound_options("step", "setup", "invariant", "imports")
 @json_option
-async def command(target: str | None, **options: Any) -> str:
+async def command(target: str | None, resume: str | None, **options: Any) -> str:
     """Search schedules of TARGET (module:Class or a short name) for a violation.
 
-    Without TARGET, hunt everything listed: every right variant must pass and every planted bug be found.
+    Without TARGET, hunt everything listed: every right variant must pass and every planted bug be found. Known
+    violations of TARGET are replayed beside the search; `lab hunts` lists what is kept.
     """
+    if resume is not None:
+        row, job, options = kept_hunt(resume, options)
+        return await _hunt_target(job.target, row=row, job=job, **options)
     # An empty TARGET is a script's unset variable: it must not pass for "everything".
-    return await (_hunt_all(**options) if target is None else _hunt_target(target, **options))
+    return await (hunt_everything_listed(**options) if target is None else _hunt_target(target, **options))
 
 
-async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
+async def _hunt_target(
+    target: str, *, as_json: bool, row: dict[str, Any] | None = None, job: Job | None = None, **options: Any
+) -> str:
     from lab.commands.found import Found
     from lab.engine.watchdog import importing
     from lab.postgres.server.place import Place
@@ -93,48 +104,72 @@ async def _hunt_target(target: str, *, as_json: bool, **options: Any) -> str:
     from lab.scenario.declare import target_of
     from lab.scenario.registry import instance_of
 
-    with importing():
-        scenario = instance_of(target)
-    place = Place(options["url"], int(options["version"]))
-    with place.server_soon() as start, progress_bar(quiet=as_json) as bar:
-        job = _job(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
-        result, remedies = await _hunted(start, place, job, Found(bar, quiet=as_json), bar, options)
+    async with early_standby(fresh=options["fresh"], workers=options["workers"]) as early:
+        with importing():
+            scenario = instance_of(whole(target))
+        place = Place(options["url"], int(options["version"]))
+        cluster = cluster_of(options)
+        with place.server_soon() as start, progress_bar(quiet=as_json) as bar:
+            job = job or job_of(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
+            async with aclosing(Desk(job, options, Found(bar, quiet=as_json), row)) as desk:
+                result, remedies = await _hunted(start, place, cluster, job, bar, options, desk, early)
+                answer = {**hunt_data(result, job), **_dumped(remedies), **desk.answer(result)}
+                desk.ended(result, answer)
     if as_json:
-        tried = {"remedies_reason": "", "unfixed": None, "remedies": []} if remedies is None else remedies.dump()
-        show_json({**_json(result, job), **tried})
+        show_json(answer)
     else:
         if remedies is not None:
-            _print([*lines_of("Remedies", partial(remedy_lines, remedies)), ""])
-        _print(hunt_lines(result, job.described))
-    return result.verdict
+            print_lines([*lines_of("Remedies", partial(remedy_lines, remedies)), ""])
+        print_lines(hunt_lines(result, job.described))
+        desk.print_end(result)
+    return desk.verdict(result)
+
+
+def _dumped(remedies: Remedies | None) -> dict[str, Any]:
+    return {"remedies_reason": "", "unfixed": None, "remedies": []} if remedies is None else remedies.dump()
 
 
 async def _hunted(
-    start: Callable[[], Server], place: Place, job: Job, shown: Found, bar: Progress, options: dict[str, Any]
+    start: Callable[[], Server],
+    place: Place,
+    cluster: Cluster | None,
+    job: Job,
+    bar: Progress,
+    options: dict[str, Any],
+    desk: Desk,
+    early: Standby | None,
 ) -> tuple[HuntResult, Remedies | None]:
     """What a hunt found, checked, and what helps. `start` gives the server, which starts while this is imported."""
+    from lab.commands.progress import seen_until_now
     from lab.explore import Explorer
     from lab.search.campaign import hunt_one
     from lab.search.fresh import FreshCheck
+    from lab.search.garbage import settled
 
+    settled()
     server = start()
     task = bar.add_task(job.target, total=job.executions)
 
-    def progress(seen: HuntResult) -> None:
-        bar.update(task, completed=seen.executions)
+    began = time.monotonic()
 
-    check = FreshCheck(place.of(server), job)
+    def progress(seen: HuntResult) -> None:
+        bar.update(task, completed=seen.executions, description=seen_until_now(seen, time.monotonic() - began))
+        desk.look()
+
+    check = FreshCheck(place.of(server), job, early)
 
     def found(failure: ReportedFailure) -> None:
-        shown.first(failure)
+        desk.first(failure)
         if options["fresh"]:
             check.expect()
 
-    workers = options["workers"] or 1
+    workers = workers_of(options["workers"], default=1)
     async with aclosing(check), aclosing(Explorer(server)) as explorer:
-        result = await hunt_one(server, place, job, workers, progress, found, explorer=explorer)
+        await desk.begin(explorer, place.of(server), external=place.url is not None)
+        more: dict[str, Any] = {"explorer": explorer, "cluster": cluster, "keeping": desk.keeping}
+        result = await hunt_one(server, place, job, workers, progress, found, **more)
         bar.remove_task(task)
-        remedies = await _afterwards(explorer, job, result, check, shown, bar, options)
+        remedies = await _afterwards(explorer, job, result, check, bar, options, desk)
         check.dismiss()
     return result, remedies
 
@@ -144,9 +179,9 @@ async def _afterwards(
     job: Job,
     result: HuntResult,
     check: FreshCheck,
-    shown: Found,
     bar: Progress,
     options: dict[str, Any],
+    desk: Desk,
 ) -> Remedies | None:
     """Fresh processes and remedies, each on a core of its own; what helps, if it is known."""
     import asyncio
@@ -158,8 +193,8 @@ async def _afterwards(
         check.begin(result)
 
     def seen() -> None:
-        if check.is_over:
-            shown.report(result)
+        if check.is_over and desk.look():
+            desk.shown.report(result)
 
     seen()
     failure = curable(job, result) if wanted else None
@@ -168,7 +203,8 @@ async def _afterwards(
         check.cancel()
     with contextlib.suppress(asyncio.CancelledError):  # the result says so
         await check.over()
-    shown.report(result)
+    await desk.over()
+    desk.shown.report(result)
     cured = curable(job, result) if wanted else None
     if result.trouble or failure is None or (cured is not None and cured.key == failure.key):
         return remedies
@@ -201,77 +237,3 @@ async def _remedies(
     trying = try_remedies(explorer, job, failure, progress, seconds=seconds, helper=check.helper)
     remedies, defect = await or_else("try remedies", trying, Remedies(job.described))
     return replace(remedies, trouble=defect) if defect else remedies
-
-
-async def _hunt_all(*, as_json: bool, **options: Any) -> str:
-    """The demonstration over everything listed."""
-    import asyncio
-
-    from lab.analysis.overview import verdict_on
-    from lab.engine.watchdog import importing
-    from lab.postgres.server.place import Place
-    from lab.report.hunts import demonstration_lines, demonstration_table
-    from lab.scenario.registry import discover
-    from lab.search.campaign import demonstration_jobs, hunt_everything
-    from lab.search.hunt import INTERRUPTED
-
-    place = Place(options["url"], int(options["version"]))
-    template = _job(options, "", 1)
-    with importing():
-        scenarios = discover()
-    jobs = demonstration_jobs(scenarios, template, options["executions"])
-    lines: list[Line] = []
-    interrupted = ""
-    with place.server() as server, progress_bar(quiet=as_json) as bar:
-        task = bar.add_task("hunting", total=len(jobs))
-        try:
-            async for line in hunt_everything(server, place, jobs, options["workers"] or DEMONSTRATION_WORKERS):
-                lines.append(line)
-                bar.update(task, advance=1, description=line.target)
-        except asyncio.CancelledError:
-            interrupted = INTERRUPTED
-        except LabError as error:  # what was found until now is shown below in any case
-            interrupted = str(error)
-    lines.sort(key=lambda line: [job.target for _, job in jobs].index(line.target))
-    verdict = verdict_on(lines, interrupted=bool(interrupted))
-    if as_json:
-        results = [{**_json(line.result, template), **line.shown()} for line in lines]
-        show_json({"verdict": verdict, "seed": options["seed"], "results": results})
-    else:
-        out.print(demonstration_table(lines))
-        out.out("")
-        _print(demonstration_lines(lines, interrupted))
-    return verdict
-
-
-def _job(options: dict[str, Any], target: str, executions: int) -> Job:
-    from lab.explore import Conditions
-    from lab.search.job import Job
-
-    return Job(
-        target=target,
-        scheduler=options["scheduler"],
-        executions=executions,
-        seconds=options["seconds"],
-        seed=options["seed"],
-        keep_going=options["keep_going"],
-        options=options["options"],
-        conditions=Conditions(options["isolation"], breakpoints=options["breakpoints"], checks=options["checks"]),
-    )
-
-
-def _json(result: HuntResult, job: Job) -> dict[str, Any]:
-    return {
-        "target": result.target,
-        **result.shown(),
-        "seed": result.seed,
-        "scheduler": job.scheduler,
-        "options": dict(job.options),
-        "isolation": job.conditions.isolation,
-        "checks": list(job.conditions.checks),
-    }
-
-
-def _print(texts: Iterable[str]) -> None:
-    for text in texts:
-        out.out(text)

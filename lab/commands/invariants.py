@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from lab.commands.console import err, out
-from lab.commands.options import bound_options, server_options
+from lab.commands.options import bound_options, server_options, workers_of, workers_option
 from lab.model.verdict import Verdict
 
 __all__ = ["command"]
@@ -19,24 +19,26 @@ DIFFERENCES_SHOWN = 20
 @click.command()
 @click.option("--check", "task", flag_value="check", help="Fail if INVARIANTS.md does not match the scenarios.")
 @click.option("--write", "task", flag_value="write", help="Write INVARIANTS.md.")
-@click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Processes to run with.")
+@workers_option("Processes to run with. [default: 2]")
 @server_options
 @bound_options("step", "setup", "invariant", "imports")
-async def command(*, task: str | None, workers: int, url: str | None, version: str) -> str:
+async def command(*, task: str | None, workers: int | str | None, url: str | None, version: str) -> str:
     """Compare INVARIANTS.md with the scenarios, or write it: run every claim and every token."""
     from lab.engine.watchdog import importing
     from lab.postgres.server.place import Place
     from lab.report.chronicle import document
     from lab.scenario.registry import discover
     from lab.search.chronicle import collect
+    from lab.search.garbage import settled
 
     if task is None:
         raise click.UsageError("give --check or --write")
     with importing():
         scenarios = discover()
+    settled()
     place = Place(url, int(version))
     with place.server() as server, err.status("running the claims") as status:
-        entries = await collect(server, place, scenarios, workers, status.update)
+        entries = await collect(server, place, scenarios, workers_of(workers, default=2), status.update)
     size = f"{len(entries)} invariants, {sum(len(entry.bugs) for entry in entries)} bugs"
     return _written(document(entries), size) if task == "write" else _compared(document(entries), size)
 

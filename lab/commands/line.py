@@ -34,7 +34,13 @@ BROKEN = 3
 COMPLETE = "LAB_COMPLETE"
 """The end of the variable by which a shell asks for completion; click makes its name of the program's."""
 SHOWN_VERSIONS = ("SQLAlchemy", "asyncpg", "hypothesis")
-SETTABLE = {"url": "url", "postgres": "version", "executions": "executions", "scheduler": "scheduler"}
+SETTABLE = {
+    "url": "url",
+    "postgres": "version",
+    "executions": "executions",
+    "scheduler": "scheduler",
+    "workers": "workers",
+}
 """Key of `[tool.lab]` -> the parameter of commands whose default it is."""
 
 

@@ -39,10 +39,12 @@ async def command(target: str, *, executions: int, url: str | None, version: str
     from lab.scenario.declare import target_of
     from lab.scenario.registry import instance_of
     from lab.schedulers import describe
+    from lab.search.garbage import settled
     from lab.search.levels import at_each_level, levels_of
 
     with importing():
         scenario = instance_of(target)
+    settled()
     with Place(url, int(version)).server() as server, progress_bar(quiet=as_json) as bar:
         task = bar.add_task("", total=len(levels_of(scenario)) * executions)
         async with aclosing(Explorer(server)) as explorer:

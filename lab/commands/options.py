@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from lab.model.bounds import OPTIONS, Bounds
 from lab.postgres.server.versions import DEFAULT_VERSION, VERSIONS
@@ -25,8 +26,11 @@ __all__ = [
     "json_option",
     "level_option",
     "server_options",
+    "workers_of",
+    "workers_option",
 ]
 
+AUTO = "auto"
 _META = "lab.bounds"
 _BOUNDED = {
     "step": "one step of an actor",
@@ -55,6 +59,29 @@ def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def level_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The option that names an isolation level; its help says what for."""
     return click.option("--isolation", type=click.Choice(ISOLATION_LEVELS, case_sensitive=False), help=text)
+
+
+class _Workers(click.IntRange):
+    """A number of processes, or as many as are sensible here."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, or `auto`."""
+        return AUTO if value == AUTO else super().convert(value, param, ctx)
+
+
+def workers_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option that says how many processes there are; its help says what for."""
+    more = f"{AUTO}: one for each core that this process may use, 8 at most."
+    return click.option("--workers", type=_Workers(min=1), metavar="N|auto", help=f"{text} {more}")
+
+
+def workers_of(value: int | str | None, *, default: int) -> int:
+    """How many processes the value of that option asks for."""
+    from lab.search.crew.cores import sensible_workers
+
+    return sensible_workers() if value == AUTO else int(value or default)
 
 
 class CheckedCommand(click.Command):
@@ -92,7 +119,14 @@ class SchedulerCommand(click.Command):
 
 
 class HuntCommand(SchedulerCommand, CheckedCommand):
-    """A command with the options of schedulers and of checks."""
+    """A command with the options of schedulers and of checks. It gets whether a scheduler was asked for as `chosen`."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Whoever names a scheduler or an option of one gets that; else `tuned` of `[tool.lab]` may name another."""
+        stated = ctx.get_parameter_source("scheduler") not in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
+        options = [option.name for option in _options_of_schedulers()]
+        ctx.params["chosen"] = stated or any(ctx.params[name] is not None for name in options if name)
+        return super().invoke(ctx)
 
 
 @functools.cache

@@ -8,7 +8,16 @@ from collections.abc import Iterable, Iterator
 from rich.console import RenderableType
 from rich.progress import Progress
 
-__all__ = ["ProgressBelow"]
+from lab.analysis.tally import HuntResult
+
+__all__ = ["ProgressBelow", "seen_until_now"]
+
+
+def seen_until_now(seen: HuntResult, seconds: float) -> str:
+    """A hunt in one line: all that its workers saw together, in so many seconds."""
+    pace = f"{seen.executions / seconds:.0f} a second" if seconds >= 1 else ""
+    found = f"{len(seen.failures)} found" if seen.failures else ""
+    return " · ".join(filter(None, [seen.target, f"{len(seen.traces)} traces", pace, found]))
 
 
 class ProgressBelow(Progress):

@@ -60,19 +60,24 @@ async def _replays(
     named: ReplayToken, module: Whereabouts, checks: tuple[str, ...], place: Place, times: int
 ) -> Replays:
     from lab.engine.watchdog import importing
-    from lab.explore import Conditions, Explorer
     from lab.model.replay_token import scenario_of
     from lab.scenario.registry import imported, resolve
-    from lab.search.direct.calling import is_of_a_race, replayed_race
-    from lab.shrink.replays import replay_times
+    from lab.search.direct.hints import is_of_a_race
 
     with importing():
         imported(module.module)
         scenario = None if is_of_a_race(named.target) else scenario_of(named, resolve(named.target))
-    conditions = Conditions(named.isolation or None, checks=checks)
-    with place.server() as server:
-        async with aclosing(Explorer(server)) as explorer:
+    with place.server_soon() as start:  # it starts while this is imported
+        from lab.explore import Conditions, Explorer
+        from lab.search.garbage import settled
+        from lab.shrink.replays import replay_times
+
+        conditions = Conditions(named.isolation or None, checks=checks)
+        settled()
+        async with aclosing(Explorer(start())) as explorer:
             if scenario is None:
+                from lab.search.direct.calling import replayed_race
+
                 return await replayed_race(explorer, named, times)
             return await replay_times(explorer, scenario, named.schedule, conditions, times)
 

@@ -95,7 +95,8 @@ def _select(execution: Execution, real: Callable[[float | None], list[Any]]) -> 
     process = os.getpid()
 
     def select(timeout: float | None = None) -> list[Any]:
-        leave_if_forked(process)
+        if os.getpid() != process:
+            leave_if_forked(process)
         if (timeout is not None and timeout <= 0) or not execution.needs_a_look():
             return real(timeout)
         if events := real(0):

@@ -26,7 +26,7 @@ from lab.engine.ports import Backend, Ports
 from lab.engine.stalls import seconds_to_checks, unanswered, wait_in_a_circle
 from lab.engine.turn import Turn
 from lab.engine.watchdog import bounds
-from lab.model.choices import Alternative
+from lab.model.choices import Alternative, offered
 from lab.model.record import Sharing
 from lab.model.trace import ActionKind, LockWait, Result
 
@@ -122,17 +122,18 @@ class Execution:
         """An actor came to rest; if it was the last one, decide at once where that is simple, or wake the runner."""
         if sys.getrecursionlimit() < self._recursion:
             sys.setrecursionlimit(self._recursion)  # an actor lowered it; the engine needs room of its own
-        if self._any(State.RUNNING):
+        states = [each.state for each in self.actors.values()]
+        if State.RUNNING in states:
             return
-        if self._any(State.STALLED) or self._something_is_ready():
+        if State.STALLED in states or self._something_is_ready():
             self.arm()  # what is still to run may release or cancel somebody: let the loop run dry first
             return
         self.armed = False
-        if not (self._needs_no_question(actor) and self.decide()):
+        if State.WAITING in states or not (self._needs_no_question(actor) and self.decide()):
             self._ring()
 
     def _needs_no_question(self, actor: Actor) -> bool:
-        """Whether all that a decision rests on is known here: the runner listens, and no lock is in doubt.
+        """Whether all that a decision rests on is known here, where nobody waits: the runner listens.
 
         Only before an operation on a connection. An actor that passes from point to point, or sleeps, must go through
         the event loop each time, or nothing else would ever run.
@@ -143,7 +144,6 @@ class Execution:
             and not self._leaving
             and not self.messages.awaited
             and actor.action.kind not in (ActionKind.START, ActionKind.POINT, ActionKind.SLEEP)
-            and not self._any(State.WAITING)
         )
 
     def arm(self) -> None:
@@ -157,11 +157,10 @@ class Execution:
         """
         if not self.armed:
             return False
-        running = self.in_state(State.RUNNING)
-        if not running or any(not actor.flights for actor in running):
-            return True
-        self.armed = False
-        return False
+        running = [actor.flights for actor in self.actors.values() if actor.state is State.RUNNING]
+        if running and 0 not in running:
+            self.armed = False
+        return self.armed
 
     def runs_dry(self) -> bool:
         """Nothing is ready to run and no socket has anything to say: who runs without an operation is stalled.
@@ -184,7 +183,7 @@ class Execution:
         return bool(self._loop._ready)  # noqa: SLF001 - see above: no public way
 
     def _any(self, state: State) -> bool:
-        return any(actor.state is state for actor in self.actors.values())
+        return state in [actor.state for actor in self.actors.values()]
 
     def in_state(self, *states: State) -> list[Actor]:
         """The actors in one of these states, in order of appearance."""
@@ -271,14 +270,14 @@ class Execution:
             self._order = sorted(self.actors.values(), key=lambda actor: actor.rank)
         order = self._order
         if last is not None:
-            start = next(i for i, actor in enumerate(order) if actor.name == last)
+            start = order.index(self.actors[last])
             order = order[start:] + order[:start]
-        return tuple(
-            Alternative(actor.go, actor.action, actor.state is State.GRANTED)
-            for actor in order
-            if actor.state in (State.PARKED, State.GRANTED)
-            and (timer is None or actor.wakes is None or actor.wakes <= timer.due)
-        )
+        can = [actor for actor in order if actor.state is State.PARKED or actor.state is State.GRANTED]
+        if timer is not None:
+            can = [actor for actor in can if actor.wakes is None or actor.wakes <= timer.due]
+        for actor in can:
+            actor.offered = offered(actor.offered, actor.go, actor.action, woken=actor.state is State.GRANTED)
+        return tuple([actor.offered for actor in can if actor.offered])
 
     async def wait_for_the_outside(self) -> bool:
         """When nobody can run: wait for what no decision brings, if there is any such thing.

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from enum import Enum, auto
 from typing import Any, Protocol
 
 from lab.engine.ports import Backend
+from lab.model.choices import Alternative
 from lab.model.decision import Go
 from lab.model.record import Sharing
 from lab.model.trace import Action, ActionKind, LockWait, Result
@@ -23,6 +24,8 @@ from lab.model.trace import Action, ActionKind, LockWait, Result
 __all__ = ["Actor", "Host", "State", "actor_in", "arrive", "become", "current_actor", "point", "running_as"]
 
 _current: ContextVar[Actor | None] = ContextVar("lab_current_actor", default=None)
+current_actor: Callable[[], Actor | None] = _current.get
+"""The actor whose code is running, or None outside an execution. It is asked hundreds of times in an execution."""
 
 
 class State(Enum):
@@ -92,6 +95,7 @@ class Actor:
         "go",
         "held",
         "name",
+        "offered",
         "passed",
         "rank",
         "root",
@@ -134,6 +138,9 @@ class Actor:
         self.wait: LockWait | None = None
         self.held = False
         """Granted a lock on a server that cannot freeze: its answer is held back until it is chosen."""
+
+        self.offered: Alternative | None = None
+        """What was offered last of its steps."""
 
     def __repr__(self) -> str:
         return f"<actor {self.name} {self.state.name}>"
@@ -193,7 +200,7 @@ class Actor:
 
     def running_again(self) -> None:
         """It runs although no decision was made: cancelled, or released by another actor."""
-        if self.state not in (State.RUNNING, State.DONE):
+        if self.state is not State.RUNNING and self.state is not State.DONE:
             self.execution.goes_on(self)
             self.state = State.RUNNING
             self.execution.arm()
@@ -255,11 +262,6 @@ class Actor:
             self.held = False
             self.state = State.WAITING
             self.execution.settled(self)
-
-
-def current_actor() -> Actor | None:
-    """The actor whose code is running, or None outside an execution."""
-    return _current.get()
 
 
 def actor_in(context: contextvars.Context) -> Actor | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lab.model.decision import Decision, Go, Strike
 from lab.model.trace import Action, Step
 
-__all__ = ["Alternative", "Choices"]
+__all__ = ["Alternative", "Choices", "offered"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,13 @@ class Alternative:
         return isinstance(self.decision, Strike)
 
 
+def offered(before: Alternative | None, decision: Decision, action: Action, *, woken: bool) -> Alternative:
+    """Such an alternative; the same object as `before` where that is the same one."""
+    if before is not None and before.action is action and before.woken is woken and before.decision is decision:
+        return before
+    return Alternative(decision, action, woken)
+
+
 @dataclass(frozen=True, slots=True)
 class Choices:
     """What can be chosen at one decision.
@@ -56,13 +63,16 @@ class Choices:
 
     def __post_init__(self) -> None:
         assert self.alternatives, "a decision needs a runnable actor"
-        alone = len(self.alternatives) == 1
-        assert alone or not self.alternatives[0].is_extra, "decision 0 lets an actor go on"
+        first = self.alternatives[0].decision
+        assert isinstance(first, Go) or len(self.alternatives) == 1, "decision 0 lets an actor go on"
 
     @property
     def actors(self) -> int:
         """How many of the alternatives are actors; the rest, behind them, are faults and breakpoints."""
-        return sum(not each.is_extra for each in self.alternatives)
+        number = len(self.alternatives)
+        while number and not isinstance(self.alternatives[number - 1].decision, Go):
+            number -= 1
+        return number
 
     @property
     def names(self) -> tuple[str, ...]:

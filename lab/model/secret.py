@@ -23,10 +23,11 @@ class Secret:
 
 
 _SHOWN = re.compile(
+    r"(?:tcp|tls|ws|wss|ucx)://(?:[\w.-]+|\[[0-9A-Fa-f:.%]+\]):\d{1,5}[.,;:)]?|"
     r"postgres(?:ql)?://(?:[\w.%+…-]*(?::\*\*\*)?@)?(?:[\w.%-]+|\[[0-9A-Fa-f:]+\])?(?::\d{1,5})?(?:/[\w.%+-]*)?[.,;:)]?"
 )
 """What of a server's URL may be shown: scheme, role, the stars that the lab itself writes for a password, host, port
-and database, and nothing that could be a password."""
+and database, and nothing that could be a password; and host and port of a dask scheduler or worker."""
 
 
 def without_urls(text: str) -> str:

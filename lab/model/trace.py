@@ -142,6 +142,8 @@ class Trace:
     actors: tuple[str, ...] = field(default=())
     starts: bool = False
     """That an actor begins was a step; else all began in the order of declaration, before the first step."""
+    form: str = field(default="", compare=False, repr=False)
+    """The digest of its normal form, of a trace that was made elsewhere and came without its texts; else ""."""
 
     def __iter__(self) -> Iterator[Step]:
         return iter(self.steps)

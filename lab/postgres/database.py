@@ -30,10 +30,10 @@ from lab.postgres.connections.messages import Messages
 from lab.postgres.connections.pool import ActorPool, warmed
 from lab.postgres.connections.uses import Uses
 from lab.postgres.connections.watch import Address, Route, instrumented
+from lab.postgres.locks.known import KnownWaits
 from lab.postgres.locks.relations import RelationLocks
 from lab.postgres.locks.remedy_locks import Locking
 from lab.postgres.locks.row_locks import PostgresRowLocks
-from lab.postgres.locks.waits import PostgresLockWaits
 from lab.postgres.recording.attempts import attempts_of
 from lab.postgres.recording.catalogued import Catalogued
 from lab.postgres.recording.histories import history_of
@@ -71,16 +71,16 @@ class Database:
         """A database that is this one as it was before anybody changed the catalog; nobody is connected to it."""
         self.meddling = Meddling()
         """What actors of the execution that runs, or ran last, did to what the lab relies on."""
-        self._waits: PostgresLockWaits = cluster.lock_waits(monitor, lambda: self.meddling.hushed)
+        self._connections: list[LabConnection] = []
         own_server = cluster.server.folder is not None
         self.tables = Tables(monitor, privileged=cluster.abilities.superuser, own_server=own_server)
-        self._row_locks = PostgresRowLocks(cluster.server, name)
+        self._row_locks = PostgresRowLocks(cluster.server, name, known := self._connections if own_server else ())
+        self._waits = KnownWaits(cluster.lock_waits(monitor, lambda: self.meddling.hushed), known, self._row_locks)
         self.journal = Journal()
         self._caches = CompiledCaches()
         self._monitor = monitor
         self._levels: Mapping[str, str] = {}
         self._locking: Locking | None = None
-        self._connections: list[LabConnection] = []
         self._close = contextlib.ExitStack()
         self._route = Route(
             Address(
@@ -218,12 +218,13 @@ class Database:
         """Restore the tables, clear caches and sessions, and open what the actors (the keys of `levels`) need."""
         self._levels, self._locking, self.meddling = levels, locking, Meddling()
         self.tables.catalog.met = met or MetRows()
+        tidy = self.journal.tidy
         self.journal.start(wanted=recorded)
         self._caches.empty()
         chill(self.engine.sync_engine)
         await self.end_open_transactions()  # of an execution that was broken off
         self._connections[:] = [each for each in self._connections if not each.is_closed()]
-        await asyncio.gather(self.tables.restore(snapshot), *map(forget, self._connections))
+        await asyncio.gather(self.tables.restore(snapshot), *(forget(each, tidy=tidy) for each in self._connections))
         await warmed(self.engine, {name: self._level(name) for name in levels})
         await self._lead.lend(watched, len(levels))
 

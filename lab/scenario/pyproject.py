@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lab.errors import UsageError
 
@@ -34,8 +35,24 @@ class Settings:
     postgres: int | None = None
     executions: int | None = None
     scheduler: str | None = None
+    workers: int | str | None = None
+    keep: bool | None = None
+    """Whether hunts, and what tests find, are kept in `.lab/`; None: hunts are, tests outside CI."""
     databases: Mapping[str, str] = field(default_factory=dict)
     """Name in URLs -> `module:attribute` of the metadata, or "": for scenarios that say nothing of tables."""
+    tuned: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Scenario, module or package -> `scheduler`, and `options` where it has some: what `lab tune` advises."""
+
+    def tuned_for(self, target: str) -> tuple[str, str, Mapping[str, int]] | None:
+        """What `tuned` says for a scenario (`module:Class`): its key, the scheduler and its options. None: nothing.
+
+        The scenario itself goes before its module, and that before the packages around it.
+        """
+        names = [target, target.partition(":")[0]]
+        while "." in names[-1]:
+            names.append(names[-1].rpartition(".")[0])
+        key = next((name for name in names if name in self.tuned), None)
+        return None if key is None else (key, self.tuned[key]["scheduler"], self.tuned[key].get("options", {}))
 
 
 def settings(start: Path | None = None) -> Settings:
@@ -101,6 +118,16 @@ def _are_names(value: object) -> bool:
     return isinstance(value, list) and all(_is_text(each) for each in value)
 
 
+def _are_tuned(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(each, dict) and _is_tuned(each) for each in value.values())
+
+
+def _is_tuned(value: Mapping[str, object]) -> bool:
+    options = value.get("options", {})
+    whole = isinstance(options, dict) and all(type(each) is int and each >= 0 for each in options.values())
+    return whole and _is_text(value.get("scheduler")) and not value.keys() - {"scheduler", "options"}
+
+
 def _are_databases(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
 
@@ -111,9 +138,15 @@ _KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "postgres": (_is_number, "the major version of the embedded server, as a number"),
     "executions": (_is_number, "a whole number, 1 or more"),
     "scheduler": (_is_text, "the name of a scheduler"),
+    "workers": (lambda value: _is_number(value) or value == "auto", 'a whole number, 1 or more, or "auto"'),
+    "keep": (lambda value: isinstance(value, bool), "true or false"),
     "databases": (
         _are_databases,
         'a table of names in URLs and where their metadata is, as in {shop = "shop.models:Base.metadata"}',
+    ),
+    "tuned": (
+        _are_tuned,
+        'a table of targets and packages, as in {"races:Transfer" = {scheduler = "pct", options = {depth = 2}}}',
     ),
 }
 """Key -> whether a value is right, and what it is."""

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from pkgutil import resolve_name
 
 from lab.errors import UsageError
-from lab.schedulers.base import Option, Scheduler, Skipping
+from lab.schedulers.base import Option, Scheduler
+from lab.schedulers.course import Shared
 
-__all__ = ["DEFAULT", "SCHEDULERS", "Option", "Scheduler", "Skipping", "describe", "make_scheduler"]
+__all__ = ["DEFAULT", "SCHEDULERS", "Option", "Scheduler", "Shared", "describe", "make_scheduler"]
 
 
 def _table(*places: str) -> dict[str, type[Scheduler]]:

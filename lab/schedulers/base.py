@@ -15,7 +15,7 @@ from typing import ClassVar
 from lab.model.choices import Choices
 from lab.model.trace import Trace
 
-__all__ = ["FAULT_CHANCE", "Option", "Scheduler", "Skipping", "fault_by_chance"]
+__all__ = ["FAULT_CHANCE", "Option", "Scheduler", "fault_by_chance"]
 
 FAULT_CHANCE = 0.15
 """How likely a step is to be a fault, where one can strike, or paused, where a breakpoint can be set, for schedulers
@@ -46,6 +46,8 @@ class Scheduler(ABC):
     summary: ClassVar[str] = ""
     """What it does, in one line."""
     options: ClassVar[tuple[Option, ...]] = ()
+    by_chance: ClassVar[bool] = True
+    """Whether another seed gives another search."""
     independent: ClassVar[bool] = False
     """Its executions are independent samples, but for execution 0 if it measures in that."""
     prologue: ClassVar[int | None] = None
@@ -121,21 +123,6 @@ class Scheduler(ABC):
 
     def end(self, trace: Trace) -> None:  # noqa: B027 - most have nothing to learn
         """Learn how the execution went."""
-
-
-class Skipping(ABC):
-    """What a scheduler is besides whose search is one, while others can make some of its executions.
-
-    So it learns of an execution that was made elsewhere as if it had made it itself.
-    """
-
-    @abstractmethod
-    def foreseen(self, execution: int) -> bool:
-        """Whether the next execution, with this number, is the same wherever it runs."""
-
-    @abstractmethod
-    def skip(self, execution: int, form: str) -> None:
-        """That execution was made elsewhere; `form` is the digest of its normal form. There is no `begin` for it."""
 
 
 def fault_by_chance(chance: random.Random, choices: Choices) -> int | None:

@@ -17,12 +17,15 @@ loudly: it could not claim to have run everything.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lab.errors import Divergence
 from lab.model.choices import Choices
 from lab.model.trace import Trace
 from lab.schedulers.base import Option, Scheduler
+from lab.schedulers.course import Course, Shared
+from lab.schedulers.guided import Guided
 
 __all__ = ["DepthFirst"]
 
@@ -41,15 +44,20 @@ class _Deviation:
             return self.decision
         return self.decisions[step] if step < min(self.position, len(self.decisions)) else 0
 
+    def course(self, execution: int) -> Course:
+        decisions = [self.at(step) for step in range(self.position + 1)]
+        return Course(repr(decisions), execution, {"decisions": decisions})
+
 
 START = _Deviation((), -1, 0, 0)
 
 
-class DepthFirst(Scheduler):
+class DepthFirst(Scheduler, Shared):
     """Enumerates the schedules of a scenario; with `preemptions`, those with so many at most."""
 
     name = "dfs"
     summary = "every schedule, those with few preemptions first"
+    by_chance = False
     options = (Option("preemptions", "how many at most"),)
 
     def __init__(self, seed: int = 0, *, preemptions: int | None = None) -> None:
@@ -73,13 +81,26 @@ class DepthFirst(Scheduler):
         """Whether every schedule was run."""
         return self.bound is None
 
+    def courses(self, execution: int) -> Iterator[Course]:
+        """Those that wait with as few preemptions as the next one; what they open comes in between."""
+        if self._current is None and not self._is_over:
+            yield from (each.course(execution) for each in reversed(self._waiting[self.bound or 0]))
+
+    def follower(self, course: Course) -> Scheduler:
+        """Its decisions, then zeros."""
+        return Guided(course.plan["decisions"])
+
+    @property
+    def _is_over(self) -> bool:
+        bound = self.bound
+        return bound is None or (self._most is not None and bound > self._most)
+
     def begin(self, execution: int) -> bool:
         """The next schedule; one that was broken off comes again. Over when none is left within the bound."""
         if self._current is None:
-            bound = self.bound
-            if bound is None or (self._most is not None and bound > self._most):
+            if self._is_over:
                 return False
-            self._current = self._waiting[bound].pop()
+            self._current = self._waiting[self.bound or 0].pop()
         self._taken, self._opened = [], []
         return True
 

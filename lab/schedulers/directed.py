@@ -24,6 +24,7 @@ class Directed(Scheduler):
 
     name = "directed"
     summary = "the cycles that serial runs let one predict"
+    by_chance = False
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__(seed)

@@ -11,16 +11,21 @@ actors share there is not seen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
-from lab.analysis.dependence import Move, dependent, scanned_tables
+from lab.analysis.dependence import EVERYTHING, Move, dependent, scanned_tables
 from lab.analysis.happens_before import HappensBefore
+from lab.analysis.move_text import move_of, move_values
 from lab.errors import Divergence
 from lab.model.choices import Choices
-from lab.model.decision import Decision
-from lab.model.decision_text import decision_text
-from lab.model.trace import Trace
+from lab.model.decision import Decision, Pause, Strike
+from lab.model.decision_text import decision_of, decision_text
+from lab.model.trace import ActionKind, Trace
 from lab.schedulers.base import Scheduler
+from lab.schedulers.course import Course, Shared
 
 __all__ = ["Dpor"]
 
@@ -30,18 +35,25 @@ class _Node:
     """A decision on the path that is being explored."""
 
     choices: tuple[Decision, ...]
+    """() where they are not known yet."""
     chosen: Decision
     sleep: dict[Decision, Move]
     """Actors whose next step leads only to orders that were explored already -> that step."""
     todo: list[Decision]
     done: dict[Decision, Move] = field(default_factory=dict)
 
+    @property
+    def untried(self) -> list[Decision]:
+        """What of `todo` is left."""
+        return [each for each in self.todo if each not in self.done and each not in self.sleep]
 
-class Dpor(Scheduler):
+
+class Dpor(Scheduler, Shared):
     """Explores every trace at least once, and says when there is no other."""
 
     name = "dpor"
     summary = "each order of dependent steps once, until every trace was run"
+    by_chance = False
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__(seed)
@@ -58,6 +70,10 @@ class Dpor(Scheduler):
         """Tables on which the order of writes shows."""
         self._believed: tuple[bool, frozenset[str]] = False, frozenset()
         """What of these two the search so far rests on."""
+        self._moves: tuple[Move, ...] = ()
+        """Of the last execution, whose steps the path has decided."""
+        self._root = 0
+        """How many decisions of the path belong to another search, which knows what is left to try there."""
 
     @property
     def exact(self) -> bool:
@@ -103,7 +119,8 @@ class Dpor(Scheduler):
             extra = [each.decision for each in choices.alternatives if each.is_extra and each.decision in awake]
             self._path.append(_Node(choices.decisions, awake[0], sleep, extra))
         node = self._path[step]
-        if choices.decisions != node.choices:
+        node.choices = node.choices or choices.decisions
+        if choices.decisions != node.choices or node.chosen not in node.choices:
             met, expected = (", ".join(map(decision_text, each)) for each in (choices.decisions, node.choices))
             raise Divergence(
                 f"diverged at step {step + 1}: the same decisions led to other choices, {met} "
@@ -116,11 +133,53 @@ class Dpor(Scheduler):
         self._state = "ended"
         steps = trace.steps[: self._asleep]
         order = HappensBefore(steps, self._related)
+        self._moves = order.moves
         self._scanned |= scanned_tables(order.moves)
         for node, move in zip(self._path, order.moves, strict=True):
             node.done[node.chosen] = move
         for earlier, later in order.races:
             self._try_reversed(self._path[earlier], order, earlier, later)
+
+    def courses(self, execution: int) -> Iterator[Course]:
+        """What is left to try at the decisions of the path, the last one first. What it leads to comes in between."""
+        if self._state != "ended" or self._believed != (self._stalls, self._scanned):
+            return
+        decisions = [decision_text(node.chosen) for node in self._path]
+        for depth in range(len(self._path) - 1, self._root - 1, -1):
+            node = self._path[depth]
+            done = dict(node.done)
+            for each in node.untried:
+                way = [*decisions[:depth], decision_text(each)]
+                yield Course(repr(way), execution, partial(self._plan, way, node.sleep, dict(done)))
+                done[each] = self._expected(each, depth)
+
+    def _plan(self, way: list[str], sleep: dict[Decision, Move], done: dict[Decision, Move]) -> dict[str, Any]:
+        known = [[[decision_text(each), move_values(move)] for each, move in moves.items()] for moves in (sleep, done)]
+        stalls, scanned = self._believed
+        return {"way": way, "sleep": known[0], "done": known[1], "stalls": stalls, "scanned": sorted(scanned)}
+
+    def _expected(self, decision: Decision, depth: int) -> Move:
+        """What it will have been when it was tried: what its actor did later in the last execution, as far as known."""
+        if isinstance(decision, Strike):
+            return Move("", ActionKind.FAULT, EVERYTHING)
+        later = self._moves[depth + 1 :]
+        move = next((each for each in later if each.actor == decision.actor), None)
+        if move is None:
+            return Move(decision.actor, ActionKind.STATEMENT, EVERYTHING)
+        return replace(move, waited=True) if isinstance(decision, Pause) else move
+
+    def follower(self, course: Course) -> Scheduler:
+        """A search that goes the same way up to its last decision, with the same actors asleep there."""
+        plan = course.plan
+        other = Dpor(self._seed)
+        sleep, done = ({decision_of(each): move_of(move) for each, move in plan[name]} for name in ("sleep", "done"))
+        for text in plan["way"]:
+            other._path.append(_Node((), decision_of(text), {}, []))
+        other._path[-1].sleep, other._path[-1].done = sleep, done
+        other._stalls, other._scanned = other._believed = plan["stalls"], frozenset(plan["scanned"])
+        other._state, other._given = "begun", len(other._path)
+        other._root = other._given
+        return other
 
     def _related(self, one: Move, other: Move) -> bool:
         stalls, scanned = self._believed
@@ -150,7 +209,7 @@ class Dpor(Scheduler):
     def _go_back(self) -> bool:
         while self._path:
             node = self._path[-1]
-            node.todo = [each for each in node.todo if each not in node.done and each not in node.sleep]
+            node.todo = node.untried
             if node.todo:
                 node.chosen = node.todo.pop(0)
                 return True

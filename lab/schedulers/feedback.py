@@ -13,29 +13,35 @@ reached by small changes is not lost. An execution depends on those before it, s
 from __future__ import annotations
 
 import random
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lab.model.choices import Choices
-from lab.model.decision import Go, Strike
+from lab.model.decision import Go, Pause, Strike
+from lab.model.decision_text import decision_of, decision_text
 from lab.model.trace import Trace
 from lab.schedulers.base import Scheduler, fault_by_chance
+from lab.schedulers.course import Course, Shared
 from lab.schedulers.novelty import Seen
 
 __all__ = ["Feedback"]
 
 FRESH = 0.2
 """Share of executions that follow no earlier one."""
+WINDOW = 50
+"""So many of the last executions say how often a trace is new now."""
 KEPT = 500
 """Schedules kept at most; beyond that, the one that was taken most often is dropped."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Kept:
     movers: tuple[Go | Strike, ...]
     taken: int = 0
 
 
-class Feedback(Scheduler):
+class Feedback(Scheduler, Shared):
     """Walks at random, and along mutated schedules."""
 
     name = "feedback"
@@ -48,18 +54,47 @@ class Feedback(Scheduler):
         self._kept: list[_Kept] = []
         self._wished: list[Go | Strike] = []
         self._step = 0
+        self._new: deque[bool] = deque(maxlen=WINDOW)
+        """Of the last executions, whether they showed a new trace."""
+        self._parent: _Kept | None = None
+        """That of the execution that was begun, until it has ended."""
 
     def begin(self, execution: int) -> bool:
-        """Never over."""
-        self._random.seed(f"{self._seed}:{execution}")
+        """Never over. An execution that was broken off comes again."""
+        if self._parent is not None:
+            self._parent.taken -= 1
         self._step = 0
         self._wished = []
-        if self._kept and self._random.random() >= FRESH:
-            weights = [1 / (1 + each.taken) for each in self._kept]
-            parent = self._random.choices(self._kept, weights)[0]
-            parent.taken += 1
-            self._wished = self._mutated(list(parent.movers))
+        self._parent = self._drawn(execution, [each.taken for each in self._kept])
+        if self._parent is not None:
+            self._parent.taken += 1
+            self._wished = self._mutated(list(self._parent.movers))
         return True
+
+    def _drawn(self, execution: int, taken: Sequence[int]) -> _Kept | None:
+        """The schedule that an execution follows, when each was taken so often; None: none."""
+        self._random.seed(f"{self._seed}:{execution}")
+        if not self._kept or self._random.random() < FRESH:
+            return None
+        return self._random.choices(self._kept, [1 / (1 + each) for each in taken])[0]
+
+    def courses(self, execution: int) -> Iterator[Course]:
+        """What follows as long as no trace is new: as many as there were between two new ones, lately."""
+        taken = [each.taken for each in self._kept]
+        for number in range(execution, execution + 1 + len(self._new) // (1 + sum(self._new))):
+            parent = self._drawn(number, taken)
+            movers = [] if parent is None else list(map(decision_text, parent.movers))
+            if parent is not None:
+                taken[self._kept.index(parent)] += 1
+            yield Course(f"{number} {movers}", number, {"kept": bool(self._kept), "movers": movers})
+
+    def follower(self, course: Course) -> Scheduler:
+        """One that has kept that schedule alone, if any: it draws the same."""
+        other = Feedback(self._seed)
+        if course.plan["kept"]:
+            movers = (decision_of(each) for each in course.plan["movers"])
+            other._kept = [_Kept(tuple(each for each in movers if not isinstance(each, Pause)))]
+        return other
 
     def choose(self, choices: Choices) -> int:
         """The actor that is wished for, if it is runnable; beyond the wishes a random walk."""
@@ -73,7 +108,9 @@ class Feedback(Scheduler):
 
     def end(self, trace: Trace) -> None:
         """Keep the schedule of a new trace."""
-        if self._seen.add(trace):
+        self._parent = None
+        self._new.append(self._seen.add(trace))
+        if self._new[-1]:
             if len(self._kept) >= KEPT:
                 self._kept.remove(max(self._kept, key=lambda each: each.taken))
             self._kept.append(_Kept(tuple(step.mover for step in trace)))

@@ -18,11 +18,11 @@ falls below all others.
 from __future__ import annotations
 
 import random
-from itertools import count
 
 from lab.model.choices import Choices
 from lab.model.trace import Trace
 from lab.schedulers.base import Option, Scheduler, fault_by_chance
+from lab.schedulers.course import Samples
 from lab.schedulers.lengths import Lengths
 
 __all__ = ["PCT"]
@@ -34,7 +34,7 @@ UNMEASURED = 32
 """Steps of an execution where no serial run was made: what a scenario of two or three actors takes."""
 
 
-class PCT(Scheduler):
+class PCT(Scheduler, Samples):
     """Follows random priorities with `depth` - 1 points of change."""
 
     name = "pct"
@@ -52,7 +52,8 @@ class PCT(Scheduler):
         self._priorities: dict[str, float] = {}
         self._changes: dict[int, int] = {}
         """Step -> the priority that its actor falls to. Which is lowest does not depend on which comes first."""
-        self._lower = count()
+        self._lower = 0
+        """The priority of the next actor that has gone on for too long."""
         self._run = ("", 0)
         """The actor that goes on, and for how many steps in a row."""
         self._measuring = True
@@ -79,7 +80,7 @@ class PCT(Scheduler):
         places = range(1, self._steps)
         points = self._random.sample(places, min(self._depth - 1, len(places)))
         self._changes = {point: -number for number, point in enumerate(points, 1)}
-        self._lower = count(-self._depth, -1)
+        self._lower = -self._depth
         self._run = ("", 0)
         return True
 
@@ -98,7 +99,8 @@ class PCT(Scheduler):
         if choices.step in self._changes:
             self._priorities[first] = self._changes[choices.step]
         elif self._run[0] == first and self._run[1] >= PATIENCE * self._steps:
-            self._priorities[first] = next(self._lower)
+            self._priorities[first] = self._lower
+            self._lower -= 1
         first = max(names, key=self._priorities.__getitem__)
         self._run = (first, self._run[1] + 1 if self._run[0] == first else 1)
         return names.index(first)

@@ -18,17 +18,21 @@ The idea is that of algorithm portfolios: Gomes, Selman, Artificial Intelligence
 The execution's number decides whose turn it is, and each sampler draws from (seed, number). So the samples are the
 same wherever they run, and a part of a hunt may begin anywhere behind the prologue, once execution 0 was run there for
 the lengths. Reduction is for a search that began at 0 and left nothing out: a part sees too little of the whole. So
-one process has the search, and others make samples for it (`foreseen`), which it then skips.
+one process has the search, and others make what it foresees (`courses`): samples, which it skips, and executions of the
+reduction.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from itertools import count
 
 from lab.errors import Divergence
 from lab.model.choices import Choices
 from lab.model.trace import Trace
-from lab.schedulers.base import Scheduler, Skipping
+from lab.schedulers.base import Option, Scheduler
+from lab.schedulers.course import Course, Shared
 from lab.schedulers.directed import Directed
 from lab.schedulers.dpor import Dpor
 from lab.schedulers.guided import Guided
@@ -39,7 +43,7 @@ from lab.schedulers.pos import PartialOrderSampling
 from lab.schedulers.random_walk import RandomWalk
 from lab.schedulers.urw import UniformRandomWalk
 
-__all__ = ["PROLOGUE", "Portfolio"]
+__all__ = ["PROLOGUE", "SAMPLERS", "Portfolio"]
 
 PROLOGUE = 30
 """From this execution on there are samples only, or reduction. Before, up to 15 are directed."""
@@ -47,6 +51,8 @@ LIKELY = 7
 """Before this execution two of three are directed, beginning with the second after the serial run; then every other."""
 TURNS = "RRPUPRUUPCR"
 """POS, random walk, URW, PCT. An odd number of turns, so that every other execution meets all of them."""
+SAMPLERS = {"random": "R", "urw": "U", "pos": "P", "pct": "C"}
+"""Those whose turns can be chosen, by the names of their schedulers."""
 WINDOW = 50
 RARE = 0.1
 """Reduction begins when fewer than this share of the last samples, so many, showed a new trace."""
@@ -54,15 +60,47 @@ RARE = 0.1
 SERIALLY = Guided(())
 
 
-class Portfolio(Scheduler, Skipping):
+def in_turn(turns: Mapping[str, int]) -> str:
+    """Samplers in turn, each as often as is said by its scheduler's name, well mixed, and met by every other execution.
+
+    Whoever is furthest behind its share goes next. An even number of turns is followed by the same turns again, moved
+    on by one.
+    """
+    total = sum(turns.values())
+    had: Counter[str] = Counter()
+    order = ""
+    for turn in range(1, total + 1):
+        name = max(turns, key=lambda each: turns[each] * turn / total - had[each])
+        had[name] += 1
+        order += SAMPLERS[name]
+    return order if total % 2 else order + order[1:] + order[:1]
+
+
+class Portfolio(Scheduler, Shared):
     """Lets other schedulers make the decisions, one for each execution."""
 
     name = "portfolio"
     summary = "several of the others in turn"
+    options = tuple(
+        Option(name, f"turns of {name}, where turns are given; others have none", least=1) for name in SAMPLERS
+    )
     prologue = PROLOGUE
 
-    def __init__(self, seed: int = 0, *, directed: Scheduler | None = None, reduction: Scheduler | None = None) -> None:
+    def __init__(
+        self,
+        seed: int = 0,
+        *,
+        directed: Scheduler | None = None,
+        reduction: Scheduler | None = None,
+        random: int | None = None,
+        urw: int | None = None,
+        pos: int | None = None,
+        pct: int | None = None,
+    ) -> None:
         super().__init__(seed)
+        given = {"random": random, "urw": urw, "pos": pos, "pct": pct}
+        turns = {name: number for name, number in given.items() if number is not None}
+        self._turns = in_turn(turns) if turns else TURNS
         self._samplers: dict[str, Scheduler] = {
             "R": RandomWalk(seed),
             "U": UniformRandomWalk(seed),
@@ -149,9 +187,27 @@ class Portfolio(Scheduler, Skipping):
             learner.end(trace)
         self._calibrated = True
 
-    def foreseen(self, execution: int) -> bool:
-        """A sample behind the prologue: every second execution there, and each one while no reduction has begun."""
-        return execution >= PROLOGUE and not (self._rare() and execution % 2)
+    def courses(self, execution: int) -> Iterator[Course]:
+        """Behind the prologue: samples, and where new traces are rare, every other time what the reduction foresees."""
+        if self._over or execution < PROLOGUE:
+            return
+        others: Iterator[Course] = iter(())
+        if isinstance(self._reduction, Shared) and self._rare():
+            others = self._reduction.courses(self._reduction_runs)
+        for number in count(execution):
+            if not (self._rare() and number % 2):
+                yield Course.sample(number)
+            elif (course := next(others, None)) is not None:
+                yield course
+            elif number == execution:
+                return
+
+    def follower(self, course: Course) -> Scheduler:
+        """Itself for a sample, else what its reduction says."""
+        if course.is_sample:
+            return self
+        assert isinstance(self._reduction, Shared), "it has foreseen this execution"
+        return self._reduction.follower(course)
 
     def skip(self, execution: int, form: str) -> None:
         """A sample that was made elsewhere: it counts for how rare new traces are."""
@@ -180,7 +236,7 @@ class Portfolio(Scheduler, Skipping):
     def _begins_another(self, execution: int) -> bool:
         if self._rare() and execution % 2:
             return self._begins_reduction()
-        name = TURNS[execution % len(TURNS)]
+        name = self._turns[execution % len(self._turns)]
         self._turn = self._samplers[name]
         # In the prologue each sampler makes the executions that it would make alone; behind it, numbers that can be
         # computed anywhere.

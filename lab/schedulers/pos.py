@@ -17,11 +17,12 @@ import random
 from lab.analysis.dependence import Move, dependent
 from lab.model.choices import Alternative, Choices
 from lab.schedulers.base import Scheduler, fault_by_chance
+from lab.schedulers.course import Samples
 
 __all__ = ["PartialOrderSampling"]
 
 
-class PartialOrderSampling(Scheduler):
+class PartialOrderSampling(Scheduler, Samples):
     """Takes the pending step of the highest priority."""
 
     name = "pos"

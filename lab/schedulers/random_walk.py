@@ -10,11 +10,12 @@ import random
 
 from lab.model.choices import Choices
 from lab.schedulers.base import Scheduler, fault_by_chance
+from lab.schedulers.course import Samples
 
 __all__ = ["RandomWalk"]
 
 
-class RandomWalk(Scheduler):
+class RandomWalk(Scheduler, Samples):
     """Chooses uniformly among the runnable actors."""
 
     name = "random"

@@ -6,8 +6,8 @@ the yardstick for everything else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import permutations
+from collections.abc import Sequence
+from itertools import islice, permutations
 
 from lab.model.choices import Choices
 from lab.model.trace import ActionKind, Trace
@@ -21,17 +21,21 @@ class Serial(Scheduler):
 
     name = "serial"
     summary = "the actors one after the other, in every order"
+    by_chance = False
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__(seed)
-        self._orders: Iterator[tuple[str, ...]] | None = None
+        self._actors: tuple[str, ...] | None = None
+        self._number = 0
+        """Of the order that was run last, among all. An iterator would do, but for being held until another day."""
         self._order: tuple[str, ...] = ()
 
     def begin(self, execution: int) -> bool:
         """The first execution takes the order of declaration; over when every order was run."""
-        if self._orders is None:
+        if self._actors is None:
             return True
-        self._order = next(self._orders, ())
+        self._number += 1
+        self._order = next(islice(permutations(self._actors), self._number, None), ())
         return bool(self._order)
 
     def choose(self, choices: Choices) -> int:
@@ -44,9 +48,8 @@ class Serial(Scheduler):
 
     def end(self, trace: Trace) -> None:
         """Learn from the first execution who the actors are: one may have been stalled when the others began."""
-        if self._orders is None:
-            self._orders = permutations(trace.actors)
-            next(self._orders)  # the order of declaration, which has just been run
+        if self._actors is None:
+            self._actors = trace.actors  # the order of declaration, which has just been run
 
 
 class InOrder(Scheduler):

@@ -18,12 +18,13 @@ from collections import Counter
 from lab.model.choices import Choices
 from lab.model.trace import Trace
 from lab.schedulers.base import Scheduler, fault_by_chance
+from lab.schedulers.course import Samples
 from lab.schedulers.lengths import Lengths
 
 __all__ = ["UniformRandomWalk"]
 
 
-class UniformRandomWalk(Scheduler):
+class UniformRandomWalk(Scheduler, Samples):
     """Chooses an actor by the steps that it and its tasks have before them."""
 
     name = "urw"

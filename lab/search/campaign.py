@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from lab.analysis.overview import Line
 from lab.analysis.tally import HuntResult, ReportedFailure
@@ -20,16 +20,21 @@ from lab.postgres.server.place import Place
 from lab.postgres.server.server import Server
 from lab.scenario.declare import Scenario, kind_of, planted_bug_of, target_of
 from lab.scenario.registry import resolve
-from lab.schedulers import SCHEDULERS, Skipping
-from lab.search.ahead import Ahead
+from lab.schedulers import SCHEDULERS, Shared
+from lab.search.cluster.cluster import Cluster
+from lab.search.cluster.parts import can_be_cut, hunt_in_parts
+from lab.search.crew.crew import Crew
+from lab.search.crew.hands import Hands
+from lab.search.crew.processes import Processes
 from lab.search.hunt import INTERRUPTED
 from lab.search.job import Job
 from lab.search.workers import JobResult, Workers, perform
 
+if TYPE_CHECKING:
+    from lab.search.kept.keeping import Keeping
+
 __all__ = ["demonstration_jobs", "hunt_everything", "hunt_one"]
 
-LONGEST_PART = 50
-"""Executions in one part of a hunt over workers: small enough that a violation early on ends the hunt early."""
 DEMONSTRATION = {"right": 100, "planted": 300, "probe": 100}
 """Executions for each kind of scenario when everything is hunted and no number is given."""
 
@@ -43,38 +48,71 @@ async def hunt_one(
     found: Callable[[ReportedFailure], None] | None = None,
     *,
     explorer: Explorer | None = None,
+    cluster: Cluster | None = None,
+    keeping: Keeping | None = None,
 ) -> HuntResult:
-    """Hunt one scenario. Raises `LabError`. `explorer`: to be used, and left open.
+    """Hunt one scenario. Raises `LabError`. `explorer`: to be used, and left open. `keeping`: where it is written down.
 
-    `found` is called with each failure as it was met, before it is minimised; not where parts are hunted elsewhere.
+    `found` is called with each failure as it was met, before it is minimised.
 
-    The result does not depend on the number of workers. A hunt of independent samples is cut into parts; one that
-    learns from its executions stays with this process, and the others make samples ahead for it.
+    The result does not depend on the number of workers: the search stays with this process, and the others make what
+    it foresees (`lab.search.crew`). A `cluster` takes the place of workers here, and a hunt of independent samples is
+    cut into parts for it.
     """
-    if workers > 1 and not issubclass(SCHEDULERS[job.scheduler], Skipping):
-        return await _hunt_in_parts(server, place, job, workers, progress)
+    if keeping is not None and (resumed := keeping.resumed) is not None:
+        if resumed.is_over(job):
+            return resumed.result
+        job = resumed.rest(job)
+    if cluster is not None and can_be_cut(job):
+        return await hunt_in_parts(cluster, job, progress, keeping)
     async with contextlib.AsyncExitStack() as stack:
-        ahead = Ahead(place.of(server), job, workers) if workers > 1 else None
-        if ahead is not None:
-            await stack.enter_async_context(contextlib.aclosing(ahead))
+        crew = None
+        if (hands := await _hands(place.of(server), job, workers, cluster)) is not None:
+            crew = await stack.enter_async_context(contextlib.aclosing(Crew(hands, job)))
         if explorer is None:
             explorer = await stack.enter_async_context(contextlib.aclosing(Explorer(server)))
-        if ahead is not None:
-            stack.callback(ahead.dismiss)  # before the explorer is closed, which takes some time as well
-        return _unwrapped(await perform(explorer, job, progress, ahead, found))
+        if crew is not None:
+            stack.callback(crew.dismiss)  # before the explorer is closed, which takes some time as well
+        return _unwrapped(await perform(explorer, job, progress, crew, found, keeping))
+
+
+async def _hands(place: Place, job: Job, workers: int, cluster: Cluster | None) -> Hands | None:
+    """Those who make executions for a search of this process, if anybody does."""
+    shared = issubclass(SCHEDULERS[job.scheduler], Shared)
+    if cluster is not None:
+        if not shared:
+            raise UsageError(f"the scheduler {job.scheduler!r} searches in one order, which a cluster cannot share")
+        return await cluster.hands(job)
+    return Processes(place, job, workers - 1) if workers > 1 and shared else None
 
 
 async def hunt_everything(
-    server: Server, place: Place, jobs: Sequence[tuple[str, Job]], workers: int
+    server: Server | None,
+    place: Place,
+    jobs: Sequence[tuple[str, Job]],
+    workers: int,
+    *,
+    cluster: Cluster | None = None,
 ) -> AsyncIterator[Line]:
-    """Hunt every job, given as (kind, job); yields a line as each is done, and one for each that cannot be run here."""
+    """Hunt every job, given as (kind, job); yields a line as each is done, and one for each that cannot be run here.
+
+    Without a server, on the cluster.
+    """
+    if cluster is not None:
+        async with contextlib.aclosing(cluster.perform([job for _, job in jobs])) as done:
+            async for index, result in done:
+                yield _line(*jobs[index], result)
+        return
+    assert server is not None
     beyond = {job.target: reason for _, job in jobs if (reason := _beyond(server, job.target))}
     for kind, job in jobs:
         if why := beyond.get(job.target):
             yield Line(job.target, kind, HuntResult(job.target, job.seed, trouble=why), cannot=why)
     jobs = [each for each in jobs if each[1].target not in beyond]
     if workers > 1:
-        async with contextlib.aclosing(Workers(place.of(server), workers).perform([job for _, job in jobs])) as done:
+        async with contextlib.aclosing(
+            Workers(place.of(server), workers, again=True).perform([job for _, job in jobs])
+        ) as done:
             async for index, result in done:
                 yield _line(*jobs[index], result)
                 await _insist_on(server, result)
@@ -123,54 +161,8 @@ def demonstration_jobs(
     return sorted(jobs, key=lambda each: each[0] != "right")
 
 
-async def _hunt_in_parts(
-    server: Server, place: Place, job: Job, workers: int, progress: Callable[[HuntResult], None]
-) -> HuntResult:
-    if SCHEDULERS[job.scheduler].prologue is None:
-        raise UsageError(f"the scheduler {job.scheduler!r} searches in one order, which workers cannot share")
-    started = time.monotonic()
-    total = HuntResult(job.target, job.seed)
-    waiting: dict[int, HuntResult] = {}
-    added = 0
-    try:
-        async with contextlib.aclosing(Workers(place.of(server), workers).perform(_parts(job, workers, total))) as done:
-            async for index, result in done:
-                waiting[index] = _unwrapped(result, total)
-                # Parts are added in order, so that the first violation is the same one for any number of workers.
-                while added in waiting:
-                    total.add(waiting.pop(added))
-                    added += 1
-                    progress(total)
-                    if total.trouble not in ("", INTERRUPTED) or (total.failures and not job.keep_going):
-                        return total
-    except asyncio.CancelledError:
-        total.trouble = INTERRUPTED
-    finally:
-        if total.trouble:
-            for index in sorted(waiting):
-                total.add(waiting[index])
-        total.seconds = time.monotonic() - started
-    return total
-
-
-def _parts(job: Job, workers: int, total: HuntResult) -> Iterator[Job]:
-    """The parts of a hunt, made as workers ask for them: each gets the known violations and the time that is left."""
-    size = max(1, min(LONGEST_PART, job.executions // (4 * workers)))
-    last = job.first + job.executions
-    started = time.monotonic()
-    first, end = job.first, job.first + max(size, SCHEDULERS[job.scheduler].prologue or 0)
-    while first < last:
-        left = None if job.seconds is None else job.seconds - (time.monotonic() - started)
-        if left is not None and left <= 0:
-            return
-        known = tuple(failure.key for failure in total.failures)
-        executions = min(end, last) - first
-        yield replace(job, first=first, executions=executions, total=job.executions, known=known, seconds=left)
-        first, end = end, end + size
-
-
-def _unwrapped(done: JobResult, found: HuntResult | None = None) -> HuntResult:
-    """The result of a job. A wrong use is raised, unless that would hide a violation that was `found` before."""
-    if done.exit_status == UsageError.exit_status and not (found and found.failures):
+def _unwrapped(done: JobResult) -> HuntResult:
+    """The result of a job. A wrong use is raised."""
+    if done.exit_status == UsageError.exit_status:
         raise UsageError(done.error)
     return done.result

@@ -6,18 +6,22 @@ every user of the machine. It has a session of its own, so that a terminal's sig
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
-from dataclasses import asdict
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from lab.engine.watchdog import bounds, hurried
 from lab.postgres.server.place import Place
 
-__all__ = ["command", "greeting", "manner", "patience", "signalled"]
+__all__ = ["Early", "command", "early", "greeting", "manner", "patience", "signalled", "start"]
 
+LONGEST_LINE = 64 * 1024 * 1024
 LEAVING_SECONDS = 5.0
 """How long a worker may take to clean up, or one that was interrupted to say what it found."""
 HURRIED_SECONDS = 0.7
@@ -29,13 +33,52 @@ def command(lifeline: int) -> tuple[str, ...]:
 
     -P: the working folder is searched for the user's modules, and not for the lab, of whose name there may be a folder.
     """
-    return sys.executable, "-P", "-m", "lab.search.workers", str(lifeline)
+    return sys.executable, "-P", "-m", "lab.search.begin", "lab.search.workers", str(lifeline)
 
 
 def manner(lifeline: int) -> dict[str, Any]:
     """The keywords of its start."""
     env = {name: value for name, value in os.environ.items() if name != "LAB_URL"}
     return {"env": env, "pass_fds": (lifeline,), "start_new_session": True}
+
+
+async def start(lifeline: int) -> asyncio.subprocess.Process:
+    """Start one. It imports what it needs, and then waits for its greeting."""
+    return await asyncio.create_subprocess_exec(
+        *command(lifeline),
+        **manner(lifeline),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        limit=LONGEST_LINE,
+    )
+
+
+@dataclass
+class Early:
+    """One that was started before it is known what for, and its lifeline."""
+
+    process: asyncio.subprocess.Process
+    lifeline: tuple[int, int]
+    taken: bool = False
+    """By somebody who greets it and ends it."""
+
+
+@contextlib.asynccontextmanager
+async def early() -> AsyncIterator[Early]:
+    """Start one for a block, at whose end it is killed if nobody has taken it: then it has run nothing."""
+    lifeline = os.pipe()
+    started: Early | None = None
+    try:
+        started = Early(await start(lifeline[0]), lifeline)
+        yield started
+    finally:
+        if started is None or not started.taken:
+            if started is not None:
+                signalled(started.process.pid, signal.SIGKILL)
+                await started.process.communicate()
+            for descriptor in lifeline:
+                os.close(descriptor)
 
 
 def greeting(place: Place) -> bytes:

@@ -45,7 +45,7 @@ async def tried_in_fresh_processes(place: Place, job: Job, result: HuntResult, s
 async def _tried(place: Place, job: Job, failure: ReportedFailure, standby: Standby | None) -> Fresh:
     once = replace(job, token=failure.token, seconds=None)
     answer = None
-    if standby is not None and standby.is_fresh:
+    if standby is not None and standby.is_fresh and not standby.is_over:
         answer = _not_interrupted(await asyncio.wrap_future(standby.ask(once)))
     if answer is None or answer.error:  # code of the hunt may have ended a process that was there so early
         answer = await _in_a_fresh_process(place, once)
@@ -100,17 +100,22 @@ def _not_interrupted(answer: JobResult) -> JobResult:
 
 
 class FreshCheck:
-    """The same beside this process, from the first failure on that its hunt meets. Leave it with `aclose`."""
+    """The same beside this process, from the first failure on that its hunt meets. Leave it with `aclose`.
 
-    def __init__(self, place: Place, job: Job) -> None:
-        self._place, self._job = place, job
+    `early`: a process that was started before.
+    """
+
+    def __init__(self, place: Place, job: Job, early: Standby | None = None) -> None:
+        self._place, self._job, self._early = place, job, early
+        if early is not None:
+            early.begin(place)
         self.standby: Standby | None = None
         """A process that is there before it is needed, and of use afterwards."""
         self._trying: Beside | None = None
 
     def expect(self) -> None:
         """There will be a failure to try."""
-        self.standby = self.standby or Standby(self._place)
+        self.standby = self.standby or self._early or Standby(self._place)
 
     def begin(self, result: HuntResult) -> None:
         """Try the failures of a hunt that is over."""
@@ -144,8 +149,8 @@ class FreshCheck:
         """End what still runs; returns when no process is left."""
         self.cancel()
         try:
-            if self.standby is not None:
-                await self.standby.aclose()
+            if standby := self.standby or self._early:
+                await standby.aclose()
         finally:
             await self.over()
 

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.analysis.tally import FAILURES_KEPT, HuntResult, ReportedFailure
 from lab.errors import Divergence, LabError, SearchOver, ServerError
@@ -17,12 +17,21 @@ from lab.model.replay_token import decode, encode, scenario_of, token_of
 from lab.model.starts import Starts
 from lab.scenario.declare import Scenario
 from lab.scenario.registry import resolve
-from lab.schedulers import Scheduler, Skipping, make_scheduler
+from lab.schedulers import Scheduler, Shared, make_scheduler
+from lab.schedulers.course import Course
+from lab.schedulers.guided import Wished
 from lab.schedulers.replay import Replay
-from lab.search.ahead import Ahead
+from lab.schedulers.way import led_along
+from lab.search.crew.crew import Crew
+from lab.search.crew.made import Made
+from lab.search.crew.maker import Maker
 from lab.search.job import Job
 from lab.search.result import reported
 from lab.shrink.refine import refined
+
+if TYPE_CHECKING:
+    from lab.search.kept.keeping import Keeping
+    from lab.search.kept.resume import Resumed
 
 __all__ = ["INTERRUPTED", "Hunt", "Progress", "replay_once", "silent"]
 
@@ -48,12 +57,14 @@ class Hunt:
     scenario: Scenario
     job: Job
     progress: Progress = silent
-    ahead: Ahead | None = None
-    """Other workers that make some of the executions; only for a scheduler that skips."""
+    crew: Crew | None = None
+    """Other workers that make some of the executions, as far as the scheduler foresees any."""
     found: Callable[[ReportedFailure], None] | None = None
     """Called with each failure as it was met, before it is minimised: when its lines of code are known."""
     replay_hint: str = "lab replay TOKEN"
     """How a failure is replayed, in the lines of its report."""
+    keeping: Keeping | None = None
+    """Where it is written what was found, and how far the search is; with it a search may go on where it was."""
 
     @classmethod
     def of(cls, scenario: Scenario, progress: Progress = silent, **more: Any) -> Hunt:
@@ -65,8 +76,8 @@ class Hunt:
 
         So does any other `LabError` once something was found; before, it is raised.
         """
-        result = HuntResult(self.job.target, self.job.seed)
-        started = time.monotonic()
+        result = self._resumed.result if self._resumed else HuntResult(self.job.target, self.job.seed)
+        started = time.monotonic() - result.seconds
         try:
             await self._search(explorer, result, started)
         except LabError as error:
@@ -78,15 +89,20 @@ class Hunt:
         result.seconds = time.monotonic() - started
         return result
 
+    @property
+    def _resumed(self) -> Resumed | None:
+        return None if self.keeping is None else self.keeping.resumed
+
     async def _search(self, explorer: Explorer, result: HuntResult, started: float) -> None:
-        job = self.job
-        scheduler = make_scheduler(job.scheduler, job.seed, **job.options)
-        result.starts = await self._starts(explorer, started)
+        job, resumed = self.job, self._resumed
+        scheduler = (resumed and resumed.scheduler) or make_scheduler(job.scheduler, job.seed, **job.options)
+        result.starts = result.starts if resumed else await self._starts(explorer, started)
         conditions = replace(job.conditions, starts=result.starts is Starts.DECIDED)
         if job.first and not scheduler.calibrated:  # it counts where it belongs, in the part that begins with it
             await explorer.run(self.scenario, scheduler, conditions, checks=())
-        known = {(checker, broken) for checker, broken in job.known}
-        reduced: set[str] = set()
+        maker = Maker(explorer, job, self.scenario, result.starts)
+        known = {(checker, broken) for checker, broken in job.known} | {each.key for each in result.failures}
+        reduced = set(resumed.reduced if resumed else ())
         last = began = time.monotonic()
         for number in range(job.first, job.first + job.executions):
             last, began = began, time.monotonic()
@@ -94,8 +110,10 @@ class Hunt:
                 return  # nor is one begun for which the time is too short, if it is like the last one
             bound = None if result.starts is Starts.UNKNOWN else scheduler.bound
             result.preemption_bound = bound - 1 if bound else None
-            taken, claimed = self._from_elsewhere(scheduler, number, result, known)
-            if not taken:
+            taken, claimed = await self._from_elsewhere(maker, scheduler, number, result, known)
+            if taken:
+                reduced |= taken.outcomes.keys() if scheduler.exact else set()
+            else:
                 record = await self._next(explorer, scheduler, conditions, number)
                 if record is None:
                     result.ended(reduced, complete=scheduler.complete)
@@ -108,6 +126,8 @@ class Hunt:
                     await self._keep(explorer, result, record, number + 1)
                 if claimed and not record.failed:
                     result.unsteady = result.unsteady or _not_repeated(number + 1, claimed)
+            result.seconds = time.monotonic() - started
+            self._reached(number + 1, result, scheduler, reduced)
             if result.failures and not job.keep_going and result.executions >= job.at_least:
                 return
             self.progress(result)
@@ -125,25 +145,28 @@ class Hunt:
         until = math.inf if seconds is None else started + seconds / 2
         return await explorer.starts(self.scenario, self.job.conditions, until=until)
 
-    def _from_elsewhere(
-        self, scheduler: Scheduler, number: int, result: HuntResult, known: Collection[Key]
-    ) -> tuple[bool, Key | None]:
-        """Take in the execution with this number from another worker: whether that was done.
+    async def _from_elsewhere(
+        self, maker: Maker, scheduler: Scheduler, number: int, result: HuntResult, known: Collection[Key]
+    ) -> tuple[HuntResult | None, Key | None]:
+        """Take in the execution with this number from another worker, and what it counted there; None: make it here.
 
         One with a violation that is news is to be made here; the second value is what it broke there.
         """
-        if self.ahead is None or not isinstance(scheduler, Skipping):
-            return False, None
-        foreseen = scheduler.foreseen(number)
-        made = self.ahead.take(number) if foreseen else None
-        self.ahead.goes_on(number, foreseen=foreseen)
-        if made is None or (made.result.starts, made.result.uncontrolled) != (result.starts, result.uncontrolled):
-            return False, None
-        if made.broken is not None and _is_news(made.broken, known):
-            return False, made.broken
-        scheduler.skip(number, made.form)
+        if self.crew is None or not isinstance(scheduler, Shared):
+            return None, None
+        found = await self.crew.execution(scheduler, number, maker.make)
+        if found is None:
+            return None, None
+        course, made = found
+        claimed = made.broken if made.broken is not None and _is_news(made.broken, known) else None
+        fits = not claimed and not made.trouble and _is_alike(made.result, result)
+        if not fits or not _is_next(scheduler, number, course, made):
+            self.crew.refuse()
+            return None, claimed
+        bound = result.preemption_bound
         result.add(made.result)
-        return True, None
+        result.preemption_bound = bound
+        return made.result, None
 
     async def _next(
         self, explorer: Explorer, scheduler: Scheduler, conditions: Conditions, number: int
@@ -161,14 +184,24 @@ class Hunt:
         """
         failure = self._failure(found, number)
         result.failures.append(reported(failure, self.replay_hint))
+        self._written(result)
         if not self.job.refine:
             return
         tell = self.found
         async for smaller in refined(explorer, failure, self.job.conditions):
             result.failures[-1] = reported(smaller, self.replay_hint)
+            self._written(result)
             if tell is not None:
                 tell(result.failures[-1])
                 tell = None
+
+    def _written(self, result: HuntResult) -> None:
+        if self.keeping is not None:
+            self.keeping.met(result.failures[-1])
+
+    def _reached(self, number: int, result: HuntResult, scheduler: Scheduler, reduced: Collection[str]) -> None:
+        if self.keeping is not None:
+            self.keeping.reached(number, result, scheduler, reduced)
 
     def _failure(self, found: ExecutionRecord, number: int) -> Failure:
         job = self.job
@@ -187,6 +220,20 @@ class Hunt:
 def _is_news(broken: Key, known: Collection[Key]) -> bool:
     """Whether a violation is to be reported: it is not known yet, and there is room for it."""
     return broken not in known and len(known) < FAILURES_KEPT
+
+
+def _is_alike(made: HuntResult, result: HuntResult) -> bool:
+    """Whether an execution was made under what is known here: how actors begin, and what differs by nature."""
+    return not made.unsteady and (made.starts, made.uncontrolled) == (result.starts, result.uncontrolled)
+
+
+def _is_next(scheduler: Shared, number: int, course: Course, made: Made) -> bool:
+    """Whether what was made is the next execution of a search; if so, the scheduler has learnt from it."""
+    assert isinstance(scheduler, Scheduler), "it has courses of its own"
+    if course.is_sample:
+        scheduler.skip(number, made.form)
+        return True
+    return led_along(scheduler, number, made.way, made.form)
 
 
 def _not_repeated(number: int, broken: Key) -> str:
@@ -213,4 +260,11 @@ async def replay_once(explorer: Explorer, job: Job) -> HuntResult:
         result.count(record, sampled=False)
         if record.failed:
             result.failures.append(reported(Failure(record, job.token, record)))
+    if job.follow and result.trouble not in ("", INTERRUPTED):
+        conditions = replace(conditions, starts=named.schedule.starts)
+        near = await explorer.run(scenario, Wished(named.schedule.decisions), conditions)
+        if near.failed:
+            result = HuntResult(job.target, job.seed)
+            result.count(near, sampled=False)
+            result.failures.append(reported(Failure(near, encode(token_of(near, named.isolation)), near)))
     return result

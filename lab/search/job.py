@@ -42,11 +42,12 @@ class Job:
     conditions: Conditions = AS_IT_STANDS
     token: str = ""
     """Replay this once, instead of a search."""
+    follow: bool = False
+    """Where the token does not replay, take its decisions as far as they can be: does that still break something?"""
     remedy: str = ""
     """Search under this remedy, as `lab.search.remedies.away` writes it, until the answer is certain."""
-    share: Sequence[int] = ()
-    """Make executions ahead for the search of another process: as which of the helping workers, from 0, and how many
-    there are. See `lab.search.ahead`."""
+    helps: bool = False
+    """Make executions for the search of another process, as that one asks for them. See `lab.search.crew`."""
 
     @classmethod
     def of(cls, scenario: Scenario, **more: Any) -> Job:

@@ -15,7 +15,7 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from lab.analysis.tally import HuntResult, ReportedFailure
 from lab.engine.watchdog import hurried, importing, watchdog, watched
@@ -24,16 +24,20 @@ from lab.explore import Explorer
 from lab.model.bounds import Bounds
 from lab.postgres.server.place import Place
 from lab.scenario.pyproject import find_modules
-from lab.search.ahead import Ahead, run_ahead
-from lab.search.child import command, greeting, manner, patience, signalled
+from lab.search.child import Early, greeting, patience, signalled, start
+from lab.search.crew.crew import Crew
+from lab.search.crew.processes import make_for_another
+from lab.search.garbage import settled
 from lab.search.hunt import Hunt, Progress, replay_once, silent
 from lab.search.job import Job
-from lab.search.lifeline import end_with_parent, let_go_on
+from lab.search.lifeline import let_go_on
 from lab.search.streams import answers_aside, orders_aside
 
-__all__ = ["JobResult", "Workers", "perform"]
+if TYPE_CHECKING:
+    from lab.search.kept.keeping import Keeping
 
-LONGEST_LINE = 64 * 1024 * 1024
+__all__ = ["JobResult", "Workers", "dumped", "loaded", "perform"]
+
 STOPPED_SECONDS = 0.5
 """How long a worker that stopped itself may stay so."""
 
@@ -54,12 +58,13 @@ async def perform(
     explorer: Explorer,
     job: Job,
     progress: Progress = silent,
-    ahead: Ahead | None = None,
+    crew: Crew | None = None,
     found: Callable[[ReportedFailure], None] | None = None,
+    keeping: Keeping | None = None,
 ) -> JobResult:
-    """Do one job in this process. `ahead`: other workers that make some of its executions.
+    """Do one job in this process. `crew`: other workers that make some of its executions.
 
-    `found` is called with each failure as it was met, before it is minimised.
+    `found` is called with each failure as it was met, before it is minimised. `keeping`: where a hunt is written down.
     """
     try:
         with importing():
@@ -72,7 +77,7 @@ async def perform(
             )
         if job.token:
             return JobResult(job, await replay_once(explorer, job))
-        return JobResult(job, await Hunt(scenario, job, progress, ahead, found).run(explorer))
+        return JobResult(job, await Hunt(scenario, job, progress, crew, found, keeping=keeping).run(explorer))
     except LabError as error:
         return JobResult(job, HuntResult(job.target, job.seed, trouble=str(error)), str(error), error.exit_status)
 
@@ -98,9 +103,13 @@ class _Numbered:
 
 
 class Workers:
-    """A few worker processes that perform jobs on one server."""
+    """A few worker processes that perform jobs on one server.
 
-    def __init__(self, place: Place, number: int) -> None:
+    `early`: a process that is there already. `again`: a job whose worker dies is done once more.
+    """
+
+    def __init__(self, place: Place, number: int, early: Early | None = None, *, again: bool = False) -> None:
+        self._again = again
         self._place = place
         self._number = number
         self._processes: list[asyncio.subprocess.Process] = []
@@ -108,6 +117,11 @@ class Workers:
         self._interrupted = False
         self._lifeline: tuple[int, int] | None = None
         """A pipe of which we alone hold the writing end, so that it ends when we die."""
+        self._early = early
+        if early is not None:
+            early.taken = True
+            self._lifeline = early.lifeline
+            self._processes.append(early.process)
 
     async def perform(self, jobs: Iterable[Job] | AsyncIterator[Job]) -> AsyncGenerator[tuple[int, JobResult], None]:
         """Perform the jobs; yields (index, result) as they are done. Ends the workers when it is left.
@@ -183,15 +197,22 @@ class Workers:
             if todo.waits:
                 process = await self._start()
             async for index, job in todo:
-                process = process or await self._start()
-                if self._interrupted:
-                    return
-                if line := await self._ask(process, job):
-                    await done.put((index, _loaded(job, json.loads(line))))
-                elif not self._interrupted:
+                for is_last in (False, True) if self._again else (True,):
+                    process = process or await self._start()
+                    if self._interrupted:
+                        return
+                    if line := await self._ask(process, job):
+                        await done.put((index, loaded(job, json.loads(line))))
+                        break
+                    if self._interrupted:
+                        break
                     words = f"a worker process died: {await _last_words(process)}"
-                    await done.put((index, JobResult(job, HuntResult(job.target, job.seed, trouble=words), words, 3)))
                     process = None
+                    if is_last:
+                        result = HuntResult(job.target, job.seed, trouble=words)
+                        await done.put((index, JobResult(job, result, words, 3)))
+                    else:
+                        sys.stderr.write(f"lab: {words}; its share is done again\n")
         finally:
             done.put_nowait(None)
 
@@ -209,15 +230,11 @@ class Workers:
     async def _start(self) -> asyncio.subprocess.Process:
         if self._lifeline is None:
             self._lifeline = os.pipe()
-        process = await asyncio.create_subprocess_exec(
-            *command(self._lifeline[0]),
-            **manner(self._lifeline[0]),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=LONGEST_LINE,
-        )
-        self._processes.append(process)
+        if self._early is None:
+            process = await start(self._lifeline[0])
+            self._processes.append(process)
+        else:
+            process, self._early = self._early.process, None
         assert process.stdin is not None
         process.stdin.write(greeting(self._place))
         return process
@@ -235,12 +252,14 @@ async def _last_words(process: asyncio.subprocess.Process) -> str:
     return lines[-1] if lines else f"exit status {await process.wait()}"
 
 
-def _loaded(job: Job, answer: dict[str, Any]) -> JobResult:
+def loaded(job: Job, answer: dict[str, Any]) -> JobResult:
+    """The answer to a job, from what `dumped` gave as JSON has it."""
     result = HuntResult.load(answer["result"])
     return JobResult(job, result, answer["error"], answer["exit_status"], answer["searched"])
 
 
-def _dumped(done: JobResult) -> str:
+def dumped(done: JobResult) -> str:
+    """An answer without its job, as a line of JSON."""
     said = {"error": done.error, "exit_status": done.exit_status, "searched": done.searched}
     return json.dumps({"result": done.result.dump(), **said})
 
@@ -252,18 +271,18 @@ async def _work(place: Place, orders: IO[str], answers: IO[str]) -> None:
         try:
             while line := await loop.run_in_executor(None, orders.readline):
                 job = Job.load(json.loads(line))
-                if job.share:
-                    await run_ahead(explorer, job, orders, answers)
+                if job.helps:
+                    await make_for_another(explorer, job, orders, answers)
                 else:
-                    answers.write(f"{_dumped(await perform(explorer, job))}\n")
+                    answers.write(f"{dumped(await perform(explorer, job))}\n")
                     answers.flush()
         finally:
             await explorer.aclose()
 
 
 def main() -> None:
-    """Entry point of a worker process."""
-    end_with_parent(int(sys.argv[1]))
+    """Entry point of a worker process; see `begin`."""
+    settled()
     find_modules()
     orders, answers = orders_aside(), answers_aside()
     with contextlib.suppress(KeyboardInterrupt):  # the lab interrupts its workers; it knows
@@ -277,7 +296,3 @@ def main() -> None:
 def _leave(sentence: str) -> None:
     os.write(2, f"{sentence}\n".encode(errors="backslashreplace"))
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    main()

@@ -41,6 +41,8 @@ WITH_CASES = {
     "what a token holds": ("token", "replay", token("ann ann ann ben ben ben"), "--dry-run"),
     "list": ("list", "list"),
     "matrix": ("matrix", "matrix", "LostCount", "--executions", "10"),
+    "tune": ("tune", "tune", "LostCount", "--schedulers", "random,dpor", "--seeds", "2", "--seconds", "2"),
+    "tune without a violation": ("tune", "tune", "Counted", "--schedulers", "random,dpor", "--seeds", "2"),
     "doctor": ("doctor", "doctor"),
     "wrong target": ("error", "hunt", "LostCoun"),
     "wrong token": ("error", "replay", "lab1:nothing"),
@@ -179,7 +181,18 @@ def test_every_object_of_the_schema_is_closed_and_has_all_its_fields():
 
 def test_an_unknown_field_and_a_missing_one_are_refused_wherever_they_are(printed):
     """In each object of each shape, so that the schema cannot fall behind what is printed."""
-    maps = {"outcomes", "aborts", "anomalies", "sqlstates", "options", "parameters", "lock_first", "key", "results"}
+    maps = {
+        "turns",
+        "outcomes",
+        "aborts",
+        "anomalies",
+        "sqlstates",
+        "options",
+        "parameters",
+        "lock_first",
+        "key",
+        "results",
+    }
 
     def places(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
         pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -188,7 +201,17 @@ def test_an_unknown_field_and_a_missing_one_are_refused_wherever_they_are(printe
         for key, each in pairs:
             yield from places(each, *path, key)
 
-    for name in ("violation", "deadlock", "several", "matrix", "replay", "history with anomalies", "doctor", "list"):
+    for name in (
+        "violation",
+        "deadlock",
+        "several",
+        "matrix",
+        "replay",
+        "history with anomalies",
+        "doctor",
+        "list",
+        "tune",
+    ):
         shape, *_ = LINES[name]
         tried = {tuple("*" if isinstance(key, int) else key for key in path): path for path in places(printed[name])}
         for path in tried.values():

@@ -80,7 +80,11 @@ def test_the_table_names_every_file_and_each_holds_its_command():
     folder = Path(lab.commands.__file__).parent
     files = {f"lab.commands.{path.stem}" for path in folder.glob("*.py")} - {"lab.commands.__init__"}
     others = {
-        f"lab.commands.{name}" for name in ("complete", "console", "found", "guard", "line", "options", "progress")
+        f"lab.commands.{name}"
+        for name in (
+            *("beforehand", "complete", "console", "everything", "found", "guard", "jobs", "keep", "line"),
+            *("on_cluster", "options", "progress"),
+        )
     }
     assert files - set(COMMANDS.values()) == others
     assert set(COMMANDS.values()) <= files

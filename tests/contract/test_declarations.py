@@ -23,6 +23,7 @@ from lab.schedulers.guided import Guided, Onward, Wished
 from lab.schedulers.in_turn import InTurn
 from lab.schedulers.replay import Replay
 from lab.schedulers.serial import InOrder
+from lab.schedulers.way import Noting
 from lab.schedulers.wrapper import Wrapper
 
 PROPERTIES = [name for name, each in vars(Scheduler).items() if isinstance(each, property)]
@@ -35,7 +36,7 @@ GIVEN = {
     InTurn: lambda trace: InTurn(),
 }
 """Those that nobody can ask for by name, most since they need to be given something: how to make each from a trace."""
-WRAPPERS = {Wrapper, DrawnSchedule}
+WRAPPERS = {Wrapper, DrawnSchedule, Noting}
 
 
 def families(cls: type[Scheduler]) -> Iterator[type[Scheduler]]:

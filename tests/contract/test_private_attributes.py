@@ -679,6 +679,9 @@ CHECKS: Mapping[str, Check] = {
     "BaseProtocol.get_server_pid": Check(
         lambda world: world.protocol, lambda world, value: value() == world.driver.process.pid
     ),
+    "Connection._transport": Check(
+        lambda world: world.driver, lambda world, value: value.get_protocol() is world.protocol
+    ),
     "Connection._listeners": Check(lambda world: world.driver, _listens),
     "Connection._cleanup": Check(lambda world: LabConnection.__mro__[1], _cleans_up),
     "asyncpg.connect_utils._connect": Check(lambda world: asyncpg.connect_utils, _opens_all),
@@ -691,6 +694,7 @@ CHECKS: Mapping[str, Check] = {
             "_introspect_type": _given_a_codec,
             "_get_unique_id": _nested,
             "_get_statement": _fetched,
+            "_drop_local_statement_cache": _given_a_codec,
             "_abort": _terminated,
             "_on_release": _pooled_by_asyncpg,
             "_process_notification": _notified,

@@ -12,7 +12,6 @@ import pytest
 from helpers.decided import offer, step_of
 from test_schedulers import PROGRAMS, Program, decisions
 
-from lab.analysis.normal_form import digest
 from lab.errors import Divergence, UsageError
 from lab.model.choices import Choices
 from lab.model.footprint import Access, Deferred, Footprint, Lock, Rows
@@ -22,11 +21,13 @@ from lab.schedulers.feedback import Feedback
 from lab.schedulers.lengths import Lengths
 from lab.schedulers.novelty import Seen
 from lab.schedulers.pct import PATIENCE, PCT
-from lab.schedulers.portfolio import PROLOGUE, RARE, TURNS, WINDOW, Portfolio
+from lab.schedulers.portfolio import PROLOGUE, RARE, TURNS, WINDOW, Portfolio, in_turn
 from lab.schedulers.pos import PartialOrderSampling
 from lab.schedulers.urw import UniformRandomWalk
 
 SAMPLERS = ("feedback", "pct", "pos", "random", "urw")
+LETTERS = {"random": "R", "urw": "U", "pos": "P", "pct": "C"}
+"""How the portfolio writes turns."""
 
 
 def off(found: Counter, likely: dict) -> float:
@@ -312,14 +313,36 @@ def test_the_portfolio_does_without_a_reduction_that_diverges():
 
 
 def test_each_execution_of_the_portfolio_is_that_of_the_sampler_whose_turn_it_is():
-    names = {"R": "random", "U": "urw", "P": "pos", "C": "pct"}
     program = PROGRAMS["three"]
     mixed = decisions(lambda: make_scheduler("portfolio", 5), program, PROLOGUE + len(TURNS))
-    for letter, name in names.items():
+    for name, letter in LETTERS.items():
         own = decisions(lambda: make_scheduler(name, 5), program, PROLOGUE + len(TURNS))  # noqa: B023
         for number in range(PROLOGUE, PROLOGUE + len(TURNS)):
             if TURNS[number % len(TURNS)] == letter:
                 assert mixed[number] == own[number], (name, number)
+
+
+@pytest.mark.parametrize("turns", [{"random": 3, "urw": 1, "pos": 2}, {"pos": 2}, {"random": 4, "urw": 3, "pct": 2}])
+def test_the_turns_of_the_portfolio_are_those_that_it_is_given(turns):
+    """Also among every other execution, which are all that is left to samples beside reduction."""
+    order = in_turn(turns)
+    for half in (order, [order[number % len(order)] for number in range(0, 2 * len(order), 2)]):
+        met = {name: list(half).count(letter) / len(half) for name, letter in LETTERS.items()}
+        assert met == pytest.approx({name: turns.get(name, 0) / sum(turns.values()) for name in LETTERS})
+    portfolio = make_scheduler("portfolio", 5, **turns)
+    program = PROGRAMS["three"]
+    mixed = decisions(lambda: portfolio, program, PROLOGUE + len(order))
+    for number in range(PROLOGUE, PROLOGUE + len(order)):
+        name = next(name for name, letter in LETTERS.items() if letter == order[number % len(order)])
+        own = decisions(lambda: make_scheduler(name, 5), program, number + 1)  # noqa: B023
+        assert mixed[number] == own[number]
+
+
+def test_without_turns_the_portfolio_is_what_it_was_and_no_turn_is_none():
+    assert Portfolio()._turns is TURNS
+    assert in_turn({"random": 1}) == "R"
+    with pytest.raises(UsageError, match="the option 'random' of the scheduler 'portfolio' is at least 1, not 0"):
+        make_scheduler("portfolio", 0, random=0, urw=2)
 
 
 def test_the_portfolio_turns_to_reduction_when_new_traces_are_rare_and_ends_with_it():
@@ -358,22 +381,3 @@ def test_a_sampler_that_was_never_measured_still_samples():
     for scheduler in (UniformRandomWalk(1), PCT(1), Portfolio(1)):
         assert not scheduler.calibrated
         assert len(PROGRAMS["three"].run(scheduler, 5)) == 6
-
-
-def test_the_portfolio_learns_of_samples_that_were_made_elsewhere():
-    """One that skips each execution that another can make runs the rest as if it had made all, and is over with it."""
-    alone, helped, other = Portfolio(1), Portfolio(1), Portfolio(1)
-    program, skipped = PROGRAMS["locked"], 0
-    program.run(other, 0)
-    for number, run in enumerate(program.search(alone, 1000)):
-        if helped.foreseen(number):
-            made = program.run(other, number)
-            helped.skip(number, digest(made))
-            skipped += 1
-        else:
-            made = program.run(helped, number)
-        assert made == run
-    assert not helped.foreseen(number + 1)
-    assert not helped.begin(number + 1)
-    assert (helped.complete, alone.complete) == (True, True)
-    assert skipped >= WINDOW - PROLOGUE

@@ -22,14 +22,20 @@ def command_line() -> Iterator[str]:
     yield "A TARGET is `module:Class`, or a short name where only one scenario has it."
     for name in sorted(COMMANDS):
         command: click.Command = importlib.import_module(COMMANDS[name]).command
-        context = click.Context(command, info_name=f"lab {name}")
-        yield from ("", f"## lab {name}", "", f"`{command.get_usage(context).removeprefix('Usage: ')}`", "")
-        yield from (line.strip() for line in (command.help or "").strip().split("\n"))
-        options = [each for each in command.get_params(context) if isinstance(each, click.Option)]
-        records = [record for each in options if (record := each.get_help_record(context))]
-        if shown := [record for record in records if not record[0].endswith("--help")]:
-            yield from ("", "| option | |", "|---|---|")
-            yield from (f"| `{_cell(flags)}` | {_prose(text)} |" for flags, text in shown)
+        yield from _command(name, command)
+        for inner, each in sorted(getattr(command, "commands", {}).items()):
+            yield from _command(f"{name} {inner}", each)
+
+
+def _command(name: str, command: click.Command) -> Iterator[str]:
+    context = click.Context(command, info_name=f"lab {name}")
+    yield from ("", f"## lab {name}", "", f"`{command.get_usage(context).removeprefix('Usage: ')}`", "")
+    yield from (line.strip() for line in (command.help or "").strip().split("\n"))
+    options = [each for each in command.get_params(context) if isinstance(each, click.Option)]
+    records = [record for each in options if (record := each.get_help_record(context))]
+    if shown := [record for record in records if not record[0].endswith("--help")]:
+        yield from ("", "| option | |", "|---|---|")
+        yield from (f"| `{_cell(flags)}` | {_prose(text)} |" for flags, text in shown)
 
 
 def report_form() -> Iterator[str]:

@@ -30,6 +30,8 @@ from helpers.pages import ROOT, Block, blocks_of
 WRITES = bool(os.environ.get("LAB_WRITE_DOCS"))
 FOLDER = re.compile(r"^<!-- folder: (\S+) -->$", re.MULTILINE)
 """On a page that is typed in a copy of that folder."""
+KEEPS = "<!-- hunts are kept -->"
+"""On a page whose hunts are kept; on another one no hunt knows of those before."""
 DURATION = re.compile(r"\b\d+(?:\.\d+)?(?: ?m?s\b| seconds?\b)")
 PARSERS: dict[str, Callable[[str], object]] = {"toml": tomllib.loads, "yaml": yaml.safe_load, "json": json.loads}
 BOUND = 300
@@ -93,6 +95,7 @@ class Page:
     def _program(self, *command: str) -> subprocess.CompletedProcess[str]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(OF_PYTEST)}
         environment |= {"PATH": f"{Path(sys.executable).parent}:{environment['PATH']}", "COLUMNS": "100"}
+        environment |= {} if KEEPS in self.path.read_text() else {"LAB_NO_KEEP": "1"}
         environment |= {"PYTHONPATH": str(self.folder), "NO_COLOR": "1", "TERM": "dumb"}
         return subprocess.run(
             command, cwd=self.folder, env=environment, text=True, check=False, timeout=BOUND,

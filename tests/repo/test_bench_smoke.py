@@ -36,10 +36,12 @@ def test_the_replay_bench_counts_every_execution_and_no_replay_of_frozen_waiters
 
 
 def test_the_start_bench_tells_a_first_start_from_a_cached_one():
-    figures = bench("start.py", "--starts", "1", "--pairs", "1")
+    figures = bench("start.py", "--starts", "1", "--pairs", "1", "--commands", "list")
     assert 0 < figures["cached_seconds"] < figures["first_seconds"]
     assert figures["close_seconds"] > 0
     assert figures["help_ratio"] == pytest.approx(figures["help_seconds"] / figures["imports_seconds"], rel=0.1)
+    listed = figures["commands"]["list"]
+    assert listed["ratio"] == pytest.approx(listed["seconds"] / listed["bare_seconds"], rel=0.1)
 
 
 def test_the_reporting_bench_counts_reports_that_fail():
@@ -54,13 +56,22 @@ def test_the_minimise_bench_holds_a_minimised_failure_against_brute_force():
     assert {(row["judgement"], row["least"]) for row in figures["rows"]} == {("", 1)}
 
 
-def test_the_search_bench_compares_the_portfolio_with_single_schedulers():
+def test_the_workers_bench_compares_the_results_of_one_and_two_workers():
+    """The second worker has not joined by then."""
+    options = ("--schedulers", "random", "--workers", "1,2", "--servers", "shared", "--rounds", "1")
+    figures = bench("workers.py", *options, "--executions", "10", "--target", "scenarios.transfer:Transfer")
+    rows = figures["rows"]
+    assert [(row["workers"], row["executions"], row["equal"]) for row in rows] == [(1, 10, True), (2, 10, True)]
+    assert figures["different"] == []
+
+
+def test_the_first_bug_bench_compares_the_portfolio_with_single_schedulers():
     """On one bug, which each of them finds; a scheduler without chance is run once."""
     options = ("--targets", "transfer:LostUpdate", "--schedulers", "random,dpor,portfolio", "--seeds", "2")
-    figures = bench("search.py", *options, "--executions", "20")
+    figures = bench("first_bug.py", *options, "--executions", "20")
     hunts = {each["scheduler"]: each for each in figures["hunts"]}
     assert {name: each["hunts"] for name, each in hunts.items()} == {"random": 2, "dpor": 1, "portfolio": 2}
-    assert all(len(each["first"]) == each["hunts"] for each in hunts.values())
+    assert all(len(each["first"]) == len(each["seconds"]) == each["hunts"] for each in hunts.values())
     for each in hunts.values():
         low, high = each["chance"][1:]
         assert low < len(each["first"]) / each["spent"] <= high
@@ -98,3 +109,17 @@ def test_the_endurance_bench_strikes_and_counts_what_is_left():
     assert figures["growth"]["status"] == 0
     assert figures["growth"]["left"] == []
     assert len(figures["growth"]["samples"]) >= 5
+
+
+def test_the_throughput_bench_times_each_size_and_fits_the_growth():
+    figures = bench("throughput.py", "--rounds", "1", "--hunts", "0")
+    for what in ("actors", "statements"):
+        assert all(row["ms"] > 0 for row in figures[f"by_{what}"])
+        assert figures[f"exponent_of_{what}"] > 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="asks Linux")
+def test_the_memory_bench_samples_the_lab_and_its_server():
+    figures = bench("memory.py", "--executions", "8", "--every", "2", "--kept", "2")
+    assert [each["executions"] for each in figures["samples"]] == [2, 4, 6, 8]
+    assert min(figures["lab_mib"], figures["server_mib"], figures["kept_record_kib"]) > 1

@@ -28,7 +28,13 @@ WRONG = {
     'scenarios = "shop"': "scenarios = 'shop'; it is a list of packages",
     "postgres = '18'": "postgres = '18'; it is the major version",
     "databases = ['shop']": "databases = ['shop']; it is a table of names",
+    "workers = 'many'": "workers = 'many'; it is a whole number, 1 or more, or \"auto\"",
+    "workers = 0": "workers = 0; it is a whole number",
     "url = ''": "url = ''; it is the URL of a server",
+    "tuned.races = 'pct'": "tuned = {'races': 'pct'}; it is a table of targets and packages",
+    "tuned.races = {options = {depth = 2}}": "it is a table of targets and packages",
+    "tuned.races = {scheduler = 'pct', options = {depth = 'two'}}": "it is a table of targets and packages",
+    "tuned.races = {scheduler = 'pct', depth = 2}": "it is a table of targets and packages",
     "scenarios = [": "is not valid TOML: ",
 }
 

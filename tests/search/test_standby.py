@@ -20,7 +20,7 @@ from lab.postgres.server.place import Place
 from lab.search.fresh import FreshCheck, tried_in_fresh_processes
 from lab.search.hunt import INTERRUPTED
 from lab.search.job import Job
-from lab.search.standby import Standby
+from lab.search.standby import Standby, core_to_spare
 from lab.search.workers import perform
 
 LOST = Job("scenarios.transfer:LostUpdate", executions=50)
@@ -142,3 +142,50 @@ def is_there(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+@pytest.mark.parametrize(
+    ("cores", "load", "spare"), [({0}, 0.0, False), ({0, 1}, 0.5, True), ({0, 1}, 2.0, False), ({0, 1, 2}, 2.0, True)]
+)
+def test_it_begins_early_only_where_a_core_is_idle(cores, load, spare, monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: cores, raising=False)
+    monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
+    assert core_to_spare() is spare
+
+
+async def test_one_that_was_started_early_begins_when_its_server_is_known(hunted, server):
+    """It imports meanwhile. What it answers is what a worker answers."""
+    once = replace(LOST, token=hunted.failures[0].token)
+    async with aclosing(Standby()) as early:
+        before = await started()
+        async with aclosing(FreshCheck(Place().of(server), LOST, early)) as check:
+            check.expect()
+            assert check.standby is early
+            answer = await asyncio.wrap_future(early.ask(once))
+            assert await started() == before
+    assert answer.result.failures[0].key == hunted.failures[0].key
+    assert not before.is_running()
+
+
+async def test_one_that_was_started_early_and_is_not_needed_is_gone_at_once():
+    """The scenario was not found, for example: its server was never said."""
+    async with aclosing(Standby()):
+        process = await started()
+    assert not process.is_running()
+
+
+async def test_where_no_process_can_be_started_early_another_one_is_tried_when_it_is_needed(
+    hunted, server, monkeypatch
+):
+    async def fails(lifeline: int) -> None:
+        raise BlockingIOError("no room for another process")
+
+    monkeypatch.setattr("lab.search.child.start", fails)
+    result = replace(hunted, failures=list(hunted.failures))
+    async with aclosing(Standby()) as early:
+        await early._beside.over()
+        async with aclosing(FreshCheck(Place().of(server), LOST, early)) as check:
+            check.expect()
+            check.begin(result)
+            await check.over()
+    assert result.failures[0].fresh_process is True

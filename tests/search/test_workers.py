@@ -15,12 +15,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lab.analysis.tally import HuntResult
-from lab.errors import ServerError, UsageError
+from lab.errors import ServerError
 from lab.postgres.server.embedded import embedded_server
 from lab.postgres.server.place import Place
 from lab.postgres.server.server import Server
-from lab.search.campaign import _parts, hunt_everything, hunt_one
+from lab.search.campaign import hunt_everything, hunt_one
 from lab.search.job import Job
 from lab.search.workers import JobResult, Workers
 
@@ -100,6 +99,27 @@ async def test_a_worker_that_dies_is_replaced(server):
     assert [done[index].result.verdict for index in (0, 1, 2)] == ["inconclusive", "pass", "pass"]
 
 
+@pytest.mark.parametrize(("deaths", "verdict"), [(1, "pass"), (2, "inconclusive")])
+async def test_the_share_of_a_worker_that_dies_is_done_again_in_a_demonstration(server, deaths, verdict, capfd):
+    """Once: a scenario that ends its process would end the next one, too."""
+    jobs = [("right", Job(RIGHT, "random", 3))]
+    killed: list[int] = []
+
+    async def kill() -> None:
+        while len(killed) < deaths:
+            await asyncio.sleep(0.001)
+            for each in children():
+                if each.pid not in killed and len(killed) < deaths:
+                    os.kill(each.pid, signal.SIGKILL)
+                    killed.append(each.pid)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(kill())
+        (line,) = [each async for each in hunt_everything(server, Place(), jobs, 2)]
+    assert (line.result.verdict, len(killed)) == (verdict, deaths)
+    assert capfd.readouterr().err.count("a worker process died: ") == 1
+
+
 async def test_leaving_early_ends_the_workers(server):
     """Whoever has seen enough leaves, and the workers, busy as they are, go."""
     perform = Workers(Place().of(server), 2).perform(
@@ -112,24 +132,13 @@ async def test_leaving_early_ends_the_workers(server):
     assert children() == []
 
 
-async def test_one_order_cannot_be_shared(server):
-    """A scheduler that searches in one order is refused for several workers, and works with one."""
-    job = Job(LOST, "serial", 200)
-    with pytest.raises(UsageError, match="'serial' searches in one order"):
-        await hunt_one(server, Place(), job, 2, lambda result: None)
-    assert (await hunt_one(server, Place(), job, 1, lambda result: None)).exhausted
-
-
-@pytest.mark.parametrize(
-    ("scheduler", "executions", "lengths"),
-    [("random", 48, [6] * 8), ("pos", 20, [2] * 10), ("urw", 3, [1, 1, 1])],
-)
-def test_a_hunt_is_cut_into_parts_behind_its_prologue(scheduler, executions, lengths):
-    """The parts follow one another without a gap, each told how many executions the whole has."""
-    parts = list(_parts(Job(RIGHT, scheduler, executions), 2, HuntResult(RIGHT, 0)))
-    assert [part.executions for part in parts] == lengths
-    assert [part.first for part in parts] == [sum(lengths[:number]) for number in range(len(lengths))]
-    assert {part.total for part in parts} == {executions}
+@pytest.mark.parametrize("scheduler", ["serial", "directed"])
+async def test_a_scheduler_that_foresees_nothing_works_with_workers_too(server, scheduler):
+    """It is over after a few executions; nobody is started for it."""
+    job = Job(RIGHT, scheduler, 200)
+    one, two = [await hunt_one(server, Place(), job, workers, lambda result: None) for workers in (1, 2)]
+    assert one.exhausted
+    assert {**one.dump(), "seconds": 0} == {**two.dump(), "seconds": 0}
 
 
 async def test_progress_grows_and_ends_at_the_result(server):

@@ -26,7 +26,7 @@ import networkx as nx
 
 from lab.checkers.external.history_file import LIST_APPEND, Micro, Recorded, RecordedTransaction
 from lab.checkers.isolation.anomalies import Anomaly, AnomalyName, Judgement, Observation
-from lab.checkers.isolation.graph import EdgeKind, graph_of
+from lab.checkers.isolation.graph import EdgeKind, Graph, graph_of
 from lab.checkers.isolation.judge import judge, judge_graph
 from lab.checkers.isolation.version_index import Versions
 from lab.errors import UsageError
@@ -252,15 +252,15 @@ def _after_its_read(transaction: Transaction) -> Iterator[tuple[str, tuple[Versi
             yield key, (read[key], Version(transaction.id, number))
 
 
-def _completed(history: History, versions: Versions, graph: nx.MultiDiGraph) -> History:
+def _completed(history: History, versions: Versions, graph: Graph) -> History:
     """The history with a full order of every item: that of one topological order of its transactions.
 
     Without its rw edges the graph has no cycle, since every level promises that.
     """
     place = {each.id: number for number, each in enumerate(history.transactions)}
-    plain = nx.DiGraph(graph)
+    plain = nx.DiGraph({node: list(others) for node, others in graph.after.items()})
     if not nx.is_directed_acyclic_graph(plain):
-        known = ((one, other) for one, other, edge in graph.edges(data="edge") if edge.kind is not EdgeKind.RW)
+        known = ((one, other) for one, other, edge in graph.edges() if edge.kind is not EdgeKind.RW)
         plain = nx.DiGraph()
         plain.add_nodes_from(graph)
         plain.add_edges_from(known)

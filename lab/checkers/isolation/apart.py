@@ -12,19 +12,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from lab.checkers.isolation.anomalies import are_apart
 from lab.checkers.isolation.graph import Edge, EdgeKind
-
-if TYPE_CHECKING:
-    import networkx as nx
+from lab.checkers.isolation.multigraph import Multigraph, components
 
 __all__ = ["reads_apart"]
 
 Neighbours = dict[str, dict[str, list[Edge]]]
 Place = tuple[str, bool]
 """A node, and whether it was reached by an rw edge."""
+Walks = Multigraph[Place, Edge]
 
 MOST_STARTS = 50
 """Rw edges from which a walk is looked for."""
@@ -32,20 +30,16 @@ MOST_STARTS = 50
 
 def reads_apart(neighbours: Neighbours) -> Iterator[tuple[Edge, ...]]:
     """For each rw edge that is on such a walk, the shortest; it begins with an rw edge."""
-    import networkx as nx  # noqa: PLC0415 - as in `graph`
-
-    walks = nx.MultiDiGraph()
+    walks = Walks()
     for others in neighbours.values():
         for between in others.values():
             for kind in dict.fromkeys(edge.kind is EdgeKind.RW for edge in between):
                 edge = next(each for each in between if (each.kind is EdgeKind.RW) == kind)
                 for reached in (False,) if kind else (False, True):
-                    walks.add_edge((edge.source, reached), (edge.target, kind), edge=edge)
-    component = {place: number for number, each in enumerate(nx.strongly_connected_components(walks)) for place in each}
+                    walks.add((edge.source, reached), (edge.target, kind), edge)
+    component = {place: number for number, each in enumerate(components(walks.after)) for place in each}
     starts = [
-        data["edge"]
-        for one, other, data in walks.edges(data=True)
-        if data["edge"].kind is EdgeKind.RW and component[one] == component[other]
+        edge for one, other, edge in walks.edges() if edge.kind is EdgeKind.RW and component[one] == component[other]
     ]
     for first in starts[:MOST_STARTS]:
         cycle = _cut((first, *_way_back(walks, first)))
@@ -54,7 +48,7 @@ def reads_apart(neighbours: Neighbours) -> Iterator[tuple[Edge, ...]]:
             yield cycle[early[0] :] + cycle[: early[0]]
 
 
-def _way_back(walks: nx.MultiDiGraph, first: Edge) -> tuple[Edge, ...]:
+def _way_back(walks: Walks, first: Edge) -> tuple[Edge, ...]:
     """The shortest way from the end of an rw edge to its beginning that holds another one; empty if there is none."""
     begin, goal = ((first.target, True), False), ((first.source, False), True)
     came: dict[tuple[Place, bool], tuple[tuple[Place, bool], Edge]] = {}
@@ -62,7 +56,7 @@ def _way_back(walks: nx.MultiDiGraph, first: Edge) -> tuple[Edge, ...]:
     while waiting and goal not in came:
         state = waiting.popleft()
         place, again = state
-        for _, other, edge in walks.out_edges(place, data="edge"):
+        for other, edge in ((other, edge) for other, between in walks.after[place].items() for edge in between):
             following = (other, again or edge.kind is EdgeKind.RW)
             if following != begin and following not in came:
                 came[following] = (state, edge)

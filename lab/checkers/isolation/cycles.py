@@ -20,14 +20,11 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from lab.checkers.isolation.anomalies import vanishes
 from lab.checkers.isolation.apart import reads_apart
-from lab.checkers.isolation.graph import Edge, EdgeKind
-
-if TYPE_CHECKING:
-    import networkx as nx
+from lab.checkers.isolation.graph import Edge, EdgeKind, Graph
+from lab.checkers.isolation.multigraph import components
 
 __all__ = ["cycles_of"]
 
@@ -41,13 +38,13 @@ _WRITTEN = frozenset({EdgeKind.WW})
 _SEEN = frozenset({EdgeKind.WW, EdgeKind.WR})
 
 
-def cycles_of(graph: nx.MultiDiGraph, bucket: Callable[[Edge, Edge], object]) -> Iterator[Cycle]:
+def cycles_of(graph: Graph, bucket: Callable[[Edge, Edge], object]) -> Iterator[Cycle]:
     """Cycles of every class, not only the shortest. One with rw edges begins with one of them.
 
     `bucket` separates cycles with one rw edge that must each be found, given that edge and the one that closes it.
     """
     position = {node: number for number, node in enumerate(graph)}
-    for component in _connected(graph):
+    for component in components(graph.after):
         if len(component) > 1:
             nodes = sorted(component, key=position.__getitem__)
             neighbours = _within(graph, nodes)
@@ -58,14 +55,10 @@ def cycles_of(graph: nx.MultiDiGraph, bucket: Callable[[Edge, Edge], object]) ->
             yield from _more_early_reads(neighbours, position)
 
 
-def _within(graph: nx.MultiDiGraph, nodes: Sequence[str]) -> Neighbours:
+def _within(graph: Graph, nodes: Sequence[str]) -> Neighbours:
     inside = set(nodes)
     return {
-        node: {
-            other: [data["edge"] for data in between.values()]
-            for other, between in graph.adj[node].items()
-            if other in inside
-        }
+        node: {other: list(between) for other, between in graph.after[node].items() if other in inside}
         for node in nodes
     }
 
@@ -97,27 +90,9 @@ def _no_early_read(neighbours: Neighbours, kinds: Collection[EdgeKind], wanted: 
 def _components(neighbours: Neighbours) -> list[list[str]]:
     """Components of two nodes or more, each in the order of the nodes."""
     position = {node: number for number, node in enumerate(neighbours)}
-    found = _connected(_plain(neighbours))
+    found = components(neighbours)
     several = [sorted(each, key=position.__getitem__) for each in found if len(each) > 1]
     return sorted(several, key=lambda nodes: position[nodes[0]])
-
-
-def _connected(graph: nx.DiGraph) -> Iterator[set[str]]:
-    """The strongly connected components; what one leads to comes before it."""
-    import networkx as nx  # noqa: PLC0415 - as in `graph`
-
-    found: Iterator[set[str]] = nx.strongly_connected_components(graph)
-    return found
-
-
-def _plain(neighbours: Neighbours) -> nx.DiGraph:
-    """Who has an edge to whom."""
-    import networkx as nx  # noqa: PLC0415
-
-    graph = nx.DiGraph()
-    graph.add_nodes_from(neighbours)
-    graph.add_edges_from((node, other) for node, others in neighbours.items() for other in others)
-    return graph
 
 
 def _one_early_read(neighbours: Neighbours, bucket: Callable[[Edge, Edge], object]) -> Iterator[Cycle]:
@@ -160,7 +135,7 @@ def _reach(neighbours: Neighbours) -> tuple[dict[str, int], dict[str, int]]:
     """The number of each node's bit, and for each node the bits of all that it reaches, itself among them."""
     bit = {node: number for number, node in enumerate(neighbours)}
     reached: dict[str, int] = {}
-    for component in _connected(_plain(neighbours)):
+    for component in components(neighbours):
         bits = 0
         for node in component:
             bits |= 1 << bit[node]

@@ -18,15 +18,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from lab.checkers.isolation.multigraph import Multigraph
 from lab.checkers.isolation.version_index import Versions
 from lab.model.history import INITIAL, History, PredicateRead, Read, Transaction, Version, Write
 
-if TYPE_CHECKING:
-    import networkx as nx
-
-__all__ = ["Edge", "EdgeKind", "graph_of"]
+__all__ = ["Edge", "EdgeKind", "Graph", "graph_of"]
 
 
 class EdgeKind(StrEnum):
@@ -60,14 +58,16 @@ class Edge(NamedTuple):
     answer: bool = False
 
 
-def graph_of(history: History, versions: Versions) -> nx.MultiDiGraph:
-    """The graph; each edge holds its `Edge` under the key "edge". Nodes and edges come in the history's order."""
-    import networkx as nx  # noqa: PLC0415 - a tenth of a second, and most executions have no graph
+Graph = Multigraph[str, Edge]
+"""Its nodes are the ids of transactions."""
 
-    graph = nx.MultiDiGraph()
+
+def graph_of(history: History, versions: Versions) -> Graph:
+    """The graph. Nodes and edges come in the history's order."""
     committed = history.committed
-    graph.add_nodes_from(each.id for each in committed)
-    graph.add_edges_from((edge.source, edge.target, {"edge": edge}) for edge in _edges(history, committed, versions))
+    graph = Graph(each.id for each in committed)
+    for edge in _edges(history, committed, versions):
+        graph.add(edge.source, edge.target, edge)
     return graph
 
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 from lab.checkers.isolation.anomalies import Anomaly, AnomalyName, Judgement, strongest_first, vanishes, verdict_on
 from lab.checkers.isolation.cycles import cycles_of
-from lab.checkers.isolation.graph import Edge, EdgeKind, graph_of
+from lab.checkers.isolation.graph import Edge, EdgeKind, Graph, graph_of
 from lab.checkers.isolation.reads import wrong_reads
 from lab.checkers.isolation.version_index import Versions
 from lab.model.history import History
-
-if TYPE_CHECKING:
-    import networkx as nx
 
 __all__ = ["judge", "judge_graph"]
 
@@ -27,19 +23,17 @@ def judge(history: History, known: Iterable[Anomaly] = ()) -> Judgement:
     return judge_graph(history, versions, graph_of(history, versions), known)
 
 
-def judge_graph(
-    history: History, versions: Versions, graph: nx.MultiDiGraph, known: Iterable[Anomaly] = ()
-) -> Judgement:
+def judge_graph(history: History, versions: Versions, graph: Graph, known: Iterable[Anomaly] = ()) -> Judgement:
     """The same, of a history whose graph has been made."""
     found: dict[tuple[AnomalyName, bool], Anomaly] = {}
     for anomaly in (*known, *wrong_reads(history, versions)):
         found.setdefault((anomaly.name, anomaly.promised), anomaly)
     for part in _parts(graph, versions):
         _add_cycles(part, versions, found)
-    return Judgement(strongest_first(found.values()), graph.number_of_nodes(), graph.number_of_edges())
+    return Judgement(strongest_first(found.values()), len(graph), sum(1 for _ in graph.edges()))
 
 
-def _parts(graph: nx.MultiDiGraph, versions: Versions) -> list[nx.MultiDiGraph]:
+def _parts(graph: Graph, versions: Versions) -> list[Graph]:
     """The graph, and with mixed levels those of what more is promised to.
 
     That is the serializable transactions among themselves; and all of them, without what was read too early by those
@@ -53,16 +47,15 @@ def _parts(graph: nx.MultiDiGraph, versions: Versions) -> list[nx.MultiDiGraph]:
     return [graph, serializable, early] if "READ COMMITTED" in levels.values() else [graph, serializable]
 
 
-def _part(graph: nx.MultiDiGraph, keep: Callable[[Edge], bool]) -> nx.MultiDiGraph:
-    import networkx as nx  # noqa: PLC0415 - as in `graph`
-
-    part = nx.MultiDiGraph()
-    part.add_nodes_from(graph)
-    part.add_edges_from(each for each in graph.edges(data=True) if keep(each[2]["edge"]))
+def _part(graph: Graph, keep: Callable[[Edge], bool]) -> Graph:
+    part = Graph(graph)
+    for source, target, edge in graph.edges():
+        if keep(edge):
+            part.add(source, target, edge)
     return part
 
 
-def _add_cycles(graph: nx.MultiDiGraph, versions: Versions, found: dict[tuple[AnomalyName, bool], Anomaly]) -> None:
+def _add_cycles(graph: Graph, versions: Versions, found: dict[tuple[AnomalyName, bool], Anomaly]) -> None:
     transactions = versions.transactions
 
     def bucket(first: Edge, last: Edge) -> tuple[bool, bool]:

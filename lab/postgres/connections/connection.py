@@ -13,25 +13,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
 import asyncpg
 
 from lab.engine.flight import Flight
-from lab.engine.gate import Actor, current_actor, running_as
+from lab.engine.gate import Actor, current_actor
 from lab.engine.hearing import hear
 from lab.model.trace import Result
-from lab.postgres.connections.caches import PreparedStatements
+from lab.postgres.connections.heard import heard
 from lab.postgres.connections.journal import Journal, Line
+from lab.postgres.connections.leftovers import Leftovers
+from lab.postgres.connections.notified import Notified
 from lab.postgres.connections.ping import Ping
 from lab.postgres.connections.points import announced_by_driver
-from lab.postgres.connections.triggers import ALTERED, WRITTEN
 from lab.postgres.connections.uses import Uses
 from lab.postgres.connections.wire import Wire
 from lab.postgres.locks.freeze import ServerProcess
-from lab.postgres.locks.names import readable, wait_of
+from lab.postgres.locks.names import readable
+from lab.postgres.statements.held import HeldRows
 from lab.postgres.statements.shapes import Relations
 from lab.postgres.statements.transaction import TransactionFootprint
 
@@ -42,7 +43,7 @@ _OWN_ROLE = "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE;"
 _ISOLATE = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {}"
 
 
-class LabConnection(asyncpg.Connection):  # type: ignore[misc]
+class LabConnection(Notified):
     """An asyncpg connection whose operations the engine sees."""
 
     _protocol = vars(asyncpg.Connection)["_protocol"]
@@ -82,23 +83,21 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         """Called with an actor, its backend and the statement that it is about to give to the driver itself."""
         self.adapted: Any = None
         """What SQLAlchemy's dialect wraps this in, if it does."""
-        self._prepared = PreparedStatements(self)
+        self.left = Leftovers(self)
+        """What former executions left in the session."""
         self._savepoints = 0
-        self._listener: Actor | None = None
-        """Who listens for notifications: what its callbacks do is done for it."""
-        self._notified: list[tuple[int, str, str]] = []
-        """Notifications that came while nothing was under way here: process id, channel, payload."""
-        self._protocol = Wire(protocol, self)
-        self._waiting_for: Actor | None = None
-        self.add_log_listener(_heard)
+        self._wire = self._protocol = Wire(protocol, self)
+        self.waits_for_a_transaction: object | None = None
+        """The message that said so, of the statement that is under way or was last."""
+        self.add_log_listener(heard)
 
     async def isolate(self, level: str) -> None:
         """Make `level` the default of this session's transactions, and record what it writes if that is wanted.
 
         Part of setting the connection up: `in_use` is false meanwhile.
         """
-        await self.execute(f"{_ISOLATE.format(level)}; {self.journal.setting}")
-        self.isolation = level
+        await self._quietly(f"{_ISOLATE.format(level)}; {self.journal.setting}")
+        self.isolation, self.left.records = level, self.journal.open
 
     def get_reset_query(self) -> str:
         """asyncpg's, and what it would forget: the isolation level of this session, and whether it is recorded."""
@@ -108,11 +107,11 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
     async def reset(self, *, timeout: float | None = None) -> None:
         """What a pool of asyncpg's does with a connection that comes back; it takes all listeners away."""
         await super().reset(timeout=timeout)
-        self.add_log_listener(_heard)
+        self.add_log_listener(heard)
 
     def _on_release(self, stacklevel: int = 1) -> None:
         """Before a pool of asyncpg's looks whether somebody still listens; `reset` comes after it."""
-        self.remove_log_listener(_heard)
+        self.remove_log_listener(heard)
         super()._on_release(stacklevel + 1)
 
     async def suits(self, actor: Actor) -> None:
@@ -123,23 +122,38 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         await self.isolate(level)
         self.in_use = True
 
-    async def forget_session_state(self) -> None:
+    async def forget_session_state(self, *, tidy: bool = False) -> None:
         """Give up advisory locks, settings, cursors, sequences' values, temporary tables and prepared statements.
 
-        The isolation level stays.
+        The isolation level stays. Where all was `tidy`, there is nothing but what sequences gave, and that has time.
         """
         self.notices_pauses = self.announced = False
-        self.line = Line()
-        self._savepoints = 0
+        self.line, self._savepoints = Line(), 0
         self._listeners.clear()  # the server forgets them with the next line
-        prepared = self._prepared.forget()
-        await self.execute(f"{_OWN_ROLE} {self.get_reset_query()} DISCARD SEQUENCES; DISCARD TEMP; {prepared}")
+        if tidy and self.left.keep(records=self.journal.open):
+            return
+        await self._quietly(f"{_OWN_ROLE} {self.get_reset_query()} {self.left.forget(records=self.journal.open)}")
 
-    async def _get_statement(self, *args: Any, **named: Any) -> Any:
+    async def _quietly(self, script: str) -> None:
+        """Send what is the lab's own doing."""
+        if self.is_closed():
+            raise asyncpg.InterfaceError("connection is closed")
+        await self._wire.quietly(script)
+
+    async def _get_statement(self, query: str, timeout: Any, **named: Any) -> Any:
         """Behind all that prepares. Private, hence a contract test."""
-        statement = await super()._get_statement(*args, **named)
-        self._prepared.known.append(statement)
+        if not self.asks:
+            await self._wire.settled(self.left.before(query))
+            if (kept := self.left.again(query, **named)) is not None:
+                return kept
+        statement = await super()._get_statement(query, timeout, **named)
+        self.left.prepared.known.append(statement)
         return statement
+
+    def _drop_local_statement_cache(self) -> None:
+        """A codec was changed, or the schema. Private, hence a contract test."""
+        self.left.prepared.stale = True
+        super()._drop_local_statement_cache()
 
     def is_driven(self, text: str) -> bool:
         """Whether a statement on the wire is one that somebody gave to asyncpg itself.
@@ -216,30 +230,19 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         """Whether a transaction is open here. asyncpg's own question fails on a connection that was closed."""
         return not self.is_closed() and self.is_in_transaction()
 
-    async def add_listener(self, channel: str, callback: Any) -> None:
-        """What asyncpg does; notifications then come at moments that the schedule decides."""
-        self._listener = current_actor()
-        await super().add_listener(channel, callback)
+    def reports(self, message: Any) -> None:
+        """Its statement waits for a lock. A method, since a pool of asyncpg's puts another object in its place."""
+        self.waits_for_a_transaction = message if " on transaction " in message.message else None
 
     @property
-    def may_be_notified(self) -> bool:
-        """Whether an actor listens here, and PostgreSQL would send it what it has: no transaction is open."""
-        idle = self._waiting_for is None and not self.is_closed() and not self.transaction_open
-        return bool(self._listeners) and self._listener is not None and idle
+    def pid(self) -> int:
+        """Process id of its server process."""
+        return self.process.pid
 
-    def hand_on(self) -> bool:
-        """Call the listeners for what came. False if nothing did."""
-        notified, self._notified = self._notified, []
-        with running_as(self._listener):
-            for each in notified:
-                super()._process_notification(*each)
-        return bool(notified)
-
-    def _process_notification(self, pid: int, channel: str, payload: str) -> None:
-        """A notification arrived. When it does is chance, unless an operation of an actor's ends here with it."""
-        self._notified.append((pid, channel, payload))
-        if self._waiting_for is not None:
-            self.hand_on()
+    @property
+    def held(self) -> HeldRows:
+        """What its open transaction is known to have locked."""
+        return self.transaction_footprint.held
 
     @property
     def busy_for(self) -> Actor | None:
@@ -250,23 +253,25 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         """Hand an answer on to the step of an actor."""
         if self.in_use:
             self.journal.commanded(result.tag)
-            self.transaction_footprint.held.answered(result.tag)
+            self.held.answered(result.tag)
             actor.execution.answered(actor, result)
             hear(result)
 
     async def during(self, actor: Actor, operation: Callable[..., Awaitable[Any]], *args: Any, **named: Any) -> Any:
         """Run one operation as the flight of an actor, and hold its answer back if the engine says so."""
         actor.execution.serves(self.process, actor)
-        outer, self._waiting_for = self._waiting_for, actor
+        outer, self._waiting_for, self.waits_for_a_transaction = self._waiting_for, actor, None
         try:
             with Flight(actor, self.process):
                 answer = await operation(*args, **named)
         except asyncio.CancelledError:
-            self.announced = False
+            self.announced = self.journal.tidy = False
             self.process.interrupt_if_frozen()
             raise
         except Exception as error:
             self.announced = False
+            self.held.forget()  # an error gives locks back
+            self.left.failed(error)
             self.journal.refused(self.line)
             if detail := getattr(error, "detail", None):
                 error.detail = readable(detail, self.relations)  # type: ignore[attr-defined]
@@ -282,19 +287,3 @@ class LabConnection(asyncpg.Connection):  # type: ignore[misc]
         if actor.is_taken_for_waiting:
             await actor.hold()
         return answer
-
-
-def _heard(connection: Any, message: Any) -> None:
-    """A log message from a backend; one of them says that its statement waits for a lock."""
-    if message.message == WRITTEN:
-        connection.line.written.append(message.detail)
-        return
-    if message.message == ALTERED:
-        connection.journal.altered = True
-        made = {int(number): name.removeprefix("public.") for number, name in json.loads(message.detail).items()}
-        connection.relations.update(made)
-        return
-    actor = connection.busy_for
-    if actor is None or "still waiting" not in message.message:
-        return
-    actor.waits(wait_of(message.message, getattr(message, "context", None) or "", connection.relations))

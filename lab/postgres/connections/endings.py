@@ -11,10 +11,13 @@ from lab.postgres.server.monitor import LOST
 __all__ = ["forget", "learned"]
 
 
-async def forget(connection: LabConnection) -> None:
-    """Clear a session's state; one that cannot be cleared any more, whatever an actor did to it, is given up."""
+async def forget(connection: LabConnection, *, tidy: bool = False) -> None:
+    """Clear a session's state; one that cannot be cleared any more, whatever an actor did to it, is given up.
+
+    `tidy`: all that was sent left its session as it found it.
+    """
     try:
-        await connection.forget_session_state()
+        await connection.forget_session_state(tidy=tidy)
     except LOST:
         connection.terminate()
 

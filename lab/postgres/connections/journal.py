@@ -95,6 +95,8 @@ class Journal:
         self.time = 0
         self.altered = False
         """Somebody may have changed the catalog. It stays true, over executions, until the database is made again."""
+        self.tidy = True
+        """All that was sent since the beginning left its session as it found it, but for numbers of sequences."""
         self.beside = ""
         """A command that an actor sent, which changed something that does not belong to the database."""
 
@@ -105,7 +107,7 @@ class Journal:
 
     def start(self, *, wanted: bool) -> None:
         """Begin with nothing, for the next execution."""
-        self.open, self.sessions, self.time, self.beside = wanted, [], 0, ""
+        self.open, self.sessions, self.time, self.beside, self.tidy = wanted, [], 0, "", True
 
     def commanded(self, tag: str) -> None:
         """A command was done, which its tag names. Event triggers hear of none of these."""

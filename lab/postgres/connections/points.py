@@ -128,7 +128,7 @@ async def announced_by_driver(
     else:
         kind = SAVEPOINT_KINDS[" ".join(found[1].upper().split())]
         if kind is not ActionKind.SAVEPOINT:
-            touches = connection.transaction_footprint.end(connection.level)
+            touches = connection.transaction_footprint.end(connection.level, in_part=True)
         action = Action(kind, found[2], touches=touches, database=connection.schema)
     if (gate := actor.parks(action, met)) is not None:
         await actor.stay(gate)

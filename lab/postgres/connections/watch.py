@@ -154,7 +154,7 @@ def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
         if found := SAVEPOINT.match(statement):
             kind = SAVEPOINT_KINDS[found[1].upper()]
             if driver is not None and kind is not ActionKind.SAVEPOINT:
-                touches = driver.transaction_footprint.end(level)
+                touches = driver.transaction_footprint.end(level, in_part=True)
             action = Action(kind, found[2], touches=touches, database=where)
         else:
             if driver is not None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any
 
+from asyncpg import InFailedSQLTransactionError
+
 from lab.engine.gate import Actor, arrive, current_actor
 from lab.model.text import reprs
 from lab.model.trace import Action, ActionKind, Result
+from lab.postgres.connections.joined import sends_later
 from lab.postgres.connections.points import announced_by_driver, begins, ends_of
+from lab.postgres.statements.held import FOR_EACH
 
 __all__ = ["Wire"]
 
@@ -49,20 +54,25 @@ class Wire:
     @_used
     async def query(self, query: str, timeout: Any) -> Any:
         """A statement without parameters, or several: also BEGIN, COMMIT, ROLLBACK and what asyncpg calls a reset."""
-        actor = current_actor()
+        actor, connection, level, ends = current_actor(), self._connection, begins(query), ends_of(query)
+        if level is None and ends is None:
+            await self.settled(connection.left.before(query))
+        sent = query if level is None else connection.left.begin(query)
         if actor is None:
-            return await self._protocol.query(query, timeout)
-        connection, level, ends = self._connection, begins(query), ends_of(query)
+            return await self._sent_for_nobody(query, sent, timeout)
         if connection.ping.only(query, begins=level is not None, ends=ends):
-            status = await connection.during(actor, self._protocol.query, query, timeout)
+            status = await connection.during(actor, self._protocol.query, sent, timeout)
             if ends is not None:
                 connection.journal.ended(connection.line, actor.execution.step, committed=False)
             return status
+        if level is not None and connection.announced and (begun := await self._begun_later(query, sent, timeout)):
+            self._began(actor)
+            return begun
         driven = level is None and ends is None and connection.is_driven(query)
         await self._before(actor, query, level, ends, driven=driven)
         committed = False
         try:
-            status = await connection.during(actor, self._protocol.query, query, timeout)
+            status = await connection.during(actor, self._protocol.query, sent, timeout)
             committed = status == "COMMIT"
         finally:
             if ends is not None:
@@ -72,9 +82,40 @@ class Wire:
             self._answered(actor, (), status or "")
         elif level is None:
             connection.answers(actor, Result(tag=status or ""))
-        elif connection.journal.open:
-            connection.journal.began(connection.line, actor.name)
+        else:
+            self._began(actor)
         return status
+
+    def _began(self, actor: Actor) -> None:
+        if self._connection.journal.open:
+            self._connection.journal.began(self._connection.line, actor.name)
+
+    async def _sent_for_nobody(self, query: str, sent: str, timeout: Any) -> Any:
+        begun = "" if begins(query) is None else await self._begun_later(query, sent, timeout)
+        return begun or await self._protocol.query(sent, timeout)
+
+    async def _begun_later(self, query: str, sent: str, timeout: Any) -> str:
+        """The tag of a BEGIN, `sent` in these words, that goes out with what comes next; "" for one that must go now.
+
+        Not for an actor that opens a transaction itself: when it began shows in `now()`, and it may sleep meanwhile.
+        """
+        if timeout is not None or self.is_in_transaction() or not self.is_connected():
+            return ""
+        transport = self._connection._transport  # noqa: SLF001 - asyncpg's own
+        return await sends_later(self._protocol, transport, query, script="" if sent == query else sent)
+
+    async def quietly(self, script: str) -> None:
+        """What the lab sends for itself, to set the connection up or to reset it."""
+        await self._through(self._protocol.query, script, None)
+
+    async def settled(self, script: str) -> None:
+        """What the lab sends before a statement of somebody else's, if anything."""
+        if not script:
+            return
+        actor = current_actor()
+        failed = contextlib.suppress(InFailedSQLTransactionError)  # then what comes next fails as well
+        with failed, contextlib.nullcontext() if actor is None else actor.busy():
+            await self._protocol.query(script, None)
 
     async def _before(
         self, actor: Actor, query: str, level: str | None, ends: ActionKind | None, *, driven: bool
@@ -148,7 +189,7 @@ class Wire:
         await self._announced(actor, state.query, args, several=True)
         many = self._protocol.bind_execute_many
         answer = await self._connection.during(actor, many, state, args, *more, **named)
-        self._answered(actor, answer, "executed for each row")
+        self._answered(actor, answer, FOR_EACH)
         return answer
 
     @_used
@@ -158,6 +199,7 @@ class Wire:
         if actor is None:
             return await self._protocol.bind(state, args, *more, **named)
         await self._announced(actor, state.query, args)
+        self._connection.transaction_footprint.held.forget()  # it locks as it is fetched
         return await self._connection.during(actor, self._protocol.bind, state, args, *more, **named)
 
     @_used
@@ -172,6 +214,7 @@ class Wire:
 
     async def _copied(self, copy: Callable[..., Awaitable[Any]], statement: str, *args: Any, **named: Any) -> Any:
         actor = current_actor()
+        await self.settled(self._connection.left.before(statement))
         if actor is None:
             return await copy(statement, *args, **named)
         await self._announced(actor, statement)

@@ -20,6 +20,7 @@ from sqlalchemy.pool import NullPool
 from lab.engine.ports import LockableRow
 from lab.errors import ServerError
 from lab.postgres.connections.settings import ACTOR_SETTINGS, HOUSE_SETTINGS, guarding
+from lab.postgres.locks.known import Session, rows_taken
 from lab.postgres.recording.results import is_connection_loss
 from lab.postgres.server.server import Server
 from lab.postgres.statements.bulk import Bulk
@@ -48,7 +49,8 @@ ROWS_AT_MOST = 1000
 class PostgresRowLocks:
     """The engine's `RowLocks`. Connects when it is first needed, since most scenarios never do."""
 
-    def __init__(self, server: Server, database: str) -> None:
+    def __init__(self, server: Server, database: str, sessions: Sequence[Session] = ()) -> None:
+        """`sessions`: all that there are beside the lab's own, where that is known."""
         options = {**server.connect, "database": database}
         own = {} if server.folder is None else ON_OWN_SERVER
         options["server_settings"] = {**options.get("server_settings", {}), **SETTINGS, **own}
@@ -56,6 +58,12 @@ class PostgresRowLocks:
         self._connection: AsyncConnection | None = None
         self._driver: Any = None
         self._holding = False
+        self._sessions = sessions
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether it may hold rows."""
+        return self._holding
 
     @property
     def pid(self) -> int:
@@ -66,7 +74,9 @@ class PostgresRowLocks:
         """See `RowLocks`. A statement for which no such query exists has none."""
         await self._open()  # whoever asked for rows may then ask for this session's process
         if isinstance(statement, Met):
-            taken = await self._taken(statement)
+            taken = rows_taken(self._sessions, statement.rows)
+            if taken is None:
+                taken = await self._taken(statement)
             free = itertools.takewhile(lambda row: row not in taken, statement.rows)
             return [LockableRow(row.name, (number,), row.text) for number, row in enumerate(free)]
         assert isinstance(statement, Bulk)

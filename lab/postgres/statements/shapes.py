@@ -16,6 +16,7 @@ from lab.model.footprint import Memory
 from lab.postgres.statements.met import Met, MetRows
 from lab.postgres.statements.pieces import name_of, qualified, unique_keys
 from lab.postgres.statements.tame import is_tame
+from lab.postgres.statements.tidy import is_tidy
 
 __all__ = ["ANY", "Reference", "Relations", "Shape", "agree", "declared"]
 
@@ -67,6 +68,8 @@ class Relations:
     """All functions of the user's are among these."""
     notices: bool = True
     """A function of the user's may notice that it waits."""
+    tidy: bool = False
+    """Nothing in the catalog changes the session of a statement whose text does not; see `tidy`."""
     met: MetRows = field(default_factory=MetRows)
     """The rows that statements of the scenario that runs were seen to write."""
     memory: Memory = field(default_factory=Memory)
@@ -77,6 +80,10 @@ class Relations:
     def is_wild(self, text: str) -> bool:
         """Whether a statement may do more than touch relations."""
         return not (self.tame and is_tame(text, self.functions))
+
+    def is_tidy(self, text: str) -> bool:
+        """Whether a statement surely leaves its session as it found it, but for numbers of sequences."""
+        return self.tidy and is_tidy(text, self.functions)
 
     def rows_of(self, text: str, parameters: object) -> Met | None:
         """The rows that a statement is known to write, if it can be paused between two of them."""
@@ -99,7 +106,7 @@ class Relations:
         self.names.clear()
         self.silent.clear()
         self.memory, self.remembered = Memory(), 0
-        self.functions, self.tame, self.notices = frozenset(), False, True
+        self.functions, self.tame, self.notices, self.tidy = frozenset(), False, True, False
 
 
 def declared(table: Table, schema: str) -> tuple[str, Shape]:

@@ -26,7 +26,7 @@ class TransactionFootprint:
     def begins(self) -> None:
         """Forget the last transaction."""
         self._last, self._memory = None, None
-        self.held.forget()
+        self.held.begin()
 
     def statement(
         self,
@@ -44,9 +44,10 @@ class TransactionFootprint:
         self._last = Deferred(accesses, level, self._last, memory, partial(relations.is_wild, text), session)
         return self._last
 
-    def end(self, level: str) -> Deferred:
-        """The footprint of a COMMIT or ROLLBACK now, also of one to a savepoint, or of its release."""
-        self.held.forget()
+    def end(self, level: str, *, in_part: bool = False) -> Deferred:
+        """The footprint of a COMMIT or ROLLBACK now; `in_part`: of one to a savepoint, or of its release."""
+        if in_part:
+            self.held.forget()
         return Deferred(_nothing, level, self._last)
 
 

@@ -9,6 +9,7 @@ from lab.postgres.server.monitor import Monitor
 from lab.postgres.statements.met import notices_pauses
 from lab.postgres.statements.shapes import ANY, Reference, Relations, Shape
 from lab.postgres.statements.tame import tame_functions
+from lab.postgres.statements.tidy import keeps_tidy
 
 __all__ = ["learn_relations"]
 
@@ -84,6 +85,20 @@ FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang JOIN pg_namespace n ON n.
 WHERE p.oid >= {_FIRST_OF_USERS} AND p.prokind <> 'a' AND n.nspname <> '{SCHEMA}'
 """
 _KNOWN = f"SELECT proname::text, bool_and(provolatile <> 'v') FROM pg_proc WHERE oid < {_FIRST_OF_USERS} GROUP BY 1"
+_HIDDEN = f"""
+SELECT pg_get_expr(d.adbin, d.adrelid), false FROM pg_attrdef d WHERE d.oid >= {_FIRST_OF_USERS}
+UNION ALL SELECT pg_get_expr(k.conbin, k.conrelid), false FROM pg_constraint k
+  WHERE k.conbin IS NOT NULL AND k.oid >= {_FIRST_OF_USERS}
+UNION ALL SELECT pg_get_viewdef(r.ev_class), true FROM pg_rewrite r
+  WHERE r.oid >= {_FIRST_OF_USERS} AND r.rulename = '_RETURN'
+UNION ALL SELECT NULL, true FROM pg_rewrite r WHERE r.oid >= {_FIRST_OF_USERS} AND r.rulename <> '_RETURN'
+UNION ALL SELECT NULL, true FROM pg_policy
+UNION ALL SELECT NULL, true FROM pg_trigger t
+  WHERE t.oid >= {_FIRST_OF_USERS} AND t.tgname <> '{TRIGGER}' AND t.tgqual IS NOT NULL
+UNION ALL SELECT NULL, true FROM pg_foreign_table
+"""
+"""What may call a function behind a statement: (expression, false) or (query of a view, true). NULL stands for what is
+not looked into."""
 _known: dict[object, tuple[tuple[str, bool], ...]] = {}
 """PostgreSQL's own functions, by version: there are three thousand."""
 
@@ -137,3 +152,8 @@ async def _learn_functions(monitor: Monitor, relations: Relations) -> None:
     own = [(row["name"], row["source"], row["steady"]) for row in await monitor.fetch(_FUNCTIONS)]
     relations.functions, relations.tame = tame_functions(_known[version], own)
     relations.notices = any(notices_pauses(source) for _, source, _ in own)
+    hidden = [tuple(row) for row in await monitor.fetch(_HIDDEN)]
+    views = [text for text, is_view in hidden if is_view]
+    expressions = [text for text, is_view in hidden if not is_view]
+    sources = [source for _, source, _ in own]
+    relations.tidy = relations.tame and keeps_tidy(relations.functions, sources, expressions, views)

@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from lab.errors import Violation
 
-__all__ = ["AtTheEnd", "note"]
+__all__ = ["AtTheEnd", "note", "violation_in"]
 
 PROPERTIES = {"token": "lab_token", "anomaly": "lab_anomaly", "title": "lab_finding"}
 """Attribute of a violation -> the name of the property, in JUnit's XML for example. Beside them: the verdict."""
@@ -24,7 +24,7 @@ FOLDER = "GITHUB_WORKSPACE"
 
 def note(item: pytest.Item, error: BaseException) -> dict[str, Any]:
     """Add the properties of a violation to a test that failed by it; returns what its annotation needs."""
-    violation = _violation(error)
+    violation = violation_in(error)
     if violation is None or not violation.token:
         return {}
     properties = [(name, getattr(violation, each)) for each, name in PROPERTIES.items()]
@@ -37,13 +37,14 @@ def note(item: pytest.Item, error: BaseException) -> dict[str, Any]:
     return {"file": file, "line": int(line), "title": violation.title, "message": message}
 
 
-def _violation(error: BaseException) -> Violation | None:
+def violation_in(error: BaseException) -> Violation | None:
+    """The violation with which a test failed, if it did; the first one of a group."""
     from lab.errors import Violation  # noqa: PLC0415 - only where a test failed
 
     if isinstance(error, Violation):
         return error
     inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-    return next(filter(None, map(_violation, inner)), None)
+    return next(filter(None, map(violation_in, inner)), None)
 
 
 class AtTheEnd:
@@ -54,11 +55,13 @@ class AtTheEnd:
         self._asked = asked
         self._tests: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
+        self._known: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A report, of this process or of a worker."""
         if done := getattr(report, "lab_scenarios", None):
             self._tests.append(done)
+        self._known += [each for each in getattr(report, "lab_known", ()) if each not in self._known]
         if found := getattr(report, "lab_annotation", None):
             self._annotations.append(found)
 
@@ -76,7 +79,7 @@ class AtTheEnd:
         """The section of the lab, and GitHub's lines."""
         if self._tests or self._unmet:
             terminalreporter.section("lab")
-            for line in self._lines():
+            for line in [*self._lines(), *self._known]:
                 terminalreporter.write_line(line)
             if self._unmet:
                 terminalreporter.write_line(

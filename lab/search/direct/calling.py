@@ -12,13 +12,7 @@ from lab.search.direct.lab import Lab, current
 from lab.search.direct.runs import Replayed
 from lab.shrink.replays import Replays
 
-__all__ = ["is_of_a_race", "replayed_race"]
-
-
-def is_of_a_race(target: str) -> bool:
-    """Whether a target of an imported module names a race: a function stands where a class would."""
-    function = racing_function(target)
-    return inspect.isroutine(function) or hasattr(function, "hypothesis")
+__all__ = ["replayed_race"]
 
 
 async def replayed_race(explorer: Explorer, token: ReplayToken, times: int) -> Replays:

@@ -11,7 +11,7 @@ from typing import Any
 from lab.scenario.declare import Scenario, target_of
 from lab.scenario.race import is_race
 
-__all__ = ["FIXTURE", "hints", "racing_function", "why_not_called"]
+__all__ = ["FIXTURE", "hints", "is_of_a_race", "racing_function", "why_not_called"]
 
 FIXTURE = "lab"
 _LOCAL = "<locals>"
@@ -55,6 +55,12 @@ def racing_function(target: str) -> Callable[..., Any] | None:
                 return None
         found = getattr(found, part, None)
     return found if callable(found) else None
+
+
+def is_of_a_race(target: str) -> bool:
+    """Whether a target of an imported module names a race: a function stands where a class would."""
+    function = racing_function(target)
+    return inspect.isroutine(function) or hasattr(function, "hypothesis")
 
 
 def why_not_called(function: Callable[..., Any]) -> str:

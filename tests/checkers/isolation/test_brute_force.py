@@ -70,11 +70,8 @@ def every_cycle(history: History) -> set[tuple[AnomalyName, bool]]:
     """Each cycle of the graph, over each choice of parallel edges, by its name and whether it was to be prevented."""
     graph = graph_of(history, versions := Versions(history))
     named = set()
-    for nodes in nx.simple_cycles(nx.DiGraph(graph)):
-        hops = [
-            [data["edge"] for data in graph[one][other].values()]
-            for one, other in zip(nodes, [*nodes[1:], nodes[0]], strict=True)
-        ]
+    for nodes in nx.simple_cycles(nx.DiGraph({node: list(others) for node, others in graph.after.items()})):
+        hops = [graph.after[one][other] for one, other in zip(nodes, [*nodes[1:], nodes[0]], strict=True)]
         for edges in product(*hops):
             starts = [number for number, edge in enumerate(edges) if edge.kind is EdgeKind.RW] or [0]
             for start in starts[:1]:

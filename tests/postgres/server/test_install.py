@@ -10,9 +10,10 @@ import pytest
 from helpers.lab_program import temporary_folder
 
 from lab.errors import ServerError
-from lab.postgres.server import embedded, install
+from lab.postgres.server import cache_place, embedded, install
+from lab.postgres.server.cache_place import cache_folder
 from lab.postgres.server.embedded import embedded_server
-from lab.postgres.server.install import Account, cache_folder, prepared
+from lab.postgres.server.install import Account, prepared
 
 
 @pytest.fixture
@@ -93,9 +94,9 @@ def place(monkeypatch):
     """Where the user's cache would be; elsewhere is where a temporary folder would be."""
     with temporary_folder() as folder:
         for name in ("site_cache_path", "user_cache_path"):
-            monkeypatch.setattr(install.platformdirs, name, lambda *_, **__: folder / "cache")
+            monkeypatch.setattr(cache_place.platformdirs, name, lambda *_, **__: folder / "cache")
         (folder / "elsewhere").mkdir()
-        monkeypatch.setattr(install.tempfile, "gettempdir", lambda: str(folder / "elsewhere"))
+        monkeypatch.setattr(cache_place.tempfile, "gettempdir", lambda: str(folder / "elsewhere"))
         yield folder
 
 
@@ -125,7 +126,7 @@ def test_a_cache_folder_that_is_none_of_ours_is_left_alone(place, kind):
 
 def test_a_home_that_nobody_knows_leaves_no_folder_called_tilde(place, monkeypatch):
     for name in ("site_cache_path", "user_cache_path"):
-        monkeypatch.setattr(install.platformdirs, name, lambda *_, **__: Path("~/.cache"))
+        monkeypatch.setattr(cache_place.platformdirs, name, lambda *_, **__: Path("~/.cache"))
     monkeypatch.chdir(place)
     assert cache_folder().parent == place / "elsewhere"
     assert not (place / "~").exists()

@@ -1,4 +1,4 @@
-"""Executions to the first violation of each planted bug, for each scheduler: which policy finds what, and how soon.
+"""Executions and seconds to the first violation of each planted bug: which scheduler finds what, and how soon.
 
 Every planted bug of the catalogue is hunted with every scheduler and many seeds, each hunt up to its first violation or
 to its last execution. The table shows the median, the 90th percentile and the chance of the bug in one execution: hunts
@@ -9,8 +9,8 @@ The last column compares the portfolio with the best single scheduler of each bu
 executions that a hunt spent. What counts is that the portfolio is never much worse, since nobody knows beforehand which
 one is best. The best of several is also the luckiest, so with few seeds the ratio is worse than the truth.
 
-    python bench/search.py
-    python bench/search.py --seeds 5 --targets deadlock --schedulers random,urw,portfolio --json
+    python bench/first_bug.py
+    python bench/first_bug.py --seeds 5 --targets deadlock --schedulers random,urw,portfolio --json
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from time import perf_counter
 
 from _common import show
 
@@ -61,6 +62,8 @@ class Hunts:
     spent: int
     first: tuple[int, ...]
     """Of the hunts that found it, ascending."""
+    seconds: tuple[float, ...] = ()
+    """Until then, of the same hunts, ascending."""
 
     @property
     def mean(self) -> float:
@@ -77,11 +80,19 @@ class Hunts:
         place = math.ceil(share * self.hunts) - 1
         return self.first[place] if place < len(self.first) else math.inf
 
+    @property
+    def median_seconds(self) -> float:
+        """Seconds within which half of the hunts found the bug, with all but the start; infinite if fewer did."""
+        place = math.ceil(0.5 * self.hunts) - 1
+        return self.seconds[place] if place < len(self.seconds) else math.inf
+
     def as_json(self) -> dict[str, object]:
         """Plain figures; a percentile is null when fewer hunts found the bug."""
         chance = [round(each, 5) for each in self.chance]
         quantiles = {"median": finite(self.quantile(0.5)), "p90": finite(self.quantile(0.9))}
-        return {**asdict(self), **quantiles, "mean": round(self.mean, 2), "chance": chance}
+        quantiles["median_seconds"] = finite(self.median_seconds)
+        seconds = [round(each, 4) for each in self.seconds]
+        return {**asdict(self), **quantiles, "seconds": seconds, "mean": round(self.mean, 2), "chance": chance}
 
 
 def finite(figure: float) -> float | None:
@@ -104,16 +115,20 @@ def work(order: Order) -> list[Hunts]:
         return asyncio.run(_work(order, Explorer(server)))
 
 
-async def hunt(explorer: Explorer, scenario: Scenario, scheduler: Scheduler, most: int) -> tuple[int, bool]:
-    """Executions until the first violation, the end of the search or the given number; and whether there was one."""
+async def hunt(explorer: Explorer, scenario: Scenario, scheduler: Scheduler, most: int) -> tuple[int, bool, float]:
+    """Executions and seconds until the first violation, the end of the search or the given number.
+
+    The second value says whether there was a violation.
+    """
+    started = perf_counter()
     for number in range(most):
         try:
             record = await explorer.run(scenario, scheduler, execution=number)
         except SearchOver:
-            return number, False
+            return number, False, perf_counter() - started
         if record.failed:
-            return number + 1, True
-    return most, False
+            return number + 1, True, perf_counter() - started
+    return most, False, perf_counter() - started
 
 
 async def _work(order: Order, explorer: Explorer) -> list[Hunts]:
@@ -125,8 +140,10 @@ async def _work(order: Order, explorer: Explorer) -> list[Hunts]:
             hunted = [
                 await hunt(explorer, scenario, make_scheduler(name, seed), order.executions) for seed in range(seeds)
             ]
-            first = sorted(spent for spent, found in hunted if found)
-            done.append(Hunts(order.target, name, seeds, sum(spent for spent, _ in hunted), tuple(first)))
+            first = sorted(spent for spent, found, _ in hunted if found)
+            seconds = sorted(each for _, found, each in hunted if found)
+            spent = sum(spent for spent, _, _ in hunted)
+            done.append(Hunts(order.target, name, seeds, spent, tuple(first), tuple(seconds)))
     finally:
         await explorer.aclose()
     return done
@@ -152,7 +169,8 @@ def row(each: Hunts, against: dict[str, object] | None) -> tuple[str, ...]:
     if against and each.scheduler == PORTFOLIO:
         mixed = f"{against['ratio']}, {against['ratio_of_means']} ({against['best']})"
     of = f"{len(each.first)}/{each.hunts}"
-    return each.scheduler, of, median, most, f"{chance:.3f} [{low:.3f} … {high:.3f}]", mixed
+    seconds = f"{each.median_seconds:.3f}" if each.median_seconds < math.inf else "-"
+    return each.scheduler, of, median, most, seconds, f"{chance:.3f} [{low:.3f} … {high:.3f}]", mixed
 
 
 def main() -> int:
@@ -192,7 +210,8 @@ def main() -> int:
         "worst_ratio": max((each["ratio"] for each in comparison.values() if each["ratio"]), default=None),
     }
     title = f"{options.seeds} seeds, {options.executions} executions at most"
-    columns = ("planted bug", "scheduler", "found", "median", "90 %", "chance in one execution", "against the best")
+    counts = ("found", "median", "90 %", "seconds")
+    columns = ("planted bug", "scheduler", *counts, "chance in one execution", "against the best")
     show(title, columns, rows, result, as_json=options.json)
     return 0
 

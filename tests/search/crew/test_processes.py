@@ -1,0 +1,128 @@
+"""Workers that are child processes: they are there from the first execution on, and the hunt ends with them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import psutil
+import pytest
+
+from lab.analysis.tally import HuntResult
+from lab.explore import Explorer
+from lab.postgres.server.place import Place
+from lab.search.campaign import hunt_one
+from lab.search.crew.crew import Crew
+from lab.search.crew.desk import Figures
+from lab.search.crew.processes import Processes
+from lab.search.hunt import INTERRUPTED
+from lab.search.job import Job
+from lab.search.workers import perform
+
+LOST, RIGHT = "scenarios.transfer:LostUpdate", "scenarios.transfer:Transfer"
+
+
+def children() -> list[psutil.Process]:
+    return [each for each in psutil.Process().children() if "lab.search.workers" in each.cmdline()]
+
+
+def shown(result: HuntResult) -> dict[str, object]:
+    return {**result.dump(), "seconds": 0}
+
+
+@pytest.fixture
+def figures(monkeypatch) -> list[Figures]:
+    """Workers join at once, and the search goes on when all are there. How it went, of each hunt."""
+    start, dismiss = Processes.start, Crew.dismiss
+    went: list[Figures] = []
+
+    def until_all_are_there(self: Processes) -> None:
+        start(self)
+        while len(self.workers) < self._number:
+            self.wait(1.0)
+            assert not self.answers()
+            assert not self.gone()
+
+    def noted(self: Crew) -> None:
+        dismiss(self)
+        went.append(self.figures)
+
+    monkeypatch.setattr(Processes, "start", until_all_are_there)
+    monkeypatch.setattr(Crew, "_pays", lambda self, number: True)
+    monkeypatch.setattr(Crew, "dismiss", noted)
+    return went
+
+
+async def hunted(server, job: Job, workers: int, progress=lambda seen: None) -> HuntResult:
+    result = await hunt_one(server, Place(), job, workers, progress)
+    assert children() == []
+    return result
+
+
+async def test_reduction_with_a_worker_of_its_own_runs_the_traces_of_one(server, explorer, figures):
+    """All of them, in the same order, each once; progress is that of both together."""
+    job, seen = Job(RIGHT, "dpor", refine=False), []
+    alone = (await perform(explorer, job)).result
+    helped = await hunted(server, job, 2, lambda result: seen.append(result.executions))
+    assert (helped.exhausted, helped.complete) == (True, True)
+    assert shown(helped) == shown(alone)
+    assert seen == list(range(1, alone.executions + 1))
+    assert figures[0].taken > 5
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("workers", [2, 4])
+@pytest.mark.parametrize("scheduler", ["random", "dfs", "dpor", "portfolio", "feedback", "pct"])
+@pytest.mark.parametrize(
+    "target", [LOST, "scenarios.overdraft:Overdraft", "scenarios.durability:Durability", "scenarios.deadlock:PriceJobs"]
+)
+async def test_the_result_does_not_depend_on_the_number_of_workers(
+    server, explorer: Explorer, figures, target, scheduler, workers
+):
+    """Also with violations, faults that need a server of their own, and breakpoints."""
+    job = Job(target, scheduler, 100, keep_going=True, refine=False)
+    alone = (await perform(explorer, job)).result
+    assert shown(await hunted(server, job, workers)) == shown(alone)
+    assert figures[0].taken > 0
+
+
+async def test_a_worker_that_is_killed_is_not_missed_and_its_share_is_made_again(server, explorer, figures, capfd):
+    """The result is the same, and the hunt says what happened."""
+    job = Job(RIGHT, "random", 25)
+    killed = []
+
+    def kill(seen: HuntResult) -> None:
+        if not killed and seen.executions == 8:
+            killed.extend(each.pid for each in children())
+            os.kill(killed[0], signal.SIGKILL)
+
+    result = await hunted(server, job, 2, kill)
+    assert len(killed) == 1
+    assert shown(result) == shown((await perform(explorer, job)).result)
+    assert (figures[0].taken > 0, figures[0].lost > 0) == (True, True)
+    assert "a worker process died, and the hunt went on without it" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("scheduler", ["random", "dpor"])
+async def test_an_interruption_ends_all_and_keeps_what_was_seen(server, figures, scheduler):
+    """Whatever they are busy with; on the lab's own server nobody needs longer than it is given to leave."""
+    hunting = asyncio.ensure_future(
+        hunted(
+            server,
+            Job("scenarios.deadlock:RingOfFour", scheduler, 1_000_000),
+            2,
+            lambda seen: hunting.cancel() if seen.executions == 12 else None,
+        )
+    )
+    result = await hunting
+    assert result.trouble == INTERRUPTED
+    assert result.executions >= 12
+    assert figures[0].taken > 0
+
+
+async def test_a_short_hunt_starts_no_process(server, monkeypatch):
+    """It is over before a second process would be there."""
+    monkeypatch.setattr(Processes, "start", None)
+    monkeypatch.setattr("lab.search.crew.crew.SEEN_SECONDS", 60.0)
+    assert (await hunted(server, Job(RIGHT, "random", 10), 4)).executions == 10
