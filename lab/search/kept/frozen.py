@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from enum import Enum, EnumType
 from pkgutil import resolve_name
 from typing import Any
 
@@ -42,11 +43,20 @@ _OTHERS = frozenset(
 class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """A class that may be there. Raises `UnpicklingError`."""
+        if (module, name) == ("builtins", "getattr"):  # members of enumerations, before Python 3.11.4
+            return _member
         if (module, name) in _OTHERS:
             return super().find_class(module, name)
         if module.startswith(_ROOMS) and isinstance(found := resolve_name(f"{module}:{name}"), type):
             return found
         raise pickle.UnpicklingError(f"{module}.{name} is no part of a scheduler")
+
+
+def _member(cls: Any, name: str) -> Enum:
+    """A member of an enumeration. Raises `UnpicklingError` for an attribute of anything else."""
+    if not isinstance(cls, EnumType):
+        raise pickle.UnpicklingError(f"{name} of {cls!r} is no part of a scheduler")
+    return cls[name]
 
 
 def frozen(scheduler: Scheduler) -> bytes:

@@ -123,7 +123,16 @@ def test_what_is_reached_comes_back_as_it_was(store):
     assert json.loads(json.dumps(store.hunt(hunt)["answer"])) == {"seconds": 1}
 
 
-@pytest.mark.parametrize("held", [b"", b"no pickle", b"cposix\nsystem\n(S'touch here'\ntR.", frozen(lambda: 0)])
+@pytest.mark.parametrize(
+    "held",
+    [
+        b"",
+        b"no pickle",
+        b"cposix\nsystem\n(S'touch here'\ntR.",
+        b"cbuiltins\ngetattr\n(cbuiltins\nlist\nS'append'\ntR.",
+        frozen(lambda: 0),
+    ],
+)
 def test_bytes_that_are_no_scheduler_run_nothing(held, tmp_path, monkeypatch):
     """A file may come from anybody: what is read from it names classes of schedulers and nothing else."""
     monkeypatch.chdir(tmp_path)
