@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,10 +27,11 @@ def whole(target: str) -> str:
 
 @contextlib.asynccontextmanager
 async def early_standby(*, fresh: bool, workers: object) -> AsyncIterator[Standby | None]:
-    """A process for the fresh replay, which imports while this one does; None for now.
+    """A process for the fresh replay, which imports while this one does; None where it would be in the way."""
+    from lab.search.standby import Standby, core_to_spare
 
-    With one that is there before the server, a hunt whose keeper was killed did not end in six of nine runs
-    (`tests/search/test_kill.py`), and in none of twelve without. So it is begun later, when a violation is met.
-    """
-    del fresh, workers
-    yield None
+    if not fresh or workers not in (None, 1) or not core_to_spare():
+        yield None
+        return
+    async with aclosing(Standby()) as standby:
+        yield standby
