@@ -135,9 +135,9 @@ class Desk:
             asked = {**{each: self._options[each] for each in _ASKED}, "external": external}
             hunt = self._store.begin(self._job, asked, self._versions, source)
         else:
-            hunt, workers = self._row["id"], self._options["workers"] or 1
+            hunt = self._row["id"]
             then, now = (self._row["versions"], self._row["source"]), (self._versions, source)
-            point, why = resumed(self._store.checkpoint(hunt), self._job, workers, then, now)
+            point, why = resumed(self._store.checkpoint(hunt), self._job, then, now)
             self._store.go_on(hunt, self._versions, source)
             if why:
                 _warn(f"the hunt {hunt} begins anew: {why}")

@@ -19,9 +19,10 @@ from typing import Any
 from lab.engine.watchdog import bounds, hurried
 from lab.postgres.server.place import Place
 
-__all__ = ["Early", "command", "early", "greeting", "manner", "patience", "signalled", "start"]
+__all__ = ["LONGEST_LINE", "Early", "command", "early", "greeting", "manner", "patience", "signalled", "start"]
 
 LONGEST_LINE = 64 * 1024 * 1024
+"""Of an answer: a result with its reports."""
 LEAVING_SECONDS = 5.0
 """How long a worker may take to clean up, or one that was interrupted to say what it found."""
 HURRIED_SECONDS = 0.7

@@ -25,6 +25,7 @@ from typing import Any
 import cloudpickle
 from distributed import Client
 
+from lab.search.child import LONGEST_LINE
 from lab.search.cluster import errand
 
 __all__ = ["Sent"]
@@ -35,7 +36,6 @@ LOOK_SECONDS = 1.0
 """How often the workers are counted."""
 LEAVING_SECONDS = 10.0
 """How long the cluster may take to be rid of the hunt."""
-LONGEST_LINE = 64 * 1024 * 1024
 
 
 class Sent:

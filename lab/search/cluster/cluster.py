@@ -13,7 +13,7 @@ from typing import Any
 from lab.analysis.tally import HuntResult
 from lab.engine.watchdog import hurried, watchdog
 from lab.errors import UsageError
-from lab.search.child import patience
+from lab.search.child import LONGEST_LINE, patience
 from lab.search.cluster.address import address_of
 from lab.search.cluster.hands import ClusterHands
 from lab.search.cluster.link import Link, died, last_words, line_of, order, raise_failure
@@ -29,7 +29,6 @@ CONNECT_SECONDS = 5.0
 """Until when a scheduler has to answer."""
 AHEAD = 1.25
 """Jobs that are there for each that is done at once, so that no worker waits for the next one."""
-LONGEST_LINE = 64 * 1024 * 1024
 
 
 class _Todo:

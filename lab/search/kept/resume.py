@@ -40,7 +40,6 @@ class Resumed:
 def resumed(
     point: Checkpoint | None,
     job: Job,
-    workers: int,
     then: tuple[Mapping[str, Any], str],
     now: tuple[Mapping[str, Any], str],
 ) -> tuple[Resumed | None, str]:
@@ -57,10 +56,8 @@ def resumed(
     if source != new_source:
         return None, f"the source of {job.target} has changed"
     cls = SCHEDULERS[job.scheduler]
-    in_parts = cls.prologue is not None and issubclass(cls, Samples)
+    in_parts = cls.prologue is not None and issubclass(cls, Samples)  # as on a cluster, where nobody has a scheduler
     scheduler = None if point.scheduler is None else thawed(point.scheduler)
     if scheduler is None and (not in_parts or point.scheduler is not None):
         return None, "what its scheduler knew cannot be read"
-    if in_parts and workers > 1 and point.number < (cls.prologue or 0):
-        return None, "it had hardly begun"
     return Resumed(point.number, point.result, scheduler, frozenset(point.reduced)), ""

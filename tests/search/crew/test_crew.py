@@ -121,7 +121,14 @@ async def both(explorer: Explorer, other: Explorer, job: Job, look: int = 4) -> 
     return helped, crew.figures
 
 
-@pytest.mark.parametrize("scheduler", [name for name, cls in SCHEDULERS.items() if issubclass(cls, Shared)])
+SHARED = [name for name, cls in SCHEDULERS.items() if issubclass(cls, Shared)]
+ALIKE = {"pct", "pos", "urw"}
+"""Samples like those of `random`: tried with the long tests."""
+
+
+@pytest.mark.parametrize(
+    "scheduler", [pytest.param(each, marks=pytest.mark.long) if each in ALIKE else each for each in SHARED]
+)
 async def test_a_search_with_help_reports_what_it_reports_alone(explorer, other, scheduler):
     """Every count, trace, outcome and failure, in their order. With violations, of which the first one is minimised."""
     executions = PROLOGUE + 12 if scheduler == "portfolio" else 20
@@ -132,10 +139,8 @@ async def test_a_search_with_help_reports_what_it_reports_alone(explorer, other,
     assert figures.refused <= len(result.failures) + 1
 
 
-@pytest.mark.parametrize(
-    ("target", "scheduler", "least"),
-    [(RIGHT, "dpor", 10), pytest.param(RING, "portfolio", 20, marks=pytest.mark.long)],
-)
+@pytest.mark.long  # with a process of its own: tests/search/crew/test_processes.py
+@pytest.mark.parametrize(("target", "scheduler", "least"), [(RIGHT, "dpor", 10), (RING, "portfolio", 20)])
 async def test_a_search_ends_with_the_same_execution(explorer, other, target, scheduler, least):
     """The reduction has run every trace: also where others made a good part of it."""
     result, figures = await both(explorer, other, Job(target, scheduler))

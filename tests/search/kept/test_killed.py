@@ -18,11 +18,11 @@ BENCH = Path(__file__).parents[3] / "bench" / "kept.py"
 @pytest.mark.parametrize(
     "options",
     [
-        ("--kills", "3", "--executions", "12"),
+        ("--kills", "2", "--executions", "12"),
         pytest.param(("--kills", "100"), marks=pytest.mark.long),
         pytest.param(("--kills", "30", "--scheduler", "random"), marks=pytest.mark.long),
     ],
-    ids=["3 kills", "100 kills", "30 kills of parts"],
+    ids=["2 kills", "100 kills", "30 kills of parts"],
 )
 def test_nothing_that_was_shown_is_lost_by_a_kill(options):
     """Moments are drawn with a fixed seed, from the time that the same hunt takes here when nobody kills it."""

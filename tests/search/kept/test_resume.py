@@ -55,7 +55,7 @@ async def broken_off(explorer, store, job: Job, after: int) -> str:
 
 
 async def gone_on(explorer, store, job: Job, hunt: str) -> HuntResult:
-    point, why = resumed(store.checkpoint(hunt), job, 1, ABOUT, ABOUT)
+    point, why = resumed(store.checkpoint(hunt), job, ABOUT, ABOUT)
     assert point is not None, why
     pen = Keeping(store, hunt, job, source=ABOUT[1], versions=ABOUT[0], say=pytest.fail, resumed=point)
     return await Hunt(job.scenario(), point.rest(job), keeping=pen).run(explorer)
