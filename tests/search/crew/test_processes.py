@@ -84,7 +84,7 @@ async def test_the_result_does_not_depend_on_the_number_of_workers(
     job = Job(target, scheduler, 100, keep_going=True, refine=False)
     alone = (await perform(explorer, job)).result
     assert shown(await hunted(server, job, workers)) == shown(alone)
-    assert figures[0].taken > 0
+    assert figures[0].taken > 0 or alone.executions < 10  # a search may be over before anybody could help
 
 
 async def test_a_worker_that_is_killed_is_not_missed_and_its_share_is_made_again(server, explorer, figures, capfd):
