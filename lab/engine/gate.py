@@ -16,6 +16,7 @@ from enum import Enum, auto
 from typing import Any, Protocol
 
 from lab.engine.ports import Backend
+from lab.engine.refused import Refused
 from lab.model.choices import Alternative
 from lab.model.decision import Go
 from lab.model.record import Sharing
@@ -98,6 +99,7 @@ class Actor:
         "offered",
         "passed",
         "rank",
+        "refused",
         "root",
         "state",
         "task",
@@ -136,6 +138,8 @@ class Actor:
         self.backend: Backend | None = None
         """The connection of the operation that is under way."""
         self.wait: LockWait | None = None
+        self.refused: Refused | None = None
+        """What the server is to refuse it, when it goes on: the work of a fault."""
         self.held = False
         """Granted a lock on a server that cannot freeze: its answer is held back until it is chosen."""
 

@@ -55,6 +55,8 @@ class Plan:
     faults: tuple[str, ...] = ()
     faults_at_least: int = 0
     faults_at_most: int = 0
+    survives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Root actor -> the faults that strike it unasked, since it says that it survives them."""
     starts: bool = False
     """That an actor begins is a decision."""
     all_points: bool = False

@@ -63,7 +63,8 @@ class _Runner:
         self._step_limit, self._starts = plan.step_limit, plan.starts
         execution.families.all_points = plan.all_points
         self._ports = ports
-        self._strikes = Strikes(execution, ports.striker, plan.faults, plan.faults_at_least, plan.faults_at_most)
+        faults = plan.faults, plan.faults_at_least, plan.faults_at_most, plan.survives
+        self._strikes = Strikes(execution, ports.striker, *faults)
         self._striking = False
         """A fault strikes: what it moves comes to rest before the next decision."""
         self._breakpoints = Breakpoints(execution, ports.row_locks, may_pause=ports.may_pause)

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from lab.checkers import Need, judged, needed, refuse_unknown_checks
 from lab.engine import runner
 from lab.engine.clock import Clock
-from lab.engine.faults import FAULTS, refuse_wrong_faults
+from lab.engine.faults import FAULTS, refuse_wrong_faults, survived
 from lab.engine.plan import Plan
 from lab.errors import SearchOver, ServerError, UsageError
 from lab.explore.asgi.applications import Applications
@@ -216,8 +216,9 @@ class Explorer:
         bodies = {name: partial(retries.around, each) for name, each in once.items()}
         faults, least = (scenario.faults, scenario.faults_at_least) if conditions.faults else ((), 0)
         starts = conditions.starts if scheduler.starts is None else scheduler.starts
-        extent = conditions.step_limit, faults, least, scenario.faults_at_most, starts, scenario.points == "all"
-        plan = Plan(bodies, *extent, origins=conditions.origins)
+        survives = {each.name: survived(each) for each in declarations if each.survives and conditions.faults}
+        extent = conditions.step_limit, faults, least, scenario.faults_at_most, survives
+        plan = Plan(bodies, *extent, starts, scenario.points == "all", origins=conditions.origins)
         ports = database.ports(breakpoints=conditions.pauses(scenario), exact=scheduler.exact)
         if scheduler.pauses and not ports.may_pause:
             raise UsageError("a schedule that pauses a statement between two rows needs the embedded server")

@@ -18,7 +18,7 @@ __all__ = ["choices_digest", "decision_of", "decision_text"]
 
 _QUOTE = "@"
 _PAUSE = re.compile(r"pause([1-9][0-9]{0,8})@(.+)", re.DOTALL)
-_STRIKE = re.compile(r"([a-z_]+)@(.*)", re.DOTALL)
+_STRIKE = re.compile(r"([a-z][a-z_-]*)@(.*)", re.DOTALL)
 
 
 def decision_text(decision: Decision) -> str:

@@ -103,6 +103,8 @@ class ActorDeclaration:
     wants: tuple[str, ...]
     isolation: str | None = None
     allows: tuple[Allowed, ...] = ()
+    survives: tuple[str, ...] = ()
+    attempts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,8 @@ class _ActorMark:
     names: tuple[str, ...] = ()
     isolation: str | None = None
     allows: tuple[Allowed, ...] = ()
+    survives: tuple[str, ...] = ()
+    attempts: int | None = None
 
 
 Body = TypeVar("Body", bound=Callable[..., Awaitable[object]])
@@ -142,7 +146,12 @@ Value = TypeVar("Value")
 def actor(body: Body) -> Body: ...
 @overload
 def actor(
-    *, names: tuple[str, ...] = (), isolation: str | None = None, allows: tuple[Allowed, ...] = ()
+    *,
+    names: tuple[str, ...] = (),
+    isolation: str | None = None,
+    allows: tuple[Allowed, ...] = (),
+    survives: tuple[str, ...] = (),
+    attempts: int | None = None,
 ) -> Callable[[Body], Body]: ...
 def actor(
     body: Body | None = None,
@@ -150,6 +159,8 @@ def actor(
     names: tuple[str, ...] = (),
     isolation: str | None = None,
     allows: tuple[Allowed, ...] = (),
+    survives: tuple[str, ...] = (),
+    attempts: int | None = None,
 ) -> Body | Callable[[Body], Body]:
     """Declare a coroutine method as an actor; it stands for one request.
 
@@ -159,10 +170,14 @@ def actor(
 
     `names` makes several actors of one body, each of which gets its name by a parameter `name`. `isolation`
     and `allows` override and extend the scenario's own.
+
+    `survives` are SQLSTATEs after which it tries again, such as `("40001", "40P01")`: a schedule also refuses its work
+    with them where the server would not, and it is a violation if it ends with one. `attempts`: within so many it ends,
+    as long as the schedule is fair to it.
     """
 
     def mark(body: Body) -> Body:
-        setattr(body, _ACTOR, _ActorMark(names, isolation, allows))
+        setattr(body, _ACTOR, _ActorMark(names, isolation, allows, survives, attempts))
         return body
 
     return mark if body is None else mark(body)
@@ -253,7 +268,8 @@ def actors_of(cls: type[Scenario]) -> tuple[ActorDeclaration, ...]:
     for attribute, mark in _marked(cls, _ACTOR).items():
         wants = parameter_names(getattr(cls, attribute))
         found += [
-            ActorDeclaration(name, attribute, wants, mark.isolation, mark.allows) for name in mark.names or (attribute,)
+            ActorDeclaration(name, attribute, wants, mark.isolation, mark.allows, mark.survives, mark.attempts)
+            for name in mark.names or (attribute,)
         ]
     return tuple(found)
 

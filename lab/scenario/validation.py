@@ -13,6 +13,7 @@ from lab.scenario.checks import refuse_too_many_orders
 from lab.scenario.databases import refuse_wrong_databases, take_databases_of_project
 from lab.scenario.declare import (
     ISOLATION_LEVELS,
+    ActorDeclaration,
     Scenario,
     actors_of,
     invariants_of,
@@ -25,6 +26,7 @@ from lab.scenario.http import application_of
 __all__ = ["validate"]
 
 FEWEST_ACTORS = 2
+FEWEST_ATTEMPTS = 2
 POINTS = ("visible", "all")
 ACTOR_PARAMETERS = ("session", "sessions", "connection", "engine", "client", "name")
 INVARIANT_PARAMETERS = ("session", "connection", "client", "outcome")
@@ -42,6 +44,8 @@ def validate(cls: type[Scenario]) -> None:
             f"{target_of(cls)} has {has}: a schedule needs two or more; decorate coroutine methods with @actor"
         )
     _validate_names(cls, [each.name for each in actors])
+    for each in actors:
+        _validate_survival(cls, each)
     for level in (cls.isolation, *(a.isolation for a in actors if a.isolation)):
         if level not in ISOLATION_LEVELS:
             raise ScenarioError(
@@ -74,6 +78,18 @@ def validate(cls: type[Scenario]) -> None:
             f"{target_of(cls)} declares {', '.join(sorted(missing))} but is not a dataclass: "
             "add @dataclass(frozen=True) above the class"
         )
+
+
+def _validate_survival(cls: type[Scenario], actor: ActorDeclaration) -> None:
+    place, survives = f"{target_of(cls)}.{actor.attribute}", actor.survives
+    if not isinstance(survives, (tuple, list)) or not all(isinstance(each, str) for each in survives):
+        raise ScenarioError(f"{place} survives {survives!r}; it is a tuple of SQLSTATEs, as in ('40001', '40P01')")
+    if actor.attempts is None:
+        return
+    if not survives:
+        raise ScenarioError(f"{place} states its attempts; say after which SQLSTATEs it tries again, by survives")
+    if not isinstance(actor.attempts, int) or actor.attempts < FEWEST_ATTEMPTS:
+        raise ScenarioError(f"{place} states {actor.attempts!r} attempts; who tries again needs two or more")
 
 
 def _validate_names(cls: type[Scenario], names: list[str]) -> None:

@@ -13,6 +13,7 @@ from scenarios.atomicity import Atomicity, AtomicityInCrashes
 from scenarios.durability import Durability
 from scenarios.isolation import ConsistentReport, NoDirtyRead
 from scenarios.overdraft import Overdraft
+from scenarios.survival import BacksOffWithoutLocks, TriedAgainAsAWhole
 from scenarios.transfer import Transfer
 
 pytestmark = pytest.mark.anyio
@@ -168,3 +169,23 @@ async def test_transaction_durability(lab, scenario, schedule):
         Replay: lab1:scenarios.durability:AcknowledgedTooEarly::-:alice2.bob.crash@server.bob:pzx2y:co72tn
     """
     await lab.check(scenario, schedule)
+
+
+@settings(max_examples=100)
+@given(schedule=schedules())
+async def test_a_refused_transaction_is_done_again(lab, schedule):
+    """A refused transaction is done again.
+
+    INVARIANT: .
+    """
+    await lab.check(TriedAgainAsAWhole(), schedule)
+
+
+@settings(max_examples=100)
+@given(schedule=schedules())
+async def test_who_backs_off_gives_locks_back(lab, schedule):
+    """Who backs off gives locks back.
+
+    INVARIANT: .
+    """
+    await lab.check(BacksOffWithoutLocks(), schedule)

@@ -12,20 +12,30 @@ from __future__ import annotations
 from importlib import import_module
 
 from lab.engine.faults.fault import Fault
+from lab.engine.faults.refusal import Refusal
 from lab.errors import ScenarioError
-from lab.scenario.declare import Scenario, target_of
+from lab.model.outcome import ABORT_STATES
+from lab.scenario.declare import ActorDeclaration, Scenario, actors_of, target_of
 
-__all__ = ["FAULTS", "Fault", "refuse_wrong_faults"]
+__all__ = ["FAULTS", "REFUSALS", "Fault", "refuse_wrong_faults", "survived"]
 
 _FILES = (
     "cancel",
     "kill",
     "crash",
     "time",
+    "serialization_failure",
+    "deadlock",
+    "statement_timeout",
+    "disk_full",
 )
 
-FAULTS: dict[str, Fault] = {name: import_module(f"{__name__}.{name}").FAULT for name in _FILES}
+FAULTS: dict[str, Fault] = {
+    fault.name: fault for fault in (import_module(f"{__name__}.{file}").FAULT for file in _FILES)
+}
 """Name -> fault."""
+REFUSALS: dict[str, Refusal] = {fault.sqlstate: fault for fault in FAULTS.values() if isinstance(fault, Refusal)}
+"""SQLSTATE -> the fault by which the server refuses with it."""
 
 
 def refuse_wrong_faults(cls: type[Scenario]) -> None:
@@ -35,6 +45,11 @@ def refuse_wrong_faults(cls: type[Scenario]) -> None:
             raise ScenarioError(f"{target_of(cls)} names a fault {name!r}; known are {', '.join(FAULTS)}")
         if FAULTS[name].unasked:
             raise ScenarioError(f"{target_of(cls)} names the fault {name!r}, which comes unasked; leave it out")
+    for each in actors_of(cls):
+        for state in each.survives:
+            if state not in REFUSALS and state not in ABORT_STATES:
+                known = ", ".join(sorted({*REFUSALS, *ABORT_STATES}))
+                raise ScenarioError(f"{target_of(cls)}.{each.attribute} survives {state!r}; known are {known}")
     last = [name for name, fault in FAULTS.items() if fault.may_come_last]
     if cls.faults_at_least > (0 if set(last).isdisjoint(cls.faults) else cls.faults_at_most):
         raise ScenarioError(
@@ -42,3 +57,8 @@ def refuse_wrong_faults(cls: type[Scenario]) -> None:
             f"all actors are done, so it needs {' or '.join(map(repr, last))} among its faults, "
             "and faults_at_most no smaller"
         )
+
+
+def survived(actor: ActorDeclaration) -> tuple[str, ...]:
+    """The names of the faults that an actor says it survives, so that they strike it unasked."""
+    return tuple(REFUSALS[state].name for state in actor.survives if state in REFUSALS)

@@ -28,6 +28,7 @@ from lab.postgres.connections.leftovers import Leftovers
 from lab.postgres.connections.notified import Notified
 from lab.postgres.connections.ping import Ping
 from lab.postgres.connections.points import announced_by_driver
+from lab.postgres.connections.refusing import refuse
 from lab.postgres.connections.uses import Uses
 from lab.postgres.connections.wire import Wire
 from lab.postgres.locks.freeze import ServerProcess
@@ -86,6 +87,7 @@ class LabConnection(Notified):
         self.left = Leftovers(self)
         """What former executions left in the session."""
         self._savepoints = 0
+        self._raw = protocol
         self._wire = self._protocol = Wire(protocol, self)
         self.waits_for_a_transaction: object | None = None
         """The message that said so, of the statement that is under way or was last."""
@@ -263,6 +265,9 @@ class LabConnection(Notified):
         outer, self._waiting_for, self.waits_for_a_transaction = self._waiting_for, actor, None
         try:
             with Flight(actor, self.process):
+                if (refused := actor.refused) is not None:
+                    actor.refused = None
+                    await refuse(self._raw, refused, args)
                 answer = await operation(*args, **named)
         except asyncio.CancelledError:
             self.announced = self.journal.tidy = False
@@ -275,8 +280,8 @@ class LabConnection(Notified):
             self.journal.refused(self.line)
             if detail := getattr(error, "detail", None):
                 error.detail = readable(detail, self.relations)  # type: ignore[attr-defined]
-            if isinstance(error, asyncpg.DeadlockDetectedError):
-                actor.execution.refused(error.detail or "")
+            if isinstance(error, asyncpg.DeadlockDetectedError) and error.detail:  # none where a fault refused it
+                actor.execution.refused(error.detail)
             await actor.hold()
             self.answers(actor, Result(error=getattr(error, "sqlstate", None) or type(error).__name__))
             raise
