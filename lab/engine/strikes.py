@@ -41,7 +41,7 @@ class Strikes:
         return bool(self._faults or self._survives) or self._execution.clock.timers.first() is not None
 
     def alternatives(self) -> Iterator[Alternative]:
-        """The faults that can strike now, in the scenario's order."""
+        """The faults that can strike now, in the order in which they were asked for."""
         if self._left:
             for fault in self._faults:
                 for victim in fault.victims(self._execution):

@@ -16,8 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from lab.checkers import Need, judged, needed, refuse_unknown_checks
 from lab.engine import runner
 from lab.engine.clock import Clock
-from lab.engine.faults import FAULTS, refuse_wrong_faults, survived
-from lab.engine.plan import Plan
+from lab.engine.faults import FAULTS, refuse_wrong_faults
 from lab.errors import SearchOver, ServerError, UsageError
 from lab.explore.asgi.applications import Applications
 from lab.explore.blame import Blame
@@ -140,11 +139,12 @@ class Explorer:
         self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions, execution: int = 0
     ) -> ExecutionRecord:
         validate(type(scenario))
-        refuse_wrong_faults(type(scenario))
+        refuse_wrong_faults(type(scenario), conditions.added_faults, scheduler.faults)
         refuse_unknown_checks(conditions.checks)
         by_serial_runs = Need.SERIAL_RUNS in needed(conditions.checks)
         refuse_too_many_orders(type(scenario), asked=by_serial_runs)
-        taken = [name for name in scenario.faults if FAULTS[name].needs_own_server]
+        faults = conditions.may_strike(scenario, scheduler.faults)
+        taken = [name for name in faults if FAULTS[name].needs_own_server]
         if taken and not self._may_crash:
             own = self._private(taken[0])
             return await own._under(scenario, scheduler, conditions, execution)  # noqa: SLF001 - one of its own kind
@@ -214,11 +214,7 @@ class Explorer:
         mask = Mask(self._clock.server, snapshot.text, self._clock.time)
         once = {each.name: partial(body, database.engine, scenario, each, served) for each in declarations}
         bodies = {name: partial(retries.around, each) for name, each in once.items()}
-        faults, least = (scenario.faults, scenario.faults_at_least) if conditions.faults else ((), 0)
-        starts = conditions.starts if scheduler.starts is None else scheduler.starts
-        survives = {each.name: survived(each) for each in declarations if each.survives and conditions.faults}
-        extent = conditions.step_limit, faults, least, scenario.faults_at_most, survives
-        plan = Plan(bodies, *extent, starts, scenario.points == "all", origins=conditions.origins)
+        plan = conditions.plan(scenario, bodies, scheduler)
         ports = database.ports(breakpoints=conditions.pauses(scenario), exact=scheduler.exact)
         if scheduler.pauses and not ports.may_pause:
             raise UsageError("a schedule that pauses a statement between two rows needs the embedded server")

@@ -94,6 +94,11 @@ class Scheduler(ABC):
         return False
 
     @property
+    def faults(self) -> tuple[str, ...]:
+        """The faults that will strike, one for each time, wherever it runs; they need not be asked for."""
+        return ()
+
+    @property
     def exact(self) -> bool:
         """Whether it leaves out orders because of what steps touch, so that each statement is to be asked about."""
         return False
