@@ -280,7 +280,7 @@ def test_where_faults_can_strike_the_fewest_come_first():
         except SearchOver:
             break
         bounds.append(portfolio.bound)
-        if number > 1 and not portfolio.sampled:
+        if portfolio._turn is portfolio._by_cost:
             costs.append((run.faults + run.preemptions, run.preemptions))
     assert directed.begun == [0]
     assert costs == sorted(costs)
