@@ -51,6 +51,8 @@ class Host(Protocol):
     """Number of the step that is under way, or was last."""
     sharings: list[Sharing]
     """Tasks that used one session or connection at the same time."""
+    in_threads: dict[asyncio.Future[Any], Actor]
+    """A task -> the actor in whose thread it is waited for."""
 
     def adopt(self, parent: Actor) -> Actor:
         """A task that an actor starts, as an actor."""
@@ -138,7 +140,6 @@ class Actor:
         self.wait: LockWait | None = None
         self.held = False
         """Granted a lock on a server that cannot freeze: its answer is held back until it is chosen."""
-
         self.offered: Alternative | None = None
         """What was offered last of its steps."""
 
