@@ -63,6 +63,8 @@ class Execution:
         self.broken = ""
         """How an actor broke what it runs in, as a sentence; "" if it did not."""
         self.look: Callable[[], object] = _leave_it  # called while somebody runs; what it raises ends the execution
+        self.in_threads: dict[asyncio.Future[Any], Actor] = {}
+        """A task -> the actor in whose thread it is waited for."""
         self.deadlocks: list[str] = []
         """The server's detail of each deadlock in the step under way."""
         self.sharings: list[Sharing] = []

@@ -52,6 +52,8 @@ class Host(Protocol):
     """Number of the step that is under way, or was last."""
     sharings: list[Sharing]
     """Tasks that used one session or connection at the same time."""
+    in_threads: dict[asyncio.Future[Any], Actor]
+    """A task -> the actor in whose thread it is waited for."""
 
     def adopt(self, parent: Actor) -> Actor:
         """A task that an actor starts, as an actor."""
@@ -142,7 +144,6 @@ class Actor:
         """What the server is to refuse it, when it goes on: the work of a fault."""
         self.held = False
         """Granted a lock on a server that cannot freeze: its answer is held back until it is chosen."""
-
         self.offered: Alternative | None = None
         """What was offered last of its steps."""
 

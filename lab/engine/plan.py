@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from lab.model.origin import Line, Origin
 from lab.model.outcome import Ending
-from lab.model.record import Sharing, Stall
+from lab.model.record import Sharing
+from lab.model.stall import Stall
 from lab.model.trace import Trace
 
 __all__ = ["Body", "Finished", "Plan"]

@@ -19,11 +19,12 @@ from lab.engine.clock import Clock
 from lab.engine.control import controlled
 from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State, running_as
+from lab.engine.inprocess.standing import stalls_of
 from lab.engine.observer import Observer
 from lab.engine.origins import Noting
 from lab.engine.plan import Body, Finished, Plan
 from lab.engine.ports import Ports
-from lab.engine.stalls import line_of_task, lost_in, stall_of
+from lab.engine.stalls import line_of_task, lost_in
 from lab.engine.strikes import Strikes
 from lab.engine.turn import Turn
 from lab.engine.watchdog import Watchdog, watchdog
@@ -31,7 +32,7 @@ from lab.errors import UncontrolledError
 from lab.model.choices import Alternative, Choices
 from lab.model.decision import Pause, Strike
 from lab.model.outcome import Ending
-from lab.model.record import Stall
+from lab.model.stall import Stall
 from lab.model.trace import Action, ActionKind, LockWait, Step, Trace
 
 __all__ = ["run"]
@@ -47,7 +48,12 @@ async def run(plan: Plan, choose: Callable[[Choices], int], ports: Ports, clock:
     """
     execution = Noting(ports, clock) if plan.origins else Execution(ports, clock)
     runner = _Runner(execution, plan, choose, ports)
-    with controlled(execution, ports.libraries), clock.read_by_actors(), runner.chance.given_to_actors():
+    with (
+        controlled(execution, ports.libraries),
+        clock.read_by_actors(),
+        runner.chance.given_to_actors(),
+        execution.noted() if isinstance(execution, Noting) else contextlib.nullcontext(),
+    ):
         finished = await runner.run(plan.bodies)
     if not isinstance(execution, Noting):
         return finished
@@ -88,8 +94,8 @@ class _Runner:
         stalls: tuple[Stall, ...] = ()
         try:
             ending = await self._steps_until_the_end()
-            if unfinished := [a for a in self.execution.actors.values() if a.state is not State.DONE]:
-                stalls = tuple(stall_of(actor) for actor in unfinished)
+            book = self.execution.book if isinstance(self.execution, Noting) else None
+            stalls = stalls_of(self.execution.actors.values(), book, self.execution.in_threads)
             self._errors.update({**lost_in(self.execution.actors.values()), **self.execution.lost})
         finally:
             self._dog.end()

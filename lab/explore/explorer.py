@@ -38,6 +38,7 @@ from lab.model.record import ExecutionRecord
 from lab.model.secret import without_urls
 from lab.postgres.database import Database
 from lab.postgres.locks.remedy_locks import Locking
+from lab.postgres.recording.held import with_rows
 from lab.postgres.recording.loads import remembering
 from lab.postgres.recording.results import deadlock_cycle, is_connection_loss
 from lab.postgres.recording.stale import stale_versions_heard
@@ -248,7 +249,7 @@ class Explorer:
             conditions.level or scenario.isolation,
             trace,
             outcome,
-            stalls=finished.stalls,
+            stalls=with_rows(finished.stalls, steps, sessions),
             sharings=finished.sharings,
             deadlocks=tuple(deadlock_cycle(detail, steps[:number], sessions) for number, detail in finished.deadlocks),
             history=kept.history,

@@ -13,7 +13,8 @@ from lab.model.origin import Line, Origin
 from lab.model.outcome import ABORT_STATES, Ending, Outcome
 from lab.model.remedy import STALE, Applied
 from lab.model.schedule import Schedule
-from lab.model.trace import LockWait, Trace
+from lab.model.stall import Stall
+from lab.model.trace import Trace
 from lab.model.yardstick import SerialJudgement
 from lab.scenario.declare import Scenario
 
@@ -61,15 +62,6 @@ class DeadlockEdge:
     """The step whose statement took for the holder what the waiter waits for; 0 where that is not certain."""
     row: str = ""
     """What that is, where the server has named it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stall:
-    """An actor that could not go on, and where: `lock` names the lock wait, `place` the line of code."""
-
-    actor: str
-    place: str
-    lock: LockWait | None = None
 
 
 @dataclass(frozen=True, slots=True)
