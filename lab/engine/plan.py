@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from lab.engine.ports import Looks
 from lab.model.origin import Line, Origin
 from lab.model.outcome import Ending
 from lab.model.record import Sharing
@@ -64,3 +65,5 @@ class Plan:
     """A sleep for no time is a decision wherever it is."""
     origins: bool = False
     """The line of the user's code that causes each step is to be noted."""
+    looks: Looks | None = None
+    """Awaited after each step that committed something, before the next decision."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lab.model.footprint import Seen
+from lab.model.trace import Step
 
 __all__ = [
     "HELD",
@@ -14,6 +15,7 @@ __all__ = [
     "Libraries",
     "LockWaits",
     "LockableRow",
+    "Looks",
     "Messages",
     "Ports",
     "Relations",
@@ -117,6 +119,17 @@ class Messages(Protocol):
 
     async def bring(self) -> bool:
         """Ask these sessions for what the server has for them, and hand it on. True if there was anything."""
+
+
+class Looks(Protocol):
+    """Looks at what is committed, while all actors are at rest. Nothing that an actor can meet comes of it."""
+
+    @property
+    def owed(self) -> bool:
+        """Whether the server acknowledged a COMMIT since the last look."""
+
+    async def look(self, step: Step) -> None:
+        """Look, after this step."""
 
 
 class ServerClock(Protocol):

@@ -66,7 +66,7 @@ class _Runner:
         self.execution = execution
         self._choose = choose
         self.chance = Chance()
-        self._step_limit, self._starts = plan.step_limit, plan.starts
+        self._step_limit, self._starts, self._looks = plan.step_limit, plan.starts, plan.looks
         execution.families.all_points = plan.all_points
         self._ports = ports
         faults = plan.faults, plan.faults_at_least, plan.faults_at_most, plan.survives
@@ -153,6 +153,8 @@ class _Runner:
         broken = self.execution.broken or self._dog.overdue
         if self._striking or self._strikes.has_any or self._breakpoints.needs_a_question or broken:
             return False
+        if self._looks is not None and self._looks.owed:
+            return False
         alternatives = self._end_step(None)
         if not alternatives or self._is_at_its_limit or self._observer.needs_a_question:
             return False
@@ -177,6 +179,8 @@ class _Runner:
             return None
         alternatives = self._end_step(await self._breakpoints.settle())
         await self._observer.ask()
+        if self._looks is not None and self._looks.owed:
+            await self._looks.look(self._steps[-1])
         if not alternatives:
             return await self._without_an_actor()
         if self._is_at_its_limit:

@@ -39,6 +39,12 @@ class Finding:
     name: str
     message: str
     location: str = ""
+    step: int = 0
+    """Number of the step after which it was found, while actors had not ended; 0 for what was found at the end."""
+    moment: str = ""
+    """What did not hold then, without the words that say when."""
+    healed: bool = False
+    """At the end it holds."""
 
     @property
     def key(self) -> tuple[str, str]:

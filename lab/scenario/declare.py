@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
-from lab.scenario.stated import Stated
+from lab.scenario.stated import ALWAYS, INVARIANT, Stated
 
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
@@ -48,7 +48,7 @@ ISOLATION_LEVELS = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 Allowed = type[BaseException] | str | int
 """What an actor may meet without breaking the scenario: an exception class, an SQLSTATE, a status of an answer."""
 
-_ACTOR, _INVARIANT, _PLANTED, _PROBE = "_lab_actor", "_lab_invariant", "_lab_planted", "_lab_probe"
+_ACTOR, _PLANTED, _PROBE = "_lab_actor", "_lab_planted", "_lab_probe"
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,8 @@ class InvariantDeclaration:
     wants: tuple[str, ...]
     location: str
     checker: str = "invariant"
+    always: bool = False
+    """It is checked after each COMMIT, and not only at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,7 @@ def invariant(body: Body) -> Body:
     `Outcome`), to look at what the actors returned and raised. Its name with spaces is the sentence of the report, and
     the message of its `assert` the headline.
     """
-    setattr(body, _INVARIANT, "invariant")
+    setattr(body, INVARIANT, getattr(body, INVARIANT, "invariant"))
     return body
 
 
@@ -277,14 +279,15 @@ def actors_of(cls: type[Scenario]) -> tuple[ActorDeclaration, ...]:
 @once_for_each_class
 def invariants_of(cls: type[Scenario]) -> tuple[InvariantDeclaration, ...]:
     """The invariants in order of declaration."""
-    return tuple(_stated(cls, attribute, checker) for attribute, checker in _marked(cls, _INVARIANT).items())
+    return tuple(_stated(cls, attribute, checker) for attribute, checker in _marked(cls, INVARIANT).items())
 
 
 def _stated(cls: type[Scenario], attribute: str, checker: str) -> InvariantDeclaration:
     name, stated = attribute.replace("_", " "), getattr(cls, attribute)
     if isinstance(stated, Stated):
         return InvariantDeclaration(name, attribute, (), stated.location, checker)
-    return InvariantDeclaration(name, attribute, parameter_names(stated), _location(stated), checker)
+    kind, always = ("invariant", True) if checker == ALWAYS else (checker, False)
+    return InvariantDeclaration(name, attribute, parameter_names(stated), _location(stated), kind, always)
 
 
 def _marked(cls: type[Scenario], mark: str) -> dict[str, Any]:

@@ -30,6 +30,7 @@ FEWEST_ATTEMPTS = 2
 POINTS = ("visible", "all")
 ACTOR_PARAMETERS = ("session", "sessions", "connection", "engine", "client", "name")
 INVARIANT_PARAMETERS = ("session", "connection", "client", "outcome")
+ALWAYS_PARAMETERS = ("session", "connection")
 SETUP_PARAMETERS = ("session", "connection", "client")
 SCHEMA_PARAMETERS = ("connection",)
 
@@ -62,6 +63,7 @@ def validate(cls: type[Scenario]) -> None:
         ("setup", SETUP_PARAMETERS),
     ):
         _validate_method(cls, attribute, allowed)
+    _validate_always(cls)
     _validate_outside(cls)
     take_databases_of_project(cls)
     refuse_wrong_databases(cls)
@@ -112,6 +114,17 @@ def _validate_method(cls: type[Scenario], attribute: str, allowed: tuple[str, ..
                 f"{target_of(cls)}.{attribute} asks for 'client', and the scenario names no application; add "
                 "app = lab.http(main.app)"
             )
+
+
+def _validate_always(cls: type[Scenario]) -> None:
+    """What is there only when all actors have ended cannot be given in between."""
+    for each in invariants_of(cls):
+        for name in each.wants if each.always else ():
+            if name not in ALWAYS_PARAMETERS:
+                raise ScenarioError(
+                    f"{target_of(cls)}.{each.attribute} asks for {name!r}, which is there only at the end, and is "
+                    f"@always, so it is checked after each COMMIT; it can ask for {', '.join(ALWAYS_PARAMETERS)}"
+                )
 
 
 def _validate_outside(cls: type[Scenario]) -> None:

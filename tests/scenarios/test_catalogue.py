@@ -22,8 +22,10 @@ FAIL_WITHOUT_ANY_RACE = {
     "CacheFilledBeforeTheCommit",
     "CommitNotAwaited",
     "CreditKeptAfterRefusal",
+    "DebitCommittedFirst",
     "MarkedDoneBeforeTheWork",
     "NoCascade",
+    "OffDutyBeforeOn",
     "StatusIsAnyText",
 }
 """Planted bugs that one order of whole requests shows too; all others need requests that overlap."""

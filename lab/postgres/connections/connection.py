@@ -98,7 +98,7 @@ class LabConnection(Notified):
 
         Part of setting the connection up: `in_use` is false meanwhile.
         """
-        await self._quietly(f"{_ISOLATE.format(level)}; {self.journal.setting}")
+        await self.quietly(f"{_ISOLATE.format(level)}; {self.journal.setting}")
         self.isolation, self.left.records = level, self.journal.open
 
     def get_reset_query(self) -> str:
@@ -134,9 +134,9 @@ class LabConnection(Notified):
         self._listeners.clear()  # the server forgets them with the next line
         if tidy and self.left.keep(records=self.journal.open):
             return
-        await self._quietly(f"{_OWN_ROLE} {self.get_reset_query()} {self.left.forget(records=self.journal.open)}")
+        await self.quietly(f"{_OWN_ROLE} {self.get_reset_query()} {self.left.forget(records=self.journal.open)}")
 
-    async def _quietly(self, script: str) -> None:
+    async def quietly(self, script: str) -> None:
         """Send what is the lab's own doing."""
         if self.is_closed():
             raise asyncpg.InterfaceError("connection is closed")
