@@ -84,6 +84,7 @@ class TriedAgainAsAWhole(Scenario):
 
 @planted_bug(
     of=TriedAgainAsAWhole,
+    token="lab1:scenarios.survival:TriedAgainWithStaleObjects::-:employer2.tenant5.employer3:xcer6:invariant.ywu7:p6e23p",
     cause="the new balance is computed once, before the loop, so the second attempt writes what the first one had read",
     fix="put reading and computing into what is tried again",
 )
@@ -106,6 +107,7 @@ class TriedAgainWithStaleObjects(TriedAgainAsAWhole):
 
 @planted_bug(
     of=TriedAgainAsAWhole,
+    token="lab1:scenarios.survival:NotAgainAfterADeadlock::-:tenant3.deadlock@employer.employer2:mwe3l:survival.5zbl:agydp3",
     cause="the loop knows serialization failures only, and a deadlock with another request ends it",
     fix="try again after 40P01 as well",
 )
@@ -163,6 +165,7 @@ class BacksOffWithoutLocks(Scenario):
 
 @planted_bug(
     of=BacksOffWithoutLocks,
+    token="lab1:scenarios.survival:BacksOffWithLocksHeld::-:payer2.refunder3.payer4.refunder4.payer4.refunder4.payer11.refunder9:vk2y3:survival.wxax:kt2dyh",
     cause="a savepoint gives back only what was locked in it, so each sleeps with the lock that the other one wants",
     fix="roll the whole transaction back before trying again, and take locks in one order",
 )

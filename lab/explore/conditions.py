@@ -13,6 +13,7 @@ from lab.checkers import Need, needed
 from lab.engine.faults import survived
 from lab.engine.plan import Body, Plan
 from lab.explore.asgi.served import Served
+from lab.model.decision import Strike
 from lab.model.remedy import Remedy
 from lab.postgres.locks.remedy_locks import Locking
 from lab.scenario.databases import metadata_of
@@ -77,13 +78,15 @@ class Conditions:
         """Whether statements are paused between two rows, where they can be."""
         return self.breakpoints and scenario.breakpoints
 
-    def may_strike(self, scenario: Scenario | type[Scenario], replayed: Sequence[str] = ()) -> tuple[str, ...]:
+    def may_strike(self, scenario: Scenario | type[Scenario], replayed: Sequence[Strike] = ()) -> tuple[str, ...]:
         """The faults that may strike, by name: of the scenario, of those who asked, of a schedule that is repeated."""
         if not self.faults:
             return ()
-        return tuple(dict.fromkeys((*scenario.faults, *self.added_faults, *replayed)))
+        survives = self._survived(scenario)
+        more = [each.fault for each in replayed if each.fault not in survives.get(each.actor, ())]
+        return tuple(dict.fromkeys((*scenario.faults, *self.added_faults, *more)))
 
-    def most_faults(self, scenario: Scenario | type[Scenario], replayed: Sequence[str] = ()) -> int:
+    def most_faults(self, scenario: Scenario | type[Scenario], replayed: Sequence[Strike] = ()) -> int:
         """How many may strike in an execution."""
         asked = scenario.faults_at_most if self.faults_at_most is None else self.faults_at_most
         return max(asked, len(replayed))
@@ -102,9 +105,10 @@ class Conditions:
             origins=self.origins,
         )
 
-    def _survived(self, scenario: Scenario) -> dict[str, tuple[str, ...]]:
+    def _survived(self, scenario: Scenario | type[Scenario]) -> dict[str, tuple[str, ...]]:
         """The faults that strike an actor unasked, since it says that it survives them."""
-        actors = self.of(actors_of(type(scenario))) if self.faults else ()
+        cls = scenario if isinstance(scenario, type) else type(scenario)
+        actors = self.of(actors_of(cls)) if self.faults else ()
         return {each.name: survived(each) for each in actors if each.survives}
 
     def dump(self) -> dict[str, Any]:

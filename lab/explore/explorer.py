@@ -141,7 +141,7 @@ class Explorer:
         self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions, execution: int = 0
     ) -> ExecutionRecord:
         validate(type(scenario))
-        refuse_wrong_faults(type(scenario), conditions.added_faults, scheduler.faults)
+        refuse_wrong_faults(type(scenario), conditions.added_faults, [each.fault for each in scheduler.faults])
         refuse_unknown_checks(conditions.checks)
         by_serial_runs = Need.SERIAL_RUNS in needed(conditions.checks)
         refuse_too_many_orders(type(scenario), asked=by_serial_runs)

@@ -73,6 +73,6 @@ class Strike:
 Decision = Go | Pause | Strike
 
 
-def struck_in(decisions: Iterable[Decision]) -> tuple[str, ...]:
-    """The names of the faults among decisions, one for each time; not of `TIME`, which nobody asks for."""
-    return tuple(each.fault for each in decisions if isinstance(each, Strike) and each.fault != TIME)
+def struck_in(decisions: Iterable[Decision]) -> tuple[Strike, ...]:
+    """The faults among decisions; not `TIME`, which nobody asks for."""
+    return tuple(each for each in decisions if isinstance(each, Strike) and each.fault != TIME)

@@ -45,7 +45,7 @@ class Wished(Scheduler):
         self._left: list[Decision] = []
 
     @property
-    def faults(self) -> tuple[str, ...]:
+    def faults(self) -> tuple[Strike, ...]:
         """Those among its wishes."""
         return struck_in(self._decisions)
 
