@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from enum import Enum, auto
 from typing import Any, Protocol
 
-from lab.engine.ports import Backend
+from lab.engine.ports import Backend, Cut
 from lab.model.choices import Alternative
 from lab.model.decision import Go
 from lab.model.record import Sharing
@@ -88,6 +88,7 @@ class Actor:
         "backend",
         "bulk",
         "children",
+        "cut",
         "execution",
         "flights",
         "gate",
@@ -135,10 +136,10 @@ class Actor:
         """How many operations of its own are under way on connections; 0 or 1 in ordinary code."""
         self.backend: Backend | None = None
         """The connection of the operation that is under way."""
+        self.cut: Cut | None = None  # how its connection breaks when its transaction ends next: the work of a fault
         self.wait: LockWait | None = None
         self.held = False
         """Granted a lock on a server that cannot freeze: its answer is held back until it is chosen."""
-
         self.offered: Alternative | None = None
         """What was offered last of its steps."""
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from lab.checkers import Need, needed
+from lab.engine.faults import with_brought
 from lab.engine.plan import Body, Plan
 from lab.explore.asgi.served import Served
 from lab.model.remedy import Remedy
@@ -80,7 +81,7 @@ class Conditions:
         """The faults that may strike, by name: of the scenario, of those who asked, of a schedule that is repeated."""
         if not self.faults:
             return ()
-        return tuple(dict.fromkeys((*scenario.faults, *self.added_faults, *replayed)))
+        return with_brought((*scenario.faults, *self.added_faults, *replayed))
 
     def most_faults(self, scenario: Scenario | type[Scenario], replayed: Sequence[str] = ()) -> int:
         """How many may strike in an execution."""

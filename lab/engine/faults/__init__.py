@@ -16,13 +16,19 @@ from lab.engine.faults.fault import Fault
 from lab.errors import ScenarioError, TokenError, UsageError
 from lab.scenario.declare import Scenario, target_of
 
-__all__ = ["FAULTS", "Fault", "asked_for", "refuse_wrong_faults"]
+__all__ = ["FAULTS", "Fault", "asked_for", "refuse_wrong_faults", "with_brought"]
 
 _FILES = (
     "cancel",
     "kill",
     "crash",
     "time",
+    "lost_answer",
+    "lost_request",
+    "disconnect",
+    "idle_timeout",
+    "lock_timeout",
+    "slow",
 )
 
 FAULTS: dict[str, Fault] = {
@@ -53,6 +59,12 @@ def refuse_wrong_faults(cls: type[Scenario], added: Iterable[str] = (), repeated
             f"all actors are done, so it needs {' or '.join(map(repr, last))} among its faults, "
             "and faults_at_most no smaller"
         )
+
+
+def with_brought(names: Iterable[str]) -> tuple[str, ...]:
+    """Faults with those that they bring along, each once."""
+    known = ((name, FAULTS.get(name)) for name in names)
+    return tuple(dict.fromkeys(each for name, fault in known for each in (name, *(fault.brings if fault else ()))))
 
 
 def asked_for(names: Iterable[str]) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from lab.model.trace import Result
 from lab.postgres.connections.heard import heard
 from lab.postgres.connections.journal import Journal, Line
 from lab.postgres.connections.leftovers import Leftovers
+from lab.postgres.connections.lock_timeout import read_as_lock_timeout
 from lab.postgres.connections.notified import Notified
 from lab.postgres.connections.ping import Ping
 from lab.postgres.connections.points import announced_by_driver
@@ -87,6 +88,8 @@ class LabConnection(Notified):
         """What former executions left in the session."""
         self._savepoints = 0
         self._wire = self._protocol = Wire(protocol, self)
+        self.lock_times_out: asyncio.Event | None = None
+        """The statement that waits is cancelled for that; set when it has ended."""
         self.waits_for_a_transaction: object | None = None
         """The message that said so, of the statement that is under way or was last."""
         self.add_log_listener(heard)
@@ -96,7 +99,7 @@ class LabConnection(Notified):
 
         Part of setting the connection up: `in_use` is false meanwhile.
         """
-        await self._quietly(f"{_ISOLATE.format(level)}; {self.journal.setting}")
+        await self.quietly(f"{_ISOLATE.format(level)}; {self.journal.setting}")
         self.isolation, self.left.records = level, self.journal.open
 
     def get_reset_query(self) -> str:
@@ -132,9 +135,13 @@ class LabConnection(Notified):
         self._listeners.clear()  # the server forgets them with the next line
         if tidy and self.left.keep(records=self.journal.open):
             return
-        await self._quietly(f"{_OWN_ROLE} {self.get_reset_query()} {self.left.forget(records=self.journal.open)}")
+        await self.quietly(f"{_OWN_ROLE} {self.get_reset_query()} {self.left.forget(records=self.journal.open)}")
 
-    async def _quietly(self, script: str) -> None:
+    def cut(self) -> None:
+        """Break the connection on this side, without a farewell."""
+        self._transport.abort()
+
+    async def quietly(self, script: str) -> None:
         """Send what is the lab's own doing."""
         if self.is_closed():
             raise asyncpg.InterfaceError("connection is closed")
@@ -271,6 +278,9 @@ class LabConnection(Notified):
         except Exception as error:
             self.announced = False
             self.held.forget()  # an error gives locks back
+            if self.lock_times_out is not None:
+                read_as_lock_timeout(error, self.lock_times_out)
+                self.lock_times_out = None
             self.left.failed(error)
             self.journal.refused(self.line)
             if detail := getattr(error, "detail", None):
