@@ -266,7 +266,8 @@ class LabConnection(Notified):
 
     async def during(self, actor: Actor, operation: Callable[..., Awaitable[Any]], *args: Any, **named: Any) -> Any:
         """Run one operation as the flight of an actor, and hold its answer back if the engine says so."""
-        actor.execution.serves(self.process, actor)
+        if self.in_use:  # opening it is no work of the actor: whether one is open already depends on former executions
+            actor.execution.serves(self.process, actor)
         outer, self._waiting_for, self.waits_for_a_transaction = self._waiting_for, actor, None
         try:
             with Flight(actor, self.process):
