@@ -44,6 +44,7 @@ class Execution:
 
     def __init__(self, ports: Ports, clock: Clock) -> None:
         self.waits, self.messages, self.clock = ports.waits, ports.messages, clock
+        self.striker = ports.striker
         self.actors: dict[str, Actor] = {}
         self.families = Families(self.actors, lambda: self.turn)
         self.goes_on, self.may_pass = self.families.goes_on, self.families.may_pass

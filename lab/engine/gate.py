@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from enum import Enum, auto
 from typing import Any, Protocol
 
-from lab.engine.ports import Backend
+from lab.engine.ports import Backend, Cut
 from lab.engine.refused import Refused
 from lab.model.choices import Alternative
 from lab.model.decision import Go
@@ -91,6 +91,7 @@ class Actor:
         "backend",
         "bulk",
         "children",
+        "cut",
         "execution",
         "flights",
         "gate",
@@ -139,6 +140,7 @@ class Actor:
         """How many operations of its own are under way on connections; 0 or 1 in ordinary code."""
         self.backend: Backend | None = None
         """The connection of the operation that is under way."""
+        self.cut: Cut | None = None  # how its connection breaks when its transaction ends next: the work of a fault
         self.wait: LockWait | None = None
         self.refused: Refused | None = None
         """What the server is to refuse it, when it goes on: the work of a fault."""

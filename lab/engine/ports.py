@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Protocol
 
 from lab.model.footprint import Seen
@@ -12,6 +13,7 @@ from lab.model.trace import Step
 __all__ = [
     "HELD",
     "Backend",
+    "Cut",
     "Libraries",
     "LockWaits",
     "LockableRow",
@@ -23,6 +25,15 @@ __all__ = [
     "ServerClock",
     "Striker",
 ]
+
+
+class Cut(Enum):
+    """Where a connection breaks."""
+
+    BEFORE_REQUEST = auto()
+    """Before what is sent reaches the server."""
+    BEFORE_ANSWER = auto()
+    """When the server has done it, before its answer comes back."""
 
 
 class Backend(Protocol):
@@ -147,6 +158,18 @@ class Striker(Protocol):
 
     async def kill(self, pid: int) -> None:
         """End one session on the server's side, frozen or not; its client learns of it from its socket."""
+
+    async def disconnect(self, pid: int) -> None:
+        """End one session on its client's side; the server notices at once."""
+
+    def is_idle_in_transaction(self, pid: int) -> bool:
+        """Whether a transaction is open in this session, and nothing under way."""
+
+    async def let_idle_time_out(self, pid: int) -> None:
+        """Let the server end this session for being idle in a transaction."""
+
+    async def let_lock_time_out(self, pid: int) -> None:
+        """Let the server refuse the statement that waits for a lock there, frozen or not."""
 
     async def crash(self) -> None:
         """Crash the server and return when it is up again."""

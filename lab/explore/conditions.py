@@ -10,7 +10,7 @@ from typing import Any, Self
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from lab.checkers import Need, needed
-from lab.engine.faults import survived
+from lab.engine.faults import survived, with_brought
 from lab.engine.plan import Body, Plan
 from lab.explore.asgi.served import Served
 from lab.model.decision import Strike
@@ -84,7 +84,7 @@ class Conditions:
             return ()
         survives = self._survived(scenario)
         more = [each.fault for each in replayed if each.fault not in survives.get(each.actor, ())]
-        return tuple(dict.fromkeys((*scenario.faults, *self.added_faults, *more)))
+        return with_brought((*scenario.faults, *self.added_faults, *more))
 
     def most_faults(self, scenario: Scenario | type[Scenario], replayed: Sequence[Strike] = ()) -> int:
         """How many may strike in an execution."""

@@ -290,5 +290,5 @@ class Explorer:
     async def _fresh(self, scenario: Scenario) -> tuple[Database, Snapshot]:
         database, snapshot = await self._databases.ready(scenario)
         if self._may_crash and not database.cluster.is_fresh:
-            await database.crash()
+            await database.striker.crash()
         return database, snapshot

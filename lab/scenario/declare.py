@@ -67,8 +67,9 @@ class Scenario:
     - `watch`: engines of the application itself, opened before the actors begin. In an execution they lead to the lab's
       database, and so does whatever else actors open with SQLAlchemy or asyncpg.
     - `outside`: what actors are meant to reach beside that: dialect (`sqlite`), driver (`psycopg`) or host.
-    - `faults`: faults to withstand, as `lab.engine.faults` names them: `cancel`, `kill`, `crash`; `faults_at_most`
-      strike, where the schedule chooses; if fewer than `faults_at_least` did, a `crash` comes when all actors are done.
+    - `faults`: faults to withstand, as `lab.engine.faults` names them: `cancel`, `kill`, `crash`, `lost-answer`, …;
+      `faults_at_most` strike, where the schedule chooses; if fewer than `faults_at_least` did, a `crash` comes when all
+      actors are done.
     - `points`: "all" makes every `sleep(0)` a decision; else one is where somebody waits in the process for others.
     - `breakpoints`: whether a schedule may pause a statement between two rows that it locks (embedded server only).
     - `session_options`: keyword arguments for the `AsyncSession` that the lab hands to actors.

@@ -18,13 +18,19 @@ from lab.errors import ScenarioError, TokenError, UsageError
 from lab.model.outcome import ABORT_STATES
 from lab.scenario.declare import ActorDeclaration, Scenario, actors_of, target_of
 
-__all__ = ["FAULTS", "REFUSALS", "Fault", "asked_for", "refuse_wrong_faults", "survived"]
+__all__ = ["FAULTS", "REFUSALS", "Fault", "asked_for", "refuse_wrong_faults", "survived", "with_brought"]
 
 _FILES = (
     "cancel",
     "kill",
     "crash",
     "time",
+    "lost_answer",
+    "lost_request",
+    "disconnect",
+    "idle_timeout",
+    "lock_timeout",
+    "slow",
     "serialization_failure",
     "deadlock",
     "statement_timeout",
@@ -71,6 +77,12 @@ def refuse_wrong_faults(cls: type[Scenario], added: Iterable[str] = (), repeated
 def survived(actor: ActorDeclaration) -> tuple[str, ...]:
     """The names of the faults that an actor says it survives, so that they strike it unasked."""
     return tuple(REFUSALS[state].name for state in actor.survives if state in REFUSALS)
+
+
+def with_brought(names: Iterable[str]) -> tuple[str, ...]:
+    """Faults with those that they bring along, each once."""
+    known = ((name, FAULTS.get(name)) for name in names)
+    return tuple(dict.fromkeys(each for name, fault in known for each in (name, *(fault.brings if fault else ()))))
 
 
 def asked_for(names: Iterable[str]) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from lab.model.trace import Result
 from lab.postgres.connections.heard import heard
 from lab.postgres.connections.journal import Journal, Line
 from lab.postgres.connections.leftovers import Leftovers
+from lab.postgres.connections.lock_timeout import read_as_lock_timeout
 from lab.postgres.connections.notified import Notified
 from lab.postgres.connections.ping import Ping
 from lab.postgres.connections.points import announced_by_driver
@@ -89,6 +90,8 @@ class LabConnection(Notified):
         self._savepoints = 0
         self._raw = protocol
         self._wire = self._protocol = Wire(protocol, self)
+        self.lock_times_out: asyncio.Event | None = None
+        """The statement that waits is cancelled for that; set when it has ended."""
         self.waits_for_a_transaction: object | None = None
         """The message that said so, of the statement that is under way or was last."""
         self.add_log_listener(heard)
@@ -135,6 +138,10 @@ class LabConnection(Notified):
         if tidy and self.left.keep(records=self.journal.open):
             return
         await self.quietly(f"{_OWN_ROLE} {self.get_reset_query()} {self.left.forget(records=self.journal.open)}")
+
+    def cut(self) -> None:
+        """Break the connection on this side, without a farewell."""
+        self._transport.abort()
 
     async def quietly(self, script: str) -> None:
         """Send what is the lab's own doing."""
@@ -261,7 +268,8 @@ class LabConnection(Notified):
 
     async def during(self, actor: Actor, operation: Callable[..., Awaitable[Any]], *args: Any, **named: Any) -> Any:
         """Run one operation as the flight of an actor, and hold its answer back if the engine says so."""
-        actor.execution.serves(self.process, actor)
+        if self.in_use:  # opening it is no work of the actor: whether one is open already depends on former executions
+            actor.execution.serves(self.process, actor)
         outer, self._waiting_for, self.waits_for_a_transaction = self._waiting_for, actor, None
         try:
             with Flight(actor, self.process):
@@ -276,6 +284,9 @@ class LabConnection(Notified):
         except Exception as error:
             self.announced = False
             self.held.forget()  # an error gives locks back
+            if self.lock_times_out is not None:
+                read_as_lock_timeout(error, self.lock_times_out)
+                self.lock_times_out = None
             self.left.failed(error)
             self.journal.refused(self.line)
             if detail := getattr(error, "detail", None):

@@ -12,6 +12,7 @@ from asyncpg import InFailedSQLTransactionError
 from lab.engine.gate import Actor, arrive, current_actor
 from lab.model.text import reprs
 from lab.model.trace import Action, ActionKind, Result
+from lab.postgres.connections.cut import broken_off
 from lab.postgres.connections.joined import sends_later
 from lab.postgres.connections.points import announced_by_driver, begins, commits_within, ends_of
 from lab.postgres.statements.held import FOR_EACH
@@ -72,7 +73,8 @@ class Wire:
         await self._before(actor, query, level, ends, driven=driven)
         committed = False
         try:
-            status = await connection.during(actor, self._protocol.query, sent, timeout)
+            query_of_driver = self._protocol.query if actor.cut is None or ends is None else self._cutting(actor)
+            status = await connection.during(actor, query_of_driver, sent, timeout)
             committed = status == "COMMIT"
         finally:
             if ends is not None:
@@ -93,6 +95,25 @@ class Wire:
         ended = tag != "ROLLBACK" and not self.is_in_transaction()
         if self._connection.in_use and (ended or within or tag.startswith("COMMIT")):
             self._connection.journal.committed = actor.name
+
+    def _cutting(self, actor: Actor) -> Callable[..., Awaitable[Any]]:
+        """A query at which the connection breaks, as a fault has it."""
+        cut, connection, step = actor.cut, self._connection, actor.execution.step
+        assert cut is not None
+        actor.cut = None
+
+        def ended(committed: bool) -> None:
+            connection.journal.ended(connection.line, step, committed=committed)
+            if committed and connection.in_use:
+                connection.journal.committed = actor.name  # whatever its client knows of it
+
+        async def query(sent: str, timeout: Any) -> Any:
+            try:
+                return await broken_off(cut, self._protocol, connection._transport, ended, sent)  # noqa: SLF001 - asyncpg's
+            finally:
+                actor.execution.leaves(connection.process)
+
+        return query
 
     def _began(self, actor: Actor) -> None:
         if self._connection.journal.open:
