@@ -113,8 +113,7 @@ class Actor:
 
     def __init__(self, name: str, execution: Host, rank: tuple[int, int], root: Actor | None = None) -> None:
         self.name = name
-        self.go = Go(name)
-        """The decision that it takes its next step."""
+        self.go = Go(name)  # the decision that it takes its next step
         self.execution = execution
         self.rank = rank
         """Its place in the order of decisions: that of its root actor, then its number among its tasks."""
@@ -130,24 +129,18 @@ class Actor:
         """What the database side knows of the pending statement, if it may lock several rows."""
         self.gate: asyncio.Future[Any] | None = None
         """What it awaits while it is parked; set by the decision that lets it go on."""
-        self.gate_value: object = None
-        """What a sleep gives back to its sleeper."""
-        self.wakes: int | None = None
-        """How much time has passed when its sleep ends; None if it does not sleep."""
+        self.gate_value: object = None  # what a sleep gives back to its sleeper
+        self.wakes: int | None = None  # how much time has passed when its sleep ends; None if it does not sleep
         self.passed = 0
         """How often it slept for no time since its last step, and went on at once."""
-        self.flights = 0
-        """How many operations of its own are under way on connections; 0 or 1 in ordinary code."""
-        self.backend: Backend | None = None
-        """The connection of the operation that is under way."""
-        self.cut: Cut | None = None  # how its connection breaks when its transaction ends next: the work of a fault
+        self.flights = 0  # how many operations of its own are under way on connections; 0 or 1 in ordinary code
+        self.backend: Backend | None = None  # the connection of the operation that is under way
         self.wait: LockWait | None = None
-        self.refused: Refused | None = None
-        """What the server is to refuse it, when it goes on: the work of a fault."""
+        self.cut: Cut | None = None  # how its connection breaks when its transaction ends next: the work of a fault
+        self.refused: Refused | None = None  # what the server is to refuse it when it goes on, as well
         self.held = False
         """Granted a lock on a server that cannot freeze: its answer is held back until it is chosen."""
-        self.offered: Alternative | None = None
-        """What was offered last of its steps."""
+        self.offered: Alternative | None = None  # what was offered last of its steps
 
     def __repr__(self) -> str:
         return f"<actor {self.name} {self.state.name}>"

@@ -10,12 +10,12 @@ takes no more than it uses: see `ACTOR_PARAMETERS` in `lab.scenario.validation`.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
+from lab.scenario.once import once_for_each_class
 from lab.scenario.stated import ALWAYS, INVARIANT, Stated
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ __all__ = [
     "invariant",
     "invariants_of",
     "kind_of",
-    "once_for_each_class",
     "parameter_names",
     "parameters_of",
     "planted_bug",
@@ -142,7 +141,6 @@ class _ActorMark:
 
 Body = TypeVar("Body", bound=Callable[..., Awaitable[object]])
 Class = TypeVar("Class", bound=type[Scenario])
-Value = TypeVar("Value")
 
 
 @overload
@@ -248,20 +246,6 @@ def parameters_of(scenario: Scenario, *, changed_only: bool = False) -> dict[str
 
 def _default(field: dataclasses.Field[Any]) -> object:
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-
-
-def once_for_each_class(read: Callable[[type[Scenario]], Value]) -> Callable[[type[Scenario]], Value]:
-    """Keep on the class what was read from it: doing so for every execution would cost more than a statement."""
-    name = f"_lab_{read.__name__}"
-
-    @functools.wraps(read)
-    def kept(cls: type[Scenario]) -> Value:
-        if name not in vars(cls):
-            setattr(cls, name, read(cls))
-        value: Value = vars(cls)[name]
-        return value
-
-    return kept
 
 
 @once_for_each_class

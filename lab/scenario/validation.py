@@ -17,11 +17,11 @@ from lab.scenario.declare import (
     Scenario,
     actors_of,
     invariants_of,
-    once_for_each_class,
     parameter_names,
     target_of,
 )
 from lab.scenario.http import application_of
+from lab.scenario.once import once_for_each_class
 
 __all__ = ["validate"]
 

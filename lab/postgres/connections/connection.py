@@ -60,12 +60,10 @@ class LabConnection(Notified):
         """The default isolation level that was last set on this session, "" for that of its first moment."""
         self.notices_pauses = False
         """Its settings make it notice when a statement pauses, so none is paused."""
-        self.relations: MutableMapping[int, str] = {}
-        """Names of the tables and indexes of this database, by object id."""
+        self.relations: MutableMapping[int, str] = {}  # names of tables and indexes of this database, by object id
         self.catalog = Relations()
         """What the catalog says of what statements touch; replaced by that of the database."""
-        self.level = ""
-        """The isolation level of the transaction that is open, or was last."""
+        self.level = ""  # the isolation level of the transaction that is open, or was last
         self.transaction_footprint = TransactionFootprint()
         self.journal = Journal()
         """Records what is sent and answered here; replaced by that of the database."""
@@ -74,24 +72,19 @@ class LabConnection(Notified):
         """Where it is noticed who uses it; replaced by that of the database."""
         self.in_use = False
         """It is set up for whoever has it now; what it answers before that is not part of a step."""
-        self.announced = False
-        """The statement that comes next on the wire has parked already."""
-        self.asks = False
-        """asyncpg asks what it must know of a type."""
+        self.announced = False  # the statement that comes next on the wire has parked already
+        self.asks = False  # asyncpg asks what it must know of a type
         self.ping = Ping()
         self.levels: Callable[[str | None], str] | None = None
         """Name of a root actor -> the level of its transactions, where no pool of SQLAlchemy's hands this one out."""
         self.notices: Callable[[str, int, str], None] = lambda actor, pid, statement: None
         """Called with an actor, its backend and the statement that it is about to give to the driver itself."""
-        self.adapted: Any = None
-        """What SQLAlchemy's dialect wraps this in, if it does."""
-        self.left = Leftovers(self)
-        """What former executions left in the session."""
+        self.adapted: Any = None  # what SQLAlchemy's dialect wraps this in, if it does
+        self.left = Leftovers(self)  # what former executions left in the session
         self._savepoints = 0
         self._raw = protocol
         self._wire = self._protocol = Wire(protocol, self)
-        self.lock_times_out: asyncio.Event | None = None
-        """The statement that waits is cancelled for that; set when it has ended."""
+        self.lock_times_out: asyncio.Event | None = None  # its statement is cancelled for that; set at its end
         self.waits_for_a_transaction: object | None = None
         """The message that said so, of the statement that is under way or was last."""
         self.add_log_listener(heard)

@@ -1,0 +1,28 @@
+"""What is read from a class of scenarios, kept on it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from lab.scenario.declare import Scenario
+
+__all__ = ["once_for_each_class"]
+
+Value = TypeVar("Value")
+
+
+def once_for_each_class(read: Callable[[type[Scenario]], Value]) -> Callable[[type[Scenario]], Value]:
+    """Keep on the class what was read from it: doing so for every execution would cost more than a statement."""
+    name = f"_lab_{read.__name__}"
+
+    @functools.wraps(read)
+    def kept(cls: type[Scenario]) -> Value:
+        if name not in vars(cls):
+            setattr(cls, name, read(cls))
+        value: Value = vars(cls)[name]
+        return value
+
+    return kept
