@@ -10,13 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from pathlib import Path
 
-import asyncpg
-import sqlalchemy
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from lab.engine.ports import Libraries, Ports
+from lab.engine.ports import Ports
 from lab.errors import LabError, ScenarioError, first_line
 from lab.model.history import History
 from lab.postgres.connections.apart import ALL_ONE, Apart
@@ -28,6 +25,7 @@ from lab.postgres.connections.lead import Lead
 from lab.postgres.connections.meddling import Meddling
 from lab.postgres.connections.messages import Messages
 from lab.postgres.connections.pool import ActorPool, warmed
+from lab.postgres.connections.pools import LIBRARIES
 from lab.postgres.connections.uses import Uses
 from lab.postgres.connections.watch import Address, Route, instrumented
 from lab.postgres.locks.known import KnownWaits
@@ -49,10 +47,10 @@ from lab.postgres.tables.reset import Snapshot, Tables
 __all__ = ["Database", "Hook"]
 
 DEFAULT_LEVEL = "READ COMMITTED"
-LIBRARIES = Libraries(driver=str(Path(asyncpg.__file__).parent), sessions=str(Path(sqlalchemy.__file__).parent))
 TERMINATE_SECONDS = 6.0
-_TERMINATE = "SELECT pg_terminate_backend(pid, 5000) FROM unnest($1::int[]) AS pid"
-"""Waits, up to five seconds, until the processes are gone: only then are their locks."""
+_TERMINATE = """SELECT pg_terminate_backend(pid, wait) FROM (
+SELECT pid, wait FROM unnest($1::int[]) AS pid, unnest(ARRAY[0, 5000]) AS wait ORDER BY wait) AS each"""
+"""All are told before the first is waited for, up to five seconds: only then are its locks gone."""
 
 Hook = Callable[["Database", AsyncConnection], Awaitable[object]]
 """Makes what metadata cannot, on a connection of its own to the database; what it raises is a `LabError`."""
@@ -216,9 +214,8 @@ class Database:
         met: MetRows | None = None,
     ) -> None:
         """Restore the tables, clear caches and sessions, and open what the actors (the keys of `levels`) need."""
-        self._levels, self._locking, self.meddling = levels, locking, Meddling()
+        self._levels, self._locking, self.meddling, tidy = levels, locking, Meddling(), self.journal.tidy
         self.tables.catalog.met = met or MetRows()
-        tidy = self.journal.tidy
         self.journal.start(wanted=recorded)
         self._caches.empty()
         chill(self.engine.sync_engine)
@@ -238,10 +235,12 @@ class Database:
         """The rows that statements of the execution that was recorded wrote."""
         return met_in(self.journal, self.tables.relations, self.tables.keys, self.tables.quoted)
 
-    async def terminate(self, pids: Sequence[int]) -> None:
-        """End backends of actors, frozen or not, and wait until they are gone."""
+    async def terminate(self, pids: Sequence[int], *, at_once: bool = False) -> None:
+        """End backends of actors, frozen or not, and wait until they are gone; `at_once`: their clients are cut off."""
         for connection in (struck := [each for each in self._connections if each.process.pid in pids]):
             connection.process.end()
+            if at_once:
+                connection.terminate()
         with contextlib.suppress(TimeoutError):  # the question itself waits for what they hold, until they are gone
             async with asyncio.timeout(TERMINATE_SECONDS):
                 await self._monitor.fetch(_TERMINATE, list(pids))
