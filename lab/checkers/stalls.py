@@ -21,7 +21,7 @@ def _stall(record: ExecutionRecord) -> Iterator[Finding]:
     """One finding for a stalled execution: who waits for what."""
     if record.outcome.ending is not Ending.STALLED:
         return
-    sentences = [stall_text(each, record.stalls) for each in record.stalls]
+    sentences = [stall_text(each, record.stalls, lines=False) for each in record.stalls]
     if circle := circle_text(record.stalls):
         sentences.append(circle)
     yield Finding("stall", "somebody can always go on", "; ".join(sentences))

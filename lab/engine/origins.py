@@ -54,7 +54,7 @@ class Noting(Execution):
 
     def __init__(self, ports: Ports, clock: Clock) -> None:
         super().__init__(ports, clock)
-        self._sessions = ports.libraries.sessions
+        self._sessions, self._pools_noted = ports.libraries.sessions, ports.libraries.pools_noted
         self._noted: dict[int, tuple[Action, Stack]] = {}
         """By the `id` of an action: equal ones come from other lines. It is kept, lest another one gets the `id`."""
         self._made: dict[Actor, Stack] = {}
@@ -64,9 +64,11 @@ class Noting(Execution):
         self.book = Book()
         """Who took what in the process."""
 
-    def noted(self) -> contextlib.AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def noted(self) -> Iterator[None]:
         """The time in which it is noted who takes what in the process."""
-        return noted(self.takes, self.gives)
+        with noted(self.takes, self.gives), self._pools_noted(self.takes, self.gives):
+            yield
 
     def takes(self, thing: object) -> None:
         """The running actor took something of which there is only so much."""

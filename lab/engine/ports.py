@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
@@ -12,6 +13,7 @@ from lab.model.trace import Step
 
 __all__ = [
     "HELD",
+    "AnyPool",
     "Backend",
     "Cut",
     "Libraries",
@@ -153,8 +155,11 @@ class ServerClock(Protocol):
 class Striker(Protocol):
     """Ends sessions and servers: for faults, and when an execution has to be broken off."""
 
-    async def terminate(self, pids: Sequence[int]) -> None:
-        """End these sessions on both sides, and return when their locks are free."""
+    async def terminate(self, pids: Sequence[int], *, at_once: bool = False) -> None:
+        """End these sessions on both sides, and return when their locks are free.
+
+        `at_once`: their clients can send nothing from now on; else they learn of it when the server has ended them.
+        """
 
     async def kill(self, pid: int) -> None:
         """End one session on the server's side, frozen or not; its client learns of it from its socket."""
@@ -176,6 +181,26 @@ class Striker(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class AnyPool:
+    """A pool of connections for which an actor waits: itself, what it is called, and how it stands."""
+
+    pool: object
+    name: str
+    state: str
+
+
+Note = Callable[[object], object]
+
+
+def _nothing_noted(takes: Note, gives: Note) -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext()
+
+
+def _no_pool(owners: Iterable[object]) -> AnyPool | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
 class Libraries:
     """The folders of the libraries through which actors reach the database. Their own tasks are not actors."""
 
@@ -183,6 +208,11 @@ class Libraries:
     """It starts tasks for an operation, such as cancelling it: they act for an actor but are none."""
     sessions: str
     """It closes a session in a shielded task for which the actor waits: that is the actor itself."""
+    pool_among: Callable[[Iterable[object]], AnyPool | None] = _no_pool
+    """The pool whose methods a stack goes through, given the `self` of its frames; None if there is none."""
+    pools_noted: Callable[[Note, Note], contextlib.AbstractContextManager[None]] = _nothing_noted
+    """The time in which the first is called with a pool when a connection is taken of it, the second when one is given
+    back."""
 
 
 @dataclass(frozen=True, slots=True)

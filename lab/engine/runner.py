@@ -94,8 +94,9 @@ class _Runner:
         stalls: tuple[Stall, ...] = ()
         try:
             ending = await self._steps_until_the_end()
+            actors = self.execution.actors.values()
             book = self.execution.book if isinstance(self.execution, Noting) else None
-            stalls = stalls_of(self.execution.actors.values(), book, self.execution.in_threads)
+            stalls = stalls_of(actors, book, self.execution.in_threads, self._ports.libraries.pool_among)
             self._errors.update({**lost_in(self.execution.actors.values()), **self.execution.lost})
         finally:
             self._dog.end()
@@ -277,11 +278,12 @@ class _Runner:
         if not tasks:
             return
         self.execution.closing = True
+        with contextlib.suppress(Exception):  # the server may be what failed; that error is on its way already
+            # At once: the end of one may let another go on in the process, and it must not get to its COMMIT.
+            await self._ports.striker.terminate(list(self.execution.sessions), at_once=True)
         for actor in self.execution.actors.values():
             if actor.backend is not None:
                 actor.backend.thaw()
-        with contextlib.suppress(Exception):  # the server may be what failed; that error is on its way already
-            await self._ports.striker.terminate(list(self.execution.sessions))
         for actor in self.execution.actors.values():
             if actor.tasks > 1:  # its session's close is parked, for which SQLAlchemy waits through every cancellation
                 actor.resume()

@@ -68,14 +68,14 @@ class Stall:
 def circle_of(stalls: Sequence[Stall]) -> tuple[str, ...]:
     """Actors of which each waits for the next, and the last for the first: the first such circle; () if there is none.
 
+    That an actor waits for itself is only said where there is no other one: it may have some connections of a pool.
     A session is known by its actor, and a task may have opened it that has ended: then its root actor has it.
     """
     standing = {each.actor: each for each in stalls}
     ahead = {name: [_standing(other, standing) for other in each.waits_for] for name, each in standing.items()}
-    for name in standing:
-        if circle := _way(name, name, ahead, ()):
-            return circle
-    return ()
+    apart = {name: [other for other in others if other != name] for name, others in ahead.items()}
+    circles = (_way(name, name, ways, ()) for ways in (apart, ahead) for name in standing)
+    return next(filter(None, circles), ())
 
 
 def _standing(name: str, standing: Mapping[str, Stall]) -> str:

@@ -20,21 +20,23 @@ def stall_text(
     *,
     statement: Callable[[str], str] = str,
     places: Mapping[int, str] = NOWHERE,
+    lines: bool = True,
 ) -> str:
     """What an actor holds, what it waits for, whose that is, and where: "alice holds … and waits for …, taken by bob".
 
-    `statement` makes a text of SQL, `places`: number of a step -> the line of code behind it.
+    `statement` makes a text of SQL, `places`: number of a step -> the line of code behind it. Without `lines`
+    it says what is the same wherever the code stands in its file.
     """
-    holds = _all(_held(each, places) for each in stall.holds)
+    holds = _all(_held(each, places) if lines else each.what for each in stall.holds)
     begin = f"{stall.actor} holds {holds} and" if holds else stall.actor
     if stall.lock is not None:
         what = stall.lock.target or "a lock"
         held = f", held by {_all(stall.lock.holders)}" if stall.lock.holders else ""
-        return f"{begin} waits for {what}{held}: {statement(stall.place)}"
-    place = nearer(stall.place)
-    if stall.wants is None:
-        return f"{begin} waits in the process: {place}"
-    return f"{begin} waits for {_wanted(stall.wants, stall, stalls)}: {place}"
+        return f"{begin} waits for {what}{held}" + (f": {statement(stall.place)}" if lines else "")
+    what = "something in the process"
+    if stall.wants is not None:
+        what = _wanted(stall.wants, stall, stalls, lines=lines)
+    return f"{begin} waits for {what}" + (f": {nearer(stall.place)}" if lines else "")
 
 
 def circle_text(stalls: Sequence[Stall]) -> str:
@@ -63,12 +65,14 @@ def _held(held: Held, places: Mapping[int, str]) -> str:
     return f"{held.what}{step and f' since {step}'}"
 
 
-def _wanted(want: Want, stall: Stall, stalls: Sequence[Stall]) -> str:
+def _wanted(want: Want, stall: Stall, stalls: Sequence[Stall], *, lines: bool) -> str:
     what = f"{want.what}, {want.state}" if want.state else want.what
     if want.ends:
         return f"{what}: {_all(each.actor for each in want.holders)}" if want.holders else what
     if want.holders:
-        return f"{what}, {_all(map(_taken, want.holders))}"
+        if not want.holders[0].actor:
+            return f"{what}, which no actor of this execution took"
+        return f"{what}, taken {_all(_taken(each, lines=lines) for each in want.holders)}"
     if want.act:
         others = [each.actor for each in stalls if each.actor != stall.actor]
         left = f": {_all(others)} cannot go on" if others else ", all others have ended"
@@ -76,13 +80,11 @@ def _wanted(want: Want, stall: Stall, stalls: Sequence[Stall]) -> str:
     return what
 
 
-def _taken(holder: Holder) -> str:
-    if not holder.actor:
-        return "which no actor of this execution took"
-    where = _where(holder.place)
-    step = f" (#{holder.step})" if holder.step else ""
+def _taken(holder: Holder, *, lines: bool) -> str:
+    where = _where(holder.place) if lines else ""
+    step = f" (#{holder.step})" if holder.step and lines else ""
     left = ", which ended and has not given it back" if holder.ended else ""
-    return f"taken{where and f' at {where}'}{step} by {holder.actor}{left}"
+    return f"{where and f'at {where}{step} '}by {holder.actor}{left}"
 
 
 def _where(place: str) -> str:

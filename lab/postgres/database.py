@@ -10,13 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from pathlib import Path
 
-import asyncpg
-import sqlalchemy
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from lab.engine.ports import Libraries, Ports
+from lab.engine.ports import Ports
 from lab.errors import LabError, ScenarioError, first_line
 from lab.model.history import History
 from lab.postgres.connections.apart import ALL_ONE, Apart
@@ -28,6 +25,7 @@ from lab.postgres.connections.lead import Lead
 from lab.postgres.connections.meddling import Meddling
 from lab.postgres.connections.messages import Messages
 from lab.postgres.connections.pool import ActorPool, warmed
+from lab.postgres.connections.pools import LIBRARIES
 from lab.postgres.connections.uses import Uses
 from lab.postgres.connections.watch import Address, Route, instrumented
 from lab.postgres.locks.known import KnownWaits
@@ -50,7 +48,6 @@ from lab.postgres.tables.reset import Snapshot, Tables
 __all__ = ["Database", "Hook"]
 
 DEFAULT_LEVEL = "READ COMMITTED"
-LIBRARIES = Libraries(driver=str(Path(asyncpg.__file__).parent), sessions=str(Path(sqlalchemy.__file__).parent))
 
 Hook = Callable[["Database", AsyncConnection], Awaitable[object]]
 """Makes what metadata cannot, on a connection of its own to the database; what it raises is a `LabError`."""
@@ -215,9 +212,8 @@ class Database:
         met: MetRows | None = None,
     ) -> None:
         """Restore the tables, clear caches and sessions, and open what the actors (the keys of `levels`) need."""
-        self._levels, self._locking, self.meddling = levels, locking, Meddling()
+        self._levels, self._locking, self.meddling, tidy = levels, locking, Meddling(), self.journal.tidy
         self.tables.catalog.met = met or MetRows()
-        tidy = self.journal.tidy
         self.journal.start(wanted=recorded)
         self._caches.empty()
         chill(self.engine.sync_engine)

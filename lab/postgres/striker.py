@@ -17,8 +17,9 @@ from lab.postgres.server.monitor import Monitor
 __all__ = ["PostgresStriker"]
 
 TERMINATE_SECONDS = 6.0
-_TERMINATE = "SELECT pg_terminate_backend(pid, 5000) FROM unnest($1::int[]) AS pid"
-"""Waits, up to five seconds, until the processes are gone: only then are their locks."""
+_TERMINATE = """SELECT pg_terminate_backend(pid, wait) FROM (
+SELECT pid, wait FROM unnest($1::int[]) AS pid, unnest(ARRAY[0, 5000]) AS wait ORDER BY wait) AS each"""
+"""All are told before the first is waited for, up to five seconds: only then are its locks gone."""
 _CANCEL = "SELECT pg_cancel_backend($1)"
 _IDLE = "SET idle_in_transaction_session_timeout = 1"
 
@@ -35,10 +36,12 @@ class PostgresStriker:
     def _of(self, *pids: int) -> list[LabConnection]:
         return [each for each in self._connections if each.process.pid in pids]
 
-    async def terminate(self, pids: Sequence[int]) -> None:
-        """End backends of actors, frozen or not, and wait until they are gone."""
+    async def terminate(self, pids: Sequence[int], *, at_once: bool = False) -> None:
+        """End backends of actors, frozen or not, and wait until they are gone; `at_once`: their clients are cut off."""
         for connection in (struck := self._of(*pids)):
             connection.process.end()
+            if at_once:
+                connection.terminate()
         with contextlib.suppress(TimeoutError):  # the question itself waits for what they hold, until they are gone
             async with asyncio.timeout(TERMINATE_SECONDS):
                 await self._monitor.fetch(_TERMINATE, list(pids))

@@ -46,7 +46,7 @@ async def test_two_asyncio_locks_in_opposite_order_are_a_stall_that_says_who_wai
     assert record.stalls[0].lock is None
     (finding,) = record.findings
     assert finding.checker == "stall"
-    assert "waits for asyncio.Lock `locks[1]`, taken at " in finding.message
+    assert "and waits for asyncio.Lock `locks[1]`, taken by bob; " in finding.message
     assert finding.message.endswith("; alice waits for bob, who waits for alice")
     assert all(result.kind is ResultKind.UNFINISHED for result in record.outcome.results.values())
 
@@ -99,8 +99,8 @@ async def test_an_asyncio_lock_held_across_a_row_lock_stalls_with_both_parts_tol
     assert [(each.what, each.step) for each in bob.holds] == [("row (0,1) of account", 1)]
     assert [each.what for each in alice.holds] == ["asyncio.Lock `guard`"]
     message = record.findings[0].message
-    assert "and waits for row (0,1) of account, held by bob: SELECT" in message
-    assert "bob holds row (0,1) of account since #1 and waits for asyncio.Lock `guard`, taken at " in message
+    assert "alice holds asyncio.Lock `guard` and waits for row (0,1) of account, held by bob; " in message
+    assert "bob holds row (0,1) of account and waits for asyncio.Lock `guard`, taken by alice; " in message
 
 
 async def test_after_a_stall_every_connection_is_usable(explorer):

@@ -55,6 +55,13 @@ UNNAMED = {
     "CursorOverIds": "numbers are drawn in another order than they are committed; each transaction saw one moment",
     "ForeignKeyWithoutCascade": "the foreign key refuses what the ORM left over",
     "GetThenCreate": "the unique key refuses the second insert, and that error is the bug",
+    **dict.fromkeys(
+        (
+            *("LocksInOppositeOrder", "RowBeforeTheProcessLock", "RowBeforeTheAnyioLock", "ThreadWaitsUnderALock"),
+            *("TwoConnectionsARequest", "LooksBeforeItClears", "LeavesWhatCameMeanwhile", "RowHeldWhileAChildWorks"),
+        ),
+        "a stall: nothing more is committed",
+    ),
     "LockEndsBeforeTheWork": "two transactions where one was needed; each of them is serializable",
     "LockEndsBeforeTheWrite": "two transactions where one was needed",
     "MarkedDoneBeforeTheWork": "two transactions where one was needed",

@@ -59,7 +59,7 @@ def _found(ahead: list[tuple[str, object]], wanted: Collection[int]) -> str:
             for name, part in _parts(text, value):
                 if id(part) in wanted:
                     return name
-                following.append((name, part))
+                following.append((type(part).__name__ if name.endswith("[…]") else name, part))
         ahead = following
     return ""
 

@@ -25,6 +25,8 @@ class Seen:
     """The tasks that have it, where it knows them itself; or those that have to end."""
     ends: bool = False
     """The owners are tasks that have to end."""
+    named: bool = True
+    """A variable that leads to it says more of it than its kind."""
 
 
 Look = Callable[[FrameType, Sequence[FrameType]], Seen | None]
