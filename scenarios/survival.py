@@ -25,7 +25,7 @@ __all__ = [
 Sessions = async_sessionmaker[AsyncSession]
 
 
-async def again_after(states: tuple[str, ...], work: Callable[[], Awaitable[None]], *, attempts: int = 5) -> None:
+async def again_after(states: tuple[str, ...], work: Callable[[], Awaitable[None]], *, attempts: int = 3) -> None:
     """Do some work, and again after a refusal with one of these SQLSTATEs, after a pause."""
     for _ in range(attempts - 1):
         try:
@@ -146,12 +146,12 @@ class BacksOffWithoutLocks(Scenario):
 
         await again_after(("55P03",), once)
 
-    @actor(survives=("55P03",), attempts=3)
+    @actor(survives=("55P03",), attempts=2)
     async def payer(self, sessions: Sessions) -> None:
         """Pays."""
         await self.move(sessions, 1, 2)
 
-    @actor(survives=("55P03",), attempts=3)
+    @actor(survives=("55P03",), attempts=2)
     async def refunder(self, sessions: Sessions) -> None:
         """Pays back."""
         await self.move(sessions, 2, 1)
@@ -165,7 +165,7 @@ class BacksOffWithoutLocks(Scenario):
 
 @planted_bug(
     of=BacksOffWithoutLocks,
-    token="lab1:scenarios.survival:BacksOffWithLocksHeld::-:payer2.refunder3.payer4.refunder4.payer4.refunder4.payer11.refunder9:vk2y3:survival.wxax:kt2dyh",
+    token="lab1:scenarios.survival:BacksOffWithLocksHeld::-:payer2.refunder3.payer4.refunder4.payer7.refunder9:ja672:survival.65zz:reqvke",
     cause="a savepoint gives back only what was locked in it, so each sleeps with the lock that the other one wants",
     fix="roll the whole transaction back before trying again, and take locks in one order",
 )
