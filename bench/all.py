@@ -42,6 +42,7 @@ class Bench:
 BENCHES = (
     Bench("start.py", ("--starts", "3", "--pairs", "3"), ("--starts", "20", "--pairs", "21")),
     Bench("overhead.py", ("--pairs", "20")),
+    Bench("always.py", ("--pairs", "20")),
     Bench("throughput.py", ("--rounds", "3", "--executions", "30", "--hunts", "1")),
     Bench(
         "first_bug.py",

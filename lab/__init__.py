@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lab.scenario.claims import claim
     from lab.scenario.declare import Scenario, actor, invariant, planted_bug, probe
     from lab.scenario.http import http
-    from lab.scenario.stated import no_deadlock, serializable
+    from lab.scenario.stated import always, no_deadlock, serializable
     from lab.schedulers.drawn import schedules
     from lab.search.direct.ledger import RaceRecord
     from lab.search.direct.pins import replays
@@ -41,6 +41,7 @@ _PLACES = {
     "Outcome": "lab.model.outcome",
     "Scenario": "lab.scenario.declare",
     "actor": "lab.scenario.declare",
+    "always": "lab.scenario.stated",
     "http": "lab.scenario.http",
     "invariant": "lab.scenario.declare",
     "no_deadlock": "lab.scenario.stated",
@@ -66,6 +67,7 @@ __all__ = [
     "UsageError",
     "Violation",
     "actor",
+    "always",
     "claim",
     "http",
     "invariant",

@@ -93,7 +93,7 @@ class AtomicityInCrashes(Atomicity):
 
 @planted_bug(
     of=Atomicity,
-    token="lab1:scenarios.atomicity:OneLegPerCommit::-:payer5.refunder2.cancel@refunder:c55x6:e3teqz",
+    token="lab1:scenarios.atomicity:OneLegPerCommit::-:payer5.refunder2.cancel@refunder:x552d:mm6nbd",
     cause="each leg commits by itself, and a request that is cut off after the first one leaves the money nowhere",
     fix="put both legs into one transaction",
 )
@@ -112,7 +112,7 @@ class OneLegPerCommit(Atomicity):
 
 @planted_bug(
     of=AtomicityInCrashes,
-    token="lab1:scenarios.atomicity:OneLegPerCommitInCrashes::-:payer3.crash@server.payer.refunder:7cqs4:wnzo6j",
+    token="lab1:scenarios.atomicity:OneLegPerCommitInCrashes::-:payer3.crash@server.payer.refunder:u567a:kydjyh",
     cause="each leg commits by itself, and a crash between the two commits leaves the money nowhere",
     fix="put both legs into one transaction",
 )
@@ -125,7 +125,7 @@ class OneLegPerCommitInCrashes(OneLegPerCommit):
 
 @planted_bug(
     of=Atomicity,
-    token="lab1:scenarios.atomicity:CommitInFinally::-:payer.cancel@payer.payer.refunder4:fcrsu:mj6lkj",
+    token="lab1:scenarios.atomicity:CommitInFinally::-:payer.cancel@payer.payer.refunder4:dwr2h:sy6lin",
     cause="the commit stands in a `finally`, so a cancelled request commits the leg that it had got to",
     fix="commit only at the end of the whole work; `async with session.begin()` does that and rolls back otherwise",
 )

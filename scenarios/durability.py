@@ -74,7 +74,7 @@ class Durability(Scenario):
 
 @planted_bug(
     of=Durability,
-    token="lab1:scenarios.durability:CommitNotAwaited::-:alice3.bob3.crash@server:i5lkx:omm3eh",
+    token="lab1:scenarios.durability:CommitNotAwaited::-:alice3.bob3.crash@server:vwjhc:dqbxcx",
     cause="with synchronous_commit=off the server answers a COMMIT before it has written it down",
     fix="leave synchronous_commit on for whatever is acknowledged to somebody",
 )
@@ -92,7 +92,7 @@ class CommitNotAwaited(Durability):
 
 @planted_bug(
     of=Durability,
-    token="lab1:scenarios.durability:AcknowledgedTooEarly::-:alice2.bob.crash@server.bob:pzx2y:co72tn",
+    token="lab1:scenarios.durability:AcknowledgedTooEarly::-:alice2.bob.crash@server.bob:xsn6b:mvzhfv",
     cause="an error of the COMMIT is swallowed, and the id is returned all the same",
     fix="acknowledge only what a COMMIT has confirmed, and let its error reach the caller",
 )

@@ -23,6 +23,7 @@ CHECKERS = Table(
     "CHECKER",
     "lab.checkers.sharing",
     "lab.checkers.stalls",
+    "lab.checkers.survival",
     "lab.checkers.unexpected",
     "lab.checkers.isolation.promises",
     "lab.checkers.deadlocks",

@@ -19,7 +19,7 @@ from lab.commands.everything import hunt_everything_listed
 from lab.commands.jobs import hunt_data, job_of
 from lab.commands.keep import Desk, KeptCommand, keep_options, kept_hunt
 from lab.commands.on_cluster import cluster_of, who_options
-from lab.commands.options import bound_options, json_option, level_option, server_options, workers_of
+from lab.commands.options import bound_options, fault_options, json_option, level_option, server_options, workers_of
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -47,6 +47,7 @@ DEFAULT_EXECUTIONS = 200
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @level_option("Run every transaction at this isolation level instead of the scenario's own.")
+@fault_options
 @who_options
 @click.option(
     "--no-breakpoints",
@@ -99,7 +100,7 @@ async def _hunt_target(
     from lab.engine.watchdog import importing
     from lab.postgres.server.place import Place
     from lab.report.contained import lines_of
-    from lab.report.hunts import hunt_lines
+    from lab.report.hunts import hunt_lines, struck_by
     from lab.report.remedies import remedy_lines
     from lab.scenario.declare import target_of
     from lab.scenario.registry import instance_of
@@ -120,7 +121,8 @@ async def _hunt_target(
     else:
         if remedies is not None:
             print_lines([*lines_of("Remedies", partial(remedy_lines, remedies)), ""])
-        print_lines(hunt_lines(result, job.described))
+        faults = job.conditions.may_strike(scenario), job.conditions.most_faults(scenario)
+        print_lines(hunt_lines(result, job.described, struck_by(*faults)))
         desk.print_end(result)
     return desk.verdict(result)
 

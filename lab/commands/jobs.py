@@ -25,13 +25,22 @@ def job_of(options: dict[str, Any], target: str, executions: int) -> Job:
         seed=options["seed"],
         keep_going=options["keep_going"],
         options=options["options"],
-        conditions=Conditions(options["isolation"], breakpoints=options["breakpoints"], checks=options["checks"]),
+        conditions=Conditions(
+            options["isolation"],
+            breakpoints=options["breakpoints"],
+            added_faults=options["added_faults"],
+            faults_at_most=options["faults_at_most"],
+            checks=options["checks"],
+        ),
     )
     return as_tuned(job, chosen=options["chosen"])
 
 
 def hunt_data(result: HuntResult, job: Job) -> dict[str, Any]:
     """The answer of `lab hunt --json`, but for remedies and what is kept."""
+    from lab.scenario.registry import resolve
+
+    scenario = resolve(result.target)
     return {
         "target": result.target,
         **result.shown(),
@@ -40,4 +49,6 @@ def hunt_data(result: HuntResult, job: Job) -> dict[str, Any]:
         "options": dict(job.options),
         "isolation": job.conditions.isolation,
         "checks": list(job.conditions.checks),
+        "faults": list(job.conditions.may_strike(scenario)),
+        "faults_at_most": job.conditions.most_faults(scenario),
     }

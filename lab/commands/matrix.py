@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lab.commands.complete import complete_target
 from lab.commands.console import out, progress_bar, show_json
-from lab.commands.options import SchedulerCommand, bound_options, json_option, server_options
+from lab.commands.options import SchedulerCommand, bound_options, fault_options, json_option, server_options
 from lab.model.verdict import Verdict
+
+if TYPE_CHECKING:
+    from lab.analysis.overview import Row
 
 __all__ = ["command"]
 
@@ -21,6 +24,7 @@ __all__ = ["command"]
     "--executions", type=click.IntRange(min=1), default=100, show_default=True, help="Executions at each level."
 )
 @click.option("--seed", type=int, default=0, show_default=True)
+@fault_options
 @server_options
 @bound_options("step", "setup", "invariant", "imports")
 @json_option
@@ -32,19 +36,18 @@ async def command(target: str, *, executions: int, url: str | None, version: str
     scenario as it stands has a row of its own.
     """
     from lab.engine.watchdog import importing
-    from lab.explore import Explorer
-    from lab.model.text import count
+    from lab.explore import Conditions, Explorer
     from lab.postgres.server.place import Place
-    from lab.report.hunts import AS_IT_STANDS, levels_table, unsearched_lines
+    from lab.report.hunts import AS_IT_STANDS
     from lab.scenario.declare import target_of
     from lab.scenario.registry import instance_of
-    from lab.schedulers import describe
     from lab.search.garbage import settled
     from lab.search.levels import at_each_level, levels_of
 
     with importing():
         scenario = instance_of(target)
     settled()
+    conditions = Conditions(added_faults=search.pop("added_faults"), faults_at_most=search.pop("faults_at_most"))
     with Place(url, int(version)).server() as server, progress_bar(quiet=as_json) as bar:
         task = bar.add_task("", total=len(levels_of(scenario)) * executions)
         async with aclosing(Explorer(server)) as explorer:
@@ -53,19 +56,40 @@ async def command(target: str, *, executions: int, url: str | None, version: str
                 scenario,
                 lambda level, done: bar.update(task, completed=done, description=level or AS_IT_STANDS),
                 executions=executions,
+                conditions=conditions,
                 **search,
             )
+    faults = conditions.may_strike(scenario), conditions.most_faults(scenario)
+    return _answered(target_of(scenario), rows, executions, search, faults, as_json=as_json)
+
+
+def _answered(
+    target: str,
+    rows: list[Row],
+    executions: int,
+    search: dict[str, Any],
+    faults: tuple[tuple[str, ...], int],
+    *,
+    as_json: bool,
+) -> str:
+    """Print the rows; the verdict at the scenario's own level. `faults`: which could strike, and how many."""
+    from lab.model.text import count
+    from lab.report.hunts import levels_table, struck_by, unsearched_lines
+    from lab.schedulers import describe
+
     own = next((row.result for row in rows if row.own), None)
     verdict = Verdict.INCONCLUSIVE if own is None else own.verdict
     if as_json:
         levels = [row.shown() for row in rows]
-        asked = {"scheduler": search["scheduler"], "seed": search["seed"]}
-        show_json({"target": target_of(scenario), "verdict": verdict, "levels": levels, **asked})
+        asked = {"scheduler": search["scheduler"], "seed": search["seed"], "faults": list(faults[0])}
+        show_json({"target": target, "verdict": verdict, "levels": levels, **asked})
         return verdict
     out.print(levels_table(rows))
     for line in unsearched_lines(rows):
         out.out(line)
+    for line in struck_by(*faults):
+        out.out(line)
     described = describe(search["scheduler"], search["seed"], search["options"])
     searched = f"{count(executions, 'execution')} at each level at most · {described}"
-    out.out(f"\n{verdict}: {target_of(scenario)}: {searched} · * its own level")
+    out.out(f"\n{verdict}: {target}: {searched} · * its own level")
     return verdict

@@ -23,6 +23,7 @@ __all__ = [
     "SchedulerCommand",
     "bound_options",
     "bounds_of",
+    "fault_options",
     "json_option",
     "level_option",
     "server_options",
@@ -59,6 +60,33 @@ def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def level_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The option that names an isolation level; its help says what for."""
     return click.option("--isolation", type=click.Choice(ISOLATION_LEVELS, case_sensitive=False), help=text)
+
+
+def fault_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that say which faults may strike beside those that a scenario lists."""
+    command = click.option(
+        "--faults-at-most",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="How many faults may strike in an execution. [default: what the scenario says, which is 1 by default]",
+    )(command)
+    return click.option(
+        "--faults",
+        "added_faults",
+        default="",
+        metavar="NAME,…",
+        callback=_faults_of,
+        help="Faults that may strike beside those that the scenario lists, as cancel,kill: see docs/howto/faults.md.",
+    )(command)
+
+
+def _faults_of(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+    """The names. Raises `UsageError` for one that is no fault's."""
+    if not value:
+        return ()
+    from lab.engine.faults import asked_for
+
+    return asked_for(each.strip() for each in value.split(","))
 
 
 class _Workers(click.IntRange):

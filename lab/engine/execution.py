@@ -44,6 +44,7 @@ class Execution:
 
     def __init__(self, ports: Ports, clock: Clock) -> None:
         self.waits, self.messages, self.clock = ports.waits, ports.messages, clock
+        self.striker = ports.striker
         self.actors: dict[str, Actor] = {}
         self.families = Families(self.actors, lambda: self.turn)
         self.goes_on, self.may_pass = self.families.goes_on, self.families.may_pass
@@ -63,6 +64,8 @@ class Execution:
         self.broken = ""
         """How an actor broke what it runs in, as a sentence; "" if it did not."""
         self.look: Callable[[], object] = _leave_it  # called while somebody runs; what it raises ends the execution
+        self.in_threads: dict[asyncio.Future[Any], Actor] = {}
+        """A task -> the actor in whose thread it is waited for."""
         self.deadlocks: list[str] = []
         """The server's detail of each deadlock in the step under way."""
         self.sharings: list[Sharing] = []

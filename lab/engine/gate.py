@@ -15,7 +15,8 @@ from contextvars import ContextVar
 from enum import Enum, auto
 from typing import Any, Protocol
 
-from lab.engine.ports import Backend
+from lab.engine.ports import Backend, Cut
+from lab.engine.refused import Refused
 from lab.model.choices import Alternative
 from lab.model.decision import Go
 from lab.model.record import Sharing
@@ -51,6 +52,8 @@ class Host(Protocol):
     """Number of the step that is under way, or was last."""
     sharings: list[Sharing]
     """Tasks that used one session or connection at the same time."""
+    in_threads: dict[asyncio.Future[Any], Actor]
+    """A task -> the actor in whose thread it is waited for."""
 
     def adopt(self, parent: Actor) -> Actor:
         """A task that an actor starts, as an actor."""
@@ -88,6 +91,7 @@ class Actor:
         "backend",
         "bulk",
         "children",
+        "cut",
         "execution",
         "flights",
         "gate",
@@ -98,6 +102,7 @@ class Actor:
         "offered",
         "passed",
         "rank",
+        "refused",
         "root",
         "state",
         "task",
@@ -108,8 +113,7 @@ class Actor:
 
     def __init__(self, name: str, execution: Host, rank: tuple[int, int], root: Actor | None = None) -> None:
         self.name = name
-        self.go = Go(name)
-        """The decision that it takes its next step."""
+        self.go = Go(name)  # the decision that it takes its next step
         self.execution = execution
         self.rank = rank
         """Its place in the order of decisions: that of its root actor, then its number among its tasks."""
@@ -125,22 +129,18 @@ class Actor:
         """What the database side knows of the pending statement, if it may lock several rows."""
         self.gate: asyncio.Future[Any] | None = None
         """What it awaits while it is parked; set by the decision that lets it go on."""
-        self.gate_value: object = None
-        """What a sleep gives back to its sleeper."""
-        self.wakes: int | None = None
-        """How much time has passed when its sleep ends; None if it does not sleep."""
+        self.gate_value: object = None  # what a sleep gives back to its sleeper
+        self.wakes: int | None = None  # how much time has passed when its sleep ends; None if it does not sleep
         self.passed = 0
         """How often it slept for no time since its last step, and went on at once."""
-        self.flights = 0
-        """How many operations of its own are under way on connections; 0 or 1 in ordinary code."""
-        self.backend: Backend | None = None
-        """The connection of the operation that is under way."""
+        self.flights = 0  # how many operations of its own are under way on connections; 0 or 1 in ordinary code
+        self.backend: Backend | None = None  # the connection of the operation that is under way
         self.wait: LockWait | None = None
+        self.cut: Cut | None = None  # how its connection breaks when its transaction ends next: the work of a fault
+        self.refused: Refused | None = None  # what the server is to refuse it when it goes on, as well
         self.held = False
         """Granted a lock on a server that cannot freeze: its answer is held back until it is chosen."""
-
-        self.offered: Alternative | None = None
-        """What was offered last of its steps."""
+        self.offered: Alternative | None = None  # what was offered last of its steps
 
     def __repr__(self) -> str:
         return f"<actor {self.name} {self.state.name}>"

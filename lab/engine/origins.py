@@ -15,6 +15,7 @@ everything else is worked out afterwards.
 from __future__ import annotations
 
 import asyncio.events
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,18 +28,19 @@ from greenlet import getcurrent, greenlet
 
 from lab.engine.clock import Clock
 from lab.engine.execution import Execution
-from lab.engine.gate import Actor, State
+from lab.engine.gate import Actor, State, current_actor
+from lab.engine.inprocess.book import Book, Taking
+from lab.engine.inprocess.hooks import noted
 from lab.engine.ports import Ports
-from lab.engine.stalls import awaited_by
-from lab.engine.watchdog import is_library
+from lab.engine.stalls import SPAWN, awaited_by, standing_still
+from lab.engine.watchdog import is_library, line_of
 from lab.errors import DEFECTS, defect
 from lab.model.origin import Line, Origin
 from lab.model.trace import Action, Trace
 
 __all__ = ["Noting"]
 
-_SPAWN = "greenlet_spawn"
-"""The coroutine of SQLAlchemy's that runs a function in a greenlet, and awaits for it."""
+_ASYNCIO, _LAB = f"{Path(asyncio.__file__).parent}/", f"{Path(__file__).parents[1]}/"
 _INSTALLED = ("/site-packages/", "/dist-packages/")
 _BENEATH = ("anyio", "greenlet", "lab")
 """Installed packages whose code is nobody's but the lab's, beside those that `is_library` knows."""
@@ -52,13 +54,36 @@ class Noting(Execution):
 
     def __init__(self, ports: Ports, clock: Clock) -> None:
         super().__init__(ports, clock)
-        self._sessions = ports.libraries.sessions
+        self._sessions, self._pools_noted = ports.libraries.sessions, ports.libraries.pools_noted
         self._noted: dict[int, tuple[Action, Stack]] = {}
         """By the `id` of an action: equal ones come from other lines. It is kept, lest another one gets the `id`."""
         self._made: dict[Actor, Stack] = {}
         """Where the tasks of actors were made."""
         self.defect = ""
         """Why a line could not be found, as a sentence; "" if each could."""
+        self.book = Book()
+        """Who took what in the process."""
+
+    @contextlib.contextmanager
+    def noted(self) -> Iterator[None]:
+        """The time in which it is noted who takes what in the process."""
+        with noted(self.takes, self.gives), self._pools_noted(self.takes, self.gives):
+            yield
+
+    def takes(self, thing: object) -> None:
+        """The running actor took something of which there is only so much."""
+        actor = current_actor()
+        if actor is None or self.closing:
+            return
+        stack = self._stack(actor)
+        place = line_of(stack[0][0].co_filename, stack[0][1]) if stack else ""
+        users = next((each for each in _running(self._sessions) if not _is_beneath(each.f_code.co_filename)), None)
+        direct = users is not None and not is_library(users.f_code.co_filename)
+        self.book.takes(Taking(thing, actor, place, self.step, direct))
+
+    def gives(self, thing: object) -> None:
+        """Somebody gave it back."""
+        self.book.gives(thing, current_actor())
 
     def settled(self, actor: Actor) -> None:
         """An actor came to rest. If it parked, this runs in its own stack."""
@@ -110,21 +135,12 @@ def _running(sessions: str) -> Iterator[FrameType]:
         while frame is not None:
             if frame.f_code.co_filename == asyncio.events.__file__:
                 return
-            if frame.f_code.co_name == _SPAWN and frame.f_code.co_filename.startswith(sessions):
-                yield from _standing_still(frame)
+            if frame.f_code.co_name == SPAWN and frame.f_code.co_filename.startswith(sessions):
+                yield from standing_still(frame)
             yield frame
             frame = frame.f_back
         current = current.parent
         frame = None if current is None else current.gr_frame
-
-
-def _standing_still(spawn: FrameType) -> Iterator[FrameType]:
-    """The frames of the function for which this coroutine awaits something."""
-    for value in spawn.f_locals.values():
-        frame = value.gr_frame if issubclass(type(value), greenlet) else None
-        while frame is not None:
-            yield frame
-            frame = frame.f_back
 
 
 def _own(frames: Iterable[FrameType]) -> Stack:
@@ -138,6 +154,12 @@ def _is_hidden(filename: str) -> bool:
     if inside:  # Python's own folder may hold that of the installed packages
         return is_library(f"/site-packages/{inside}") or _home(filename) in _BENEATH
     return is_library(filename)
+
+
+@lru_cache(maxsize=2000)
+def _is_beneath(filename: str) -> bool:
+    """Whether a file is of what a lock is reached through: asyncio, anyio, the lab."""
+    return filename.startswith((_ASYNCIO, _LAB, "<")) or _home(filename) in _BENEATH
 
 
 def _inside(filename: str) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from lab.engine.ports import Looks
 from lab.model.origin import Line, Origin
 from lab.model.outcome import Ending
-from lab.model.record import Sharing, Stall
+from lab.model.record import Sharing
+from lab.model.stall import Stall
 from lab.model.trace import Trace
 
 __all__ = ["Body", "Finished", "Plan"]
@@ -55,9 +57,13 @@ class Plan:
     faults: tuple[str, ...] = ()
     faults_at_least: int = 0
     faults_at_most: int = 0
+    survives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Root actor -> the faults that strike it unasked, since it says that it survives them."""
     starts: bool = False
     """That an actor begins is a decision."""
     all_points: bool = False
     """A sleep for no time is a decision wherever it is."""
     origins: bool = False
     """The line of the user's code that causes each step is to be noted."""
+    looks: Looks | None = None
+    """Awaited after each step that committed something, before the next decision."""

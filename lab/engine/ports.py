@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Protocol
 
 from lab.model.footprint import Seen
+from lab.model.trace import Step
 
 __all__ = [
     "HELD",
+    "AnyPool",
     "Backend",
+    "Cut",
     "Libraries",
     "LockWaits",
     "LockableRow",
+    "Looks",
     "Messages",
     "Ports",
     "Relations",
@@ -21,6 +27,15 @@ __all__ = [
     "ServerClock",
     "Striker",
 ]
+
+
+class Cut(Enum):
+    """Where a connection breaks."""
+
+    BEFORE_REQUEST = auto()
+    """Before what is sent reaches the server."""
+    BEFORE_ANSWER = auto()
+    """When the server has done it, before its answer comes back."""
 
 
 class Backend(Protocol):
@@ -119,6 +134,17 @@ class Messages(Protocol):
         """Ask these sessions for what the server has for them, and hand it on. True if there was anything."""
 
 
+class Looks(Protocol):
+    """Looks at what is committed, while all actors are at rest. Nothing that an actor can meet comes of it."""
+
+    @property
+    def owed(self) -> bool:
+        """Whether the server acknowledged a COMMIT since the last look."""
+
+    async def look(self, step: Step) -> None:
+        """Look, after this step."""
+
+
 class ServerClock(Protocol):
     """The clock of the server, where the lab may move it."""
 
@@ -129,14 +155,49 @@ class ServerClock(Protocol):
 class Striker(Protocol):
     """Ends sessions and servers: for faults, and when an execution has to be broken off."""
 
-    async def terminate(self, pids: Sequence[int]) -> None:
-        """End these sessions on both sides, and return when their locks are free."""
+    async def terminate(self, pids: Sequence[int], *, at_once: bool = False) -> None:
+        """End these sessions on both sides, and return when their locks are free.
+
+        `at_once`: their clients can send nothing from now on; else they learn of it when the server has ended them.
+        """
 
     async def kill(self, pid: int) -> None:
         """End one session on the server's side, frozen or not; its client learns of it from its socket."""
 
+    async def disconnect(self, pid: int) -> None:
+        """End one session on its client's side; the server notices at once."""
+
+    def is_idle_in_transaction(self, pid: int) -> bool:
+        """Whether a transaction is open in this session, and nothing under way."""
+
+    async def let_idle_time_out(self, pid: int) -> None:
+        """Let the server end this session for being idle in a transaction."""
+
+    async def let_lock_time_out(self, pid: int) -> None:
+        """Let the server refuse the statement that waits for a lock there, frozen or not."""
+
     async def crash(self) -> None:
         """Crash the server and return when it is up again."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnyPool:
+    """A pool of connections for which an actor waits: itself, what it is called, and how it stands."""
+
+    pool: object
+    name: str
+    state: str
+
+
+Note = Callable[[object], object]
+
+
+def _nothing_noted(takes: Note, gives: Note) -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext()
+
+
+def _no_pool(owners: Iterable[object]) -> AnyPool | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +208,11 @@ class Libraries:
     """It starts tasks for an operation, such as cancelling it: they act for an actor but are none."""
     sessions: str
     """It closes a session in a shielded task for which the actor waits: that is the actor itself."""
+    pool_among: Callable[[Iterable[object]], AnyPool | None] = _no_pool
+    """The pool whose methods a stack goes through, given the `self` of its frames; None if there is none."""
+    pools_noted: Callable[[Note, Note], contextlib.AbstractContextManager[None]] = _nothing_noted
+    """The time in which the first is called with a pool when a connection is taken of it, the second when one is given
+    back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,12 @@ from lab.engine.clock import Clock
 from lab.engine.control import controlled
 from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State, running_as
+from lab.engine.inprocess.standing import stalls_of
 from lab.engine.observer import Observer
 from lab.engine.origins import Noting
 from lab.engine.plan import Body, Finished, Plan
 from lab.engine.ports import Ports
-from lab.engine.stalls import line_of_task, lost_in, stall_of
+from lab.engine.stalls import line_of_task, lost_in
 from lab.engine.strikes import Strikes
 from lab.engine.turn import Turn
 from lab.engine.watchdog import Watchdog, watchdog
@@ -31,7 +32,7 @@ from lab.errors import UncontrolledError
 from lab.model.choices import Alternative, Choices
 from lab.model.decision import Pause, Strike
 from lab.model.outcome import Ending
-from lab.model.record import Stall
+from lab.model.stall import Stall
 from lab.model.trace import Action, ActionKind, LockWait, Step, Trace
 
 __all__ = ["run"]
@@ -47,7 +48,12 @@ async def run(plan: Plan, choose: Callable[[Choices], int], ports: Ports, clock:
     """
     execution = Noting(ports, clock) if plan.origins else Execution(ports, clock)
     runner = _Runner(execution, plan, choose, ports)
-    with controlled(execution, ports.libraries), clock.read_by_actors(), runner.chance.given_to_actors():
+    with (
+        controlled(execution, ports.libraries),
+        clock.read_by_actors(),
+        runner.chance.given_to_actors(),
+        execution.noted() if isinstance(execution, Noting) else contextlib.nullcontext(),
+    ):
         finished = await runner.run(plan.bodies)
     if not isinstance(execution, Noting):
         return finished
@@ -60,10 +66,11 @@ class _Runner:
         self.execution = execution
         self._choose = choose
         self.chance = Chance()
-        self._step_limit, self._starts = plan.step_limit, plan.starts
+        self._step_limit, self._starts, self._looks = plan.step_limit, plan.starts, plan.looks
         execution.families.all_points = plan.all_points
         self._ports = ports
-        self._strikes = Strikes(execution, ports.striker, plan.faults, plan.faults_at_least, plan.faults_at_most)
+        faults = plan.faults, plan.faults_at_least, plan.faults_at_most, plan.survives
+        self._strikes = Strikes(execution, ports.striker, *faults)
         self._striking = False
         """A fault strikes: what it moves comes to rest before the next decision."""
         self._breakpoints = Breakpoints(execution, ports.row_locks, may_pause=ports.may_pause)
@@ -87,8 +94,9 @@ class _Runner:
         stalls: tuple[Stall, ...] = ()
         try:
             ending = await self._steps_until_the_end()
-            if unfinished := [a for a in self.execution.actors.values() if a.state is not State.DONE]:
-                stalls = tuple(stall_of(actor) for actor in unfinished)
+            actors = self.execution.actors.values()
+            book = self.execution.book if isinstance(self.execution, Noting) else None
+            stalls = stalls_of(actors, book, self.execution.in_threads, self._ports.libraries.pool_among)
             self._errors.update({**lost_in(self.execution.actors.values()), **self.execution.lost})
         finally:
             self._dog.end()
@@ -146,6 +154,8 @@ class _Runner:
         broken = self.execution.broken or self._dog.overdue
         if self._striking or self._strikes.has_any or self._breakpoints.needs_a_question or broken:
             return False
+        if self._looks is not None and self._looks.owed:
+            return False
         alternatives = self._end_step(None)
         if not alternatives or self._is_at_its_limit or self._observer.needs_a_question:
             return False
@@ -170,6 +180,8 @@ class _Runner:
             return None
         alternatives = self._end_step(await self._breakpoints.settle())
         await self._observer.ask()
+        if self._looks is not None and self._looks.owed:
+            await self._looks.look(self._steps[-1])
         if not alternatives:
             return await self._without_an_actor()
         if self._is_at_its_limit:
@@ -266,11 +278,12 @@ class _Runner:
         if not tasks:
             return
         self.execution.closing = True
+        with contextlib.suppress(Exception):  # the server may be what failed; that error is on its way already
+            # At once: the end of one may let another go on in the process, and it must not get to its COMMIT.
+            await self._ports.striker.terminate(list(self.execution.sessions), at_once=True)
         for actor in self.execution.actors.values():
             if actor.backend is not None:
                 actor.backend.thaw()
-        with contextlib.suppress(Exception):  # the server may be what failed; that error is on its way already
-            await self._ports.striker.terminate(list(self.execution.sessions))
         for actor in self.execution.actors.values():
             if actor.tasks > 1:  # its session's close is parked, for which SQLAlchemy waits through every cancellation
                 actor.resume()

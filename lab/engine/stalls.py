@@ -1,30 +1,36 @@
-"""Where those stand who cannot go on: in a lock wait, in a circle of them, or at a line of code."""
+"""Where those stand who cannot go on: their stacks, their lines of code, circles of lock waits."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from types import FrameType
 
-from lab.engine.gate import Actor, State
+from greenlet import greenlet
+
+from lab.engine.gate import Actor
 from lab.engine.ports import LockWaits
 from lab.engine.watchdog import is_library, line_of
 from lab.errors import UncontrolledError
-from lab.model.record import Stall
 from lab.model.trace import ActionKind
 
-__all__ = ["awaited_by", "line_of_task", "lost_in", "seconds_to_checks", "stall_of", "unanswered", "wait_in_a_circle"]
+__all__ = [
+    "awaited_by",
+    "is_the_users",
+    "line_of_task",
+    "lost_in",
+    "seconds_to_checks",
+    "stack_of",
+    "standing_still",
+    "unanswered",
+    "wait_in_a_circle",
+]
 
+SPAWN = "greenlet_spawn"
+"""The coroutine of SQLAlchemy's that runs a function in a greenlet, and awaits for it."""
 MAY_WAIT = frozenset({ActionKind.STATEMENT, ActionKind.FETCH})
 """What may begin to wait for a lock. So may a COMMIT where constraints are deferred, which no ring of users has."""
-
-
-def stall_of(actor: Actor) -> Stall:
-    """Where an actor stalled."""
-    if actor.state is State.WAITING:
-        return Stall(actor.name, actor.action.text, actor.wait)
-    return Stall(actor.name, line_of_task(actor.task))
 
 
 def lost_in(actors: Iterable[Actor]) -> dict[str, BaseException]:
@@ -42,11 +48,35 @@ def lost_in(actors: Iterable[Actor]) -> dict[str, BaseException]:
 
 def line_of_task(task: asyncio.Task[object] | None) -> str:
     """File, line and text of the innermost line of code outside asyncio, anyio and the lab's libraries."""
-    frames = [(frame.f_code.co_filename, frame.f_lineno) for frame in awaited_by(task)[0]]
-    own = [f for f in frames if not ("/anyio/" in f[0] or is_library(f[0]))]
-    for filename, line in chain(reversed(own), reversed(frames)):
-        return line_of(filename, line)
+    frames = stack_of(task)
+    for frame in chain(filter(is_the_users, reversed(frames)), reversed(frames)):
+        return line_of(frame.f_code.co_filename, frame.f_lineno)
     return "an unknown place"
+
+
+def is_the_users(frame: FrameType) -> bool:
+    """Whether a frame is of code outside Python, anyio and the lab's libraries."""
+    filename = frame.f_code.co_filename
+    return not ("/anyio/" in filename or is_library(filename))
+
+
+def stack_of(task: asyncio.Task[object] | None) -> list[FrameType]:
+    """The frames of a task that awaits something, from outside in, with those that stand still in greenlets."""
+    frames: list[FrameType] = []
+    for frame in awaited_by(task)[0]:
+        frames.append(frame)
+        if frame.f_code.co_name == SPAWN and is_library(frame.f_code.co_filename):
+            frames += reversed(list(standing_still(frame)))
+    return frames
+
+
+def standing_still(spawn: FrameType) -> Iterator[FrameType]:
+    """The frames of the function for which this coroutine of SQLAlchemy's awaits something, innermost first."""
+    for value in spawn.f_locals.values():
+        frame = value.gr_frame if issubclass(type(value), greenlet) else None
+        while frame is not None:
+            yield frame
+            frame = frame.f_back
 
 
 def awaited_by(task: asyncio.Task[object] | None) -> tuple[list[FrameType], object]:

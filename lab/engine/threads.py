@@ -72,5 +72,6 @@ def thread_waits(actor: Actor, task: asyncio.Future[Any]) -> None:
         actor.flights += 1
 
     actor.flights -= 1
+    actor.execution.in_threads[task] = actor
     actor.execution.arm()
     task.add_done_callback(goes_on)

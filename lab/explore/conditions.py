@@ -10,16 +10,24 @@ from typing import Any, Self
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from lab.checkers import Need, needed
+from lab.engine.faults import survived, with_brought
+from lab.engine.plan import Body, Plan
 from lab.explore.asgi.served import Served
+from lab.model.decision import Strike
 from lab.model.remedy import Remedy
 from lab.postgres.locks.remedy_locks import Locking
 from lab.scenario.databases import metadata_of
-from lab.scenario.declare import ActorDeclaration, Scenario
+from lab.scenario.declare import ActorDeclaration, Scenario, actors_of
+from lab.schedulers import Scheduler
 
 __all__ = ["AS_IT_STANDS", "STEP_LIMIT", "Conditions", "body"]
 
 STEP_LIMIT = 2000
 """Steps after which an execution counts as endless; the shipped scenarios need at most some sixty."""
+
+
+_TUPLES = ("checks", "added_faults")
+"""Fields that JSON has as arrays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +39,11 @@ class Conditions:
     step_limit: int = STEP_LIMIT
     breakpoints: bool = True
     faults: bool = True
-    """Whether those strike that the scenario is to withstand."""
+    """Whether any strike that were asked for."""
+    added_faults: tuple[str, ...] = ()
+    """Those that may strike beside the ones that the scenario lists."""
+    faults_at_most: int | None = None
+    """How many may strike in an execution; None: as many as the scenario says."""
     actors: Collection[str] | None = None
     """Those that take part, None for all. Invariants are skipped when only some actors run."""
     checks: tuple[str, ...] = ()
@@ -66,6 +78,39 @@ class Conditions:
         """Whether statements are paused between two rows, where they can be."""
         return self.breakpoints and scenario.breakpoints
 
+    def may_strike(self, scenario: Scenario | type[Scenario], replayed: Sequence[Strike] = ()) -> tuple[str, ...]:
+        """The faults that may strike, by name: of the scenario, of those who asked, of a schedule that is repeated."""
+        if not self.faults:
+            return ()
+        survives = self._survived(scenario)
+        more = [each.fault for each in replayed if each.fault not in survives.get(each.actor, ())]
+        return with_brought((*scenario.faults, *self.added_faults, *more))
+
+    def most_faults(self, scenario: Scenario | type[Scenario], replayed: Sequence[Strike] = ()) -> int:
+        """How many may strike in an execution."""
+        asked = scenario.faults_at_most if self.faults_at_most is None else self.faults_at_most
+        return max(asked, len(replayed))
+
+    def plan(self, scenario: Scenario, bodies: Mapping[str, Body], scheduler: Scheduler) -> Plan:
+        """What the engine is asked to run."""
+        return Plan(
+            bodies,
+            self.step_limit,
+            self.may_strike(scenario, scheduler.faults),
+            scenario.faults_at_least if self.faults else 0,
+            self.most_faults(scenario, scheduler.faults),
+            self._survived(scenario),
+            self.starts if scheduler.starts is None else scheduler.starts,
+            scenario.points == "all",
+            origins=self.origins,
+        )
+
+    def _survived(self, scenario: Scenario | type[Scenario]) -> dict[str, tuple[str, ...]]:
+        """The faults that strike an actor unasked, since it says that it survives them."""
+        cls = scenario if isinstance(scenario, type) else type(scenario)
+        actors = self.of(actors_of(cls)) if self.faults else ()
+        return {each.name: survived(each) for each in actors if each.survives}
+
     def dump(self) -> dict[str, Any]:
         """As values that JSON can hold, for another process. Remedies are tried in this one."""
         assert self.remedy is None
@@ -75,7 +120,8 @@ class Conditions:
     @classmethod
     def load(cls, values: Mapping[str, Any]) -> Self:
         """From what `dump` made, as JSON has it."""
-        return cls(**{**values, "checks": tuple(values["checks"])})
+        more = {name: tuple(values.get(name, ())) for name in _TUPLES}
+        return cls(**{**values, **more})
 
     def locking(self, cls: type[Scenario]) -> Locking | None:
         """The locks of the remedy, for one execution."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,7 +17,6 @@ from lab.checkers import Need, judged, needed, refuse_unknown_checks
 from lab.engine import runner
 from lab.engine.clock import Clock
 from lab.engine.faults import FAULTS, refuse_wrong_faults
-from lab.engine.plan import Plan
 from lab.errors import SearchOver, ServerError, UsageError
 from lab.explore.asgi.applications import Applications
 from lab.explore.blame import Blame
@@ -25,9 +24,10 @@ from lab.explore.conditions import AS_IT_STANDS, Conditions, body
 from lab.explore.contained import caught_in_recording, said
 from lab.explore.databases import Databases
 from lab.explore.ending import Comparable, Recorded, clock_notes, recorded
-from lab.explore.invariants import broken_invariants
+from lab.explore.in_between import in_between
+from lab.explore.invariants import broken_before, broken_invariants
 from lab.explore.nature import Natures
-from lab.explore.performed import Performed
+from lab.explore.performed import Performed, insist_on_a_server
 from lab.explore.retries import Retries
 from lab.explore.seen import Seen
 from lab.explore.serial_runs import SerialJudge
@@ -39,6 +39,7 @@ from lab.model.record import ExecutionRecord
 from lab.model.secret import without_urls
 from lab.postgres.database import Database
 from lab.postgres.locks.remedy_locks import Locking
+from lab.postgres.recording.held import with_rows
 from lab.postgres.recording.loads import remembering
 from lab.postgres.recording.results import deadlock_cycle, is_connection_loss
 from lab.postgres.recording.stale import stale_versions_heard
@@ -140,11 +141,12 @@ class Explorer:
         self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions, execution: int = 0
     ) -> ExecutionRecord:
         validate(type(scenario))
-        refuse_wrong_faults(type(scenario))
+        refuse_wrong_faults(type(scenario), conditions.added_faults, [each.fault for each in scheduler.faults])
         refuse_unknown_checks(conditions.checks)
         by_serial_runs = Need.SERIAL_RUNS in needed(conditions.checks)
         refuse_too_many_orders(type(scenario), asked=by_serial_runs)
-        taken = [name for name in scenario.faults if FAULTS[name].needs_own_server]
+        faults = conditions.may_strike(scenario, scheduler.faults)
+        taken = [name for name in faults if FAULTS[name].needs_own_server]
         if taken and not self._may_crash:
             own = self._private(taken[0])
             return await own._under(scenario, scheduler, conditions, execution)  # noqa: SLF001 - one of its own kind
@@ -214,20 +216,18 @@ class Explorer:
         mask = Mask(self._clock.server, snapshot.text, self._clock.time)
         once = {each.name: partial(body, database.engine, scenario, each, served) for each in declarations}
         bodies = {name: partial(retries.around, each) for name, each in once.items()}
-        faults, least = (scenario.faults, scenario.faults_at_least) if conditions.faults else ((), 0)
-        starts = conditions.starts if scheduler.starts is None else scheduler.starts
-        extent = conditions.step_limit, faults, least, scenario.faults_at_most, starts, scenario.points == "all"
-        plan = Plan(bodies, *extent, origins=conditions.origins)
+        between = in_between(scenario, database, conditions.actors)
+        plan = replace(conditions.plan(scenario, bodies, scheduler), looks=between)
         ports = database.ports(breakpoints=conditions.pauses(scenario), exact=scheduler.exact)
         if scheduler.pauses and not ports.may_pause:
             raise UsageError("a schedule that pauses a statement between two rows needs the embedded server")
         with database.leading(scenario.outside), remembering(), stale_versions_heard():
             finished = await runner.run(plan, scheduler.choose, ports, self._clock)
-        await self._insist_on_a_server(database, finished.errors.values())
+        await insist_on_a_server(database, finished.errors.values())
         await database.end_open_transactions()
         await self._databases.look(database, scenario)
         applied = None if locking is None else locking.applied(retries.refused, retries.most)
-        return Performed(scenario, finished, database, snapshot, mask, applied, served)
+        return Performed(scenario, finished, database, snapshot, mask, applied, served, between)
 
     async def _record(self, performed: Performed, conditions: Conditions, places: Places) -> ExecutionRecord:
         scenario, finished, database = performed.scenario, performed.finished, performed.database
@@ -242,8 +242,8 @@ class Explorer:
         asks = outcome.ending in (Ending.COMPLETED, Ending.DEADLOCKED) and conditions.actors is None
         notes = database.meddling
         with database.leading(scenario.outside, "an invariant"):
-            judged = database.house, scenario, outcome, notes.altered, performed.served
-            broken = await broken_invariants(*judged) if asks else ()
+            judged = database.house, scenario, outcome, notes.altered, performed.served, performed.moments
+            broken = await broken_invariants(*judged) if asks else broken_before(scenario, performed.moments)
         steps, sessions, pauses = finished.trace.steps, finished.sessions, conditions.pauses(scenario)
         met = self._natures.met(scenario, conditions.level).texts
         return ExecutionRecord(
@@ -251,14 +251,14 @@ class Explorer:
             conditions.level or scenario.isolation,
             trace,
             outcome,
-            stalls=finished.stalls,
+            stalls=with_rows(finished.stalls, steps, sessions),
             sharings=finished.sharings,
             deadlocks=tuple(deadlock_cycle(detail, steps[:number], sessions) for number, detail in finished.deadlocks),
             history=kept.history,
             unseen=kept.unseen,
             anomalies=kept.anomalies,
             broken=tuple(broken),
-            notes=(*notes.notes, *clock_notes(trace, performed.mask, self._clock)),
+            notes=(*notes.notes, *performed.notes, *clock_notes(trace, performed.mask, self._clock)),
             unsearched=(*unsearched(finished, met, kept.unseen, pauses=pauses), *performed.unsearched),
             unsteady=places.unsteady,
             defects=(*kept.defects, *filter(None, [finished.defect])),
@@ -290,10 +290,5 @@ class Explorer:
     async def _fresh(self, scenario: Scenario) -> tuple[Database, Snapshot]:
         database, snapshot = await self._databases.ready(scenario)
         if self._may_crash and not database.cluster.is_fresh:
-            await database.crash()
+            await database.striker.crash()
         return database, snapshot
-
-    async def _insist_on_a_server(self, database: Database, errors: Iterable[BaseException]) -> None:
-        """An actor that lost its connection is not a finding when the reason is that the server is gone."""
-        if any(is_connection_loss(error) for error in errors) and not await database.alive():
-            raise ServerError(f"the server {self._server.description} died during an execution")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,17 +20,43 @@ from lab.model.record import Finding
 from lab.postgres.recording.results import is_connection_loss
 from lab.scenario.declare import InvariantDeclaration, Scenario, invariants_of, target_of
 
-__all__ = ["bounded", "broken_invariants", "call", "cancelled"]
+__all__ = ["Moment", "bounded", "broken_before", "broken_invariants", "call", "cancelled", "objection"]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The first moment of an execution in which an invariant did not hold: after this step, by whose COMMIT.
+
+    `error`: it failed in another way than by `assert`, which may be the fault of somebody else.
+    """
+
+    step: int
+    by: str
+    message: str
+    error: ScenarioError | None = None
+
+    def finding(self, declared: InvariantDeclaration, *, holds: bool) -> Finding:
+        """What is reported; `holds`: at the end it does."""
+        said = f"{self.message}, after step #{self.step} ({self.by})"
+        said += "; it heals before the end" if holds else ""
+        where = declared.name, said, declared.location
+        return Finding("invariant", *where, step=self.step, moment=self.message, healed=holds)
 
 
 async def broken_invariants(
-    engine: AsyncEngine, scenario: Scenario, outcome: Outcome, altered: str = "", served: Served | None = None
+    engine: AsyncEngine,
+    scenario: Scenario,
+    outcome: Outcome,
+    altered: str = "",
+    served: Served | None = None,
+    moments: Mapping[str, Moment] | None = None,
 ) -> tuple[Finding, ...]:
     """A finding for each invariant that does not hold. Raises `ScenarioError` for one that fails in another way.
 
-    Where an actor `altered` the tables, or failed itself, failing in another way is not the invariant's fault.
+    Where an actor `altered` the tables, or failed itself, failing in another way is not the invariant's fault. What
+    did not hold in between is known by its sentence from `moments`.
     """
-    broken = []
+    broken, moments = [], moments or {}
     failed = ", ".join(failed_actors(scenario, outcome))
     excuse = altered or (failed and f"{failed} had failed before")
     declared = invariants_of(type(scenario))
@@ -39,18 +66,31 @@ async def broken_invariants(
         for each in declared:
             if each.checker != "invariant":
                 continue  # invariants that are judged by other executions are checked after this one
+            moment = moments.get(each.name)
             try:
-                message = await _objection(session, scenario, each, given)
+                if moment is not None and moment.error is not None:
+                    raise moment.error
+                message = await objection(session, scenario, each, given)
             except ScenarioError as error:
                 if not excuse:
                     raise _after(outcome, error) from error.__cause__
                 message = f"{error}; {excuse}"
-            if message is not None:
+            if moment is not None and moment.error is None:
+                broken.append(moment.finding(each, holds=message is None))
+            elif message is not None:
                 broken.append(Finding("invariant", each.name, message, each.location))
     return tuple(broken)
 
 
-async def _objection(
+def broken_before(scenario: Scenario, moments: Mapping[str, Moment]) -> tuple[Finding, ...]:
+    """The same for an execution that came to no end at which anything can hold: only what was seen in between."""
+    found = ((each, moments.get(each.name)) for each in invariants_of(type(scenario)))
+    return tuple(
+        moment.finding(each, holds=False) for each, moment in found if moment is not None and moment.error is None
+    )
+
+
+async def objection(
     session: AsyncSession, scenario: Scenario, declaration: InvariantDeclaration, given: Mapping[str, object]
 ) -> str | None:
     """What the invariant objects to, or None. Raises `ScenarioError` when it fails in another way.

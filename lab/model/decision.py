@@ -6,9 +6,21 @@ left the recorded path and why, where an index would silently pick somebody else
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["BREAKPOINT", "FOR_AN_EXECUTION", "FOR_A_STATEMENT", "SERVER", "TIME", "Decision", "Go", "Pause", "Strike"]
+__all__ = [
+    "BREAKPOINT",
+    "FOR_AN_EXECUTION",
+    "FOR_A_STATEMENT",
+    "SERVER",
+    "TIME",
+    "Decision",
+    "Go",
+    "Pause",
+    "Strike",
+    "struck_in",
+]
 
 SERVER = "server"
 """The target of a fault that strikes no single actor."""
@@ -50,8 +62,8 @@ class Pause:
 class Strike:
     """A fault strikes an actor, or the server (`SERVER`); nobody takes a step. `fault` is its name.
 
-    The engine knows which faults exist (`lab.engine.faults`). A scenario says which of them it must withstand; no other
-    fault strikes, but for `TIME`.
+    The engine knows which faults exist (`lab.engine.faults`). A scenario says which of them it must withstand, a hunt
+    may be asked for more, and a replay has those of its schedule; no other fault strikes, but for `TIME`.
     """
 
     fault: str
@@ -59,3 +71,8 @@ class Strike:
 
 
 Decision = Go | Pause | Strike
+
+
+def struck_in(decisions: Iterable[Decision]) -> tuple[Strike, ...]:
+    """The faults among decisions; not `TIME`, which nobody asks for."""
+    return tuple(each for each in decisions if isinstance(each, Strike) and each.fault != TIME)

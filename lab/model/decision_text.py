@@ -12,13 +12,13 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-from lab.model.decision import TIME, Decision, Go, Pause, Strike
+from lab.model.decision import Decision, Go, Pause, Strike
 
 __all__ = ["choices_digest", "decision_of", "decision_text"]
 
 _QUOTE = "@"
 _PAUSE = re.compile(r"pause([1-9][0-9]{0,8})@(.+)", re.DOTALL)
-_STRIKE = re.compile(r"([a-z_]+)@(.*)", re.DOTALL)
+_STRIKE = re.compile(r"([a-z_][a-z_-]*)@(.*)", re.DOTALL)
 
 
 def decision_text(decision: Decision) -> str:
@@ -47,12 +47,13 @@ def choices_digest(alternatives: Iterable[tuple[Decision, ...]]) -> str:
     """Five characters that change when the runnable actors of any step change (about 1 in 10⁷ by chance).
 
     Breakpoints that could have been set do not count: the lab only guesses from the query plan at which rows they
-    stand, and a replay that sets none is the same wherever they are offered. Nor do timeouts that
-    could have fired.
+    stand, and a replay that sets none is the same wherever they are offered. Nor do timeouts that could have fired, nor
+    faults that could have struck: a hunt may be asked for more of them than its scenario lists, and a replay offers
+    those of its schedule.
     """
     text = "\n".join(" ".join(map(decision_text, filter(_counts, decisions))) for decisions in alternatives)
     return base64.b32encode(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())[:5].decode().lower()
 
 
 def _counts(decision: Decision) -> bool:
-    return not (isinstance(decision, Pause) or (isinstance(decision, Strike) and decision.fault == TIME))
+    return not isinstance(decision, Pause | Strike)

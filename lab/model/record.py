@@ -13,7 +13,8 @@ from lab.model.origin import Line, Origin
 from lab.model.outcome import ABORT_STATES, Ending, Outcome
 from lab.model.remedy import STALE, Applied
 from lab.model.schedule import Schedule
-from lab.model.trace import LockWait, Trace
+from lab.model.stall import Stall
+from lab.model.trace import Trace
 from lab.model.yardstick import SerialJudgement
 from lab.scenario.declare import Scenario
 
@@ -38,6 +39,12 @@ class Finding:
     name: str
     message: str
     location: str = ""
+    step: int = 0
+    """Number of the step after which it was found, while actors had not ended; 0 for what was found at the end."""
+    moment: str = ""
+    """What did not hold then, without the words that say when."""
+    healed: bool = False
+    """At the end it holds."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -61,15 +68,6 @@ class DeadlockEdge:
     """The step whose statement took for the holder what the waiter waits for; 0 where that is not certain."""
     row: str = ""
     """What that is, where the server has named it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stall:
-    """An actor that could not go on, and where: `lock` names the lock wait, `place` the line of code."""
-
-    actor: str
-    place: str
-    lock: LockWait | None = None
 
 
 @dataclass(frozen=True, slots=True)

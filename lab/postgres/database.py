@@ -9,25 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
-import asyncpg
-import sqlalchemy
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from lab.engine.ports import Libraries, Ports
+from lab.engine.ports import Ports
 from lab.errors import LabError, ScenarioError, first_line
 from lab.model.history import History
 from lab.postgres.connections.apart import ALL_ONE, Apart
 from lab.postgres.connections.caches import CompiledCaches, chill
 from lab.postgres.connections.connection import LabConnection
-from lab.postgres.connections.endings import forget, learned
+from lab.postgres.connections.endings import forget
 from lab.postgres.connections.journal import Journal
 from lab.postgres.connections.lead import Lead
 from lab.postgres.connections.meddling import Meddling
 from lab.postgres.connections.messages import Messages
 from lab.postgres.connections.pool import ActorPool, warmed
+from lab.postgres.connections.pools import LIBRARIES
 from lab.postgres.connections.uses import Uses
 from lab.postgres.connections.watch import Address, Route, instrumented
 from lab.postgres.locks.known import KnownWaits
@@ -43,16 +41,13 @@ from lab.postgres.recording.questions import Answers
 from lab.postgres.server.cluster import Cluster
 from lab.postgres.server.monitor import LOST, Monitor
 from lab.postgres.statements.met import MetRows
+from lab.postgres.striker import PostgresStriker
 from lab.postgres.tables.changes import Beside, beside_of
 from lab.postgres.tables.reset import Snapshot, Tables
 
 __all__ = ["Database", "Hook"]
 
 DEFAULT_LEVEL = "READ COMMITTED"
-LIBRARIES = Libraries(driver=str(Path(asyncpg.__file__).parent), sessions=str(Path(sqlalchemy.__file__).parent))
-TERMINATE_SECONDS = 6.0
-_TERMINATE = "SELECT pg_terminate_backend(pid, 5000) FROM unnest($1::int[]) AS pid"
-"""Waits, up to five seconds, until the processes are gone: only then are their locks."""
 
 Hook = Callable[["Database", AsyncConnection], Awaitable[object]]
 """Makes what metadata cannot, on a connection of its own to the database; what it raises is a `LabError`."""
@@ -66,7 +61,7 @@ class Database:
     ) -> None:
         self.cluster = cluster
         self.name = name
-        self._apart, self._hook = apart, hook
+        self._apart, self._hook, self._monitor = apart, hook, monitor
         self._template: str | None = None
         """A database that is this one as it was before anybody changed the catalog; nobody is connected to it."""
         self.meddling = Meddling()
@@ -75,10 +70,10 @@ class Database:
         own_server = cluster.server.folder is not None
         self.tables = Tables(monitor, privileged=cluster.abilities.superuser, own_server=own_server)
         self._row_locks = PostgresRowLocks(cluster.server, name, known := self._connections if own_server else ())
+        self.striker = PostgresStriker(cluster, monitor, self._connections, self._row_locks)
         self._waits = KnownWaits(cluster.lock_waits(monitor, lambda: self.meddling.hushed), known, self._row_locks)
         self.journal = Journal()
         self._caches = CompiledCaches()
-        self._monitor = monitor
         self._levels: Mapping[str, str] = {}
         self._locking: Locking | None = None
         self._close = contextlib.ExitStack()
@@ -152,7 +147,8 @@ class Database:
         """What the engine needs for an execution here. No pauses where a paused backend could not be frozen."""
         row_locks, may_pause = self._row_locks if breakpoints else None, self.cluster.abilities.frozen
         relations = RelationLocks(self._monitor, self.tables.catalog)
-        return Ports(self._waits, Messages(self._connections), self, LIBRARIES, row_locks, may_pause, relations, exact)
+        messages = Messages(self._connections)
+        return Ports(self._waits, messages, self.striker, LIBRARIES, row_locks, may_pause, relations, exact)
 
     # ------------------------------------------------------------------ the catalog
 
@@ -216,9 +212,8 @@ class Database:
         met: MetRows | None = None,
     ) -> None:
         """Restore the tables, clear caches and sessions, and open what the actors (the keys of `levels`) need."""
-        self._levels, self._locking, self.meddling = levels, locking, Meddling()
+        self._levels, self._locking, self.meddling, tidy = levels, locking, Meddling(), self.journal.tidy
         self.tables.catalog.met = met or MetRows()
-        tidy = self.journal.tidy
         self.journal.start(wanted=recorded)
         self._caches.empty()
         chill(self.engine.sync_engine)
@@ -238,37 +233,11 @@ class Database:
         """The rows that statements of the execution that was recorded wrote."""
         return met_in(self.journal, self.tables.relations, self.tables.keys, self.tables.quoted)
 
-    async def terminate(self, pids: Sequence[int]) -> None:
-        """End backends of actors, frozen or not, and wait until they are gone."""
-        for connection in (struck := [each for each in self._connections if each.process.pid in pids]):
-            connection.process.end()
-        with contextlib.suppress(TimeoutError):  # the question itself waits for what they hold, until they are gone
-            async with asyncio.timeout(TERMINATE_SECONDS):
-                await self._monitor.fetch(_TERMINATE, list(pids))
-        for connection in struck:
-            connection.terminate()
-
-    async def kill(self, pid: int) -> None:
-        """End one backend; its client learns of it from its socket."""
-        struck = [each for each in self._connections if each.process.pid == pid]
-        for connection in struck:
-            connection.process.end()
-        await self._monitor.fetch(_TERMINATE, [pid])
-        await learned(struck)
-
-    async def crash(self) -> None:
-        """Crash the server, and return when it is up again."""
-        for connection in self._connections:
-            connection.process.died()
-        await self._row_locks.close()
-        await self.cluster.crash()
-        await learned(self._connections)
-
     async def end_open_transactions(self) -> None:
         """End sessions whose actor is done but left a transaction open; its locks would outlive the execution."""
         leaked = [each.process.pid for each in self._connections if each.transaction_open]
         if leaked:
-            await self.terminate(leaked)
+            await self.striker.terminate(leaked)
 
     def _notice(self, actor: str, pid: int, statement: str) -> None:
         self.meddling.notices(actor, pid, statement)

@@ -15,6 +15,7 @@ from lab.model.decision_text import decision_text
 from lab.model.origin import Origin
 from lab.model.outcome import ActorResult
 from lab.model.record import ExecutionRecord
+from lab.model.stall import circle_of
 from lab.model.trace import Action, ActionKind, Step
 from lab.report.sql import step_text
 
@@ -47,6 +48,7 @@ def story_data(record: ExecutionRecord) -> dict[str, Any]:
             "anomalies": record.anomalies,
             "deadlocks": record.deadlocks,
             "stalls": record.stalls,
+            "circle": circle_of(record.stalls),
             "sharings": record.sharings,
             "serial": record.serial,
             "unseen": record.unseen,

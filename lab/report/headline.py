@@ -16,6 +16,8 @@ from lab.scenario.declare import target_of
 __all__ = ["SECTION"]
 
 NOT_A_RACE = "FAILS ALREADY WITHOUT OVERLAP: NOT A RACE"
+IN_BETWEEN = "INVARIANT BROKEN IN BETWEEN"
+"""Above what holds again at the end. It needs no race: whoever reads at that moment sees it."""
 
 
 def _what_broke(message: Message) -> Iterator[str]:
@@ -24,7 +26,7 @@ def _what_broke(message: Message) -> Iterator[str]:
         yield f"{'NO VIOLATION' if record.passed else 'NOT WHOLLY CHECKED'}  {target_of(record.scenario)}"
         yield from record.not_checked
         return
-    if message.without_overlap:
+    if message.without_overlap and not all(finding.healed for finding in record.findings):
         yield NOT_A_RACE
     for finding in record.findings:
         yield from _of(finding, message)
@@ -34,7 +36,9 @@ def _what_broke(message: Message) -> Iterator[str]:
 
 def _of(finding: Finding, message: Message) -> Iterator[str]:
     checker = CHECKERS.get(finding.checker)
-    if checker is None:  # the lab does not ship this checker, so the finding's own words are the headline
+    if finding.healed:
+        headline = IN_BETWEEN
+    elif checker is None:  # the lab does not ship this checker, so the finding's own words are the headline
         headline = finding.checker.replace("_", " ").upper() or "VIOLATION"
     elif checker.summary:
         yield f"{checker.headline}  {checker.summary}"

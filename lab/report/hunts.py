@@ -21,6 +21,7 @@ __all__ = [
     "failure_texts",
     "hunt_lines",
     "levels_table",
+    "struck_by",
     "unsearched_lines",
 ]
 
@@ -35,12 +36,22 @@ def failure_texts(result: HuntResult) -> Iterator[str]:
         yield ""
 
 
-def hunt_lines(result: HuntResult, scheduler: str) -> Iterator[str]:
-    """The verdict on one scenario, and what it rests on. `scheduler`: as `lab.schedulers.describe` names it."""
+def struck_by(faults: Sequence[str], at_most: int) -> Iterator[str]:
+    """Which faults could strike, by name, and how many in an execution."""
+    if faults and at_most:
+        yield f"faults: {', '.join(faults)}; at most {at_most} in an execution"
+
+
+def hunt_lines(result: HuntResult, scheduler: str, faults: Iterable[str] = ()) -> Iterator[str]:
+    """The verdict on one scenario, and what it rests on.
+
+    `scheduler`: as `lab.schedulers.describe` names it; `faults`: what `struck_by` says.
+    """
     runs, traces = count(result.executions, "execution"), count(len(result.traces), "distinct trace")
     searched = f"{runs}, {traces}, {result.seconds:.1f} s"
     end = "; every schedule of this scheduler was run" if result.exhausted else ""
     yield f"{result.verdict}: {result.target}: {searched} · {scheduler}{end}"
+    yield from faults
     if result.verdict == Verdict.PASS:
         for each in result.unsearched:
             yield f"not searched: {each}"

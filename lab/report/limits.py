@@ -25,7 +25,8 @@ def limits(
         yield every + paused if coverage.paused else every
         return
     if preemption_bound is not None:
-        yield f"every schedule with at most {preemption_bound} preemptions and faults"
+        few = {0: "without a preemption or a fault", 1: "with at most one preemption or one fault"}
+        yield f"every schedule {few.get(preemption_bound, f'with at most {preemption_bound} preemptions and faults')}"
     if bound is not None:
         yield f"95 % sure: at most {bound:.2g} of the schedules it samples break anything (3/{coverage.samples})"
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from lab.errors import printable
 from lab.model.decision import TIME, Strike
+from lab.model.record import ExecutionRecord
 from lab.model.trace import ActionKind, Step, Trace
 from lab.report.columns import Columns
 from lab.report.folding import Lines, folded
@@ -32,18 +33,19 @@ def story(
     keys: Collection[str] = (),
     apart: Collection[int] = (),
     places: Mapping[int, str] = NOWHERE,
+    marks: Mapping[int, str] = NOWHERE,
 ) -> str:
     """The steps as plain text, at most `width` characters wide. Actors for whom that is too narrow share one column.
 
     `keys` are columns that are shown in any case, `apart` the numbers of steps that have a line of their own, though
-    they repeat others; `places`: number of a step -> the line of code behind it.
+    they repeat others; `places`: number of a step -> the line of code behind it; `marks`: -> what stands below it.
     """
-    texts = _texts(trace, Columns.of(_statements(trace), keys), apart, places)
+    texts = _texts(trace, Columns.of(_statements(trace), keys), {*apart, *marks}, places)
     actors = _columns(trace)
     beside = len(actors) * (NARROWEST + 2) <= width - NUMBER
-    lines = list(_table(texts, actors, width) if beside else _list(texts, actors, width))
+    lines = list(_table(texts, actors, width, marks) if beside else _list(texts, actors, width, marks))
     if beside and len(lines) > TALL:
-        lines = min(lines, list(_list(texts, actors, width)), key=len)
+        lines = min(lines, list(_list(texts, actors, width, marks)), key=len)
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -69,7 +71,7 @@ def _columns(trace: Trace) -> list[str]:
     return named + sorted(seen - set(named))
 
 
-def _table(texts: Sequence[tuple[Step, str]], actors: list[str], width: int) -> Iterator[str]:
+def _table(texts: Sequence[tuple[Step, str]], actors: list[str], width: int, marks: Mapping[int, str]) -> Iterator[str]:
     column = (width - NUMBER) // max(len(actors), 1)
     yield f"{'#':>{NUMBER - 1}} " + "".join(f" {name:<{column - 1}}" for name in actors)
     for step, text in texts:
@@ -80,9 +82,10 @@ def _table(texts: Sequence[tuple[Step, str]], actors: list[str], width: int) -> 
         for index, line in enumerate(textwrap.wrap(text, column - 2, subsequent_indent="  ")):
             number = f"{step.number:>{NUMBER - 1}} " if index == 0 else " " * NUMBER
             yield f"{number}{indent}{line}"
+        yield from _mark(step, marks, width)
 
 
-def _list(texts: Sequence[tuple[Step, str]], actors: list[str], width: int) -> Iterator[str]:
+def _list(texts: Sequence[tuple[Step, str]], actors: list[str], width: int, marks: Mapping[int, str]) -> Iterator[str]:
     longest = max(map(len, actors), default=0)
     for step, text in texts:
         yield from _banner(step)
@@ -94,6 +97,7 @@ def _list(texts: Sequence[tuple[Step, str]], actors: list[str], width: int) -> I
             subsequent_indent=" " * (NUMBER + longest + 5),
             drop_whitespace=True,
         )
+        yield from _mark(step, marks, width)
 
 
 def _banner(step: Step) -> Iterator[str]:
@@ -105,10 +109,27 @@ def _banner(step: Step) -> Iterator[str]:
         yield f"{step.number:>{NUMBER - 1}}  ── {kind}{step.action.text} ──"
 
 
+def _mark(step: Step, marks: Mapping[int, str], width: int) -> Iterator[str]:
+    """A line over all columns below a step: what did not hold then."""
+    if said := marks.get(step.number):
+        yield f"{'':>{NUMBER}} ── {textwrap.shorten(said, width - NUMBER - len(' ── ' * 2), placeholder=' …')} ──"
+
+
 def story_of(message: Message, width: int = WIDTH) -> str:
     """The story as a message has it: with the keys of the scenario's tables, and each step that the message names."""
     record = message.record
-    return story(record.trace, width, keys=_keys(message), apart=_spoken_of(message), places=places_of(record))
+    places, marks = places_of(record), _marks(record)
+    return story(record.trace, width, keys=_keys(message), apart=_spoken_of(message), places=places, marks=marks)
+
+
+def _marks(record: ExecutionRecord) -> dict[int, str]:
+    """Number of a step -> which invariants did not hold from then on."""
+    marks: dict[int, str] = {}
+    for each in record.findings:
+        if each.step:
+            before = f"{marks[each.step]}; " if each.step in marks else ""
+            marks[each.step] = before + printable(each.moment.split("\n", 1)[0])
+    return {number: f"here: {said}" for number, said in marks.items()}
 
 
 def _keys(message: Message) -> set[str]:

@@ -1,11 +1,11 @@
-"""What each actor of a stalled execution waits for, with the place in its code."""
+"""What each actor of a stalled execution has and waits for, with the lines of its code, and who waits in a circle."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
+from lab.model.stall_text import circle_text, stall_text
+from lab.report.places import places_of
 from lab.report.section import Message, Section
 from lab.report.sql import statement_text
 
@@ -13,13 +13,11 @@ __all__ = ["SECTION"]
 
 
 def _stalls(message: Message) -> Iterator[str]:
-    for stall in message.record.stalls:
-        if stall.lock is not None:
-            holders = " and ".join(stall.lock.holders) or "somebody"
-            yield f"{stall.actor} waits for a lock of {holders}: {statement_text(stall.place)}"
-        else:
-            place = stall.place.removeprefix(f"{Path.cwd()}{os.sep}")
-            yield f"{stall.actor} waits in the process: {place}"
+    stalls, places = message.record.stalls, places_of(message.record)
+    for stall in stalls:
+        yield stall_text(stall, stalls, statement=statement_text, places=places)
+    if circle := circle_text(stalls):
+        yield f"a circle: {circle}"
 
 
 SECTION = Section("stalls", _stalls, heading="Why")

@@ -10,13 +10,13 @@ takes no more than it uses: see `ACTOR_PARAMETERS` in `lab.scenario.validation`.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
-from lab.scenario.stated import Stated
+from lab.scenario.once import once_for_each_class
+from lab.scenario.stated import ALWAYS, INVARIANT, Stated
 
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
@@ -34,7 +34,6 @@ __all__ = [
     "invariant",
     "invariants_of",
     "kind_of",
-    "once_for_each_class",
     "parameter_names",
     "parameters_of",
     "planted_bug",
@@ -48,7 +47,7 @@ ISOLATION_LEVELS = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 Allowed = type[BaseException] | str | int
 """What an actor may meet without breaking the scenario: an exception class, an SQLSTATE, a status of an answer."""
 
-_ACTOR, _INVARIANT, _PLANTED, _PROBE = "_lab_actor", "_lab_invariant", "_lab_planted", "_lab_probe"
+_ACTOR, _PLANTED, _PROBE = "_lab_actor", "_lab_planted", "_lab_probe"
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,9 @@ class Scenario:
     - `watch`: engines of the application itself, opened before the actors begin. In an execution they lead to the lab's
       database, and so does whatever else actors open with SQLAlchemy or asyncpg.
     - `outside`: what actors are meant to reach beside that: dialect (`sqlite`), driver (`psycopg`) or host.
-    - `faults`: faults to withstand, as `lab.engine.faults` names them: `cancel`, `kill`, `crash`; `faults_at_most`
-      strike, where the schedule chooses; if fewer than `faults_at_least` did, a `crash` comes when all actors are done.
+    - `faults`: faults to withstand, as `lab.engine.faults` names them: `cancel`, `kill`, `crash`, `lost-answer`, …;
+      `faults_at_most` strike, where the schedule chooses; if fewer than `faults_at_least` did, a `crash` comes when all
+      actors are done.
     - `points`: "all" makes every `sleep(0)` a decision; else one is where somebody waits in the process for others.
     - `breakpoints`: whether a schedule may pause a statement between two rows that it locks (embedded server only).
     - `session_options`: keyword arguments for the `AsyncSession` that the lab hands to actors.
@@ -103,6 +103,8 @@ class ActorDeclaration:
     wants: tuple[str, ...]
     isolation: str | None = None
     allows: tuple[Allowed, ...] = ()
+    survives: tuple[str, ...] = ()
+    attempts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ class InvariantDeclaration:
     wants: tuple[str, ...]
     location: str
     checker: str = "invariant"
+    always: bool = False
+    """It is checked after each COMMIT, and not only at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +135,24 @@ class _ActorMark:
     names: tuple[str, ...] = ()
     isolation: str | None = None
     allows: tuple[Allowed, ...] = ()
+    survives: tuple[str, ...] = ()
+    attempts: int | None = None
 
 
 Body = TypeVar("Body", bound=Callable[..., Awaitable[object]])
 Class = TypeVar("Class", bound=type[Scenario])
-Value = TypeVar("Value")
 
 
 @overload
 def actor(body: Body) -> Body: ...
 @overload
 def actor(
-    *, names: tuple[str, ...] = (), isolation: str | None = None, allows: tuple[Allowed, ...] = ()
+    *,
+    names: tuple[str, ...] = (),
+    isolation: str | None = None,
+    allows: tuple[Allowed, ...] = (),
+    survives: tuple[str, ...] = (),
+    attempts: int | None = None,
 ) -> Callable[[Body], Body]: ...
 def actor(
     body: Body | None = None,
@@ -150,6 +160,8 @@ def actor(
     names: tuple[str, ...] = (),
     isolation: str | None = None,
     allows: tuple[Allowed, ...] = (),
+    survives: tuple[str, ...] = (),
+    attempts: int | None = None,
 ) -> Body | Callable[[Body], Body]:
     """Declare a coroutine method as an actor; it stands for one request.
 
@@ -159,10 +171,14 @@ def actor(
 
     `names` makes several actors of one body, each of which gets its name by a parameter `name`. `isolation`
     and `allows` override and extend the scenario's own.
+
+    `survives` are SQLSTATEs after which it tries again, such as `("40001", "40P01")`: a schedule also refuses its work
+    with them where the server would not, and it is a violation if it ends with one. `attempts`: within so many it ends,
+    as long as the schedule is fair to it.
     """
 
     def mark(body: Body) -> Body:
-        setattr(body, _ACTOR, _ActorMark(names, isolation, allows))
+        setattr(body, _ACTOR, _ActorMark(names, isolation, allows, survives, attempts))
         return body
 
     return mark if body is None else mark(body)
@@ -175,7 +191,7 @@ def invariant(body: Body) -> Body:
     `Outcome`), to look at what the actors returned and raised. Its name with spaces is the sentence of the report, and
     the message of its `assert` the headline.
     """
-    setattr(body, _INVARIANT, "invariant")
+    setattr(body, INVARIANT, getattr(body, INVARIANT, "invariant"))
     return body
 
 
@@ -232,20 +248,6 @@ def _default(field: dataclasses.Field[Any]) -> object:
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
-def once_for_each_class(read: Callable[[type[Scenario]], Value]) -> Callable[[type[Scenario]], Value]:
-    """Keep on the class what was read from it: doing so for every execution would cost more than a statement."""
-    name = f"_lab_{read.__name__}"
-
-    @functools.wraps(read)
-    def kept(cls: type[Scenario]) -> Value:
-        if name not in vars(cls):
-            setattr(cls, name, read(cls))
-        value: Value = vars(cls)[name]
-        return value
-
-    return kept
-
-
 @once_for_each_class
 def actors_of(cls: type[Scenario]) -> tuple[ActorDeclaration, ...]:
     """The actors in order of declaration, base classes first; an override keeps the place of the original."""
@@ -253,7 +255,8 @@ def actors_of(cls: type[Scenario]) -> tuple[ActorDeclaration, ...]:
     for attribute, mark in _marked(cls, _ACTOR).items():
         wants = parameter_names(getattr(cls, attribute))
         found += [
-            ActorDeclaration(name, attribute, wants, mark.isolation, mark.allows) for name in mark.names or (attribute,)
+            ActorDeclaration(name, attribute, wants, mark.isolation, mark.allows, mark.survives, mark.attempts)
+            for name in mark.names or (attribute,)
         ]
     return tuple(found)
 
@@ -261,14 +264,15 @@ def actors_of(cls: type[Scenario]) -> tuple[ActorDeclaration, ...]:
 @once_for_each_class
 def invariants_of(cls: type[Scenario]) -> tuple[InvariantDeclaration, ...]:
     """The invariants in order of declaration."""
-    return tuple(_stated(cls, attribute, checker) for attribute, checker in _marked(cls, _INVARIANT).items())
+    return tuple(_stated(cls, attribute, checker) for attribute, checker in _marked(cls, INVARIANT).items())
 
 
 def _stated(cls: type[Scenario], attribute: str, checker: str) -> InvariantDeclaration:
     name, stated = attribute.replace("_", " "), getattr(cls, attribute)
     if isinstance(stated, Stated):
         return InvariantDeclaration(name, attribute, (), stated.location, checker)
-    return InvariantDeclaration(name, attribute, parameter_names(stated), _location(stated), checker)
+    kind, always = ("invariant", True) if checker == ALWAYS else (checker, False)
+    return InvariantDeclaration(name, attribute, parameter_names(stated), _location(stated), kind, always)
 
 
 def _marked(cls: type[Scenario], mark: str) -> dict[str, Any]:

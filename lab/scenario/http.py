@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.errors import ScenarioError
-from lab.scenario.declare import Allowed, Scenario, once_for_each_class, target_of
+from lab.scenario.declare import Allowed, Scenario, target_of
+from lab.scenario.once import once_for_each_class
 
 __all__ = ["Application", "application_of", "http", "statuses_in"]
 

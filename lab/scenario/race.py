@@ -17,6 +17,7 @@ from typing import Any
 from lab.errors import ScenarioError
 from lab.scenario.declare import Scenario, actor, invariant
 from lab.scenario.sight import metadata_in_sight
+from lab.scenario.stated import ALWAYS, INVARIANT, always
 from lab.scenario.validation import ACTOR_PARAMETERS, INVARIANT_PARAMETERS, SETUP_PARAMETERS
 
 __all__ = ["Place", "caller", "is_race", "race_of"]
@@ -52,7 +53,8 @@ def race_of(
     for number, (name, each) in enumerate(zip(names, actors, strict=True)):
         body[f"actor_{number}"] = actor(names=(name,))(_method(each, ACTOR_PARAMETERS, name=name))
     for name, each in zip(_sentences(stated), stated, strict=True):
-        body[name] = invariant(_method(each, INVARIANT_PARAMETERS, judges=name))
+        mark = always if _is_always(each) else invariant
+        body[name] = mark(_method(each, INVARIANT_PARAMETERS, judges=name))
     body |= {
         _RACE: True,
         "__module__": module,
@@ -80,6 +82,12 @@ def _name(body: Body) -> str:
         body = body.func
     name = getattr(body, "__name__", type(body).__name__)
     return name if name.isidentifier() else _LAMBDA
+
+
+def _is_always(body: Body) -> bool:
+    while isinstance(body, functools.partial):
+        body = body.func
+    return getattr(body, INVARIANT, "") == ALWAYS
 
 
 def _names(actors: Sequence[Body]) -> list[str]:

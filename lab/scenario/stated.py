@@ -1,12 +1,19 @@
-"""Invariants that are stated by a value, since no method of the scenario judges them but a checker of the lab."""
+"""Invariants that hold in another way than at the end by a method: always, or by a value that a checker judges."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
-__all__ = ["NoDeadlock", "Serializable", "Stated", "no_deadlock", "serializable"]
+__all__ = ["ALWAYS", "INVARIANT", "NoDeadlock", "Serializable", "Stated", "always", "no_deadlock", "serializable"]
+
+INVARIANT = "_lab_invariant"
+"""The attribute that marks an invariant: the checker that judges it, or `ALWAYS`."""
+ALWAYS = "always"
+
+Body = TypeVar("Body", bound=Callable[..., Awaitable[object]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,20 @@ class NoDeadlock(Stated):
     """The server refuses nobody to break a deadlock; `no_deadlock` makes one."""
 
     _lab_invariant: ClassVar[str] = "deadlock"
+
+
+def always(body: Body) -> Body:
+    """Declare a coroutine method as an invariant that holds after each COMMIT, and not only at the end.
+
+        @always
+        async def no_money_is_missing(self, session: AsyncSession) -> None: ...
+
+    It judges by `assert` what others can see: what is committed at that moment, in a snapshot of its own that can write
+    nothing. It asks for `session` or `connection`; `outcome` and `client` are there only at the end. A function of
+    `lab.race(holds=…)` may be marked so, too.
+    """
+    setattr(body, INVARIANT, ALWAYS)
+    return body
 
 
 def serializable() -> Serializable:

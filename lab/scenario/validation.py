@@ -13,21 +13,24 @@ from lab.scenario.checks import refuse_too_many_orders
 from lab.scenario.databases import refuse_wrong_databases, take_databases_of_project
 from lab.scenario.declare import (
     ISOLATION_LEVELS,
+    ActorDeclaration,
     Scenario,
     actors_of,
     invariants_of,
-    once_for_each_class,
     parameter_names,
     target_of,
 )
 from lab.scenario.http import application_of
+from lab.scenario.once import once_for_each_class
 
 __all__ = ["validate"]
 
 FEWEST_ACTORS = 2
+FEWEST_ATTEMPTS = 2
 POINTS = ("visible", "all")
 ACTOR_PARAMETERS = ("session", "sessions", "connection", "engine", "client", "name")
 INVARIANT_PARAMETERS = ("session", "connection", "client", "outcome")
+ALWAYS_PARAMETERS = ("session", "connection")
 SETUP_PARAMETERS = ("session", "connection", "client")
 SCHEMA_PARAMETERS = ("connection",)
 
@@ -42,6 +45,8 @@ def validate(cls: type[Scenario]) -> None:
             f"{target_of(cls)} has {has}: a schedule needs two or more; decorate coroutine methods with @actor"
         )
     _validate_names(cls, [each.name for each in actors])
+    for each in actors:
+        _validate_survival(cls, each)
     for level in (cls.isolation, *(a.isolation for a in actors if a.isolation)):
         if level not in ISOLATION_LEVELS:
             raise ScenarioError(
@@ -58,6 +63,7 @@ def validate(cls: type[Scenario]) -> None:
         ("setup", SETUP_PARAMETERS),
     ):
         _validate_method(cls, attribute, allowed)
+    _validate_always(cls)
     _validate_outside(cls)
     take_databases_of_project(cls)
     refuse_wrong_databases(cls)
@@ -74,6 +80,18 @@ def validate(cls: type[Scenario]) -> None:
             f"{target_of(cls)} declares {', '.join(sorted(missing))} but is not a dataclass: "
             "add @dataclass(frozen=True) above the class"
         )
+
+
+def _validate_survival(cls: type[Scenario], actor: ActorDeclaration) -> None:
+    place, survives = f"{target_of(cls)}.{actor.attribute}", actor.survives
+    if not isinstance(survives, (tuple, list)) or not all(isinstance(each, str) for each in survives):
+        raise ScenarioError(f"{place} survives {survives!r}; it is a tuple of SQLSTATEs, as in ('40001', '40P01')")
+    if actor.attempts is None:
+        return
+    if not survives:
+        raise ScenarioError(f"{place} states its attempts; say after which SQLSTATEs it tries again, by survives")
+    if not isinstance(actor.attempts, int) or actor.attempts < FEWEST_ATTEMPTS:
+        raise ScenarioError(f"{place} states {actor.attempts!r} attempts; who tries again needs two or more")
 
 
 def _validate_names(cls: type[Scenario], names: list[str]) -> None:
@@ -96,6 +114,17 @@ def _validate_method(cls: type[Scenario], attribute: str, allowed: tuple[str, ..
                 f"{target_of(cls)}.{attribute} asks for 'client', and the scenario names no application; add "
                 "app = lab.http(main.app)"
             )
+
+
+def _validate_always(cls: type[Scenario]) -> None:
+    """What is there only when all actors have ended cannot be given in between."""
+    for each in invariants_of(cls):
+        for name in each.wants if each.always else ():
+            if name not in ALWAYS_PARAMETERS:
+                raise ScenarioError(
+                    f"{target_of(cls)}.{each.attribute} asks for {name!r}, which is there only at the end, and is "
+                    f"@always, so it is checked after each COMMIT; it can ask for {', '.join(ALWAYS_PARAMETERS)}"
+                )
 
 
 def _validate_outside(cls: type[Scenario]) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lab.model.choices import Choices
+from lab.model.decision import Strike
 from lab.model.trace import Trace
 
 __all__ = ["FAULT_CHANCE", "Option", "Scheduler", "fault_by_chance"]
@@ -92,6 +93,11 @@ class Scheduler(ABC):
     def pauses(self) -> bool:
         """Whether it will pause a statement between two rows, wherever it runs."""
         return False
+
+    @property
+    def faults(self) -> tuple[Strike, ...]:
+        """The faults that will strike, one for each time, wherever it runs; they need not be asked for."""
+        return ()
 
     @property
     def exact(self) -> bool:

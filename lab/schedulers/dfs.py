@@ -10,8 +10,9 @@ than it does itself; they wait in the stack of their number of preemptions. Noth
 where each bound begins again.
 
 Deviations: a fault or a breakpoint counts as a preemption, since it too is something that happens to a program that
-runs on; a fault that must strike is not a choice. A search that meets other choices under the same decisions ends
-loudly: it could not claim to have run everything.
+runs on; a fault that must strike is not a choice. Of schedules that count the same, those with fewer preemptions come
+first: one fault before one preemption, two faults before a fault and a preemption. A search that meets other choices
+under the same decisions ends loudly: it could not claim to have run everything.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ from lab.schedulers.guided import Guided
 
 __all__ = ["DepthFirst"]
 
+DECISIONS = "decisions"
+"""What others make its executions from."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Deviation:
@@ -37,7 +41,8 @@ class _Deviation:
     decisions: tuple[int, ...]
     position: int
     decision: int
-    cost: int
+    cost: tuple[int, int]
+    """Preemptions and faults together; the preemptions among them."""
 
     def at(self, step: int) -> int:
         if step == self.position:
@@ -46,10 +51,10 @@ class _Deviation:
 
     def course(self, execution: int) -> Course:
         decisions = [self.at(step) for step in range(self.position + 1)]
-        return Course(repr(decisions), execution, {"decisions": decisions})
+        return Course(repr(decisions), execution, {DECISIONS: decisions})
 
 
-START = _Deviation((), -1, 0, 0)
+START = _Deviation((), -1, 0, (0, 0))
 
 
 class DepthFirst(Scheduler, Shared):
@@ -63,8 +68,8 @@ class DepthFirst(Scheduler, Shared):
     def __init__(self, seed: int = 0, *, preemptions: int | None = None) -> None:
         super().__init__(seed)
         self._most = preemptions
-        self._waiting: defaultdict[int, list[_Deviation]] = defaultdict(list, {0: [START]})
-        """Those to run, by their preemptions and faults; of each the last one is next."""
+        self._waiting: defaultdict[tuple[int, int], list[_Deviation]] = defaultdict(list, {START.cost: [START]})
+        """Those to run, by what they cost; of each the last one is next."""
         self._current: _Deviation | None = None
         self._taken: list[int] = []
         self._opened: list[_Deviation] = []
@@ -73,7 +78,12 @@ class DepthFirst(Scheduler, Shared):
     def bound(self) -> int | None:
         """Schedules with fewer preemptions and faults than this were all run; None: there are no others."""
         if self._current is not None:
-            return self._current.cost
+            return self._current.cost[0]
+        least = self._least
+        return None if least is None else least[0]
+
+    @property
+    def _least(self) -> tuple[int, int] | None:
         return min((cost for cost, waiting in self._waiting.items() if waiting), default=None)
 
     @property
@@ -84,11 +94,16 @@ class DepthFirst(Scheduler, Shared):
     def courses(self, execution: int) -> Iterator[Course]:
         """Those that wait with as few preemptions as the next one; what they open comes in between."""
         if self._current is None and not self._is_over:
-            yield from (each.course(execution) for each in reversed(self._waiting[self.bound or 0]))
+            yield from (each.course(execution) for each in reversed(self._waiting[self._least or START.cost]))
 
     def follower(self, course: Course) -> Scheduler:
         """Its decisions, then zeros."""
-        return Guided(course.plan["decisions"])
+        return Guided(course.plan[DECISIONS])
+
+    @staticmethod
+    def has_foreseen(course: Course) -> bool:
+        """Whether an execution was foreseen by such a search."""
+        return DECISIONS in course.plan
 
     @property
     def _is_over(self) -> bool:
@@ -100,7 +115,7 @@ class DepthFirst(Scheduler, Shared):
         if self._current is None:
             if self._is_over:
                 return False
-            self._current = self._waiting[self.bound or 0].pop()
+            self._current = self._waiting[self._least or START.cost].pop()
         self._taken, self._opened = [], []
         return True
 
@@ -118,8 +133,9 @@ class DepthFirst(Scheduler, Shared):
         if step > current.position:
             preempts = choices.last_goes_on
             for other in range(number - 1, 0, -1):
-                cost = current.cost + (preempts or choices.alternatives[other].is_extra)
-                self._opened.append(_Deviation((), step, other, cost))
+                extra, (cost, preemptions) = choices.alternatives[other].is_extra, current.cost
+                more = cost + (preempts or extra), preemptions + (preempts and not extra)
+                self._opened.append(_Deviation((), step, other, more))
         self._taken.append(decision)
         return decision
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab.model.choices import Choices
-from lab.model.decision import Decision, Strike
+from lab.model.decision import Decision, Strike, struck_in
 from lab.schedulers.base import Scheduler
 
 __all__ = ["Guided", "Onward", "Wished"]
@@ -43,6 +43,11 @@ class Wished(Scheduler):
         super().__init__()
         self._decisions = tuple(decisions)
         self._left: list[Decision] = []
+
+    @property
+    def faults(self) -> tuple[Strike, ...]:
+        """Those among its wishes."""
+        return struck_in(self._decisions)
 
     def begin(self, execution: int) -> bool:
         """The same wishes each time."""

@@ -3,9 +3,11 @@
 1. A serial run in the order of declaration: what breaks without a preemption, and what the others learn from. Then one
    in which the actors take a step each, in turn: symmetric races fall in it.
 2. Directed search: what that run lets one predict, and serial runs in which another actor goes first. It shares the
-   prologue with the samplers, as long as it knows any. It knows nothing of faults; where they can strike, reduction
-   has its place, which tries them everywhere. One of these has the first execution: where every policy finds
-   the bug at once, the portfolio must not be the one that comes to it late.
+   prologue with the samplers, as long as it knows any. It knows nothing of faults; where they can strike, depth-first
+   search has its place, by the number of preemptions and faults: one fault at every place where it can strike, then one
+   with a preemption, then two. It keeps every other execution until all schedules with so many were run. One of these
+   has the first execution: where every policy finds the bug at once, the portfolio must not be the one that comes to it
+   late.
 3. Random walk, URW and POS in turn, with a slice of PCT of depth 3. The chance of a bug differs between them by a
    factor of ten and more, in either direction (docs/architecture.md, "Measured facts"); a mix costs at most a factor of
    some two.
@@ -33,6 +35,7 @@ from lab.model.choices import Choices
 from lab.model.trace import Trace
 from lab.schedulers.base import Option, Scheduler
 from lab.schedulers.course import Course, Shared
+from lab.schedulers.dfs import DepthFirst
 from lab.schedulers.directed import Directed
 from lab.schedulers.dpor import Dpor
 from lab.schedulers.guided import Guided
@@ -54,6 +57,8 @@ TURNS = "RRPUPRUUPCR"
 SAMPLERS = {"random": "R", "urw": "U", "pos": "P", "pct": "C"}
 """Those whose turns can be chosen, by the names of their schedulers."""
 WINDOW = 50
+PAIRS = 2
+"""So many preemptions and faults a schedule has at most that is run for its own sake, where faults can strike."""
 RARE = 0.1
 """Reduction begins when fewer than this share of the last samples, so many, showed a new trace."""
 
@@ -112,6 +117,8 @@ class Portfolio(Scheduler, Shared):
         self._firsts = {name: int(not sampler.calibrated) for name, sampler in self._samplers.items()}
         """The first execution of each that is a sample."""
         self._directed, self._reduction = directed or Directed(), reduction or Dpor()
+        self._by_cost, self._by_cost_runs = DepthFirst(), 1
+        """What is searched where faults can strike. It takes the serial run for its first execution."""
         self._learners: tuple[Scheduler, ...] = (*self._samplers.values(), self._directed)
         """The schedulers that learn from the serial run: each takes it for its own execution 0."""
         self._turn: Scheduler = SERIALLY
@@ -142,13 +149,18 @@ class Portfolio(Scheduler, Shared):
         return self._turn.exact
 
     @property
+    def bound(self) -> int | None:
+        """Schedules with fewer preemptions and faults than this were all run, where faults can strike."""
+        return self._by_cost.bound if self._faults and self._whole and not self._over else None
+
+    @property
     def predictions(self) -> tuple[int, int]:
         """How many predictions of the directed search were tried, and how many came true."""
         return self._directed.predictions
 
     @property
     def complete(self) -> bool:
-        """Whether every trace was run: only the reduction ends a search."""
+        """Whether every trace was run: only the reduction ends a search, or depth-first search."""
         return self._over
 
     def begin(self, execution: int) -> bool:
@@ -157,17 +169,19 @@ class Portfolio(Scheduler, Shared):
         self._execution = execution
         if not execution:
             self._turn = SERIALLY
-            return all(learner.begin(0) for learner in self._learners)
+            return all(learner.begin(0) for learner in (*self._learners, self._by_cost))
         if execution == 1:
             self._turn = InTurn()
             return True
-        self._over = self._over or not (self._begins_systematic(execution) or self._begins_another(execution))
+        whole = self._faults and self._whole and self._by_cost.complete
+        self._over = self._over or whole or not (self._begins_systematic(execution) or self._begins_another(execution))
         return not self._over
 
     def choose(self, choices: Choices) -> int:
         """The choice of the scheduler whose turn it is."""
         if not self._execution:
             self._faults |= any(each.is_fault for each in choices.alternatives)
+            return self._by_cost.choose(choices)
         try:
             return self._turn.choose(choices)
         except Divergence:
@@ -183,7 +197,7 @@ class Portfolio(Scheduler, Shared):
         if self._execution:
             self._turn.end(trace)
             return
-        for learner in self._learners:
+        for learner in (*self._learners, self._by_cost):
             learner.end(trace)
         self._calibrated = True
 
@@ -192,10 +206,12 @@ class Portfolio(Scheduler, Shared):
         if self._over or execution < PROLOGUE:
             return
         others: Iterator[Course] = iter(())
-        if isinstance(self._reduction, Shared) and self._rare():
+        if self._pairs_are_left:
+            others = self._by_cost.courses(self._by_cost_runs)
+        elif isinstance(self._reduction, Shared) and self._rare():
             others = self._reduction.courses(self._reduction_runs)
         for number in count(execution):
-            if not (self._rare() and number % 2):
+            if not ((self._pairs_are_left or self._rare()) and number % 2):
                 yield Course.sample(number)
             elif (course := next(others, None)) is not None:
                 yield course
@@ -206,6 +222,8 @@ class Portfolio(Scheduler, Shared):
         """Itself for a sample, else what its reduction says."""
         if course.is_sample:
             return self
+        if self._by_cost.has_foreseen(course):
+            return self._by_cost.follower(course)
         assert isinstance(self._reduction, Shared), "it has foreseen this execution"
         return self._reduction.follower(course)
 
@@ -217,7 +235,20 @@ class Portfolio(Scheduler, Shared):
     def _begins_systematic(self, execution: int) -> bool:
         if not self._whole or execution >= PROLOGUE or execution % (3 if execution < LIKELY else 2) == 1:
             return False
-        return self._begins_reduction() if self._faults else self._begins_directed()
+        return self._begins_by_cost() if self._faults else self._begins_directed()
+
+    @property
+    def _pairs_are_left(self) -> bool:
+        """Whether faults can strike, and not every schedule with few of them and of preemptions was run."""
+        bound = self.bound
+        return bound is not None and bound <= PAIRS
+
+    def _begins_by_cost(self) -> bool:
+        if not self._pairs_are_left or not self._by_cost.begin(self._by_cost_runs):
+            return False
+        self._by_cost_runs += 1
+        self._turn = self._by_cost
+        return True
 
     def _begins_directed(self) -> bool:
         if not self._directed.begin(self._directed_runs):
@@ -234,6 +265,8 @@ class Portfolio(Scheduler, Shared):
         return True
 
     def _begins_another(self, execution: int) -> bool:
+        if self._pairs_are_left and execution % 2:
+            return self._begins_by_cost()
         if self._rare() and execution % 2:
             return self._begins_reduction()
         name = self._turns[execution % len(self._turns)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from lab.errors import Divergence
 from lab.model.choices import Choices
-from lab.model.decision import Decision, Pause
+from lab.model.decision import Decision, Pause, Strike, struck_in
 from lab.model.decision_text import choices_digest, decision_text
 from lab.model.schedule import Schedule
 from lab.model.trace import Trace
@@ -39,6 +39,11 @@ class Replay(Scheduler):
     def pauses(self) -> bool:
         """Whether the recording has a breakpoint."""
         return any(isinstance(decision, Pause) for decision in self._schedule)
+
+    @property
+    def faults(self) -> tuple[Strike, ...]:
+        """Those of the recording, whatever the hunt was asked for."""
+        return struck_in(self._schedule)
 
     def begin(self, execution: int) -> bool:
         """From the first step again. Never over: the caller decides how often."""

@@ -7,6 +7,7 @@ the caller sees no difference between the two.
 from __future__ import annotations
 
 from lab.model.choices import Choices
+from lab.model.decision import Strike
 from lab.model.trace import Trace
 from lab.schedulers.base import Scheduler
 
@@ -49,6 +50,11 @@ class Wrapper(Scheduler):
     def pauses(self) -> bool:
         """As declared by the one inside."""
         return self.inner.pauses
+
+    @property
+    def faults(self) -> tuple[Strike, ...]:
+        """As declared by the one inside."""
+        return self.inner.faults
 
     @property
     def exact(self) -> bool:

@@ -104,7 +104,7 @@ async def hunt_everything(
                 yield _line(*jobs[index], result)
         return
     assert server is not None
-    beyond = {job.target: reason for _, job in jobs if (reason := _beyond(server, job.target))}
+    beyond = {job.target: reason for _, job in jobs if (reason := _beyond(server, job))}
     for kind, job in jobs:
         if why := beyond.get(job.target):
             yield Line(job.target, kind, HuntResult(job.target, job.seed, trouble=why), cannot=why)
@@ -132,12 +132,12 @@ async def _insist_on(server: Server, done: JobResult) -> None:
         (await connect(server)).terminate()
 
 
-def _beyond(server: Server, target: str) -> str:
+def _beyond(server: Server, job: Job) -> str:
     """Why a scenario cannot show what it is for on a server given by URL; "" on the embedded one, and where it can."""
     if server.version is not None:
         return ""
-    cls = resolve(target)
-    for fault in cls.faults:
+    cls = resolve(job.target)
+    for fault in job.conditions.may_strike(cls):
         if fault in FAULTS and FAULTS[fault].needs_own_server:
             return f"the fault {fault!r} needs the embedded server"
     bug = planted_bug_of(cls)

@@ -82,6 +82,10 @@ def _command(job: Job) -> str:
         words += ["--isolation", conditions.isolation]
     for name in conditions.checks:
         words += ["--check", name]
+    if conditions.added_faults:
+        words += ["--faults", ",".join(conditions.added_faults)]
+    if conditions.faults_at_most is not None:
+        words += ["--faults-at-most", conditions.faults_at_most]
     words += ["--no-breakpoints"] * (not conditions.breakpoints) + ["--keep-going"] * job.keep_going
     return shlex.join(map(str, words))
 

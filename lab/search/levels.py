@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from lab.analysis.overview import Row
 from lab.analysis.tally import HuntResult
 from lab.checkers.isolation.promises import ISOLATION
 from lab.explore import Conditions, Explorer
+from lab.explore.conditions import AS_IT_STANDS
 from lab.scenario.declare import ISOLATION_LEVELS, Scenario, actors_of
 from lab.search.hunt import Hunt
 
@@ -28,6 +30,7 @@ async def at_each_level(
     options: Mapping[str, int],
     executions: int,
     seed: int,
+    conditions: Conditions = AS_IT_STANDS,
 ) -> list[Row]:
     """Hunt at each level. `progress` is called with the level and the number of all executions until now.
 
@@ -49,7 +52,8 @@ async def at_each_level(
             seed=seed,
             keep_going=True,
             refine=False,
-            conditions=Conditions(level, checks=(ISOLATION,)),  # histories are recorded, and their anomalies counted
+            # histories are recorded, and their anomalies counted
+            conditions=replace(conditions, isolation=level, checks=(ISOLATION,)),
         )
         rows.append(Row(level, level is None or _own(scenario) == {level}, await hunt.run(explorer)))
         if rows[-1].result.trouble:

@@ -91,10 +91,16 @@ class _Stages:
         return replace(failure, record=replace(failure.record, defects=tuple(defects)))
 
 
+_NOTED = ("origins", "raised", "stalls")
+"""What only an execution that is reported has: lines of code, and who took what in the process."""
+
+
 async def _located(found: ExecutionRecord, run: Run) -> ExecutionRecord:
     """An execution of a search, with its lines of code: they are noted in another run of its schedule."""
     again = await run(Wished(found.schedule.decisions))
-    return replace(found, origins=again.origins, raised=again.raised) if again.trace == found.trace else found
+    if again.trace != found.trace:
+        return found
+    return replace(found, **{name: getattr(again, name) for name in _NOTED})
 
 
 async def _breaks_in_turn(record: ExecutionRecord, run: Callable[..., Awaitable[ExecutionRecord]]) -> bool:
@@ -118,7 +124,7 @@ async def _confirmed(explorer: Explorer, failure: Failure, conditions: Condition
         again = await _like(explorer, found, conditions)
         found = again or found  # what its history says is in the values of this run
     if again is not None:
-        taken = ("history", "unseen", "anomalies", "database_fault", "origins", "raised", "defects")
+        taken = ("history", "unseen", "anomalies", "database_fault", "defects", *_NOTED)
         found = replace(found, **{name: getattr(again, name) for name in taken})
     return replace(
         failure,

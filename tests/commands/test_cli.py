@@ -309,6 +309,13 @@ WRONG = {
         3,
         "who else was runnable differs",
     ),
+    "unknown fault": (
+        ["hunt", "Counted", "--faults", "kill,meteor"],
+        2,
+        "there is no fault 'meteor' to ask for; known are cancel, kill, crash",
+    ),
+    "a fault that comes unasked": (["matrix", "Counted", "--faults", "time"], 2, "there is no fault 'time' to ask for"),
+    "unknown fault in a token": (["replay", token("ann meteor@ben")], 2, "has a fault 'meteor' that this lab does not"),
     "garbage URL": (["doctor", "--url", "garbage"], 2, "not a database URL"),
     "URL of MySQL": (["hunt", "Counted", "--url", "mysql://h/d"], 2, "this URL names mysql"),
     "port in letters": (["doctor", "--url", "postgresql://h:port/d"], 2, "not a database URL"),

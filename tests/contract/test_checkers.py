@@ -75,6 +75,18 @@ class Circle(Bank):
     no_circle = no_deadlock()
 
 
+class GivesUp(Bank):
+    """Alice says that she survives what the server refuses, and does not."""
+
+    @actor(survives=("40001",))
+    async def alice(self, session: AsyncSession) -> None:
+        await session.execute(add(1))
+
+    @actor
+    async def bob(self, session: AsyncSession) -> None:
+        await session.execute(add(2))
+
+
 SCENARIOS = (
     Lost(),
     Raises(),
@@ -99,6 +111,7 @@ async def records(explorer: Explorer) -> list[ExecutionRecord]:
         for scheduler in (make_scheduler("serial", 0), make_scheduler("random", 1)):
             found += [await executed(explorer, scenario, scheduler, number) for number in range(2)]
     lost = await explorer.run(Lost(), Order("alice bob bob bob alice alice"), recorded=True)
+    found.append(await explorer.run(GivesUp(), Order("serialization-failure@alice alice"), recorded=True))
     found.append(await explorer.run(Circle(), Order("alice bob alice bob"), recorded=True))
     assert isinstance(lost.history, History)
     promised = tuple(replace(each, level="SERIALIZABLE") for each in lost.history.transactions)

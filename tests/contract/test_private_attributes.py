@@ -75,6 +75,8 @@ class World:
     drawn: Any
     context: Any
     decorated: Any
+    waiting: asyncio.Task[Any]
+    """It awaits a future."""
 
     def statement(self, name: str) -> Any:
         return self.contexts[name].invoked_statement
@@ -97,6 +99,7 @@ class Recorder:
 async def world(server, anyio_backend) -> AsyncIterator[World]:
     explorer = Explorer(server)
     database = await Database.create(await explorer.open(), Apart({"": Base.metadata}))
+    waiting = asyncio.create_task(asyncio.Event().wait())
     try:
         calls = await _operations(database)
         async with database.engine.connect() as connection:
@@ -115,8 +118,10 @@ async def world(server, anyio_backend) -> AsyncIterator[World]:
                 drawn,
                 context,
                 settings(max_examples=3, deadline=None)(given(st.integers())(lambda number: None)),
+                waiting,
             )
     finally:
+        waiting.cancel()
         await database.close()
         await explorer.aclose()
 
@@ -660,6 +665,13 @@ CHECKS: Mapping[str, Check] = {
     "Handle._args": Check(_handle, lambda world, value: value == ("ran",)),
     "BaseEventLoop._ready": Check(lambda world: world.loop, _ready),
     "Future._log_traceback": Check(_failed, lambda world, value: value is True),
+    "asyncio.TaskGroup._tasks": Check(lambda world: asyncio.TaskGroup(), lambda world, value: value == set()),
+    "Task._fut_waiter": Check(
+        lambda world: world.waiting, lambda world, value: asyncio.isfuture(value) and not value.done()
+    ),
+    "_GatheringFuture._children": Check(
+        lambda world: asyncio.gather(world.loop.create_future()), lambda world, value: len(value) == 1
+    ),
     "BaseSelectorEventLoop._selector": Check(lambda world: world.loop, _selector),
     "BaseSelectorEventLoop._read_from_self": Check(lambda world: world.loop, _wakes_the_loop),
     "SSLProtocol._app_protocol": Check(_with_tls, lambda world, value: value is world.protocol),
@@ -670,6 +682,9 @@ CHECKS: Mapping[str, Check] = {
     "sys._getframe": Check(lambda world: sys, lambda world, value: value(0).f_code.co_filename == __file__),
     "anyio._backends._asyncio.AsyncIOBackend": Check(
         lambda world: anyio._backends._asyncio, lambda world, value: hasattr(value, "run_sync_in_worker_thread")
+    ),
+    "anyio.TaskGroup._tasks": Check(
+        lambda world: anyio._backends._asyncio.TaskGroup(), lambda world, value: value == set()
     ),
     "AsyncIOBackend.run_sync_in_worker_thread": Check(
         lambda world: SimpleNamespace(**vars(anyio._backends._asyncio.AsyncIOBackend)), _in_thread

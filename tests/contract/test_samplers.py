@@ -12,7 +12,7 @@ import pytest
 from helpers.decided import offer, step_of
 from test_schedulers import PROGRAMS, Program, decisions
 
-from lab.errors import Divergence, UsageError
+from lab.errors import Divergence, SearchOver, UsageError
 from lab.model.choices import Choices
 from lab.model.footprint import Access, Deferred, Footprint, Lock, Rows
 from lab.model.trace import Action, ActionKind, Trace
@@ -270,13 +270,23 @@ def test_the_portfolio_begins_serially_goes_on_with_predictions_and_then_samples
     assert any(run.preemptions for run in runs)
 
 
-def test_where_faults_can_strike_reduction_has_the_place_of_predictions():
-    """Directed search knows nothing of faults."""
-    directed, reduction = Told(100), Told(100)
-    portfolio = Portfolio(1, directed=directed, reduction=reduction)
-    for number in range(9):
-        PROGRAMS["faults"].run(portfolio, number)
-    assert (directed.begun, reduction.begun) == ([0], [0, 1, 2, 3, 4])
+def test_where_faults_can_strike_the_fewest_come_first():
+    """Directed search knows nothing of faults. Schedules with one fault come before those with one preemption."""
+    directed, program = Told(100), PROGRAMS["faults"]
+    portfolio, costs, bounds = Portfolio(1, directed=directed), [], []
+    for number in range(200):
+        try:
+            run = program.run(portfolio, number)
+        except SearchOver:
+            break
+        bounds.append(portfolio.bound)
+        if portfolio._turn is portfolio._by_cost:
+            costs.append((run.faults + run.preemptions, run.preemptions))
+    assert directed.begun == [0]
+    assert costs == sorted(costs)
+    assert {(0, 0), (1, 0), (1, 1), (2, 1)} <= {*costs}
+    assert bounds == sorted(bounds, key=lambda bound: 99 if bound is None else bound)
+    assert portfolio.complete, "all schedules were run"
 
 
 def test_the_portfolio_gives_predictions_no_more_than_the_prologue():

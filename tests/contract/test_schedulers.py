@@ -74,7 +74,8 @@ class Program:
             chosen = alternatives[index]
             actor, decision = chosen.actor, chosen.decision
             breakpoints -= isinstance(decision, Pause)
-            preempted = last if last and last != actor and last == alternatives[0].actor else ""
+            runs_on = last == alternatives[0].actor and not chosen.is_fault
+            preempted = last if last and last != actor and runs_on else ""
             number, offered = len(trace) + 1, choices.decisions
             trace.append(Step(number, decision, offered, chosen.action, chosen.woken, preempted=preempted))
             if isinstance(decision, Strike):

@@ -13,6 +13,7 @@ from scenarios.atomicity import Atomicity, AtomicityInCrashes
 from scenarios.durability import Durability
 from scenarios.isolation import ConsistentReport, NoDirtyRead
 from scenarios.overdraft import Overdraft
+from scenarios.survival import BacksOffWithoutLocks, TriedAgainAsAWhole
 from scenarios.transfer import Transfer
 
 pytestmark = pytest.mark.anyio
@@ -116,13 +117,13 @@ async def test_transaction_atomicity(lab, scenario, schedule):
         Root cause: each leg commits by itself, and a request that is cut off after the first one leaves the money
             nowhere.
         Fix: put both legs into one transaction.
-        Replay: lab1:scenarios.atomicity:OneLegPerCommit::-:payer5.refunder2.cancel@refunder:c55x6:e3teqz
+        Replay: lab1:scenarios.atomicity:OneLegPerCommit::-:payer5.refunder2.cancel@refunder:x552d:mm6nbd
 
     VALIDATED_BUG: CommitInFinally: the accounts hold 90 and 80: half a transfer.
         Root cause: the commit stands in a `finally`, so a cancelled request commits the leg that it had got to.
         Fix: commit only at the end of the whole work; `async with session.begin()` does that and rolls back
             otherwise.
-        Replay: lab1:scenarios.atomicity:CommitInFinally::-:payer.cancel@payer.payer.refunder4:fcrsu:mj6lkj
+        Replay: lab1:scenarios.atomicity:CommitInFinally::-:payer.cancel@payer.payer.refunder4:dwr2h:sy6lin
     """
     await lab.check(scenario, schedule)
 
@@ -143,7 +144,7 @@ async def test_transaction_atomicity_in_crashes(lab, scenario, schedule):
     VALIDATED_BUG: OneLegPerCommitInCrashes: the accounts hold 70 and 100: half a transfer.
         Root cause: each leg commits by itself, and a crash between the two commits leaves the money nowhere.
         Fix: put both legs into one transaction.
-        Replay: lab1:scenarios.atomicity:OneLegPerCommitInCrashes::-:payer3.crash@server.payer.refunder:7cqs4:wnzo6j
+        Replay: lab1:scenarios.atomicity:OneLegPerCommitInCrashes::-:payer3.crash@server.payer.refunder:u567a:kydjyh
     """
     await lab.check(scenario, schedule)
 
@@ -160,11 +161,31 @@ async def test_transaction_durability(lab, scenario, schedule):
     VALIDATED_BUG: CommitNotAwaited: order 1 was acknowledged and is gone.
         Root cause: with synchronous_commit=off the server answers a COMMIT before it has written it down.
         Fix: leave synchronous_commit on for whatever is acknowledged to somebody.
-        Replay: lab1:scenarios.durability:CommitNotAwaited::-:alice3.bob3.crash@server:i5lkx:omm3eh
+        Replay: lab1:scenarios.durability:CommitNotAwaited::-:alice3.bob3.crash@server:vwjhc:dqbxcx
 
     VALIDATED_BUG: AcknowledgedTooEarly: order 2 was acknowledged and is gone.
         Root cause: an error of the COMMIT is swallowed, and the id is returned all the same.
         Fix: acknowledge only what a COMMIT has confirmed, and let its error reach the caller.
-        Replay: lab1:scenarios.durability:AcknowledgedTooEarly::-:alice2.bob.crash@server.bob:pzx2y:co72tn
+        Replay: lab1:scenarios.durability:AcknowledgedTooEarly::-:alice2.bob.crash@server.bob:xsn6b:mvzhfv
     """
     await lab.check(scenario, schedule)
+
+
+@settings(max_examples=100)
+@given(schedule=schedules())
+async def test_a_refused_transaction_is_done_again(lab, schedule):
+    """A refused transaction is done again.
+
+    INVARIANT: .
+    """
+    await lab.check(TriedAgainAsAWhole(), schedule)
+
+
+@settings(max_examples=100)
+@given(schedule=schedules())
+async def test_who_backs_off_gives_locks_back(lab, schedule):
+    """Who backs off gives locks back.
+
+    INVARIANT: .
+    """
+    await lab.check(BacksOffWithoutLocks(), schedule)

@@ -37,7 +37,7 @@ def _two_locks():
 
 
 async def test_two_asyncio_locks_in_opposite_order_are_a_stall_that_says_who_waits_where(explorer):
-    record = await explorer.run(_two_locks(), Order("alice bob"))
+    record = await explorer.run(_two_locks(), Order("alice bob"), origins=True)
     assert record.outcome.ending is Ending.STALLED
     assert [stall.actor for stall in record.stalls] == ["alice", "bob"]
     assert "test_stalls.py" in record.stalls[0].place
@@ -46,7 +46,8 @@ async def test_two_asyncio_locks_in_opposite_order_are_a_stall_that_says_who_wai
     assert record.stalls[0].lock is None
     (finding,) = record.findings
     assert finding.checker == "stall"
-    assert "alice waits in the process at" in finding.message
+    assert "and waits for asyncio.Lock `locks[1]`, taken by bob; " in finding.message
+    assert finding.message.endswith("; alice waits for bob, who waits for alice")
     assert all(result.kind is ResultKind.UNFINISHED for result in record.outcome.results.values())
 
 
@@ -88,14 +89,18 @@ async def test_an_asyncio_lock_held_across_a_row_lock_stalls_with_both_parts_tol
                 await session.commit()
 
     guard = asyncio.Lock()
-    record = await explorer.run(Across(), Order("bob alice"))
+    record = await explorer.run(Across(), Order("bob alice"), origins=True)
     assert record.outcome.ending is Ending.STALLED
     alice, bob = record.stalls
     assert alice.lock.holders == ("bob",)
     assert "FOR UPDATE" in alice.place
     assert bob.lock is None
     assert bob.place.endswith("async with guard:")
-    assert "alice waits for bob in SELECT" in record.findings[0].message
+    assert [(each.what, each.step) for each in bob.holds] == [("row (0,1) of account", 1)]
+    assert [each.what for each in alice.holds] == ["asyncio.Lock `guard`"]
+    message = record.findings[0].message
+    assert "alice holds asyncio.Lock `guard` and waits for row (0,1) of account, held by bob; " in message
+    assert "bob holds row (0,1) of account and waits for asyncio.Lock `guard`, taken by alice; " in message
 
 
 async def test_after_a_stall_every_connection_is_usable(explorer):

@@ -26,7 +26,7 @@ def test_breakpoints_that_were_only_offered_do_not_change_a_token():
     """Tokens of before there were breakpoints stay valid; those that could have been set are no part of the digest."""
     offered, without = decided(TEXTS), [decided("alice bob"), decided("bob")]
     assert choices_digest([offered, decided("bob")]) == choices_digest(without)
-    assert choices_digest([(*offered, *decided("kill@alice"))]) != choices_digest([offered])
+    assert choices_digest([(*offered, *decided("kill@alice"))]) == choices_digest([offered]), "nor are faults"
 
 
 def test_a_breakpoint_reads_plainly_in_a_token():

@@ -26,6 +26,13 @@ def test_the_overhead_bench_compares_both_workloads_with_and_without_the_lab():
         assert ratio == pytest.approx(with_lab / without, rel=0.01)
 
 
+def test_the_bench_of_invariants_in_between_compares_both_decorators():
+    figures = bench("always.py", "--pairs", "1")
+    for suffix in ("", "_small"):
+        always, at_the_end, ratio = (figures[key + suffix] for key in ("always_ms", "invariant_ms", "ratio"))
+        assert ratio == pytest.approx(always / at_the_end, rel=0.01)
+
+
 def test_the_replay_bench_counts_every_execution_and_no_replay_of_frozen_waiters_diverges():
     figures = bench("replay.py", "--executions", "15", "--unfrozen", "1", "--workers", "1")
     assert (figures["executions"], figures["executions_unfrozen"]) == (15, 1)

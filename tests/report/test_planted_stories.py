@@ -24,7 +24,7 @@ NOT_TO_BE_TAKEN_AWAY = {"CommitNotAwaited": "its crash comes in every execution"
 
 
 def test_the_catalogue_is_whole():
-    assert len(PLANTED) == 52
+    assert len(PLANTED) >= 70
     assert {cls.__name__ for cls in PLANTED} > NOT_TO_BE_TAKEN_AWAY.keys()
 
 

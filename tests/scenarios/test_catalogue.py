@@ -22,8 +22,10 @@ FAIL_WITHOUT_ANY_RACE = {
     "CacheFilledBeforeTheCommit",
     "CommitNotAwaited",
     "CreditKeptAfterRefusal",
+    "DebitCommittedFirst",
     "MarkedDoneBeforeTheWork",
     "NoCascade",
+    "OffDutyBeforeOn",
     "StatusIsAnyText",
 }
 """Planted bugs that one order of whole requests shows too; all others need requests that overlap."""
@@ -74,6 +76,10 @@ async def test_a_planted_bug_is_found(plain, cls, seed):
     assert await found(plain, cls, seed=seed, executions=300)
 
 
+TURNS_NEEDED = {"BacksOffWithLocksHeld": 4}
+"""Two who keep each other from going on have to take turns at that."""
+
+
 @by_planted_bug
 async def test_the_token_of_a_planted_bug_replays_it(plain, cls):
     """Three times, identically, and an invariant is broken each time."""
@@ -81,7 +87,8 @@ async def test_the_token_of_a_planted_bug_replays_it(plain, cls):
     replays = await replay_times(plain, scenario_of(token, cls), token.schedule, Conditions(), 3)
     assert replays.identical == 3, replays.divergence
     assert replays.record.failed
-    assert replays.record.trace.preemptions <= 1  # it is a minimised one
+    turns = TURNS_NEEDED.get(cls.__name__, 1)
+    assert replays.record.trace.preemptions <= turns  # it is a minimised one
 
 
 @by_planted_bug

@@ -17,7 +17,7 @@ class Fault(ABC):
     """One kind of fault. Its own file holds all that is known of it; `FAULTS` lists it."""
 
     name: str
-    """Lower-case letters and `_`; scenarios and tokens name it so."""
+    """Lower-case letters and `-`; scenarios and tokens name it so."""
     help: str
     """One sentence: what it does, and what does so in production."""
     story: str
@@ -28,6 +28,9 @@ class Fault(ABC):
     """Nobody else can use the server meanwhile, so it has to be the embedded one, and the scenario's alone."""
     may_come_last: bool = False
     """It means something still when all actors are done."""
+
+    brings: tuple[str, ...] = ()
+    """Faults that may strike too wherever this one is asked for."""
 
     unasked: bool = False
     """It comes of the actors' own code, so it can strike although no scenario asks for it, and as often as it can."""

@@ -25,9 +25,11 @@ from lab.model.trace import Result
 from lab.postgres.connections.heard import heard
 from lab.postgres.connections.journal import Journal, Line
 from lab.postgres.connections.leftovers import Leftovers
+from lab.postgres.connections.lock_timeout import read_as_lock_timeout
 from lab.postgres.connections.notified import Notified
 from lab.postgres.connections.ping import Ping
 from lab.postgres.connections.points import announced_by_driver
+from lab.postgres.connections.refusing import refuse
 from lab.postgres.connections.uses import Uses
 from lab.postgres.connections.wire import Wire
 from lab.postgres.locks.freeze import ServerProcess
@@ -58,12 +60,10 @@ class LabConnection(Notified):
         """The default isolation level that was last set on this session, "" for that of its first moment."""
         self.notices_pauses = False
         """Its settings make it notice when a statement pauses, so none is paused."""
-        self.relations: MutableMapping[int, str] = {}
-        """Names of the tables and indexes of this database, by object id."""
+        self.relations: MutableMapping[int, str] = {}  # names of tables and indexes of this database, by object id
         self.catalog = Relations()
         """What the catalog says of what statements touch; replaced by that of the database."""
-        self.level = ""
-        """The isolation level of the transaction that is open, or was last."""
+        self.level = ""  # the isolation level of the transaction that is open, or was last
         self.transaction_footprint = TransactionFootprint()
         self.journal = Journal()
         """Records what is sent and answered here; replaced by that of the database."""
@@ -72,21 +72,19 @@ class LabConnection(Notified):
         """Where it is noticed who uses it; replaced by that of the database."""
         self.in_use = False
         """It is set up for whoever has it now; what it answers before that is not part of a step."""
-        self.announced = False
-        """The statement that comes next on the wire has parked already."""
-        self.asks = False
-        """asyncpg asks what it must know of a type."""
+        self.announced = False  # the statement that comes next on the wire has parked already
+        self.asks = False  # asyncpg asks what it must know of a type
         self.ping = Ping()
         self.levels: Callable[[str | None], str] | None = None
         """Name of a root actor -> the level of its transactions, where no pool of SQLAlchemy's hands this one out."""
         self.notices: Callable[[str, int, str], None] = lambda actor, pid, statement: None
         """Called with an actor, its backend and the statement that it is about to give to the driver itself."""
-        self.adapted: Any = None
-        """What SQLAlchemy's dialect wraps this in, if it does."""
-        self.left = Leftovers(self)
-        """What former executions left in the session."""
+        self.adapted: Any = None  # what SQLAlchemy's dialect wraps this in, if it does
+        self.left = Leftovers(self)  # what former executions left in the session
         self._savepoints = 0
+        self._raw = protocol
         self._wire = self._protocol = Wire(protocol, self)
+        self.lock_times_out: asyncio.Event | None = None  # its statement is cancelled for that; set at its end
         self.waits_for_a_transaction: object | None = None
         """The message that said so, of the statement that is under way or was last."""
         self.add_log_listener(heard)
@@ -96,7 +94,7 @@ class LabConnection(Notified):
 
         Part of setting the connection up: `in_use` is false meanwhile.
         """
-        await self._quietly(f"{_ISOLATE.format(level)}; {self.journal.setting}")
+        await self.quietly(f"{_ISOLATE.format(level)}; {self.journal.setting}")
         self.isolation, self.left.records = level, self.journal.open
 
     def get_reset_query(self) -> str:
@@ -132,9 +130,13 @@ class LabConnection(Notified):
         self._listeners.clear()  # the server forgets them with the next line
         if tidy and self.left.keep(records=self.journal.open):
             return
-        await self._quietly(f"{_OWN_ROLE} {self.get_reset_query()} {self.left.forget(records=self.journal.open)}")
+        await self.quietly(f"{_OWN_ROLE} {self.get_reset_query()} {self.left.forget(records=self.journal.open)}")
 
-    async def _quietly(self, script: str) -> None:
+    def cut(self) -> None:
+        """Break the connection on this side, without a farewell."""
+        self._transport.abort()
+
+    async def quietly(self, script: str) -> None:
         """Send what is the lab's own doing."""
         if self.is_closed():
             raise asyncpg.InterfaceError("connection is closed")
@@ -259,10 +261,14 @@ class LabConnection(Notified):
 
     async def during(self, actor: Actor, operation: Callable[..., Awaitable[Any]], *args: Any, **named: Any) -> Any:
         """Run one operation as the flight of an actor, and hold its answer back if the engine says so."""
-        actor.execution.serves(self.process, actor)
+        if self.in_use:  # opening it is no work of the actor: whether one is open already depends on former executions
+            actor.execution.serves(self.process, actor)
         outer, self._waiting_for, self.waits_for_a_transaction = self._waiting_for, actor, None
         try:
             with Flight(actor, self.process):
+                if (refused := actor.refused) is not None:
+                    actor.refused = None
+                    await refuse(self._raw, refused, args)
                 answer = await operation(*args, **named)
         except asyncio.CancelledError:
             self.announced = self.journal.tidy = False
@@ -271,12 +277,15 @@ class LabConnection(Notified):
         except Exception as error:
             self.announced = False
             self.held.forget()  # an error gives locks back
+            if self.lock_times_out is not None:
+                read_as_lock_timeout(error, self.lock_times_out)
+                self.lock_times_out = None
             self.left.failed(error)
             self.journal.refused(self.line)
             if detail := getattr(error, "detail", None):
                 error.detail = readable(detail, self.relations)  # type: ignore[attr-defined]
-            if isinstance(error, asyncpg.DeadlockDetectedError):
-                actor.execution.refused(error.detail or "")
+            if isinstance(error, asyncpg.DeadlockDetectedError) and error.detail:  # none where a fault refused it
+                actor.execution.refused(error.detail)
             await actor.hold()
             self.answers(actor, Result(error=getattr(error, "sqlstate", None) or type(error).__name__))
             raise

@@ -97,6 +97,8 @@ class Journal:
         """Somebody may have changed the catalog. It stays true, over executions, until the database is made again."""
         self.tidy = True
         """All that was sent since the beginning left its session as it found it, but for numbers of sequences."""
+        self.committed = ""
+        """Whose COMMIT the server acknowledged since somebody looked, "" for nobody's; also while it is not `open`."""
         self.beside = ""
         """A command that an actor sent, which changed something that does not belong to the database."""
 
@@ -108,6 +110,7 @@ class Journal:
     def start(self, *, wanted: bool) -> None:
         """Begin with nothing, for the next execution."""
         self.open, self.sessions, self.time, self.beside, self.tidy = wanted, [], 0, "", True
+        self.committed = ""
 
     def commanded(self, tag: str) -> None:
         """A command was done, which its tag names. Event triggers hear of none of these."""

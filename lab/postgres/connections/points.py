@@ -26,6 +26,7 @@ __all__ = [
     "SAVEPOINT_KINDS",
     "announced_by_driver",
     "begins",
+    "commits_within",
     "ends_of",
     "pausable",
     "sets_a_timer",
@@ -58,6 +59,12 @@ def ends_of(query: str) -> ActionKind | None:
     if found is None:
         return None
     return ActionKind.COMMIT if found[1].upper() in ("COMMIT", "END") else ActionKind.ROLLBACK
+
+
+@lru_cache(maxsize=2000)
+def commits_within(query: str) -> bool:
+    """Whether it is several statements, of which one may be a COMMIT. Where none is, somebody looks for nothing."""
+    return ";" in query.rstrip(" ;\n") and "COMMIT" in query.upper()
 
 
 @lru_cache(maxsize=2000)

@@ -12,8 +12,9 @@ from asyncpg import InFailedSQLTransactionError
 from lab.engine.gate import Actor, arrive, current_actor
 from lab.model.text import reprs
 from lab.model.trace import Action, ActionKind, Result
+from lab.postgres.connections.cut import broken_off
 from lab.postgres.connections.joined import sends_later
-from lab.postgres.connections.points import announced_by_driver, begins, ends_of
+from lab.postgres.connections.points import announced_by_driver, begins, commits_within, ends_of
 from lab.postgres.statements.held import FOR_EACH
 
 __all__ = ["Wire"]
@@ -72,11 +73,14 @@ class Wire:
         await self._before(actor, query, level, ends, driven=driven)
         committed = False
         try:
-            status = await connection.during(actor, self._protocol.query, sent, timeout)
+            query_of_driver = self._protocol.query if actor.cut is None or ends is None else self._cutting(actor)
+            status = await connection.during(actor, query_of_driver, sent, timeout)
             committed = status == "COMMIT"
         finally:
             if ends is not None:
                 connection.journal.ended(connection.line, actor.execution.step, committed=committed)
+        if ends is not None or driven:
+            self._commits(actor, status or "", within=commits_within(query))
         if driven:
             connection.announced = False
             self._answered(actor, (), status or "")
@@ -85,6 +89,31 @@ class Wire:
         else:
             self._began(actor)
         return status
+
+    def _commits(self, actor: Actor, tag: str, *, within: bool = False) -> None:
+        """An answer came: it is a COMMIT's where it says so, and where the statement was its own transaction."""
+        ended = tag != "ROLLBACK" and not self.is_in_transaction()
+        if self._connection.in_use and (ended or within or tag.startswith("COMMIT")):
+            self._connection.journal.committed = actor.name
+
+    def _cutting(self, actor: Actor) -> Callable[..., Awaitable[Any]]:
+        """A query at which the connection breaks, as a fault has it."""
+        cut, connection, step = actor.cut, self._connection, actor.execution.step
+        assert cut is not None
+        actor.cut = None
+
+        def ended(committed: bool) -> None:
+            connection.journal.ended(connection.line, step, committed=committed)
+            if committed and connection.in_use:
+                connection.journal.committed = actor.name  # whatever its client knows of it
+
+        async def query(sent: str, timeout: Any) -> Any:
+            try:
+                return await broken_off(cut, self._protocol, connection._transport, ended, sent)  # noqa: SLF001 - asyncpg's
+            finally:
+                actor.execution.leaves(connection.process)
+
+        return query
 
     def _began(self, actor: Actor) -> None:
         if self._connection.journal.open:
@@ -149,6 +178,7 @@ class Wire:
         await self._announced(actor, state.query, args)
         answer = await connection.during(actor, self._protocol.bind_execute, state, args, *more, **named)
         rows, tag = (answer[0], (answer[1] or b"").decode()) if isinstance(answer, tuple) else (answer, "")
+        self._commits(actor, tag)
         self._answered(actor, rows, tag)
         return answer
 
@@ -189,6 +219,7 @@ class Wire:
         await self._announced(actor, state.query, args, several=True)
         many = self._protocol.bind_execute_many
         answer = await self._connection.during(actor, many, state, args, *more, **named)
+        self._commits(actor, "")
         self._answered(actor, answer, FOR_EACH)
         return answer
 
@@ -219,6 +250,7 @@ class Wire:
             return await copy(statement, *args, **named)
         await self._announced(actor, statement)
         status = await self._connection.during(actor, copy, statement, *args, **named)
+        self._commits(actor, "")
         self._answered(actor, (), str(status or ""))
         return status
 

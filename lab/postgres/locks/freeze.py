@@ -16,6 +16,11 @@ class ServerProcess:
         self._may_freeze = may_freeze
         self._frozen = False
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether it is stopped now."""
+        return self._frozen
+
     def freeze(self) -> None:
         """Stop the process in its lock wait. Does nothing where we may not."""
         if self._may_freeze and not self._frozen:

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 
 from lab.model.footprint import Footprint
+from lab.model.stall import Held, Stall
 from lab.model.trace import ActionKind, Step
 
-__all__ = ["held_since"]
+__all__ = ["held_since", "with_rows"]
+
+
+def with_rows(stalls: Sequence[Stall], steps: Sequence[Step], sessions: Mapping[int, str]) -> tuple[Stall, ...]:
+    """Actors that cannot go on, with what they hold in PostgreSQL of what others of them wait for."""
+    held: dict[str, list[Held]] = {}
+    for stall in stalls:
+        waiting = next((each for each in reversed(steps) if not each.is_fault and each.actor == stall.actor), None)
+        if stall.lock is None or waiting is None or waiting.wait is None:
+            continue
+        for holder in stall.lock.holders:
+            own = (session for session, name in sessions.items() if name == holder)
+            since = next(filter(None, (held_since(steps, waiting, holder, each) for each in own)), 0)
+            held.setdefault(holder, []).append(Held(stall.lock.target or "a lock", step=since))
+    names = {each.actor for each in stalls}
+    found = {name if name in names else name.partition("/")[0]: what for name, what in held.items()}
+    return tuple(replace(each, holds=(*each.holds, *dict.fromkeys(found.get(each.actor, ())))) for each in stalls)
 
 
 def held_since(steps: Sequence[Step], waiting: Step, holder: str, session: int) -> int:

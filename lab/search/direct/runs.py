@@ -18,7 +18,7 @@ from lab.model.shown import shown
 from lab.model.starts import Starts
 from lab.model.trace import Trace
 from lab.report.failure import failure_report
-from lab.report.hunts import hunt_lines
+from lab.report.hunts import hunt_lines, struck_by
 from lab.report.otherwise import title
 from lab.scenario.declare import Scenario, invariants_of, parameters_of, target_of
 from lab.schedulers import Scheduler
@@ -113,7 +113,8 @@ class Runs:
         with explorer.watching(*self._watched):
             result = await hunt.run(explorer)
         described = job.described
-        self.ledger.hunted(result, list(hunt_lines(result, described))[1:])
+        faults = struck_by(conditions.may_strike(scenario), conditions.most_faults(scenario))
+        self.ledger.hunted(result, list(hunt_lines(result, described, faults))[1:])
         if result.failures:
             failure = result.failures[0]
             raise self._violation(scenario, shown(failure.report), failure.token, failure.broken, failure.anomaly or "")

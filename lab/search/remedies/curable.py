@@ -18,7 +18,7 @@ def curable(job: Job, result: HuntResult) -> ReportedFailure | None:
     Not one that needs what an earlier execution left in the process: every remedy would meet it, too. Nor one about the
     database, which is no business of the code's, nor one that is no race.
     """
-    if result.trouble or job.scenario().faults:
+    if result.trouble or job.conditions.may_strike(job.scenario()):
         return None
     known = [failure for failure in result.failures if failure.fresh_process is not False]
     return next((failure for failure in known if kinds_against(failure.checker) and _is_a_race(failure)), None)

@@ -85,6 +85,7 @@ PLANTED = {
     "deadlock:PriceListsInOrderOfTheFile": "lock order",
     "double_click:GuardLiftedBeforeTheCommit": "check-then-insert",
     "idempotency:KeySelectedThenInserted": "check-then-insert",
+    "in_between:OversoldThenRefilled": "check-then-update",
     "interest:InterestOnAStaleBalance": "read-modify-write",
     "isolation:ReportAtReadCommitted": "read at two moments",
     "job_queue:TakesJobsWithoutLock": "check-then-update",

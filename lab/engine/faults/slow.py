@@ -1,0 +1,46 @@
+"""A statement takes long."""
+
+from __future__ import annotations
+
+from lab.engine.execution import Execution
+from lab.engine.faults.fault import Fault
+from lab.engine.gate import State
+from lab.engine.ports import Striker
+from lab.model.trace import ActionKind
+
+__all__ = ["FAULT"]
+
+
+SECONDS = 60.0
+
+
+class Slow(Fault):
+    """A minute passes before the statement is done: leases run out, and every timeout that is due until then fires.
+
+    Only the clocks move. Others may take steps before the statement's effect, as while it is under way.
+    """
+
+    name = "slow"
+    help = "A statement takes a minute: leases run out meanwhile, and timeouts fire."
+    story = "a minute passes before the statement of {} is done"
+
+    def victims(self, execution: Execution) -> list[str]:
+        """The actors that are about to execute a statement."""
+        actors = execution.actors
+        return [
+            name
+            for name in super().victims(execution)
+            if actors[name].state is State.PARKED and actors[name].action.kind is ActionKind.STATEMENT
+        ]
+
+    async def strike(self, victim: str, execution: Execution, striker: Striker) -> tuple[str]:
+        """Let the time pass."""
+        clock = execution.clock
+        until = clock.time.after(SECONDS)
+        while (timer := clock.timers.first()) is not None and timer.due <= until:
+            clock.fire(timer)
+        clock.move_to(until)
+        return (victim,)
+
+
+FAULT = Slow()
