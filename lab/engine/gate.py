@@ -194,6 +194,7 @@ class Actor:
             await gate
         except asyncio.CancelledError:
             self.running_again()  # cancelled by another actor or a timeout: its clean-up runs now
+            self.cut = self.refused = None  # what they were for does not come
             raise
         finally:
             self.gate = None

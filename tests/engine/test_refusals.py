@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from helpers.kit import Bank, Order, add, replays, told
 from sqlalchemy.exc import DBAPIError
@@ -57,6 +59,28 @@ async def test_a_refused_statement_aborts_the_transaction_on_the_server(explorer
     assert "alice ... UPDATE account SET balance = balance + 1 WHERE id = 1" in told(record.trace)
     assert not record.failed
     assert record.outcome.ending is Ending.COMPLETED
+    assert await replays(explorer, record, 5)
+
+
+class TimesOut(Refused):
+    """Bob's timeout may fire after it was decided that its statement is refused, and before it goes on."""
+
+    @actor
+    async def bob(self, session) -> str:
+        try:
+            async with asyncio.timeout(5):
+                await session.execute(add(2, 10))
+        except TimeoutError:
+            await session.rollback()
+        await session.execute(add(3, 10))
+        await session.commit()
+        return "done"
+
+
+async def test_who_does_not_come_to_its_statement_is_not_refused_another(explorer):
+    record = await explorer.run(TimesOut(), Order("deadlock@bob time@bob"))
+    assert record.outcome.results["bob"].value == "done"
+    assert [step.result.error for step in record.trace if step.result and step.result.error] == []
     assert await replays(explorer, record, 5)
 
 
