@@ -14,6 +14,7 @@ from typing import Any
 
 from lab.analysis.counters import ENDS, LAST, NAMES, REASON, SUM, TALLY, TIME, TRACES, counter
 from lab.analysis.coverage import Coverage, in_both_orders
+from lab.analysis.repetition import repeating
 from lab.model.outcome import Ending
 from lab.model.record import ExecutionRecord
 from lab.model.remedy import Price
@@ -139,6 +140,8 @@ class HuntResult:
     """Those whose transactions really met as predicted."""
     endless: int = field(default=0, metadata=SUM)
     """Executions that met the step limit; they prove nothing."""
+    repeats: str = field(default="", metadata=REASON)
+    """What repeats at the end of the first of them, as a sentence; "" if nothing does."""
     unjudged: int = field(default=0, metadata=SUM)
     """Executions that could not be compared with serial runs, where nothing else is checked."""
     obstacle: str = field(default="", metadata=REASON)
@@ -180,7 +183,7 @@ class HuntResult:
             (self.trouble, self.trouble),
             (self.unsteady, self.unsteady),
             (bool(self.not_checked), "; ".join(self.not_checked)),
-            (self.endless, f"{self.endless} executions met the step limit"),
+            (self.endless, f"{self.endless} executions met the step limit{self.repeats and f': {self.repeats}'}"),
             (not self.executions, "the given time was too short for a single execution"),
             (self.unjudged == self.executions, f"nothing could be judged: {self.obstacle}"),
             (
@@ -220,7 +223,9 @@ class HuntResult:
         self.aborts.update(record.aborts)
         self.lock_waits += record.lock_waits
         self.note(self.coverage.count(record.trace, sampled=sampled), record.outcome.digest())
-        self.endless += record.outcome.ending is Ending.STEP_LIMIT
+        if record.outcome.ending is Ending.STEP_LIMIT:
+            self.repeats = self.repeats if self.endless else repeating(record.trace)
+            self.endless += 1
         self.uncontrolled = sorted({*self.uncontrolled, *record.outcome.learnt})
         self.unsteady = self.unsteady or record.unsteady
         self.not_checked = sorted({*self.not_checked, *record.not_checked})
