@@ -33,19 +33,19 @@ def trace(texts: str) -> Trace:
     return Trace(tuple(steps), ("a", "b"))
 
 
+A, B = (f"{each} repeats 3 times, from" for each in "ab")
+
+
 @pytest.mark.parametrize(
     ("texts", "said"),
     [
         ("", ""),
         ("a1 b1 a2 b2", ""),
         ("a1 b1 a1 b1", ""),
-        ("a9 b7 a1 b8 a1 a1", "a repeats 3 times, from step #3 on: 1"),
-        (
-            "a9 b9 a1 b1! b1! a2 a1 a2 a1 b1! a2",
-            "a repeats 3 times, from step #3 on: 1, 2; b repeats 3 times, from step #4 on: 1 → 55P03",
-        ),
+        ("a9 b7 a1 b8 a1 a1", f"{A} step #3 on: 1"),
+        ("a9 a1 b1! b1! a2 a1 a2 a1 b1! a2", f"{A} step #2 on: 1, 2; {B} step #3 on: 1 → 55P03"),
         ("a1 b1 a1! b2 a1 a1!", ""),
-        (3 * "a1 a2 a3 a4 a5 a6 a7 ", "a repeats 3 times, from step #1 on: 1, 2, 3, 4, 5, 6, 1 more"),
+        (3 * "a1 a2 a3 a4 a5 a6 a7 ", f"{A} step #1 on: 1, 2, 3, 4, 5, 6, 1 more"),
     ],
 )
 def test_the_shortest_round_at_the_end_is_named(texts, said):
@@ -85,9 +85,8 @@ async def test_a_livelock_is_told_with_what_repeats(explorer: Explorer):
             break
     assert result.endless == 1
     assert HuntResult.load(result.dump()).reason == result.reason
-    loop = "savepoint, SELECT 1 FROM account WHERE id = {} FOR UPDATE NOWAIT → 55P03, rollback to"
     assert "1 executions met the step limit: " in result.reason
     for name, other in (("alice", 2), ("bob", 1)):
-        words = set(loop.format(other).split(", "))
+        words = {"SAVEPOINT", f"SELECT 1 FROM account WHERE id = {other} FOR UPDATE N... → 55P03", "ROLLBACK TO"}
         said = next(each for each in result.reason.partition(": ")[2].split("; ") if each.startswith(f"{name} repeats"))
         assert set(said.partition(": ")[2].split(", ")) == words  # wherever the round was cut off
