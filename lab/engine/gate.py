@@ -125,14 +125,12 @@ class Actor:
         self.children = 0
         self.action = Action(ActionKind.START)
         """What it is doing, or will do next when it is parked."""
-        self.bulk: object | None = None
-        """What the database side knows of the pending statement, if it may lock several rows."""
+        self.bulk: object | None = None  # what the database knows of a pending statement that may lock several rows
         self.gate: asyncio.Future[Any] | None = None
         """What it awaits while it is parked; set by the decision that lets it go on."""
         self.gate_value: object = None  # what a sleep gives back to its sleeper
         self.wakes: int | None = None  # how much time has passed when its sleep ends; None if it does not sleep
-        self.passed = 0
-        """How often it slept for no time since its last step, and went on at once."""
+        self.passed = 0  # how often it slept for no time since its last step, and went on at once
         self.flights = 0  # how many operations of its own are under way on connections; 0 or 1 in ordinary code
         self.backend: Backend | None = None  # the connection of the operation that is under way
         self.wait: LockWait | None = None
@@ -156,6 +154,8 @@ class Actor:
         self.execution.goes_on(self)
         if not self.tasks:
             self.state = State.DONE
+        if self.execution.closing and not task.cancelled():
+            task.exception()  # of what was cut off: nobody is left who would ask for it
         self.execution.settled(self)
 
     def resume(self) -> None:
