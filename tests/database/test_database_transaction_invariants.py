@@ -176,8 +176,21 @@ async def test_transaction_durability(lab, scenario, schedule):
 async def test_a_refused_transaction_is_done_again(lab, schedule):
     """A refused transaction is done again.
 
-    INVARIANT: .
-    """
+    INVARIANT: Two deposits on one account at REPEATABLE READ; the server may refuse either. That is: every deposit is
+        there; each depositor survives 40001 and 40P01, in four attempts.
+
+    VALIDATED_BUG: TriedAgainWithStaleObjects: the account holds 100, expected 130.
+        Root cause: the new balance is computed once, before the loop, so the second attempt writes what the first one
+            had read.
+        Fix: put reading and computing into what is tried again.
+        Replay: lab1:scenarios.survival:TriedAgainWithStaleObjects::-:employer2.tenant5.employer3:xcer6:invariant.ywu7:p6e23p
+
+    VALIDATED_BUG: NotAgainAfterADeadlock: employer was refused once and ended with DeadlockDetectedError: deadlock
+        detected (40P01).
+        Root cause: the loop knows serialization failures only, and a deadlock with another request ends it.
+        Fix: try again after 40P01 as well.
+        Replay: lab1:scenarios.survival:NotAgainAfterADeadlock::-:tenant3.deadlock@employer.employer2:mwe3l:survival.5zbl:agydp3
+    """  # noqa: E501 - a token is one word
     await lab.check(TriedAgainAsAWhole(), schedule)
 
 
@@ -186,6 +199,13 @@ async def test_a_refused_transaction_is_done_again(lab, schedule):
 async def test_who_backs_off_gives_locks_back(lab, schedule):
     """Who backs off gives locks back.
 
-    INVARIANT: .
-    """
+    INVARIANT: Two transfers in opposite directions that rather try again than wait for a lock. That is: money is
+        conserved; each ends within two attempts in which the other one had its share.
+
+    VALIDATED_BUG: BacksOffWithLocksHeld: payer was refused 2 times while every other actor got its share of steps.
+        Root cause: a savepoint gives back only what was locked in it, so each sleeps with the lock that the other one
+            wants.
+        Fix: roll the whole transaction back before trying again, and take locks in one order.
+        Replay: lab1:scenarios.survival:BacksOffWithLocksHeld::-:payer2.refunder3.payer4.refunder4.payer7.refunder9:ja672:survival.65zz:reqvke
+    """  # noqa: E501 - a token is one word
     await lab.check(BacksOffWithoutLocks(), schedule)
