@@ -18,10 +18,10 @@ DEADLOCK = "DEADLOCK"
 
 def _deadlocks(record: ExecutionRecord) -> Iterator[Finding]:
     """A finding for each invariant that states there is none: who was refused, and who waited for whom."""
-    refused = [step.actor for step in record.trace if step.result is not None and step.result.error == "40P01"]
-    if not refused:
+    if not record.deadlocks:  # a 40P01 without the server's detail was asked for, by a fault
         return
-    first = record.deadlocks[0] if record.deadlocks else ()
+    refused = [step.actor for step in record.trace if step.result is not None and step.result.error == "40P01"]
+    first = record.deadlocks[0]
     said = ", ".join(f"{edge.waiter} waits for {edge.holder}" for edge in first)
     said = said or f"{' and '.join(dict.fromkeys(refused))} refused (40P01)"
     said += f"; {more} more like it" if (more := len(record.deadlocks) - 1) > 0 else ""

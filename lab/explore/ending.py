@@ -117,7 +117,7 @@ def _result_of(
     place: Callable[[Path, str], str] | None,
 ) -> ActorResult:
     if name in finished.errors:
-        struck = name in finished.struck
+        struck = _root(name) in finished.struck
         late = _fired_by_the_schedule(finished.trace, name)
         return aborted_or_raised(finished.errors[name], finished.sessions, mask, struck=struck, late=late)
     if name in finished.values:

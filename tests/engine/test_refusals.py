@@ -8,7 +8,7 @@ import pytest
 from helpers.kit import Bank, Order, add, replays, told
 from sqlalchemy.exc import DBAPIError
 
-from lab import actor
+from lab import actor, no_deadlock
 from lab.engine.faults import REFUSALS
 from lab.errors import ScenarioError
 from lab.model.outcome import Ending, ResultKind
@@ -99,6 +99,60 @@ async def test_a_refused_commit_is_rolled_back(explorer):
     assert record.outcome.results["bob"].sqlstate == "40001"
     assert record.outcome.rows["account"][0] == "(1,101)"
     assert not record.failed
+    assert await replays(explorer, record, 5)
+
+
+class NoDeadlocks(Refused):
+    none_of_ours = no_deadlock()
+
+
+async def test_a_deadlock_of_nobody_here_is_none_of_the_scenarios(explorer):
+    record = await explorer.run(NoDeadlocks(), Order("bob deadlock@bob bob"))
+    assert record.outcome.results["bob"].value == TOLD["40P01"]
+    assert not record.failed
+
+
+class InTasks(Refused):
+    """Bob's statements are sent by tasks that it starts and waits for, as an endpoint behind a middleware does."""
+
+    @actor
+    async def bob(self, session) -> str:
+        try:
+            await asyncio.create_task(session.execute(add(1, 10)))
+        except DBAPIError as error:
+            await session.rollback()
+            return str(error.orig.sqlstate)
+        await asyncio.create_task(session.commit())
+        return "done"
+
+
+@pytest.mark.parametrize("state", REFUSALS)
+async def test_the_statement_of_a_task_is_refused_too(explorer, state):
+    record = await explorer.run(InTasks(), Order(f"{REFUSALS[state].name}@bob bob/1"))
+    assert record.outcome.results["bob"].value == state
+    assert record.outcome.rows["account"][0] == "(1,101)"
+    assert await replays(explorer, record, 5)
+
+
+class InDoubt(InTasks):
+    faults = ("lost-answer", "lock-timeout", "slow", "idle-timeout")
+
+
+@pytest.mark.parametrize(
+    ("order", "rest"),
+    [
+        ("bob/1 lost-answer@bob bob/2", "(1,111)"),
+        ("bob/1 lost-request@bob bob/2", "(1,101)"),
+        ("alice bob/1 lock-timeout@bob bob/1", "(1,101)"),
+        ("slow@bob bob/1", "(1,111)"),
+        ("bob/1 idle-timeout@bob bob/2", "(1,101)"),
+    ],
+)
+async def test_so_are_other_faults_of_tasks(explorer, order, rest):
+    record = await explorer.run(InDoubt(), Order(order))
+    assert record.trace.faults == 1
+    assert not record.failed, execution_report(record)
+    assert record.outcome.rows["account"][0] == rest
     assert await replays(explorer, record, 5)
 
 

@@ -9,8 +9,9 @@ from lab.engine.execution import Execution
 from lab.engine.gate import Actor, State
 from lab.engine.ports import Striker
 from lab.model.decision import SERVER
+from lab.model.trace import ActionKind
 
-__all__ = ["Fault"]
+__all__ = ["Fault", "about_to"]
 
 
 class Fault(ABC):
@@ -57,3 +58,9 @@ class Fault(ABC):
 def unfinished(execution: Execution) -> list[Actor]:
     """The root actors that are not done, in their order."""
     return [actor for actor in execution.actors.values() if actor.root is actor and actor.state is not State.DONE]
+
+
+def about_to(execution: Execution, name: str, kinds: Collection[ActionKind]) -> Actor | None:
+    """Of a root actor and its tasks the first that is parked before one of these actions; None if nobody is."""
+    family = (actor for actor in execution.actors.values() if actor.root.name == name)
+    return next((each for each in family if each.state is State.PARKED and each.action.kind in kinds), None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from lab.engine.execution import Execution
 from lab.engine.faults.fault import Fault
-from lab.engine.gate import State
 from lab.engine.ports import Striker
 
 __all__ = ["FAULT"]
@@ -27,8 +26,7 @@ class IdleTimeout(Fault):
     @staticmethod
     def _is_idle(execution: Execution, name: str) -> bool:
         backend = execution.serving.get(name)
-        parked = execution.actors[name].state is State.PARKED
-        return parked and backend is not None and execution.striker.is_idle_in_transaction(backend.pid)
+        return backend is not None and execution.striker.is_idle_in_transaction(backend.pid)
 
     async def strike(self, victim: str, execution: Execution, striker: Striker) -> tuple[str]:
         """Let the server end the session, and wait until it has."""

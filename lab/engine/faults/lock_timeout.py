@@ -5,7 +5,7 @@ from __future__ import annotations
 from lab.engine.execution import Execution
 from lab.engine.faults.fault import Fault
 from lab.engine.gate import State
-from lab.engine.ports import Striker
+from lab.engine.ports import Backend, Striker
 from lab.model.decision import BREAKPOINT
 
 __all__ = ["FAULT"]
@@ -24,19 +24,18 @@ class LockTimeout(Fault):
 
     def victims(self, execution: Execution) -> list[str]:
         """The actors whose statement waits for a lock of somebody else; a pause of the lab's is no wait."""
-        return [name for name in super().victims(execution) if self._waits(execution, name)]
+        return [name for name in super().victims(execution) if self._waiter(execution, name) is not None]
 
     @staticmethod
-    def _waits(execution: Execution, name: str) -> bool:
-        actor = execution.actors[name]
-        waits = actor.state is State.WAITING and actor.backend is not None and actor.wait is not None
-        return waits and actor.wait is not None and BREAKPOINT not in actor.wait.holders
+    def _waiter(execution: Execution, name: str) -> Backend | None:
+        family = (actor for actor in execution.actors.values() if actor.root.name == name)
+        waiting = (each for each in family if each.state is State.WAITING and each.wait is not None)
+        return next((each.backend for each in waiting if each.wait and BREAKPOINT not in each.wait.holders), None)
 
     async def strike(self, victim: str, execution: Execution, striker: Striker) -> tuple[str]:
         """Have the statement cancelled; the actor learns of it when it goes on."""
-        backend = execution.actors[victim].backend
-        assert backend is not None, "it waits"
-        await striker.let_lock_time_out(backend.pid)
+        if (backend := self._waiter(execution, victim)) is not None:
+            await striker.let_lock_time_out(backend.pid)
         return (victim,)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lab.engine.execution import Execution
-from lab.engine.faults.fault import Fault
-from lab.engine.gate import State
+from lab.engine.faults.fault import Fault, about_to
+from lab.engine.gate import Actor
 from lab.engine.ports import Cut, Striker
 from lab.model.trace import ActionKind
 
@@ -25,16 +25,17 @@ class LostAnswer(Fault):
 
     def victims(self, execution: Execution) -> list[str]:
         """The actors that are about to COMMIT."""
-        return [name for name in super().victims(execution) if self._can_strike(execution, name)]
+        return [name for name in super().victims(execution) if self._committer(execution, name) is not None]
 
     @staticmethod
-    def _can_strike(execution: Execution, name: str) -> bool:
-        actor = execution.actors[name]
-        return actor.state is State.PARKED and actor.action.kind is ActionKind.COMMIT and actor.cut is None
+    def _committer(execution: Execution, name: str) -> Actor | None:
+        actor = about_to(execution, name, (ActionKind.COMMIT,))
+        return None if actor is None or actor.cut is not None else actor
 
     async def strike(self, victim: str, execution: Execution, striker: Striker) -> tuple[str]:
-        """Have the connection break when the actor goes on."""
-        execution.actors[victim].cut = self.cut
+        """Have the connection break when the COMMIT is sent."""
+        if (actor := self._committer(execution, victim)) is not None:
+            actor.cut = self.cut
         execution.serving.pop(victim, None)
         return (victim,)
 

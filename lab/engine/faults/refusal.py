@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lab.engine.execution import Execution
-from lab.engine.faults.fault import Fault
-from lab.engine.gate import State
+from lab.engine.faults.fault import Fault, about_to
+from lab.engine.gate import Actor
 from lab.engine.ports import Striker
 from lab.engine.refused import Refused
 from lab.model.trace import ActionKind
@@ -30,14 +30,14 @@ class Refusal(Fault):
 
     def victims(self, execution: Execution) -> list[str]:
         """The actors that are about to ask the server for something that it can refuse so."""
-        names = super().victims(execution)
-        return [name for name in names if self._can_strike(execution, name)]
+        return [name for name in super().victims(execution) if self._asker(execution, name) is not None]
 
-    def _can_strike(self, execution: Execution, name: str) -> bool:
-        actor = execution.actors[name]
-        return actor.state is State.PARKED and actor.refused is None and actor.action.kind in self.kinds
+    def _asker(self, execution: Execution, name: str) -> Actor | None:
+        actor = about_to(execution, name, self.kinds)
+        return None if actor is None or actor.refused is not None else actor
 
     async def strike(self, victim: str, execution: Execution, striker: Striker) -> tuple[str]:
-        """Have the actor's next operation refused."""
-        execution.actors[victim].refused = Refused(self.sqlstate, self.message)
+        """Have its next operation refused."""
+        if (actor := self._asker(execution, victim)) is not None:
+            actor.refused = Refused(self.sqlstate, self.message)
         return (victim,)

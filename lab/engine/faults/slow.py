@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from lab.engine.execution import Execution
-from lab.engine.faults.fault import Fault
-from lab.engine.gate import State
+from lab.engine.faults.fault import Fault, about_to
 from lab.engine.ports import Striker
 from lab.model.trace import ActionKind
 
@@ -26,12 +25,8 @@ class Slow(Fault):
 
     def victims(self, execution: Execution) -> list[str]:
         """The actors that are about to execute a statement."""
-        actors = execution.actors
-        return [
-            name
-            for name in super().victims(execution)
-            if actors[name].state is State.PARKED and actors[name].action.kind is ActionKind.STATEMENT
-        ]
+        statement = (ActionKind.STATEMENT,)
+        return [name for name in super().victims(execution) if about_to(execution, name, statement) is not None]
 
     async def strike(self, victim: str, execution: Execution, striker: Striker) -> tuple[str]:
         """Let the time pass."""
