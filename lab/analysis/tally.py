@@ -19,6 +19,7 @@ from lab.model.outcome import Ending
 from lab.model.record import ExecutionRecord
 from lab.model.remedy import Price
 from lab.model.starts import Starts
+from lab.model.text import count
 from lab.model.verdict import Verdict
 from lab.scenario.declare import invariants_of
 
@@ -183,7 +184,10 @@ class HuntResult:
             (self.trouble, self.trouble),
             (self.unsteady, self.unsteady),
             (bool(self.not_checked), "; ".join(self.not_checked)),
-            (self.endless, f"{self.endless} executions met the step limit{self.repeats and f': {self.repeats}'}"),
+            (
+                self.endless,
+                f"{count(self.endless, 'execution')} met the step limit{self.repeats and f': {self.repeats}'}",
+            ),
             (not self.executions, "the given time was too short for a single execution"),
             (self.unjudged == self.executions, f"nothing could be judged: {self.obstacle}"),
             (

@@ -85,7 +85,7 @@ async def test_a_livelock_is_told_with_what_repeats(explorer: Explorer):
             break
     assert result.endless == 1
     assert HuntResult.load(result.dump()).reason == result.reason
-    assert "1 executions met the step limit: " in result.reason
+    assert "1 execution met the step limit: " in result.reason
     for name, other in (("alice", 2), ("bob", 1)):
         words = {"SAVEPOINT", f"SELECT 1 FROM account WHERE id = {other} FOR UPDATE N... → 55P03", "ROLLBACK TO"}
         said = next(each for each in result.reason.partition(": ")[2].split("; ") if each.startswith(f"{name} repeats"))
