@@ -19,7 +19,18 @@ from typing import Any
 from lab.engine.watchdog import bounds, hurried
 from lab.postgres.server.place import Place
 
-__all__ = ["LONGEST_LINE", "Early", "command", "early", "greeting", "manner", "patience", "signalled", "start"]
+__all__ = [
+    "LONGEST_LINE",
+    "Early",
+    "closed",
+    "command",
+    "early",
+    "greeting",
+    "manner",
+    "patience",
+    "signalled",
+    "start",
+]
 
 LONGEST_LINE = 64 * 1024 * 1024
 """Of an answer: a result with its reports."""
@@ -78,8 +89,20 @@ async def early() -> AsyncIterator[Early]:
             if started is not None:
                 signalled(started.process.pid, signal.SIGKILL)
                 await started.process.communicate()
+                await closed(started.process)
             for descriptor in lifeline:
                 os.close(descriptor)
+
+
+async def closed(process: asyncio.subprocess.Process) -> None:
+    """Return when the pipe to one that has ended is closed.
+
+    It may have broken, which is known by then. asyncio of Python 3.11.2 reports that later, to whatever runs then,
+    unless somebody asks.
+    """
+    assert process.stdin is not None
+    with contextlib.suppress(OSError):
+        await process.stdin.wait_closed()
 
 
 def greeting(place: Place) -> bytes:

@@ -24,7 +24,7 @@ from lab.explore import Explorer
 from lab.model.bounds import Bounds
 from lab.postgres.server.place import Place
 from lab.scenario.pyproject import find_modules
-from lab.search.child import Early, greeting, patience, signalled, start
+from lab.search.child import Early, closed, greeting, patience, signalled, start
 from lab.search.crew.crew import Crew
 from lab.search.crew.processes import make_for_another
 from lab.search.garbage import settled
@@ -180,6 +180,7 @@ class Workers:
             if process.returncode is None:
                 _signal(process, signal.SIGKILL)
                 await process.wait()
+            await closed(process)
         for descriptor in self._lifeline or ():
             os.close(descriptor)
         self._lifeline = None

@@ -104,7 +104,7 @@ def test_a_hunt_that_was_killed_goes_on(project):
     (row,) = told(project, "hunts")
     assert row["state"] == "dead"
     went_on = told(project, "hunt", "--resume", row["id"])
-    assert {name for name in whole if whole[name] != went_on[name]} == {"seconds", "hunt"}
+    assert {name for name in whole if whole[name] != went_on[name]} - {"seconds"} == {"hunt"}
     assert went_on["hunt"] == row["id"]
     (row,) = told(project, "hunts")
     assert (row["state"], row["executions"]) == ("finished", whole["executions"])

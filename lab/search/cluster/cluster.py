@@ -13,7 +13,7 @@ from typing import Any
 from lab.analysis.tally import HuntResult
 from lab.engine.watchdog import hurried, watchdog
 from lab.errors import UsageError
-from lab.search.child import LONGEST_LINE, patience
+from lab.search.child import LONGEST_LINE, closed, patience
 from lab.search.cluster.address import address_of
 from lab.search.cluster.hands import ClusterHands
 from lab.search.cluster.link import Link, died, last_words, line_of, order, raise_failure
@@ -153,6 +153,7 @@ async def _leave(process: asyncio.subprocess.Process) -> None:
     process.stdin.close()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(process.wait(), 0 if hurried() else patience())
+        await closed(process)
 
 
 def _reading(process: asyncio.subprocess.Process) -> asyncio.Task[bytes]:
