@@ -11,7 +11,7 @@ back at the end.
   callback for it.
 - Timeouts: `loop.call_at`, to which `call_later` leads too. They are set on the actors' clock.
 - Threads: `loop.run_in_executor`, and the one method behind anyio's, count as an operation under way, so the
-  engine waits for them.
+  engine waits for them. What an actor starts in another way (`Thread`, `Executor.submit`) runs by itself.
 
 The loop's selector is stood before as well: that asyncio asks it to sleep is how the engine learns that nothing is
 ready to run.
@@ -26,7 +26,9 @@ import contextlib
 import contextvars
 import os
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,17 @@ from lab.engine.gate import Actor, State, arrive, become, current_actor, running
 from lab.engine.loop_guard import CALLBACKS, kept_alive
 from lab.engine.ports import Libraries
 from lab.engine.replaced import replaced
-from lab.engine.threads import anyio_thread, is_awaited_in_a_thread, run_in_executor, thread_waits
+from lab.engine.threads import (
+    Given,
+    anyio_thread,
+    asked_in_a_thread,
+    given_to_a_thread,
+    is_awaited_in_a_thread,
+    own_thread,
+    run_in_executor,
+    submitted,
+    thread_waits,
+)
 from lab.engine.watchdog import leave_if_forked
 from lab.errors import UsageError
 from lab.model.trace import Action, ActionKind
@@ -73,16 +85,21 @@ def controlled(execution: Execution, libraries: Libraries) -> Iterator[None]:
         )
     selector: Any = getattr(loop, _SELECTOR)
     before = loop.get_task_factory()
-    loop.set_task_factory(_task_factory(execution, libraries, before))
+    given: Given = {}
+    loop.set_task_factory(_task_factory(execution, libraries, given, before))
     with (
         kept_alive(execution, loop),
         replaced(selector, "select", _select(execution, selector.select)),
         replaced(loop, "call_later", _call_later(execution, loop.call_later)),
         replaced(loop, "call_at", _call_at(execution, libraries, loop)),
-        replaced(loop, "run_in_executor", run_in_executor(loop.run_in_executor)),
+        replaced(loop, "run_in_executor", run_in_executor(execution.outside, loop.run_in_executor)),
+        replaced(threading.Thread, "start", own_thread(execution.outside, threading.Thread.start)),
+        replaced(ThreadPoolExecutor, "submit", submitted(execution.outside, ThreadPoolExecutor.submit)),
+        replaced(ProcessPoolExecutor, "submit", submitted(execution.outside, ProcessPoolExecutor.submit)),
         replaced(loop, "subprocess_exec", _subprocess(execution, loop.subprocess_exec)),
         replaced(loop, "subprocess_shell", _subprocess(execution, loop.subprocess_shell)),
-        replaced(AsyncIOBackend, _THREAD, anyio_thread(vars(AsyncIOBackend)[_THREAD])),
+        replaced(Future, "result", asked_in_a_thread(given, Future.result)),
+        replaced(AsyncIOBackend, _THREAD, anyio_thread(execution.outside, vars(AsyncIOBackend)[_THREAD])),
         replaced(asyncio.tasks, _SLEEP0, _sleep0(getattr(asyncio.tasks, _SLEEP0))),
     ):
         try:
@@ -106,7 +123,9 @@ def _select(execution: Execution, real: Callable[[float | None], list[Any]]) -> 
     return select
 
 
-def _task_factory(execution: Execution, libraries: Libraries, before: Callable[..., Any] | None) -> Callable[..., Any]:
+def _task_factory(
+    execution: Execution, libraries: Libraries, given: Given, before: Callable[..., Any] | None
+) -> Callable[..., Any]:
     make = before or _plain_task
 
     def factory(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Future[Any]:
@@ -126,6 +145,8 @@ def _task_factory(execution: Execution, libraries: Libraries, before: Callable[.
         actor.lives_in(task)
         if awaited:
             thread_waits(parent, task)
+        elif parent.flights and (future := given_to_a_thread()) is not None:
+            given[future] = task
         return task
 
     return factory
@@ -260,8 +281,7 @@ def _subprocess(execution: Execution, real: Callable[..., Any]) -> Callable[...,
             return await real(*args, **options)
         with actor.busy():
             transport, protocol = await real(*args, **options)
-        execution.outside.processes.append(transport)
-        execution.outside.waiters[actor.root.name] = None
+        execution.outside.started(actor, lambda: transport.get_returncode() is None)
         return transport, protocol
 
     return subprocess

@@ -1,4 +1,8 @@
-"""What may move an actor although nobody takes a decision: sockets to elsewhere, and processes."""
+"""What may move an actor although nobody takes a decision: sockets to elsewhere, processes, and threads of its own.
+
+Work that an actor hands to a thread and awaits (`to_thread`, `run_in_executor`) is waited for by everybody, so it moves
+nobody unasked; it is only named, since nothing that it does is a step.
+"""
 
 from __future__ import annotations
 
@@ -38,21 +42,28 @@ class Outside:
 
     def __init__(self, loop: Any, driver: str) -> None:
         self._loop, self._driver = loop, driver
-        self.processes: list[asyncio.SubprocessTransport] = []
+        self._started: list[tuple[Actor, Callable[[], bool]]] = []
+        """The root actors that started a process or a thread of their own -> whether it still runs."""
         self.waiters: dict[str, None] = {}
-        """The root actors that waited for an answer from elsewhere, or started a process."""
+        """The root actors that waited for an answer from elsewhere, or started something that runs by itself."""
+        self.threads: dict[str, None] = {}
+        """What actors did in threads that were waited for, as phrases: who, what, and from which line."""
         self._silent: dict[Actor, object] = {}
         """Those who got no answer in time -> what they await."""
 
+    def started(self, actor: Actor, runs: Callable[[], bool]) -> None:
+        """An actor started something that runs by itself."""
+        self._started.append((actor.root, runs))
+        self.waiters[actor.root.name] = None
+
     def may_move(self, stalled: Collection[Actor]) -> bool:
-        """Whether one of these may go on by what comes from outside: a process, or a socket to elsewhere that is open.
+        """Whether one of these may go on by what comes from outside: what it started, or an open socket to elsewhere.
 
         Not if all wait for a lock or for a connection of a pool, which others of them hold.
         """
         if all(map(_waits_for_a_lock, stalled)):
             return False
-        runs = (each.get_returncode() is None for each in self.processes)
-        return any(runs) or bool(self._elsewhere())
+        return any(runs() for _, runs in self._started) or bool(self._elsewhere())
 
     async def answers(self, stalled: Collection[Actor], listen: Callable[[float], Awaitable[object]]) -> bool:
         """Wait for the answers that these asked for elsewhere; whose came first must not matter. False if none came.
@@ -68,14 +79,22 @@ class Outside:
         return len(left) < len(asked)
 
     def _asked_by(self, stalled: Iterable[Actor]) -> list[Actor]:
-        """Those whose code holds a socket to elsewhere where it waits, and for whose answer nobody has waited yet."""
-        if not (open_ones := self._elsewhere()):
+        """Those who may get an answer, and for whose answer nobody has waited yet.
+
+        Their code holds a socket to elsewhere where it waits, or what they started still runs.
+        """
+        busy = {root for root, runs in self._started if runs()}
+        open_ones = self._elsewhere()
+        if not (open_ones or busy):
             return []
         ends = {id(end) for handle in open_ones for end in self._ends(handle)}
         found = []
         for actor in stalled:
             frames, future = awaited_by(actor.task)
-            if self._silent.get(actor) is not future and _leads_to(ends, [future, *map(_variables, frames)]):
+            if self._silent.get(actor) is future:
+                continue
+            asked = actor.root in busy and not _waits_for_a_lock(actor)
+            if asked or (ends and _leads_to(ends, [future, *map(_variables, frames)])):
                 found.append(actor)
         return found
 

@@ -39,7 +39,9 @@ class Finished:
     crossed: bool = False
     """A root actor waited in the process for what another one gave."""
     elsewhere: tuple[str, ...] = ()
-    """The root actors that waited for a process, or for a socket that is not the lab's."""
+    """The root actors that started a process or a thread of their own, or waited for a socket that is not the lab's."""
+    threads: tuple[str, ...] = ()
+    """What actors did in threads that everybody waited for, as phrases."""
     origins: tuple[Origin | None, ...] = ()
     """Where each step comes from, None where that is not known; empty where nobody asked for it."""
     raised: Mapping[str, Line] = field(default_factory=dict)

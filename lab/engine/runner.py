@@ -118,6 +118,7 @@ class _Runner:
             unpausable=frozenset(self._unpausable),
             crossed=self.execution.families.undecided,
             elsewhere=tuple(self.execution.outside.waiters),
+            threads=tuple(self.execution.outside.threads),
         )
 
     def _start(self, actor: Actor, body: Body) -> None:

@@ -60,7 +60,7 @@ def _each_is_one_transaction(record: ExecutionRecord, performed: Performed) -> b
     finished, database, outcome = performed.finished, performed.database, record.outcome
     if len(record.trace.actors) > MOST_ACTORS or record.trace.extras or performed.applied is not None:
         return False
-    beside = (finished.crossed, finished.elsewhere, finished.stalls, finished.sharings, record.notes)
+    beside = (finished.crossed, finished.elsewhere, finished.threads, finished.stalls, finished.sharings, record.notes)
     if any(beside) or any((record.unsteady, outcome.uncontrolled, outcome.learnt, database.journal.altered)):
         return False
     return _committed_once(outcome, database.journal.sessions) and _only_rows(record.trace, database.tables.catalog)

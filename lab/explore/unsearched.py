@@ -40,6 +40,7 @@ def unsearched(finished: Finished, met: Collection[str], unseen: Collection[str]
     if finished.crossed:
         found[SHARED] = None
     found |= dict.fromkeys(f"the order of what {who} did outside the lab's control" for who in finished.elsewhere)
+    found |= dict.fromkeys(f"orders within what {what}" for what in finished.threads)
     return tuple(found)
 
 

@@ -79,6 +79,14 @@ class Hands(Raises):
             self.box[-1].set()
 
 
+class Threads(Raises):
+    """Both work in a thread."""
+
+    async def raises(self, session: Any, name: str) -> None:
+        await session.execute(update(Account).where(Account.id == 1).values(balance=Account.balance + 1))
+        await asyncio.to_thread(len, name)
+
+
 class Starts(Raises):
     """One starts a process."""
 
@@ -116,6 +124,7 @@ NAMED = {
     "the scenario says so": (RaisesWhole, None, (), "the scenario or an option says so"),
     "nobody saw it": (RaisesWhatNobodySaw, None, (), "no serial run showed which rows it writes"),
     "shared in the process": (Hands, None, (), SHARED),
+    "a thread": (Threads, None, (), "orders within what bob does in a thread: len (test_unsearched.py:"),
     "a process": (Starts, None, (), "the order of what alice did outside the lab's control"),
     "reads": (ReadsInText, None, ("isolation",), "what else SELECT sum(balance) FROM public.account read"),
 }
