@@ -95,8 +95,8 @@ class RingOfTwo(Scenario):
     @invariant
     async def every_success_is_counted_twice(self, session: AsyncSession, outcome: Outcome) -> None:
         """What was reported as done is in the database, and nothing else is."""
-        counted, expected = await total(session), 2 * len(outcome.committed)
-        assert counted == expected, f"{len(outcome.committed)} succeeded, so {expected} counts, not {counted}"
+        counted, expected = await total(session), [2 * len(done) for done in outcome.possible]
+        assert counted in expected, f"{len(outcome.committed)} succeeded, so {expected[0]} counts, not {counted}"
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,8 @@ class RetriedRing(RingOfThree):
     @invariant
     async def everybody_succeeds(self, outcome: Outcome) -> None:
         """The retry cures every deadlock."""
-        assert len(outcome.committed) == self.members, f"only {' and '.join(outcome.committed)} succeeded"
+        ended = outcome.committed + outcome.in_doubt
+        assert len(ended) == self.members, f"only {' and '.join(outcome.committed)} succeeded"
 
 
 @planted_bug(
@@ -248,7 +249,7 @@ class OrderedLocks(Scenario):
     @invariant
     async def every_success_is_counted_twice(self, session: AsyncSession, outcome: Outcome) -> None:
         """Both articles of each order are counted."""
-        assert await total(session) == 2 * len(outcome.committed)
+        assert await total(session) in [2 * len(done) for done in outcome.possible]
 
 
 @planted_bug(
@@ -343,7 +344,9 @@ class LineForOneRow(Scenario):
     async def every_visitor_gets_its_own_number(self, outcome: Outcome) -> None:
         """The numbers are given out one after the other, each once."""
         numbers = sorted(result.value for result in outcome.results.values() if isinstance(result.value, int))
-        assert numbers == list(range(1, len(numbers) + 1)), f"the numbers are {numbers}"
+        highest = len(outcome.committed + outcome.in_doubt)  # a number may be given to somebody who never learns of it
+        assert len(set(numbers)) == len(numbers), f"the numbers are {numbers}"
+        assert not numbers or numbers[-1] <= highest, f"the numbers are {numbers}"
 
 
 @planted_bug(
@@ -408,8 +411,8 @@ class PriceJobs(Scenario):
     @invariant
     async def every_price_is_raised_by_every_success(self, session: AsyncSession, outcome: Outcome) -> None:
         """No price is raised by half a job."""
-        prices, expected = set(await session.scalars(select(Article.price))), 10 + len(outcome.committed)
-        assert prices == {expected}, f"the prices are {sorted(prices)}, expected {expected}"
+        prices, expected = set(await session.scalars(select(Article.price))), [10 + len(d) for d in outcome.possible]
+        assert prices in [{each} for each in expected], f"the prices are {sorted(prices)}, expected {expected[0]}"
 
 
 @planted_bug(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from lab import Scenario, actor, claim, invariant, planted_bug, point
+from lab import Outcome, Scenario, actor, claim, invariant, planted_bug, point
 from scenarios.schema import Charge, Shop
 
 __all__ = ["DoubleClick", "GuardLiftedBeforeTheCommit"]
@@ -64,10 +64,10 @@ class DoubleClick(Scenario):
         return await self.pay(session)
 
     @invariant
-    async def the_order_is_charged_once(self, session: AsyncSession) -> None:
-        """There is one charge, however often the customer clicks."""
+    async def the_order_is_charged_once(self, session: AsyncSession, outcome: Outcome) -> None:
+        """There is one charge, however often the customer clicks; or none, where a click came to no end."""
         charges = await session.scalar(select(func.count(Charge.id)).where(Charge.key == ORDER))
-        assert charges == 1, f"the order was charged {charges} times"
+        assert charges in ((0, 1) if outcome.in_doubt else (1,)), f"the order was charged {charges} times"
 
 
 @planted_bug(

@@ -94,6 +94,8 @@ class LastAdminAtSerializable(LastAdmin):
     @invariant
     async def one_resigns_and_one_is_refused(self, outcome: Outcome) -> None:
         """Nobody is left with an error of the database."""
+        if outcome.in_doubt:
+            return  # the other one may have had nobody to refuse it, or nobody to leave behind
         refused = [isinstance(result.error, LastAdminError) for result in outcome.results.values()]
         assert sorted(refused) == [False, True], "not exactly one was refused as the last admin"
         assert len(outcome.committed) == 1, f"{len(outcome.committed)} resigned"

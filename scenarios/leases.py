@@ -169,7 +169,8 @@ class Fenced(Scenario):
         """There is a word for each who saved one."""
         saved = [name for name, result in outcome.results.items() if result.value == "saved"]
         words = await session.scalar(select(Document.words))
-        assert words == len(saved), f"{len(saved)} saved a word each, and there are {words}"
+        perhaps = range(len(saved), len(saved) + len(outcome.in_doubt) + 1)
+        assert words in perhaps, f"{len(saved)} saved a word each, and there are {words}"
 
 
 @planted_bug(

@@ -61,8 +61,9 @@ class Import(Scenario):
     async def every_article_is_counted_once(self, session: AsyncSession, outcome: Outcome) -> None:
         """The imports report as many articles as there are."""
         reported = sum(result.value for result in outcome.results.values() if isinstance(result.value, int))
-        stored = await session.scalar(select(func.count(Article.id)))
-        assert reported == stored, f"the imports report {reported} articles, {stored} are stored"
+        stored = await session.scalar(select(func.count(Article.id))) or 0
+        right = reported <= stored if outcome.in_doubt else reported == stored
+        assert right, f"the imports report {reported} articles, {stored} are stored"
 
 
 @planted_bug(

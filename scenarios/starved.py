@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from lab import Scenario, actor, claim, invariant, planted_bug, point
+from lab import Outcome, Scenario, actor, claim, invariant, planted_bug, point
 from scenarios.schema import Bank, Counter
 
 __all__ = [
@@ -103,10 +103,10 @@ class OneConnectionARequest(Counting):
             await self.audit(session)
 
     @invariant
-    async def both_are_audited(self, session: AsyncSession) -> None:
-        """There are two audit entries."""
-        entries = await counted(session, 3)
-        assert entries == 2, f"{entries} audit entries, expected 2"
+    async def both_are_audited(self, session: AsyncSession, outcome: Outcome) -> None:
+        """There are two audit entries, or one for each request that was not cut off."""
+        entries, expected = await counted(session, 3), [len(done) for done in outcome.possible]
+        assert entries in expected, f"{entries} audit entries, expected {expected[0]}"
 
 
 @planted_bug(
@@ -133,7 +133,10 @@ class TwoConnectionsARequest(OneConnectionARequest):
 )
 @dataclass(frozen=True)
 class ClearsBeforeItLooks(Counting):
-    """A cook waits for the order of a guest: it looks into the table, and else waits until it is told."""
+    """A cook waits for the order of a guest: it looks into the table, and else waits until it is told.
+
+    Nothing is promised where the guest is cut off before it orders: then the cook waits.
+    """
 
     async def order(self, session: AsyncSession, ordered: asyncio.Event) -> None:
         """Wait for the order; what is set after the clearing is not lost."""
@@ -166,10 +169,10 @@ class ClearsBeforeItLooks(Counting):
             desk.ordered.set()
 
     @invariant
-    async def the_order_is_cooked(self, session: AsyncSession) -> None:
-        """One meal is cooked."""
+    async def the_order_is_cooked(self, session: AsyncSession, outcome: Outcome) -> None:
+        """One meal is cooked, unless the cook or the guest was cut off."""
         meals = await counted(session, 2)
-        assert meals == 1, f"{meals} meals, expected 1"
+        assert meals in ((0, 1) if outcome.in_doubt else (1,)), f"{meals} meals, expected 1"
 
 
 @planted_bug(
@@ -200,13 +203,20 @@ class LooksAgainBeforeItLeaves(Counting):
     """Three requests put a letter each into a queue for one; whoever finds nobody sending sends what is there."""
 
     async def send(self, session: AsyncSession, desk: Desk) -> None:
-        """Send letters until there is none; nothing is awaited between the last look and leaving."""
+        """Send letters until there is none; nothing is awaited between the last look and leaving.
+
+        Who is cut off takes the letters that are there along, so that nobody waits for room in the queue.
+        """
         desk.sending = True
-        while not desk.letters.empty():
-            desk.letters.get_nowait()
-            async with session.begin():
-                await count(session, 1)
-        desk.sending = False
+        try:
+            while not desk.letters.empty():
+                desk.letters.get_nowait()
+                async with session.begin():
+                    await count(session, 1)
+        finally:
+            desk.sending = False
+            while not desk.letters.empty():
+                desk.letters.get_nowait()
 
     @actor(names=("first", "second", "third"))
     async def clerk(self, session: AsyncSession) -> None:
@@ -218,10 +228,10 @@ class LooksAgainBeforeItLeaves(Counting):
                 await self.send(session, desk)
 
     @invariant
-    async def every_letter_is_sent(self, session: AsyncSession) -> None:
-        """Three letters are sent."""
+    async def every_letter_is_sent(self, session: AsyncSession, outcome: Outcome) -> None:
+        """Three letters are sent, unless somebody was cut off, who may have had all of them."""
         sent = await counted(session, 1)
-        assert sent == 3, f"{sent} letters, expected 3"
+        assert sent in (range(4) if outcome.in_doubt else (3,)), f"{sent} letters, expected 3"
 
 
 @planted_bug(
@@ -281,10 +291,11 @@ class ChildrenBeforeTheRow(Counting):
             await count(session, 1)
 
     @invariant
-    async def everything_counts(self, session: AsyncSession) -> None:
-        """Both rows stand at two."""
+    async def everything_counts(self, session: AsyncSession, outcome: Outcome) -> None:
+        """Both rows stand at two, or each at what was not cut off."""
         values = [await counted(session, number) for number in (1, 2)]
-        assert values == [2, 2], f"the counters stand at {values}, expected [2, 2]"
+        expected = [len(done) for done in outcome.possible]
+        assert all(value in expected for value in values), f"the counters stand at {values}, expected [2, 2]"
 
 
 @planted_bug(

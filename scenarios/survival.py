@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from lab import Scenario, actor, claim, invariant, planted_bug
+from lab import Outcome, Scenario, actor, claim, invariant, planted_bug
 from scenarios.schema import Account, Bank
 
 __all__ = [
@@ -76,10 +76,11 @@ class TriedAgainAsAWhole(Scenario):
         await self.deposit(sessions, 30)
 
     @invariant
-    async def every_deposit_is_there(self, session: AsyncSession) -> None:
-        """The balance is their sum."""
-        balance = (await session.get_one(Account, 1)).balance
-        assert balance == 130, f"the account holds {balance}, expected 130"
+    async def every_deposit_is_there(self, session: AsyncSession, outcome: Outcome) -> None:
+        """The balance is the sum of those that were not cut off."""
+        balance, paid = (await session.get_one(Account, 1)).balance, {"employer": 100, "tenant": 30}
+        expected = [sum(paid[name] for name in done) for done in outcome.possible]
+        assert balance in expected, f"the account holds {balance}, expected {expected[0]}"
 
 
 @planted_bug(

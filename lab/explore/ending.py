@@ -210,7 +210,8 @@ class Comparable:
         if ending is Ending.COMPLETED and any(r.sqlstate == "40P01" for r in results.values()):
             ending = Ending.DEADLOCKED
         tables = {table: self._rows(table, texts) for table, texts in rows.items()}
-        return Outcome(ending, results, tables, tuple(sorted(self._mask.found)), self._places.names)
+        struck = tuple(name for name in finished.trace.actors if name in finished.struck)
+        return Outcome(ending, results, tables, tuple(sorted(self._mask.found)), self._places.names, struck)
 
     def _result(self, finished: Finished, name: str) -> ActorResult:
         method = self._methods.get(name.partition("/")[0], "")

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
+from itertools import chain, combinations
 
 from lab.model.server_time import ServerTime
 from lab.model.virtual_time import SECOND, VirtualTime
@@ -104,6 +105,8 @@ class Outcome:
     """What was masked by its looks, at a place of which nothing was learnt: "a clock value"."""
     learnt: tuple[str, ...] = field(default=(), compare=False)
     """The places that differ between two equal runs, so that they were not compared: "column lease.until"."""
+    struck: tuple[str, ...] = field(default=(), compare=False)
+    """The actors that a fault hit."""
 
     def digest(self) -> str:
         """Twelve hexadecimal characters that stand for this outcome in counts."""
@@ -115,6 +118,22 @@ class Outcome:
     def committed(self) -> tuple[str, ...]:
         """The actors that returned."""
         return tuple(name for name, result in self.results.items() if result.returned)
+
+    @property
+    def in_doubt(self) -> tuple[str, ...]:
+        """The actors that a fault hit and that did not return: what they wanted may be done, or not."""
+        return tuple(name for name in self.struck if not self.results[name].returned)
+
+    @property
+    def possible(self) -> tuple[frozenset[str], ...]:
+        """Who may have done what it wanted: those who returned, then each with some of those in doubt.
+
+        `assert balance in [10 * len(done) for done in outcome.possible]` says "every success, and nothing else" so that
+        it also holds where a fault struck. Without a fault there is one such set.
+        """
+        sizes = range(len(self.in_doubt) + 1)
+        more = chain.from_iterable(combinations(self.in_doubt, size) for size in sizes)
+        return tuple(frozenset((*self.committed, *each)) for each in more)
 
 
 _CLOCK = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[+-]\d\d(?::?\d\d)?|Z)?")

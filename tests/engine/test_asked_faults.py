@@ -89,6 +89,12 @@ async def test_its_token_replays_though_nobody_asks_again(explorer):
     assert {str(each) for step in again.trace for each in step.alternatives if "cancel" in str(each)} == set()
 
 
+async def test_the_outcome_names_who_was_struck_and_who_is_in_doubt(explorer):
+    record = await explorer.run(HalfDone(), Order("alice alice kill@alice alice bob"), ASKED)
+    assert record.outcome.struck == record.outcome.in_doubt == ("alice",)
+    assert record.outcome.possible == (frozenset({"bob"}), frozenset({"alice", "bob"}))
+
+
 async def test_a_token_may_hold_more_faults_than_a_scenario_allows(explorer):
     two = Conditions(added_faults=("kill",), faults_at_most=2)
     record = await explorer.run(HalfDone(), Order("alice kill@alice bob kill@bob"), two)

@@ -66,6 +66,17 @@ def test_committed_are_those_that_returned():
     assert not outcome().results["bob"].aborted
 
 
+def test_without_a_fault_only_those_that_returned_may_have_done_it():
+    assert outcome().possible == (frozenset({"alice"}),)
+
+
+def test_who_was_struck_and_did_not_return_is_in_doubt():
+    """Alice was struck and returned all the same; bob ended with an error, so what it wanted is done or not."""
+    doubtful = outcome(struck=("alice", "bob"))
+    assert doubtful.in_doubt == ("bob",)
+    assert doubtful.possible == (frozenset({"alice"}), frozenset({"alice", "bob"}))
+
+
 @pytest.mark.parametrize(
     "text",
     [
