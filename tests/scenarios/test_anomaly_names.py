@@ -48,6 +48,9 @@ NAMED = {
 }
 
 UNNAMED = {
+    "AnyErrorIsADuplicate": "half a request was committed after a refusal that it took for another: atomicity",
+    "MailForEachAttempt": "two transactions where one was needed, of which a retry repeats one",
+    "TimeoutTakenForNothing": "what was not read was taken for nothing: each transaction saw one moment",
     "AcknowledgedTooEarly": "a commit that was told and is lost: durability",
     "AdvisoryLocksInOppositeOrder": "a deadlock: the victim's transaction aborts, the others are serializable",
     "BacksOffWithLocksHeld": "two that keep each other from going on: nobody reads what another replaced",
