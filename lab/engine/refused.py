@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Refused"]
+__all__ = ["Refused", "Unconnected"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,3 +13,8 @@ class Refused:
 
     sqlstate: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unconnected(Refused):
+    """There is no connection for it: nothing reaches the server. Without an SQLSTATE a pool says so."""

@@ -15,7 +15,7 @@ from itertools import pairwise
 from lab.model.decision import Decision, Go, Pause, Strike
 from lab.model.footprint import Deferred, Footprint
 
-__all__ = ["Action", "ActionKind", "LockWait", "Result", "Step", "Trace"]
+__all__ = ["Action", "ActionKind", "LockWait", "Result", "Step", "Taken", "Trace"]
 
 _NOTHING = frozenset({"0", "False", "None", "false"})
 
@@ -39,6 +39,14 @@ class ActionKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """How the connection was taken on which an action is the first."""
+
+    pool_seconds: float | None = None
+    """How long the pool lets wait for one that all are taken of; None where none can be full."""
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """What an actor does next once it is chosen.
 
@@ -54,6 +62,8 @@ class Action:
     """What it may touch, where that is known."""
     database: str = field(default="", repr=False)
     """Where a scenario tells databases apart: that in which it happens, "" for the first."""
+    taken: Taken | None = field(default=None, compare=False, repr=False)
+    """How its connection was taken, if nothing was sent on it since."""
 
     @property
     def footprint(self) -> Footprint | None:

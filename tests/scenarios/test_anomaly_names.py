@@ -48,6 +48,8 @@ NAMED = {
 }
 
 UNNAMED = {
+    "ConnectionForEachTransaction": "two transactions where one was needed; each of them is serializable",
+    "OnlyErrorsOfTheDriver": "two transactions, the second of which a full pool prevents; each is serializable",
     "AnyErrorIsADuplicate": "half a request was committed after a refusal that it took for another: atomicity",
     "MailForEachAttempt": "two transactions where one was needed, of which a retry repeats one",
     "TimeoutTakenForNothing": "what was not read was taken for nothing: each transaction saw one moment",

@@ -35,6 +35,8 @@ _FILES = (
     "deadlock",
     "statement_timeout",
     "disk_full",
+    "full_pool",
+    "too_many_connections",
 )
 
 FAULTS: dict[str, Fault] = {

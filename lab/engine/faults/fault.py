@@ -11,7 +11,7 @@ from lab.engine.ports import Striker
 from lab.model.decision import SERVER
 from lab.model.trace import ActionKind
 
-__all__ = ["Fault", "about_to"]
+__all__ = ["Fault", "about_to", "let_pass"]
 
 
 class Fault(ABC):
@@ -64,3 +64,12 @@ def about_to(execution: Execution, name: str, kinds: Collection[ActionKind]) -> 
     """Of a root actor and its tasks the first that is parked before one of these actions; None if nobody is."""
     family = (actor for actor in execution.actors.values() if actor.root.name == name)
     return next((each for each in family if each.state is State.PARKED and each.action.kind in kinds), None)
+
+
+def let_pass(execution: Execution, seconds: float) -> None:
+    """Let so much time pass on the clocks of actors and server; every timeout that is due until then fires."""
+    clock = execution.clock
+    until = clock.time.after(seconds)
+    while (timer := clock.timers.first()) is not None and timer.due <= until:
+        clock.fire(timer)
+    clock.move_to(until)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.engine.execution import Execution
-from lab.engine.faults.fault import Fault, about_to
+from lab.engine.faults.fault import Fault, about_to, let_pass
 from lab.engine.ports import Striker
 from lab.model.trace import ActionKind
 
@@ -30,11 +30,7 @@ class Slow(Fault):
 
     async def strike(self, victim: str, execution: Execution, striker: Striker) -> tuple[str]:
         """Let the time pass."""
-        clock = execution.clock
-        until = clock.time.after(SECONDS)
-        while (timer := clock.timers.first()) is not None and timer.due <= until:
-            clock.fire(timer)
-        clock.move_to(until)
+        let_pass(execution, SECONDS)
         return (victim,)
 
 

@@ -21,7 +21,7 @@ import asyncpg
 from lab.engine.flight import Flight
 from lab.engine.gate import Actor, current_actor
 from lab.engine.hearing import hear
-from lab.model.trace import Result
+from lab.model.trace import Result, Taken
 from lab.postgres.connections.heard import heard
 from lab.postgres.connections.journal import Journal, Line
 from lab.postgres.connections.leftovers import Leftovers
@@ -73,6 +73,7 @@ class LabConnection(Notified):
         self.in_use = False
         """It is set up for whoever has it now; what it answers before that is not part of a step."""
         self.announced = False  # the statement that comes next on the wire has parked already
+        self.taken: Taken | None = None  # how, if no statement was sent since
         self.asks = False  # asyncpg asks what it must know of a type
         self.ping = Ping()
         self.levels: Callable[[str | None], str] | None = None

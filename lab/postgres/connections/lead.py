@@ -29,6 +29,7 @@ from lab.postgres.connections.connection import LabConnection
 from lab.postgres.connections.drivers import Drivers, permitted
 from lab.postgres.connections.others import CONNECT, Guard, led, led_as
 from lab.postgres.connections.redirect import Redirected
+from lab.postgres.connections.taken import FROM_SERVER
 from lab.postgres.connections.watch import Route
 
 __all__ = ["Lead"]
@@ -150,7 +151,7 @@ class Lead:
         if _task() not in self._taking:  # SQLAlchemy sets its own up, and says when they are in use
             connection.levels = self._route.isolation
             await connection.isolate(self._route.isolation(None if actor is None else actor.root.name))
-            connection.in_use = True
+            connection.in_use, connection.taken = True, FROM_SERVER
         return connection
 
     # ------------------------------------------------------------------ SQLAlchemy

@@ -18,6 +18,7 @@ from lab.engine.ports import HELD
 from lab.model.footprint import Deferred
 from lab.model.text import reprs
 from lab.model.trace import Action, ActionKind
+from lab.postgres.connections.taken import raise_if_unconnected
 from lab.postgres.statements.footprints import footprint_of
 from lab.postgres.statements.met import Met
 
@@ -119,7 +120,7 @@ async def announced_by_driver(
         connection.level = connection.isolation
     connection.notices(actor.root.name, connection.process.pid, text)
     connection.notices_pauses |= sets_a_timer(text)
-    found = SAVEPOINT.match(text)
+    found, taken = SAVEPOINT.match(text), connection.taken
     touches: Deferred | None = None
     met: object | None = None
     if found is None:
@@ -131,15 +132,18 @@ async def announced_by_driver(
             connection.catalog,
             connection.process.pid,
         )
-        action = Action(ActionKind.STATEMENT, text, texts(parameters, several=several), touches, connection.schema)
+        action = Action(
+            ActionKind.STATEMENT, text, texts(parameters, several=several), touches, connection.schema, taken
+        )
     else:
         kind = SAVEPOINT_KINDS[" ".join(found[1].upper().split())]
         if kind is not ActionKind.SAVEPOINT:
             touches = connection.transaction_footprint.end(connection.level, in_part=True)
-        action = Action(kind, found[2], touches=touches, database=connection.schema)
+        action = Action(kind, found[2], touches=touches, database=connection.schema, taken=taken)
     if (gate := actor.parks(action, met)) is not None:
         await actor.stay(gate)
-    connection.announced = True
+    raise_if_unconnected(actor, connection, None)
+    connection.announced, connection.taken = True, None
     if not connection.journal.open:
         return
     if found is None:

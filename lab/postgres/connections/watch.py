@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy import Engine
 from sqlalchemy.engine.interfaces import ExecuteStyle
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import await_only
@@ -28,6 +29,7 @@ from lab.postgres.connections.listening import listening
 from lab.postgres.connections.others import led
 from lab.postgres.connections.points import SAVEPOINT, SAVEPOINT_KINDS, pausable, sets_a_timer, texts
 from lab.postgres.connections.settings import HOUSE_SETTINGS, YIELDING, serves_house
+from lab.postgres.connections.taken import raise_if_unconnected, taken_from
 from lab.postgres.connections.uses import Uses
 from lab.postgres.locks.freeze import ServerProcess
 from lab.postgres.locks.remedy_locks import Locking, with_lock
@@ -128,7 +130,7 @@ def instrumented(engine: AsyncEngine, route: Route) -> contextlib.AbstractContex
     return listening(
         (engine.sync_engine.dialect, "do_connect", _connector(route.address, route.opened, route.active), {}),
         (engine.sync_engine, "before_cursor_execute", _before_statement(route), {"retval": True}),
-        (engine.sync_engine, "checkout", _isolate(route.isolation), {}),
+        (engine.sync_engine, "checkout", _isolate(route.isolation, engine.sync_engine), {}),
     )
 
 
@@ -145,7 +147,7 @@ def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
             return statement, parameters
         fairy = connection.connection
         driver, bulk, touches = _driver(fairy), None, None
-        where = "" if driver is None else driver.schema
+        where, taken = ("", None) if driver is None else (driver.schema, driver.taken)
         sent, level = statement, "" if driver is None else _level(fairy, driver)
         if driver is not None and (locking := locking_now()) is not None:
             sent = _locked(locking, driver, connection, actor.name, statement, context)
@@ -155,7 +157,7 @@ def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
             kind = SAVEPOINT_KINDS[found[1].upper()]
             if driver is not None and kind is not ActionKind.SAVEPOINT:
                 touches = driver.transaction_footprint.end(level, in_part=True)
-            action = Action(kind, found[2], touches=touches, database=where)
+            action = Action(kind, found[2], touches=touches, database=where, taken=taken)
         else:
             if driver is not None:
                 notices(actor.root.name, driver.process.pid, statement)
@@ -163,11 +165,12 @@ def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
                 touches = _of_statement(relations, driver, level, context, sent, locked=locked)
                 bulk = _bulk(driver, level, context, sent, locked=locked) or pausable(driver, level, sent, parameters)
             several = executemany and context.execute_style is not ExecuteStyle.INSERTMANYVALUES
-            action = Action(ActionKind.STATEMENT, sent, texts(parameters, several=several), touches, where)
+            action = Action(ActionKind.STATEMENT, sent, texts(parameters, several=several), touches, where, taken)
         if (gate := actor.parks(action, bulk)) is not None:
             with contextlib.nullcontext() if driver is None else driver.uses.of(driver):
                 await_only(actor.stay(gate))
         if driver is not None:
+            raise_if_unconnected(actor, driver, connection)
             _announce(driver, action, context, sent, parameters)
         return sent, parameters
 
@@ -176,7 +179,7 @@ def _before_statement(route: Route) -> Callable[..., tuple[str, Any]]:
 
 def _announce(driver: LabConnection, action: Action, context: Any, sent: str, parameters: Any) -> None:
     """The statement that comes next on the wire has parked already."""
-    driver.announced = True
+    driver.announced, driver.taken = True, None
     if not driver.journal.open:
         return
     if action.kind is ActionKind.STATEMENT:
@@ -252,7 +255,7 @@ def _connector(
     return connect
 
 
-def _isolate(level_of: Callable[[str | None], str]) -> Callable[..., None]:
+def _isolate(level_of: Callable[[str | None], str], engine: Engine) -> Callable[..., None]:
     """Give the session the isolation level of the actor that takes it; a level that the code sets itself wins."""
 
     def isolate(dbapi_connection: Any, record: Any, proxy: Any) -> None:
@@ -269,6 +272,6 @@ def _isolate(level_of: Callable[[str | None], str]) -> Callable[..., None]:
         if connection.isolation != level:
             connection.in_use = False
             await_only(connection.isolate(level))
-        connection.in_use = True
+        connection.in_use, connection.taken = True, taken_from(engine.pool)
 
     return isolate

@@ -32,8 +32,8 @@ _EDGE = re.compile(
     r"blocked by process (?P<holder>\d{1,19})\."
 )
 _LOST = ("08", "57P")
-_REFUSED_BY_FAULTS = frozenset({"57014", "53100"})
-"""A statement that took too long, a full disk: what a fault excuses, and nothing else does."""
+_REFUSED_BY_FAULTS = frozenset({"57014", "53100", "53300"})
+"""A statement that took too long, a full disk, a connection too many: what a fault excuses, and nothing else does."""
 _ENDED_FROM_OUTSIDE = (asyncio.CancelledError, TimeoutError, PoolTimeoutError)
 """What a cancellation and a timeout raise in an actor."""
 
@@ -66,7 +66,9 @@ def aborted_or_raised(
     if struck and all(map(_is_loss_to_its_client, leaves_of(error))):
         # The words depend on whether the connection had prepared this statement before, which no schedule controls.
         return ActorResult(ResultKind.ABORTED, "connection lost", error=error)
-    aborted |= struck and (is_a(error, asyncio.CancelledError) or sqlstate_of(error) in _REFUSED_BY_FAULTS)
+    aborted |= struck and (
+        is_a(error, asyncio.CancelledError, PoolTimeoutError) or sqlstate_of(error) in _REFUSED_BY_FAULTS
+    )
     aborted |= late and any(is_a(each, *_ENDED_FROM_OUTSIDE) for each in causes_of(error))
     name = type(server or error).__name__
     message = _text(server, "message") or shown(error).strip().split("\n")[0]
