@@ -65,8 +65,8 @@ class HeldWhilePoolIsFull(Seats):
     """Two want one seat: who finds it free holds it, and buys it in a second transaction; the pool may be full."""
 
     faults = ("full-pool",)
-    errors: ClassVar[tuple[type[BaseException], ...]] = (Exception,)
-    """What ends a purchase so that the hold is given back."""
+    errors: ClassVar[tuple[type[BaseException], ...]] = (BaseException,)
+    """What ends a purchase so that the hold is given back; a cancellation is no Exception."""
 
     async def hold(self, sessions: Sessions, name: str) -> bool:
         """Hold the seat if it is free."""
@@ -119,7 +119,10 @@ class OnlyErrorsOfTheDriver(HeldWhilePoolIsFull):
 )
 @dataclass(frozen=True)
 class HeldOverOneConnection(Seats):
-    """Two want one seat: who finds it free holds it, and buys it in a second transaction of the same connection."""
+    """Two want one seat: who finds it free holds it, and buys it in a second transaction of the same connection.
+
+    Nothing is promised where the request is cut off between the two, or loses its connection: then the seat stays held.
+    """
 
     faults = ("too-many-connections",)
 
