@@ -28,6 +28,7 @@ CHECKERS = Table(
     "lab.checkers.isolation.promises",
     "lab.checkers.deadlocks",
     "lab.checkers.stated",
+    "lab.checkers.leaks",
     "lab.checkers.serial.objection",
 )
 """The gravest first: an execution is reported under its first finding."""

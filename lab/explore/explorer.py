@@ -224,10 +224,10 @@ class Explorer:
         with database.leading(scenario.outside), remembering(), stale_versions_heard():
             finished = await runner.run(plan, scheduler.choose, ports, self._clock)
         await insist_on_a_server(database, finished.errors.values())
-        await database.end_open_transactions()
+        leaks = await database.left(finished.sessions)
         await self._databases.look(database, scenario)
         applied = None if locking is None else locking.applied(retries.refused, retries.most)
-        return Performed(scenario, finished, database, snapshot, mask, applied, served, between)
+        return Performed(scenario, finished, database, snapshot, mask, applied, served, between, leaks)
 
     async def _record(self, performed: Performed, conditions: Conditions, places: Places) -> ExecutionRecord:
         scenario, finished, database = performed.scenario, performed.finished, performed.database
@@ -253,6 +253,7 @@ class Explorer:
             outcome,
             stalls=with_rows(finished.stalls, steps, sessions),
             sharings=finished.sharings,
+            leaks=performed.leaks,
             deadlocks=tuple(deadlock_cycle(detail, steps[:number], sessions) for number, detail in finished.deadlocks),
             history=kept.history,
             unseen=kept.unseen,

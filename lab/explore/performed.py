@@ -11,6 +11,7 @@ from lab.explore.asgi.served import Served
 from lab.explore.in_between import InBetween
 from lab.explore.invariants import Moment
 from lab.explore.seen import Seen
+from lab.model.leak import Leak
 from lab.model.outcome import Mask
 from lab.model.remedy import Applied
 from lab.postgres.database import Database
@@ -35,6 +36,8 @@ class Performed:
     """The application that was asked, still up for the invariants."""
     between: InBetween | None = None
     """The looks at what was committed in between, where an invariant is to hold always."""
+    leaks: tuple[Leak, ...] = ()
+    """What actors left behind."""
 
     @property
     def moments(self) -> Mapping[str, Moment]:

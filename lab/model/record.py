@@ -9,6 +9,7 @@ from itertools import groupby
 
 from lab.model.decision import BREAKPOINT
 from lab.model.history import History
+from lab.model.leak import Leak
 from lab.model.origin import Line, Origin
 from lab.model.outcome import ABORT_STATES, Ending, Outcome
 from lab.model.remedy import STALE, Applied
@@ -97,6 +98,8 @@ class ExecutionRecord:
     stalls: tuple[Stall, ...] = ()
     sharings: tuple[Sharing, ...] = ()
     deadlocks: tuple[tuple[DeadlockEdge, ...], ...] = field(default=())
+    leaks: tuple[Leak, ...] = ()
+    """What actors left behind that have all ended."""
     serial: SerialJudgement | None = None
     """How it compares with serial runs; None where nobody asked."""
     database_fault: SerialJudgement | None = None

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from lab.engine.ports import Ports
 from lab.errors import LabError, ScenarioError, first_line
 from lab.model.history import History
+from lab.model.leak import Leak
 from lab.postgres.connections.apart import ALL_ONE, Apart
 from lab.postgres.connections.caches import CompiledCaches, chill
 from lab.postgres.connections.connection import LabConnection
@@ -99,7 +100,7 @@ class Database:
         self.house = self.engine.execution_options(compiled_cache=self._caches.house)
         """The same engine for invariants, which need not begin with empty caches."""
         self._matches, self._answers = Matches(self.house), Answers(self.house)
-        self._lead = Lead(self._route, {self.engine.sync_engine}, apart)
+        self._lead, self._taken = Lead(self._route, {self.engine.sync_engine}, apart), self._route.taken
         self.leading, self.give_back = self._lead.leading, self._lead.give_back
 
     def _opened(self, connection: LabConnection) -> None:
@@ -234,13 +235,22 @@ class Database:
         return met_in(self.journal, self.tables.relations, self.tables.keys, self.tables.quoted)
 
     async def end_open_transactions(self) -> None:
-        """End sessions whose actor is done but left a transaction open; its locks would outlive the execution."""
-        leaked = [each.process.pid for each in self._connections if each.transaction_open]
+        """End sessions whose actor is done but left a transaction open, or them; what they hold would stay."""
+        out = self._taken.out()
+        leaked = [each.process.pid for each in self._connections if each.transaction_open or each in out]
         if leaked:
             await self.striker.terminate(leaked)
+        self._taken.give_back()
+
+    async def left(self, sessions: Mapping[int, str]) -> tuple[Leak, ...]:
+        """What actors left behind that have all ended, and take it from them. `sessions`: process id -> actor."""
+        leaks = await self._taken.left(self._connections, sessions, self._monitor.fetch)
+        await self.end_open_transactions()
+        return leaks
 
     def _notice(self, actor: str, pid: int, statement: str) -> None:
         self.meddling.notices(actor, pid, statement)
+        self._taken.sends(actor, pid, statement)
         if self._apart.names and (objection := self._apart.objection(statement, lambda: self._schema_of(pid))):
             raise self._lead.refuse(f"{actor} {objection}")
 

@@ -50,6 +50,7 @@ def story_data(record: ExecutionRecord) -> dict[str, Any]:
             "stalls": record.stalls,
             "circle": circle_of(record.stalls),
             "sharings": record.sharings,
+            "leaks": record.leaks,
             "serial": record.serial,
             "unseen": record.unseen,
             "unsearched": record.unsearched,

@@ -29,6 +29,7 @@ SECTIONS = Table(
     "lab.report.deadlocks",
     "lab.report.waits",
     "lab.report.sharing",
+    "lab.report.leaks",
     "lab.report.more",
     "lab.report.how_to_replay",
 )

@@ -14,6 +14,7 @@ from lab.checkers import CHECKERS, Checker, Need, askable, judged, needed, refus
 from lab.errors import UsageError
 from lab.explore import Explorer
 from lab.model.history import History
+from lab.model.leak import Leak
 from lab.model.outcome import Ending, Outcome
 from lab.model.record import ExecutionRecord, Failure, Finding, Sharing, Stall
 from lab.model.table import Table
@@ -121,6 +122,7 @@ async def records(explorer: Explorer) -> list[ExecutionRecord]:
         replace(lost, history=None, serial=None, anomalies=()),
         replace(lost, outcome=Outcome(Ending.STALLED, {}), stalls=(Stall("alice", "app.py:1: lock"),), broken=()),
         replace(lost, sharings=(Sharing("AsyncSession", "alice/1", "app.py:1: a", "alice/2", "app.py:2: b"),)),
+        replace(lost, leaks=(Leak("alice", "session", pool="QueuePool (size 5)", in_transaction=True),)),
         replace(lost, outcome=Outcome(Ending.STEP_LIMIT, {}), trace=Trace((), ("alice", "bob")), broken=()),
     ]
     return found

@@ -723,6 +723,7 @@ CHECKS: Mapping[str, Check] = {
     "Connection._params": Check(
         lambda world: world.driver, lambda world, value: value.database == world.database.name and bool(value.user)
     ),
+    "Connection._proxy": Check(lambda world: world.driver, lambda world, value: value is None),  # it is of no pool
     "OptionEngine._proxied": Check(
         lambda world: world.database.engine.sync_engine.execution_options(mine=1), _is_its_engine
     ),

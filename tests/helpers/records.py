@@ -10,6 +10,7 @@ from helpers.decided import step_of
 from helpers.kit import Bank
 from lab import actor
 from lab.model.history import History, PredicateRead, Read, Status, Transaction, Version, Write
+from lab.model.leak import Leak
 from lab.model.origin import Line, Origin
 from lab.model.outcome import ActorResult, Ending, Outcome, ResultKind
 from lab.model.record import (
@@ -136,6 +137,7 @@ def record(chance: random.Random) -> ExecutionRecord:
         unseen=texts(chance),
         origins=tuple(origin(chance) for _ in range(chance.randrange(len(steps) + 2))),
         defects=texts(chance, 1),
+        leaks=tuple(leak(chance) for _ in range(chance.randrange(2))),
     )
 
 
@@ -165,6 +167,12 @@ def edge(chance: random.Random) -> DeadlockEdge:
         step=chance.randrange(12),
         since=chance.randrange(12),
         row=text(chance),
+    )
+
+
+def leak(chance: random.Random) -> Leak:
+    return Leak(
+        "ann/1", text(chance), text(chance), text(chance), text(chance), chance.random() < 0.5, texts(chance, 2)
     )
 
 

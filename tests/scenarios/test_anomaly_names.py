@@ -57,6 +57,10 @@ UNNAMED = {
     "AdvisoryLocksInOppositeOrder": "a deadlock: the victim's transaction aborts, the others are serializable",
     "BacksOffWithLocksHeld": "two that keep each other from going on: nobody reads what another replaced",
     "CacheFilledBeforeTheCommit": "the dirty value went through the process, not through the database",
+    **dict.fromkeys(
+        ("ClosedAfterSuccess", "ConfirmedBySessionOfTheRequest", "ReleasedAfterBilling"),
+        "no race: it is what is left when all have ended",
+    ),
     "CommitInFinally": "half a request was committed: atomicity",
     "CommitNotAwaited": "a commit that was told before it was: durability",
     "CoreUpdatesInOppositeOrder": "a deadlock",

@@ -29,7 +29,7 @@ from lab.postgres.connections.connection import LabConnection
 from lab.postgres.connections.drivers import Drivers, permitted
 from lab.postgres.connections.others import CONNECT, Guard, led, led_as
 from lab.postgres.connections.redirect import Redirected
-from lab.postgres.connections.taken import FROM_SERVER
+from lab.postgres.connections.unconnected import FROM_SERVER
 from lab.postgres.connections.watch import Route
 
 __all__ = ["Lead"]
@@ -99,6 +99,7 @@ class Lead:
             replaced(connect_utils, CONNECT, self._connect(getattr(connect_utils, CONNECT))),
             replaced(asyncpg.Connection, _PROTOCOL, Guard(vars(asyncpg.Connection)[_PROTOCOL], self.refuse)),
             self._route.address.uses.noticed(),
+            self._route.taken.noticed(),
             replaced(Engine, "raw_connection", self._raw_connection(Engine.raw_connection)),
         ):
             try:

@@ -18,7 +18,7 @@ from lab.engine.ports import HELD
 from lab.model.footprint import Deferred
 from lab.model.text import reprs
 from lab.model.trace import Action, ActionKind
-from lab.postgres.connections.taken import raise_if_unconnected
+from lab.postgres.connections.unconnected import raise_if_unconnected
 from lab.postgres.statements.footprints import footprint_of
 from lab.postgres.statements.met import Met
 

@@ -41,6 +41,7 @@ class _Use:
 
     actor: Actor
     task: asyncio.Task[Any] | None
+    used: object
     place: tuple[str, int] | None
     """File and line of the user's code; None where a task runs nothing but a library's method."""
 
@@ -70,7 +71,7 @@ class _Using(contextlib.AbstractContextManager[None]):
         use = self._outermost.get(task)
         self._is_outermost = use is None
         if use is None:
-            use = self._outermost[task] = _Use(self._actor, task, _own_line())
+            use = self._outermost[task] = _Use(self._actor, task, self._used, _own_line())
         self._use = use
         others = self._others = self._now.setdefault(id(self._used), [])
         for other in others:
@@ -104,6 +105,11 @@ class Uses:
         if actor is None or actor.execution.closing:
             return _NOBODY
         return _Using(self._now, self._outermost, actor, used, name)
+
+    def now(self) -> object:
+        """The session or connection that the running task uses, if it does."""
+        use = self._outermost.get(asyncio.current_task())
+        return None if use is None else use.used
 
     @contextlib.contextmanager
     def noticed(self) -> Iterator[None]:

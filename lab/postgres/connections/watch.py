@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Engine
 from sqlalchemy.engine.interfaces import ExecuteStyle
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import await_only
@@ -29,7 +28,8 @@ from lab.postgres.connections.listening import listening
 from lab.postgres.connections.others import led
 from lab.postgres.connections.points import SAVEPOINT, SAVEPOINT_KINDS, pausable, sets_a_timer, texts
 from lab.postgres.connections.settings import HOUSE_SETTINGS, YIELDING, serves_house
-from lab.postgres.connections.taken import raise_if_unconnected, taken_from
+from lab.postgres.connections.taken import Taken
+from lab.postgres.connections.unconnected import raise_if_unconnected, taken_from
 from lab.postgres.connections.uses import Uses
 from lab.postgres.locks.freeze import ServerProcess
 from lab.postgres.locks.remedy_locks import Locking, with_lock
@@ -121,6 +121,8 @@ class Route:
     """Called with an actor, its backend and the statement that it is about to send."""
     caches: CompiledCaches = field(default_factory=CompiledCaches)
     """Takes note of the compiled caches that statements use."""
+    taken: Taken = field(default_factory=Taken)
+    """Takes note of the connections that actors take."""
     active: Callable[[], bool] = lambda: True
     """Whether the engine goes this way now; an application's engine does only during an execution."""
 
@@ -130,7 +132,7 @@ def instrumented(engine: AsyncEngine, route: Route) -> contextlib.AbstractContex
     return listening(
         (engine.sync_engine.dialect, "do_connect", _connector(route.address, route.opened, route.active), {}),
         (engine.sync_engine, "before_cursor_execute", _before_statement(route), {"retval": True}),
-        (engine.sync_engine, "checkout", _isolate(route.isolation, engine.sync_engine), {}),
+        (engine.sync_engine, "checkout", _isolate(engine, route), {}),
     )
 
 
@@ -255,12 +257,12 @@ def _connector(
     return connect
 
 
-def _isolate(level_of: Callable[[str | None], str], engine: Engine) -> Callable[..., None]:
+def _isolate(engine: AsyncEngine, route: Route) -> Callable[..., None]:
     """Give the session the isolation level of the actor that takes it; a level that the code sets itself wins."""
 
     def isolate(dbapi_connection: Any, record: Any, proxy: Any) -> None:
         actor = current_actor()
-        level = level_of(actor.root.name if actor else None)
+        level = route.isolation(actor.root.name if actor else None)
         connection = dbapi_connection.driver_connection
         if not issubclass(type(connection), LabConnection):  # asyncpg takes any of its kind for an instance
             raise ScenarioError(OWN_WAY)
@@ -273,5 +275,7 @@ def _isolate(level_of: Callable[[str | None], str], engine: Engine) -> Callable[
             connection.in_use = False
             await_only(connection.isolate(level))
         connection.in_use, connection.taken = True, taken_from(engine.pool)
+        if actor is not None:
+            route.taken.takes(actor, proxy, record, engine.pool, route.address.uses.now())
 
     return isolate
