@@ -51,6 +51,9 @@ class Bill(Handed):
     month: Mapped[int]
 
 
+FIRST = select(Bill.id).where(Bill.month == 1)
+
+
 class Shelf(Handed):
     """How many pieces are left."""
 
@@ -84,6 +87,8 @@ class ClosedInAnyCase(Scenario):
         """Take the name, unless somebody has it."""
         try:
             async with sessions.begin() as session:
+                if await session.get(Handle, "neo"):
+                    return "taken"
                 session.add(Handle(name="neo"))
         except IntegrityError:
             return "taken"
@@ -102,7 +107,7 @@ class ClosedInAnyCase(Scenario):
 
 @planted_bug(
     of=ClosedInAnyCase,
-    token="lab1:scenarios.leaks:ClosedAfterSuccess::-:alice2.bob2:iaet7:leak.hcab:ftxpwj",
+    token="lab1:scenarios.leaks:ClosedAfterSuccess::-:alice.bob3.alice2:3fk4f:leak.hcab:ndide6",
     cause="the session is closed where all goes well, and the error passes that line by",
     fix="open the session by `async with`, which closes it in any case",
 )
@@ -114,12 +119,14 @@ class ClosedAfterSuccess(ClosedInAnyCase):
         """Take the name, unless somebody has it."""
         session = sessions()
         try:
-            session.add(Handle(name="neo"))
+            free = await session.get(Handle, "neo") is None
+            if free:
+                session.add(Handle(name="neo"))
             await session.commit()
             await session.close()
         except IntegrityError:
             return "taken"
-        return "yours"
+        return "yours" if free else "taken"
 
 
 @claim(
@@ -134,14 +141,20 @@ class BilledUnderALock(Scenario):
 
     metadata = Handed.metadata
 
+    async def is_billed(self, session: AsyncSession) -> bool:
+        """Whether there is nothing to do, so that no lock is needed."""
+        async with session.begin():
+            return await session.scalar(FIRST) is not None
+
     async def bill(self, session: AsyncSession) -> str:
         """Bill the month under a lock of the transaction."""
-        if not await session.scalar(select(func.pg_try_advisory_xact_lock(BILLING))):
-            return "another worker is at it"
-        if await session.scalar(select(Bill.id).where(Bill.month == 1)):
+        if await self.is_billed(session):
             return "done before"
-        session.add(Bill(id=1, month=1))
-        await session.commit()
+        async with session.begin():
+            await session.execute(select(func.pg_advisory_xact_lock(BILLING)))
+            if await session.scalar(FIRST):
+                return "done before"
+            session.add(Bill(id=1, month=1))
         return "done"
 
     @actor(names=("alice", "bob"))
@@ -157,7 +170,7 @@ class BilledUnderALock(Scenario):
 
 @planted_bug(
     of=BilledUnderALock,
-    token="lab1:scenarios.leaks:ReleasedAfterBilling::-:alice6.bob3:s5huq:leak.3xry:rhyaol",
+    token="lab1:scenarios.leaks:ReleasedAfterBilling::-:alice5.bob3.alice3.bob3:2fsmn:leak.3xry:lwmb3d",
     cause="the lock belongs to the session, not to the transaction, and one way out does not release it",
     fix="take a lock of the transaction, pg_advisory_xact_lock, which ends with it in any case",
 )
@@ -167,12 +180,13 @@ class ReleasedAfterBilling(BilledUnderALock):
 
     async def bill(self, session: AsyncSession) -> str:
         """Bill the month under a lock of the session."""
-        if not await session.scalar(select(func.pg_try_advisory_lock(BILLING))):
-            return "another worker is at it"
-        if await session.scalar(select(Bill.id).where(Bill.month == 1)):
+        if await self.is_billed(session):
             return "done before"
-        session.add(Bill(id=1, month=1))
-        await session.commit()
+        async with session.begin():
+            await session.execute(select(func.pg_advisory_lock(BILLING)))
+            if await session.scalar(FIRST):
+                return "done before"
+            session.add(Bill(id=1, month=1))
         await session.execute(select(func.pg_advisory_unlock(BILLING)))
         return "done"
 

@@ -43,6 +43,5 @@ class Leak:
         if not self.pool:
             return f"{self.actor} ended while a transaction is open on a connection of its own"
         said = f"{self.actor} never closed a {self.thing}{f' that it opened at {opened}' if opened else ''}"
-        if used and used != opened:
-            said += f" and last used at {used}"
-        return f"{said}; a connection stays checked out of {self.pool}{OPEN if self.in_transaction else ''}"
+        taken = f", taken at {used}," if used and used != opened else ""
+        return f"{said}; a connection{taken} stays checked out of {self.pool}{OPEN if self.in_transaction else ''}"

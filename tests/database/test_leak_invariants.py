@@ -19,10 +19,10 @@ async def test_closed_in_any_case(lab, schedule):
 
     INVARIANT: Two people want the same name, and a unique key decides. That is: somebody has the name.
 
-    VALIDATED_BUG: ClosedAfterSuccess: bob never closed a session; a connection stays checked out of its pool.
+    VALIDATED_BUG: ClosedAfterSuccess: alice never closed a session; a connection stays checked out of its pool.
         Root cause: the session is closed where all goes well, and the error passes that line by.
         Fix: open the session by `async with`, which closes it in any case.
-        Replay: lab1:scenarios.leaks:ClosedAfterSuccess::-:alice2.bob2:iaet7:leak.hcab:ftxpwj
+        Replay: lab1:scenarios.leaks:ClosedAfterSuccess::-:alice.bob3.alice2:3fk4f:leak.hcab:ndide6
     """
     await lab.check(ClosedInAnyCase(), schedule)
 
@@ -38,7 +38,7 @@ async def test_billed_under_a_lock(lab, schedule):
     VALIDATED_BUG: ReleasedAfterBilling: bob never released advisory lock 7; its session is handed on with it.
         Root cause: the lock belongs to the session, not to the transaction, and one way out does not release it.
         Fix: take a lock of the transaction, pg_advisory_xact_lock, which ends with it in any case.
-        Replay: lab1:scenarios.leaks:ReleasedAfterBilling::-:alice6.bob3:s5huq:leak.3xry:rhyaol
+        Replay: lab1:scenarios.leaks:ReleasedAfterBilling::-:alice5.bob3.alice3.bob3:2fsmn:leak.3xry:lwmb3d
     """
     await lab.check(BilledUnderALock(), schedule)
 

@@ -59,7 +59,7 @@ UNNAMED = {
     "CacheFilledBeforeTheCommit": "the dirty value went through the process, not through the database",
     **dict.fromkeys(
         ("ClosedAfterSuccess", "ConfirmedBySessionOfTheRequest", "ReleasedAfterBilling"),
-        "no race: it is what is left when all have ended",
+        "what is wrong is what is left when all have ended; what was committed is serializable",
     ),
     "CommitInFinally": "half a request was committed: atomicity",
     "CommitNotAwaited": "a commit that was told before it was: durability",

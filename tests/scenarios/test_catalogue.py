@@ -21,6 +21,7 @@ PLANTED = [cls for cls in SHIPPED if kind_of(cls) == "planted"]
 FAIL_WITHOUT_ANY_RACE = {
     "CacheFilledBeforeTheCommit",
     "CommitNotAwaited",
+    "ConfirmedBySessionOfTheRequest",
     "CreditKeptAfterRefusal",
     "DebitCommittedFirst",
     "MarkedDoneBeforeTheWork",
