@@ -13,9 +13,12 @@ from lab.checkers.checker import Checker
 from lab.model.leak import Leak
 from lab.model.outcome import Ending
 from lab.model.record import ExecutionRecord, Finding
+from lab.scenario.declare import Scenario, actors_of
 
 __all__ = ["CHECKER"]
 
+KEEPS = "leak"
+"""What a scenario or an actor allows that is meant to leave something."""
 GIVEN_BACK = "every connection is given back"
 RELEASED = "every advisory lock is released"
 ENDED = "every transaction is ended"
@@ -26,11 +29,19 @@ def _leaks(record: ExecutionRecord) -> Iterator[Finding]:
     if record.outcome.ending not in (Ending.COMPLETED, Ending.DEADLOCKED):
         return
     kinds: dict[str, list[Leak]] = {}
+    meant = _meant_to_keep(record.scenario)
     for each in record.leaks:
+        if each.actor.partition("/")[0] in meant:
+            continue
         kind = RELEASED if each.locks else GIVEN_BACK if each.pool else ENDED
         kinds.setdefault(kind, []).append(each)
     for name, leaks in kinds.items():
         yield Finding("leak", name, "; ".join(each.text() for each in leaks))
+
+
+def _meant_to_keep(scenario: Scenario) -> frozenset[str]:
+    """The actors that may leave something: it is the application's, and lives longer than a request."""
+    return frozenset(each.name for each in actors_of(type(scenario)) if KEEPS in (*scenario.allows, *each.allows))
 
 
 CHECKER = Checker(

@@ -91,10 +91,9 @@ def own_thread(outside: Outside, real: Callable[..., None]) -> Callable[[threadi
 
     def start(thread: threading.Thread) -> None:
         actor = current_actor()
-        if actor is not None and not type(thread).__module__.startswith("anyio."):
+        if actor is not None and not _is_a_pools():
             outside.started(actor, thread.is_alive)
-        with running_as(None):
-            real(thread)
+        real(thread)
 
     return start
 
@@ -103,13 +102,18 @@ def submitted(outside: Outside, real: Callable[..., Future[Any]]) -> Callable[..
     """What an actor submits to an executor, without awaiting it by the event loop, may move it when it is done."""
 
     def submit(executor: Executor, /, function: Callable[..., Any], *args: Any, **named: Any) -> Future[Any]:
-        with running_as(None):  # the threads of the pool are nobody's
-            future = real(executor, function, *args, **named)
+        future = real(executor, function, *args, **named)
         if (actor := current_actor()) is not None:
             outside.started(actor, lambda: not future.done())
         return future
 
     return submit
+
+
+def _is_a_pools() -> bool:
+    """Whether an executor or anyio starts a thread: it waits for work between times, and is of no class of its own."""
+    names = (str(each.f_globals.get("__name__", "")) for each in _callers())
+    return next(each for each in names if not each.startswith("lab.")).startswith(("concurrent.futures.", "anyio."))
 
 
 def _work(actor: Actor, function: Callable[..., Any]) -> str:

@@ -62,7 +62,7 @@ class Scenario:
     - `isolation`: the isolation level of every transaction, unless an actor states its own.
     - `allows`: exceptions and SQLSTATEs that an actor may end with. 40001 (serialization failure), 40P01 (deadlock),
       55P03 (lock not available) and SQLAlchemy's `StaleDataError` always may, also wrapped in another error. Of an
-      application (see `http`), also statuses from 500 on that it may answer.
+      application (see `http`), also statuses from 500 on that it may answer. "leak": it may leave connections open.
     - `watch`: engines of the application itself, opened before the actors begin. In an execution they lead to the lab's
       database, and so does whatever else actors open with SQLAlchemy or asyncpg.
     - `outside`: what actors are meant to reach beside that: dialect (`sqlite`), driver (`psycopg`) or host.

@@ -37,6 +37,10 @@ class SessionLeft(Alone):
         await session.scalar(ONE)
 
 
+class LeftOnPurpose(SessionLeft):
+    allows = ("leak",)
+
+
 class SessionRolledBackThenUsed(Alone):
     async def work(self, engine, sessions) -> None:
         session = sessions()
@@ -227,3 +231,9 @@ async def test_an_actor_that_is_cancelled_leaves_what_it_does_not_close(plain, s
 async def test_a_connection_that_a_fault_ended_is_none_that_is_left(plain, fault):
     record = await plain.run(ClosedAtTheEnd(), Order(f"alice {fault}@alice"), added_faults=(fault,))
     assert record.leaks == ()
+
+
+async def test_what_is_meant_to_stay_is_seen_and_no_violation(plain):
+    record = await plain.run(LeftOnPurpose(), Order())
+    assert [each.actor for each in record.leaks] == ["alice"]
+    assert record.findings == ()
