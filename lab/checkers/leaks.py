@@ -25,13 +25,18 @@ ENDED = "every transaction is ended"
 
 
 def _leaks(record: ExecutionRecord) -> Iterator[Finding]:
-    """A finding for each kind of thing that is left over; none where somebody could not end."""
+    """A finding for each kind of thing that is left over; none where somebody could not end.
+
+    What two tasks used at once is left over because of that, so it is no finding of its own.
+    """
     if record.outcome.ending not in (Ending.COMPLETED, Ending.DEADLOCKED):
         return
     kinds: dict[str, list[Leak]] = {}
-    meant = _meant_to_keep(record.scenario)
+    excused = _meant_to_keep(record.scenario) | {
+        name.partition("/")[0] for each in record.sharings for name in (each.first, each.second)
+    }
     for each in record.leaks:
-        if each.actor.partition("/")[0] in meant:
+        if each.actor.partition("/")[0] in excused:
             continue
         kind = RELEASED if each.locks else GIVEN_BACK if each.pool else ENDED
         kinds.setdefault(kind, []).append(each)

@@ -35,13 +35,14 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.control import current_build_context
 from hypothesis.strategies import SearchStrategy
-from sqlalchemy import Select, distinct, event, func, select, text
+from sqlalchemy import Connection, Select, distinct, event, func, select, text
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.ext.asyncio import engine as async_engine
 from sqlalchemy.ext.asyncio import session as async_session
 from sqlalchemy.orm import aliased
+from sqlalchemy.pool import QueuePool
 
 from lab.explore import Explorer
 from lab.postgres.connections.apart import Apart
@@ -658,6 +659,15 @@ def _runs(world: World, value: Any) -> bool:
     return RAN == ["ran"]
 
 
+def _wraps_what_connecting_raises(world: World, value: Any) -> bool:
+    dialect, engine = world.database.engine.dialect, world.database.engine.sync_engine
+    kinds = dialect.loaded_dbapi
+    raised = kinds.OperationalError("no connection")
+    with pytest.raises(DBAPIError) as wrapped:
+        value(raised, dialect, engine)
+    return wrapped.value.orig is raised
+
+
 CHECKS: Mapping[str, Check] = {
     "Handle._run": Check(_handle, _runs),
     "Handle._context": Check(_handle, lambda world, value: isinstance(value, contextvars.Context)),
@@ -727,6 +737,10 @@ CHECKS: Mapping[str, Check] = {
     "OptionEngine._proxied": Check(
         lambda world: world.database.engine.sync_engine.execution_options(mine=1), _is_its_engine
     ),
+    "QueuePool._max_overflow": Check(
+        lambda world: QueuePool(lambda: None, max_overflow=3), lambda world, value: value == 3
+    ),
+    "Connection._handle_dbapi_exception_noconnection": Check(lambda world: Connection, _wraps_what_connecting_raises),
     "Pool._is_asyncio": Check(lambda world: ActorPool, _asked_for_asyncio),
     "Pool._do_get": Check(lambda world: ActorPool.__mro__[1], _method_of_pool()),
     "Pool._do_return_conn": Check(lambda world: ActorPool.__mro__[1], _method_of_pool("record")),

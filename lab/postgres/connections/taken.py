@@ -51,6 +51,8 @@ class _Taking:
     entry: object
     """The pool's own, which it hands out again. Held, lest another one gets its `id`."""
     driver: LabConnection
+    session: Session | None
+    """For which it was taken, if it was for one."""
     actor: str
     pool: str
     thing: str
@@ -95,7 +97,9 @@ class Taken:
         line = _own_line()
         opened, thing = (self._made.get(used), "session") if isinstance(used, Session) else (line, "connection")
         driver, name = proxy.driver_connection, _name_of(pool)
-        self._taken[id(entry)] = _Taking(proxy, entry, driver, actor.name, name, thing, opened, line)
+        self._taken[id(entry)] = _Taking(
+            proxy, entry, driver, used if isinstance(used, Session) else None, actor.name, name, thing, opened, line
+        )
 
     def sends(self, actor: str, pid: int, statement: str) -> None:
         """An actor is about to send a statement."""
@@ -131,8 +135,13 @@ class Taken:
         return tuple(leaks)
 
     def give_back(self) -> None:
-        """Forget what was taken, and give back what is left of it. Those connections have been closed."""
+        """Forget what was taken, and give back what is left of it. Those connections have been closed.
+
+        A session may be one that the application keeps: in the next execution it begins anew.
+        """
         for each in self._taken.values():
+            if each.proxy.is_valid and each.session is not None:
+                each.session.invalidate()
             if each.proxy.is_valid:
                 each.proxy.invalidate()
         self._taken.clear()
