@@ -91,6 +91,7 @@ class Violation(AssertionError):
         title: str = "",
         broken: str = "",
         location: str = "",
+        page: dict[str, object] | None = None,
     ) -> None:
         super().__init__(report)
         self.token = token
@@ -98,6 +99,8 @@ class Violation(AssertionError):
         self.title = title
         self.broken = broken
         self.location = location
+        self.page = page or {}
+        """What a page of it is made from, where one is to be written."""
 
 
 def shown(value: object) -> str:

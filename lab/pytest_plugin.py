@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lab.search.direct.at_the_end import AtTheEnd, note, violation_in
+from lab.search.direct.failing_pages import add_page, add_page_options, pages_wanted
 from lab.search.direct.pins import pinned_on
 from lab.search.direct.runners import BACKEND, Keeper, inner_test, is_claimed
 
@@ -62,6 +63,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Replay this token in the tests that check, hunt or race its scenario (default: LAB_REPLAY).",
     )
     group.addoption("--lab-isolation", metavar="LEVEL", help="Run every scenario at this isolation level.")
+    add_page_options(parser, group)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -189,6 +191,8 @@ def pytest_runtest_makereport(
             if call.excinfo is not None and report.failed and (violation := violation_in(call.excinfo.value)):
                 known.remember(item, violation)
             vars(report)["lab_known"], known.said = known.said, []
+    if report.failed and call.excinfo is not None:
+        add_page(item, call.excinfo.value, report)
     if found and report.failed:
         vars(report)["lab_annotation"] = found
     return report
@@ -242,7 +246,9 @@ def lab(request: pytest.FixtureRequest, lab_server: Server) -> Lab:
     from lab.testing import Lab  # noqa: PLC0415
 
     isolation, replay = _options(request.config)
-    made = request.config.stash[_LAB] = Lab(Explorers(lab_server), isolation=isolation, replay=replay)
+    made = request.config.stash[_LAB] = Lab(
+        Explorers(lab_server), isolation=isolation, replay=replay, pages=pages_wanted(request.config)
+    )
     made.begin(request.config.stash.get(_AGAIN, ""))
     return made
 

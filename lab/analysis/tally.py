@@ -76,6 +76,8 @@ class ReportedFailure:
     """What `needed` and `irrelevant` say, as `lab.model.record.Relevance` has it."""
     story: Mapping[str, Any] = field(default_factory=dict)
     """The execution step by step, as `lab.report.data.story_data` makes it."""
+    page: Mapping[str, Any] = field(default_factory=dict)
+    """What its page is made from, as `lab.report.html.contents.FailurePage` has it; empty where none was asked for."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -83,8 +85,8 @@ class ReportedFailure:
         return self.checker, self.broken
 
     def shown(self) -> dict[str, Any]:
-        """For programs: all but the report for people."""
-        return {key: value for key, value in asdict(self).items() if key != "report"}
+        """For programs: all but the report and the page for people."""
+        return {key: value for key, value in asdict(self).items() if key not in ("report", "page")}
 
 
 def _covered(mine: Coverage, theirs: Coverage) -> Coverage:
@@ -162,6 +164,8 @@ class HuntResult:
     trouble: str = field(default="", metadata=REASON)
     """Why the hunt ended early, "" if it did not."""
     seconds: float = field(default=0.0, metadata=TIME)
+    curve: list[tuple[int, int]] = field(default_factory=list, compare=False, repr=False)
+    """How many traces were known after so many executions, wherever that grew while this value was at hand."""
     _ends: dict[str, str] = field(default_factory=dict, metadata=ENDS)
     """Trace -> the outcome of the first execution of it."""
 
@@ -245,7 +249,12 @@ class HuntResult:
         """An execution of this trace had this outcome, both as digests."""
         self.outcomes[outcome] += 1
         self.traces.add(trace)
+        self._point()
         self._contradict(self._ends.setdefault(trace, outcome) != outcome, ONE_TRACE)
+
+    def _point(self) -> None:
+        if not self.curve or self.curve[-1][1] < len(self.traces):
+            self.curve.append((self.executions, len(self.traces)))
 
     def _contradict(self, holds: bool, why: str) -> None:  # noqa: FBT001 - said by whoever calls it
         """What was seen does not agree with what reduction rests on, so nothing is said to be all."""
@@ -264,6 +273,7 @@ class HuntResult:
         clash = any(self._ends.get(trace, end) != end for trace, end in other._ends.items())
         for each in _COUNTERS:
             setattr(self, each.name, each.metadata["add"](getattr(self, each.name), getattr(other, each.name)))
+        self._point()
         self._contradict(clash, ONE_TRACE)
 
     def shown(self) -> dict[str, Any]:

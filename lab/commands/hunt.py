@@ -20,6 +20,7 @@ from lab.commands.jobs import hunt_data, job_of
 from lab.commands.keep import Desk, KeptCommand, keep_options, kept_hunt
 from lab.commands.on_cluster import cluster_of, who_options
 from lab.commands.options import bound_options, fault_options, json_option, level_option, server_options, workers_of
+from lab.commands.pages import html_option, write_hunt
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -76,6 +77,7 @@ DEFAULT_EXECUTIONS = 200
     show_default=True,
     help="Replay each violation of TARGET in a fresh process, too: about a second each.",
 )
+@html_option("Draw what was found into this page, and each failure into one beside it.")
 @keep_options
 @server_options
 @bound_options("step", "setup", "invariant", "imports")
@@ -89,6 +91,8 @@ async def command(target: str | None, resume: str | None, **options: Any) -> str
     if resume is not None:
         row, job, options = kept_hunt(resume, options)
         return await _hunt_target(job.target, row=row, job=job, **options)
+    if target is None and options.pop("html") is not None:
+        raise click.UsageError("--html draws the hunt of one TARGET; name it")
     # An empty TARGET is a script's unset variable: it must not pass for "everything".
     return await (hunt_everything_listed(**options) if target is None else _hunt_target(target, **options))
 
@@ -112,18 +116,22 @@ async def _hunt_target(
         cluster = cluster_of(options)
         with place.server_soon() as start, progress_bar(quiet=as_json) as bar:
             job = job or job_of(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
+            job = replace(job, pages=options["html"] is not None)
             async with aclosing(Desk(job, options, Found(bar, quiet=as_json), row)) as desk:
                 result, remedies = await _hunted(start, place, cluster, job, bar, options, desk, early)
                 answer = {**hunt_data(result, job), **_dumped(remedies), **desk.answer(result)}
                 desk.ended(result, answer)
+    faults = job.conditions.may_strike(scenario), job.conditions.most_faults(scenario)
+    said = [*hunt_lines(result, job.described, struck_by(*faults))]
     if as_json:
         show_json(answer)
     else:
         if remedies is not None:
             print_lines([*lines_of("Remedies", partial(remedy_lines, remedies)), ""])
-        faults = job.conditions.may_strike(scenario), job.conditions.most_faults(scenario)
-        print_lines(hunt_lines(result, job.described, struck_by(*faults)))
+        print_lines(said)
         desk.print_end(result)
+    if options["html"] is not None:
+        write_hunt(options["html"], result, job, remedies, said)
     return desk.verdict(result)
 
 

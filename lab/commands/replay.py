@@ -9,9 +9,12 @@ import click
 
 from lab.commands.console import err, out, show_json
 from lab.commands.options import CheckedCommand, bound_options, json_option, server_options
+from lab.commands.pages import html_option, write_replay
 from lab.model.verdict import Verdict
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lab.model.replay_token import ReplayToken
     from lab.postgres.server.place import Place
     from lab.scenario.whereabouts import Whereabouts
@@ -24,11 +27,20 @@ __all__ = ["command"]
 @click.argument("token")
 @click.option("--times", type=click.IntRange(min=1), default=5, show_default=True, help="Number of replays.")
 @click.option("--dry-run", is_flag=True, help="Show what TOKEN holds and what would be imported; run nothing.")
+@html_option("Draw the execution into this page: lanes, waits, rows, why.")
 @server_options
 @bound_options("step", "setup", "invariant", "imports")
 @json_option
 async def command(
-    token: str, *, times: int, dry_run: bool, checks: tuple[str, ...], url: str | None, version: str, as_json: bool
+    token: str,
+    *,
+    times: int,
+    dry_run: bool,
+    html: Path | None,
+    checks: tuple[str, ...],
+    url: str | None,
+    version: str,
+    as_json: bool,
 ) -> str:
     """Repeat exactly the execution that TOKEN names, and say how many of the replays were identical.
 
@@ -53,6 +65,8 @@ async def command(
         show_json(_json(named, module, replays, said))
     else:
         _print(replays, said)
+    if html is not None:
+        write_replay(html, replays, token, [*filter(None, [replays.divergence, said]), _sure(replays)])
     return replays.verdict
 
 
@@ -104,7 +118,11 @@ def _print(replays: Replays, said: str) -> None:
         err.out(f"lab: {replays.divergence}")
     if said:
         out.out(said)
-    out.out(f"replayed {replays.identical}/{replays.times} identical · verdict {replays.verdict}")
+    out.out(_sure(replays))
+
+
+def _sure(replays: Replays) -> str:
+    return f"replayed {replays.identical}/{replays.times} identical · verdict {replays.verdict}"
 
 
 def _json(named: ReplayToken, module: Whereabouts, replays: Replays, said: str) -> dict[str, Any]:

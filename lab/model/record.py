@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from lab.model.decision import BREAKPOINT
@@ -202,6 +202,13 @@ class Relevance:
     """Needed: where the statement of this step does not pause, nothing is broken."""
     passes: tuple[Turned, ...] = ()
     """How the nearest execution that passed differs in the order of steps; empty where none passed."""
+    passing: Trace | None = field(default=None, compare=False, repr=False)
+    """The trace of that execution."""
+
+    @property
+    def claims(self) -> Relevance:
+        """The same without the trace, which is no claim and no plain value."""
+        return replace(self, passing=None)
 
 
 @dataclass(frozen=True, slots=True)

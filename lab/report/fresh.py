@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lab.analysis.tally import ReportedFailure
 from lab.report.setting import sure
@@ -32,7 +34,23 @@ def with_fresh(failure: ReportedFailure, fresh: Fresh) -> ReportedFailure:
         fresh_process=fresh.reproduced,
         reproduced_by=fresh.command,
         report="\n".join((report, *_lines(fresh))),
+        page=_page(failure.page, (before, f"{before}{also}"), _lines(fresh)),
     )
+
+
+def _page(page: Mapping[str, Any], sure: tuple[str, str], lines: tuple[str, ...]) -> Mapping[str, Any]:
+    """The same on what the page is made from."""
+    if not page:
+        return page
+    parts = [
+        {
+            **part,
+            "lines": [line.replace(*sure) if sure[0] and part["name"] == "setting" else line for line in part["lines"]],
+        }
+        for part in page["parts"]
+    ]
+    more = {"name": "fresh", "heading": "", "lines": [line for line in lines if line], "apart": True}
+    return {**page, "parts": [*parts, more] if lines else parts}
 
 
 def _lines(fresh: Fresh) -> tuple[str, ...]:

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
-from lab.model.remedy import NO_TIME, NOT_RUN, UNLESS_STARVED, Price, Remedies, Tried
+from lab.model.remedy import Price, Remedies
 from lab.model.text import count, cut
+from lab.report.grid import Grid, grid
 from lab.report.story import WIDTH
-from lab.scenario.declare import ISOLATION_LEVELS
 
-__all__ = ["remedy_lines"]
+__all__ = ["price_text", "remedy_lines"]
 
-WORDS = {
-    "pass": "helps",
-    UNLESS_STARVED: "helps, unless starved",
-    "fail": "does not help",
-    "inconclusive": "inconclusive",
-    NO_TIME: NO_TIME,
-    NOT_RUN: NOT_RUN,
-}
-PRICED = ("pass", UNLESS_STARVED, "inconclusive")
-"""What does not help costs nothing that anybody would pay."""
 LONGEST_NAME = 60
-AS_IT_IS = "as it is"
-OWN_LEVELS = "own levels"
-"""The column of a scenario whose actors state levels of their own."""
 
 
 def remedy_lines(remedies: Remedies) -> Iterator[str]:
@@ -34,52 +21,31 @@ def remedy_lines(remedies: Remedies) -> Iterator[str]:
         return
     samples = f"{remedies.executions} executions of {remedies.scheduler}"
     yield f"Remedies  until one breaks or every trace was run, else up to {samples}"
-    run = [each for each in remedies.tried if each.remedy is not None]
-    yield from _grid(remedies, run)
-    yield from _prices(remedies, run)
-    for each in remedies.tried:
-        yield from (cut(f"  {line}", WIDTH) for line in _words(each))
+    made = grid(remedies)
+    yield from _grid(made)
+    yield from _prices(made)
+    yield from (cut(f"  {line}", WIDTH) for line in made.words)
 
 
-def _grid(remedies: Remedies, run: Iterable[Tried]) -> Iterator[str]:
-    own = remedies.isolation or OWN_LEVELS
-    cells = {(AS_IT_IS, own): f"{remedies.broken} of {remedies.unfixed.executions} break"}
-    for each in run:
-        assert each.remedy is not None
-        cells[each.remedy.row or each.name, each.remedy.isolation or own] = WORDS[each.verdict]
-    used = {level for _, level in cells}
-    columns = [own, *(level for level in ISOLATION_LEVELS if level in used and level != own)]
-    rows = list(dict.fromkeys(row for row, _ in cells))
-    first = min(LONGEST_NAME, max(map(len, rows)))
-    wide = [max(len(level), *(len(cells.get((row, level), "")) for row in rows)) for level in columns]
-    for name, texts in (("", columns), *((row, [cells.get((row, level), "-") for level in columns]) for row in rows)):
+def _grid(made: Grid) -> Iterator[str]:
+    first = min(LONGEST_NAME, max(len(name) for name, _ in made.rows))
+    wide = [max(len(level), *(len(cells[at].text) for _, cells in made.rows)) for at, level in enumerate(made.levels)]
+    for name, texts in (("", made.levels), *((row, [each.text for each in cells]) for row, cells in made.rows)):
         padded = "  ".join(f"{text:{width}}" for text, width in zip(texts, wide, strict=True))
         yield f"  {cut(name, LONGEST_NAME):{first}}  {padded}".rstrip()
 
 
-def _prices(remedies: Remedies, run: Iterable[Tried]) -> Iterator[str]:
-    priced = [(AS_IT_IS, remedies.unfixed, "")]
-    for each in run:
-        if each.price is not None and each.verdict in PRICED:
-            extent = "every trace, " if each.complete else ""
-            priced.append((each.name, each.price, f" · {extent}{count(each.price.executions, 'execution')}"))
-    first = min(LONGEST_NAME, max(len(name) for name, *_ in priced))
+def _prices(made: Grid) -> Iterator[str]:
+    first = min(LONGEST_NAME, max(len(each.name) for each in made.prices))
     yield "Prices per execution"
-    for name, price, extent in priced:
-        yield f"  {cut(name, LONGEST_NAME):{first}}  {_price(price)}{extent}"
+    for each in made.prices:
+        extent = "every trace, " if each.complete else ""
+        counted = f" · {extent}{count(each.price.executions, 'execution')}" if each.counted else ""
+        yield f"  {cut(each.name, LONGEST_NAME):{first}}  {price_text(each.price)}{counted}"
 
 
-def _words(tried: Tried) -> Iterator[str]:
-    """Why it has no better verdict, and what the verdict does not cover."""
-    if tried.verdict == NOT_RUN:
-        yield f"{NOT_RUN}: {tried.name}: {tried.reason}" if tried.reason else f"{NOT_RUN}: {tried.name}"
-    elif tried.reason:
-        yield f"{tried.name}: {tried.reason}"
-    if tried.note:
-        yield f"{tried.name}: {tried.note}"
-
-
-def _price(price: Price) -> str:
+def price_text(price: Price) -> str:
+    """For example "aborts 0.40 (40001), waits 0.00, time 1.2x"."""
     number = max(price.executions, 1)
     attempts = f", up to {price.attempts} attempts" if price.attempts > 1 else ""
     time = "" if price.times is None else f", time {price.times:.1f}x"

@@ -14,7 +14,7 @@ from lab.model.cause import Cause
 from lab.model.record import ExecutionRecord, Failure
 from lab.report.contained import lines_of, or_else
 
-__all__ = ["Message", "Section", "explanation_of", "laid_out"]
+__all__ = ["Message", "Part", "Section", "explanation_of", "laid_out", "parts"]
 
 
 @dataclass(frozen=True)
@@ -81,19 +81,32 @@ def explanation_of(record: ExecutionRecord) -> Explanation | None:
     return explain(anomalies[0], record.history, timed=True) if anomalies else None
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A section with its lines. Text and pages are made from the same ones."""
+
+    name: str
+    heading: str
+    lines: tuple[str, ...]
+    apart: bool = True
+
+
+def parts(sections: Iterable[Section], message: Message) -> list[Part]:
+    """Those sections that have something to say of this message, in their order."""
+    made = ((each, lines_of(each.name, partial(each.lines, message), whole=each.whole)) for each in sections)
+    return [Part(each.name, each.heading, tuple(lines), each.apart) for each, lines in made if lines]
+
+
 def laid_out(sections: Iterable[Section], message: Message) -> str:
     """The message as plain text of several lines."""
     text: list[str] = []
     heading = ""
-    for section in sections:
-        lines = lines_of(section.name, partial(section.lines, message), whole=section.whole)
-        if not lines:
-            continue
-        shared = bool(section.heading) and section.heading == heading
-        if text and section.apart and not shared:
+    for part in parts(sections, message):
+        shared = bool(part.heading) and part.heading == heading
+        if text and part.apart and not shared:
             text.append("")
-        heading = section.heading
+        heading = part.heading
         if heading and not shared:
             text.append(heading)
-        text += [f"  {line}" for line in lines] if heading else lines
+        text += [f"  {line}" for line in part.lines] if heading else part.lines
     return "\n".join(text)

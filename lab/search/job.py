@@ -46,6 +46,8 @@ class Job:
     """Where the token does not replay, take its decisions as far as they can be: does that still break something?"""
     remedy: str = ""
     """Search under this remedy, as `lab.search.remedies.away` writes it, until the answer is certain."""
+    pages: bool = False
+    """Failures are reported with what their pages are made from."""
     helps: bool = False
     """Make executions for the search of another process, as that one asks for them. See `lab.search.crew`."""
 

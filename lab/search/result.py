@@ -13,13 +13,18 @@ from lab.model.record import Failure
 from lab.report.contained import or_else
 from lab.report.data import plain, story_data
 from lab.report.failure import explanation_of, failure_report
+from lab.report.html.contents import failure_page
 from lab.report.relevance import irrelevant_text, needed_text
+from lab.report.section import Message
 
-__all__ = ["reported"]
+__all__ = ["page_data", "reported"]
 
 
-def reported(failure: Failure, replay_hint: str = "lab replay TOKEN") -> ReportedFailure:
-    """The plain values of a failure. The report is made here, since only this process has the whole failure."""
+def reported(failure: Failure, replay_hint: str = "lab replay TOKEN", *, page: bool = False) -> ReportedFailure:
+    """The plain values of a failure. The report is made here, since only this process has the whole failure.
+
+    `page`: also what its page is made from.
+    """
     record = failure.record
     finding = record.findings[0]
     explanation, _ = or_else(lambda: explanation_of(record), None)
@@ -49,9 +54,16 @@ def reported(failure: Failure, replay_hint: str = "lab replay TOKEN") -> Reporte
         explanation=plain(explanation),
         cause=plain(cause),
         levels=plain(failure.levels),
-        relevance=plain(failure.relevance),
+        relevance=plain(failure.relevance.claims),
         story=story,
+        page=page_data(failure, replay_hint) if page else {},
     )
+
+
+def page_data(failure: Failure, replay_hint: str = "lab replay TOKEN") -> dict[str, Any]:
+    """What the page of a failure is made from; empty where the lab cannot make it, since it is wrong itself."""
+    nothing: dict[str, Any] = {}
+    return or_else(lambda: failure_page(Message(failure.record, failure, replay_hint)).dump(), nothing)[0]
 
 
 def _about_database(failure: Failure, explanation: Explanation | None) -> bool:

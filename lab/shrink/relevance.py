@@ -42,7 +42,7 @@ async def relevance(record: ExecutionRecord, run: Run, *, budget: int = BUDGET) 
         tuple(bystanders),
         trials.spent,
         tuple(breakpoints),
-        trials.nearest(),
+        *trials.nearest(),
     )
 
 
@@ -77,11 +77,13 @@ class _Trials:
         """Run this order, to see whether it passes."""
         await self._try(wish, Onward)
 
-    def nearest(self) -> tuple[Turned, ...]:
+    def nearest(self) -> tuple[tuple[Turned, ...], Trace | None]:
         """How that one of the executions differs which passed with the fewest pairs of steps in another order."""
         passed = [each for each in self._done.values() if each.passed and each.outcome.ending is Ending.COMPLETED]
-        ways = [turned(self._trace, each.trace) for each in passed if each.trace.extras == self._trace.extras]
-        return min((way for way in ways if way[1]), key=lambda way: way[0], default=(0, ()))[1]
+        alike = [each.trace for each in passed if each.trace.extras == self._trace.extras]
+        ways = [(*turned(self._trace, trace), trace) for trace in alike]
+        found = min((way for way in ways if way[1]), key=lambda way: way[0], default=None)
+        return ((), None) if found is None else found[1:]
 
     async def needed(self, wishes: list[Wish]) -> bool:
         """Whether nothing breaks in the first of these orders that really has fewer preemptions."""

@@ -18,7 +18,7 @@ FOR_TESTS = [Requirement(each) for each in PROJECT["optional-dependencies"]["tes
 FOR_DOCS = [Requirement(each) for each in PROJECT["optional-dependencies"]["docs"]]
 NOT_RUN = {
     *("coverage", "mypy", "ruff", "pytest-anyio", "jsonschema", "pg8000", "psycopg", "psycopg2-binary", "ipython"),
-    "distributed",
+    *("distributed", "playwright", "axe-playwright-python"),
     *("pydantic-settings", "sqlmodel", "tenacity", "matplotlib", "scipy"),
 }
 """What the smoke set does without, and an empty package that names the plugin."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -28,6 +28,7 @@ from lab.search.direct.ledger import Ledger, RaceRecord
 from lab.search.direct.loops import Explorers
 from lab.search.hunt import Hunt
 from lab.search.job import Job
+from lab.search.result import page_data
 from lab.shrink.refine import refined
 from lab.shrink.replays import Replays, replay_times
 
@@ -51,8 +52,10 @@ class Runs:
         isolation: str | None = None,
         replay: ReplayToken | None = None,
         times: int = 0,
+        pages: bool = False,
     ) -> None:
         self._explorers = explorers
+        self._pages = pages
         self._times = times
         self.isolation = isolation
         self.replay = replay
@@ -107,6 +110,7 @@ class Runs:
             seed=seed,
             options=options,
             conditions=conditions,
+            pages=self._pages,
         )
         hunt = Hunt(scenario, job, replay_hint=self._hint(scenario))
         explorer = self.explorer
@@ -117,7 +121,8 @@ class Runs:
         self.ledger.hunted(result, list(hunt_lines(result, described, faults))[1:])
         if result.failures:
             failure = result.failures[0]
-            raise self._violation(scenario, shown(failure.report), failure.token, failure.broken, failure.anomaly or "")
+            report, anomaly = shown(failure.report), failure.anomaly or ""
+            raise self._violation(scenario, report, failure.token, failure.broken, anomaly, failure.page)
         if result.reason:
             raise UsageError(f"the hunt of {result.target} is inconclusive: {result.reason}")
         return RaceRecord.of(result, described)
@@ -194,9 +199,12 @@ class Runs:
         report = failure_report(failure, replay_hint=self._hint(record.scenario))
         report = f"{changed}\n\n{report}" if changed else report
         anomaly = next(iter(failure.record.anomalies), "")
-        raise self._violation(record.scenario, report, failure.token, finding.name, anomaly)
+        page = page_data(failure, self._hint(record.scenario)) if self._pages else {}
+        raise self._violation(record.scenario, report, failure.token, finding.name, anomaly, page)
 
-    def _violation(self, scenario: Scenario, report: str, token: str, broken: str, anomaly: str) -> Violation:
+    def _violation(
+        self, scenario: Scenario, report: str, token: str, broken: str, anomaly: str, page: Mapping[str, Any]
+    ) -> Violation:
         verdict = decode(token).verdict
         stated = {each.name: each.location for each in invariants_of(type(scenario))}
         return Violation(
@@ -206,6 +214,7 @@ class Runs:
             title=title(verdict) if verdict else "",
             broken=broken,
             location=stated.get(broken, ""),
+            page=dict(page),
         )
 
     def _hint(self, scenario: Scenario) -> str:

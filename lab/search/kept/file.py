@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from lab.errors import LabError
 from lab.search.kept.tables import APPLICATION, FORM, METADATA, MIGRATIONS
 
-__all__ = ["KeptFile", "NotKept", "moment"]
+__all__ = ["KeptFile", "NotKept", "ignored_by_git", "moment"]
 
 BUSY_SECONDS = 10.0
 """How long one process waits for another; a write takes milliseconds."""
@@ -52,7 +52,7 @@ class KeptFile:
         """Open it, and make it where it is not; also a sentence about a damaged one that was set aside, or ""."""
         try:
             path.parent.mkdir(exist_ok=True)
-            _ignored_by_git(path.parent)
+            ignored_by_git(path.parent)
             with _alone(path.parent):
                 try:
                     return cls._prepared(path), ""
@@ -188,7 +188,8 @@ def _cannot(path: Path, error: BaseException) -> str:
     return f"{path} cannot be used: {reason.splitlines()[0]}"
 
 
-def _ignored_by_git(folder: Path) -> None:
+def ignored_by_git(folder: Path) -> None:
+    """Let git leave the folder out."""
     ignore = folder / ".gitignore"
     if not ignore.exists():
         ignore.write_text("*\n")

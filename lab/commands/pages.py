@@ -1,0 +1,62 @@
+"""`--html FILE`: where a command writes a page, refused before anything runs where that cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lab.commands.console import err
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lab.analysis.tally import HuntResult
+    from lab.model.remedy import Remedies
+    from lab.search.job import Job
+    from lab.shrink.replays import Replays
+
+__all__ = ["html_option", "write_hunt", "write_replay"]
+
+
+def html_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option that names the file of a page; its help says what is on it."""
+    return click.option(
+        "--html",
+        "html",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        callback=_writable,
+        help=f"{text} FILE needs nothing beside itself.",
+    )
+
+
+def _writable(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    """The path. Raises `UsageError` for one in no folder."""
+    from lab.errors import UsageError
+
+    if value is not None and not value.absolute().parent.is_dir():
+        raise UsageError(f"--html {value}: there is no folder {value.absolute().parent}")
+    return value
+
+
+def write_replay(path: Path, replays: Replays, token: str, said: Sequence[str]) -> None:
+    """The page of an execution that was replayed; `said` stands below its headline."""
+    from lab.report.html.contents import failure_page
+    from lab.report.html.files import written
+    from lab.report.html.render import failure_html
+    from lab.report.section import Message
+
+    if replays.record is None:
+        err.print(f"lab: --html {path}: no replay came to its end, so there is nothing to draw", markup=False)
+        return
+    written(path, failure_html(failure_page(Message(replays.record), token=token, said=said)))
+
+
+def write_hunt(path: Path, result: HuntResult, job: Job, remedies: Remedies | None, said: Sequence[str]) -> None:
+    """The page of a hunt, and beside it the page of each failure."""
+    from lab.report.html.files import write_hunt_pages
+
+    write_hunt_pages(path, result, job.described, remedies, said)

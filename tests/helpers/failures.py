@@ -1,0 +1,26 @@
+"""Planted bugs as a hunt hands them out."""
+
+from __future__ import annotations
+
+from lab.explore import Conditions, Explorer
+from lab.model.record import Failure
+from lab.model.replay_token import decode, scenario_of
+from lab.scenario.declare import planted_bug_of
+from lab.scenario.registry import discover
+from lab.schedulers.replay import Replay
+from lab.shrink.refine import refined
+
+PLANTED = {cls.__name__: cls for cls in discover()}
+
+
+async def failure_of(explorer: Explorer, name: str) -> Failure:
+    """A planted bug by its token: minimised, tried and replayed."""
+    cls = PLANTED[name]
+    text = planted_bug_of(cls).token
+    token = decode(text)
+    scenario, conditions = scenario_of(token, cls), Conditions(token.isolation or None)
+    record = await explorer.run(scenario, Replay(token.schedule), conditions)
+    failure = Failure(record, text, record, 3, 200, "random(seed=8123)", found_token=text)
+    async for each in refined(explorer, failure, conditions):
+        failure = each
+    return failure

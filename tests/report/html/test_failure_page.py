@@ -1,0 +1,167 @@
+"""A page says all that the text report and the JSON say, of failures of every kind; what is hostile in it is text."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from helpers import records
+from helpers.failures import PLANTED, failure_of
+from helpers.kit import Order
+from helpers.seen import Seen, squeezed
+
+from lab.explore import Conditions
+from lab.model.replay_token import decode, scenario_of
+from lab.model.trace import Action, ActionKind
+from lab.report.failure import SECTIONS
+from lab.report.html.contents import FailurePage, failure_page
+from lab.report.html.render import failure_html
+from lab.report.html.texts import harmless
+from lab.report.section import Message, parts
+from lab.scenario.declare import planted_bug_of
+from lab.search.result import reported
+from scenarios.deadlock import RingOfFour
+
+FUZZ = int(os.environ.get("LAB_FUZZ", "60"))
+KINDS = {
+    "LimitCheckedInPython": "lost update",
+    "ReportAtReadCommitted": "read skew",
+    "CountsAdminsWithoutLock": "write skew",
+    "BookedWithoutLock": "a predicate",
+    "OversoldThenRefilled": "two anomalies",
+    "CoreUpdatesInOppositeOrder": "deadlock of two",
+    "AdvisoryLocksInOppositeOrder": "deadlock over advisory locks",
+    "RetryOfTheLastStatement": "deadlock of three",
+    "PriceListsInOrderOfTheFile": "pause inside a statement",
+    "LocksInOppositeOrder": "stall in the process",
+    "ThreadWaitsUnderALock": "stall with a thread",
+    "TwoConnectionsARequest": "stall over a pool",
+    "OneLegPerCommit": "fault: cancel",
+    "StatementRetriedAfterKill": "fault: kill",
+    "AcknowledgedTooEarly": "fault: crash",
+    "KeyMadeAnew": "fault: lost answer",
+    "LegSkipped": "fault: lock timeout",
+    "Unfenced": "fault: time passes",
+    "BacksOffWithLocksHeld": "virtual time",
+    "GetThenCreate": "23505",
+    "ForeignKeyWithoutCascade": "23503",
+    "StatusIsAnyText": "no race",
+    "TakesJobsWithoutLock": "three actors",
+    "LockEndsBeforeTheWork": "twenty steps",
+}
+"""Planted bug -> the kind that it stands for."""
+DRAWN_INSTEAD = {"story"}
+"""Sections of the text that a page does not repeat; every step of them is looked for by itself."""
+
+
+def leaves(value: Any) -> Iterator[str]:
+    """Every text and number of JSON values."""
+    if isinstance(value, dict):
+        for each in value.values():
+            yield from leaves(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from leaves(each)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
+def missing(page: Seen, message: Message) -> list[str]:
+    """Facts of the text report that stand nowhere on the page but in its copy of that report."""
+    drawn = page.text("all")
+    lines = [
+        line for part in parts(SECTIONS.values(), message) if part.name not in DRAWN_INSTEAD for line in part.lines
+    ]
+    return [line for line in lines if not all(squeezed(harmless(word.strip(";"))) in drawn for word in line.split())]
+
+
+@pytest.mark.parametrize("name", KINDS)
+async def test_the_page_of_a_failure_has_every_fact_of_its_text_and_of_its_json(explorer, name):
+    """Of each kind: the lines of the text, the steps of the story, and each value of what `--json` prints."""
+    failure = await failure_of(explorer, name)
+    message = Message(failure.record, failure, "lab replay TOKEN")
+    data = failure_page(message).dump()
+    page = Seen(failure_html(FailurePage.load(json.loads(json.dumps(data)))))
+    assert not missing(page, message)
+    drawn = page.text("all")
+    for step in data["story"]["steps"]:
+        assert squeezed(harmless(step["text"])) in drawn
+    whole = page.text()
+    shown = {key: value for key, value in reported(failure).shown().items() if key != "fresh_process"}
+    assert not [each for each in leaves(json.loads(json.dumps(shown))) if squeezed(harmless(each)) not in whole]
+
+
+async def test_a_deadlock_of_four_is_drawn_as_a_circle_of_four(explorer):
+    """Four names, four arrows, each with who waits for whom; and each wait is a span in its lane."""
+    order = "ann ben cleo dan ann ben cleo dan"
+    record = await explorer.run(RingOfFour(), Order(order), recorded=True, origins=True)
+    assert [len(cycle) for cycle in record.deadlocks] == [4]
+    page = Seen(failure_html(failure_page(Message(record))))
+    (label,) = (
+        values["aria-label"]
+        for tag, values in page.elements
+        if (values.get("aria-label") or "").startswith("The cycle")
+    )
+    assert len(re.findall(r"\w+ waits for \w+:", label)) == 4
+    spans = [values for tag, values in page.elements if (values.get("class") or "").startswith("span")]
+    assert len(spans) >= 3
+    assert all("waits for" in values["data-tip"] or "frozen" in values["data-tip"] for values in spans)
+
+
+async def test_what_each_actor_sees_follows_its_level(explorer):
+    """At READ COMMITTED a statement sees what was committed before it; a snapshot keeps what was there at its first."""
+    for name, level, sees in (
+        ("LimitCheckedInPython", None, "used=980 (of laptop, #3)"),
+        ("LimitCheckedInPython", "REPEATABLE READ", "used=900"),
+    ):
+        token = decode(planted_bug_of(PLANTED[name]).token)
+        scenario = scenario_of(token, PLANTED[name])
+        order = Order("phone laptop laptop laptop laptop")
+        record = await explorer.run(scenario, order, Conditions(level), recorded=True)
+        page = failure_page(Message(record)).dump()
+        (phone,) = (view for view in page["views"] if view["actor"] == "phone")
+        changes = dict(phone["rows"])["credit_line 1"]
+        assert [text for step, text in changes if step <= 5][-1] == sees, level
+
+
+def test_what_no_record_holds_breaks_a_page_and_nothing_of_it_is_an_element():
+    """Records with control characters, quotes, half characters: the same elements as ever, and no handlers."""
+    chance = random.Random(13)
+    for _ in range(FUZZ):
+        failure = records.failure(chance)
+        text = failure_html(failure_page(Message(failure.record, failure, "lab replay TOKEN")))
+        text.encode()
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
+        page = Seen(text)
+        assert {tag for tag, _ in page.elements} <= HTML
+        assert sum(tag == "script" for tag, _ in page.elements) == 2
+        assert not [name for _, values in page.elements for name in values if name.startswith("on") or name == "style"]
+        assert "a defect of its own" not in page.text() or failure.record.defects
+
+
+HTML = {
+    *("html", "head", "meta", "title", "style", "body", "a", "header", "p", "h1", "div", "label", "code", "button"),
+    *("nav", "ul", "li", "main", "section", "h2", "h3", "noscript", "output", "input", "svg", "defs", "marker", "path"),
+    *("pattern", "g", "text", "rect", "circle", "span", "b", "ol", "details", "summary", "dl", "dt", "dd", "table"),
+    *("thead", "tbody", "tr", "th", "td", "pre", "script", "em", "figure", "figcaption", "br"),
+}
+"""What the templates use."""
+
+
+def test_a_value_of_ten_million_characters_is_folded_and_its_length_said():
+    """In the SQL, in a bound value and in the answer; a page stays one that can be opened."""
+    record = records.record(random.Random(5))
+    huge = "x" * 10_000_000
+    (first, *rest) = record.trace.steps
+    action = Action(ActionKind.STATEMENT, f"SELECT '{huge}'", (huge,))
+    trace = replace(record.trace, steps=(replace(first, action=action), *rest))
+    text = failure_html(failure_page(Message(replace(record, trace=trace))))
+    assert len(text) < 400_000
+    assert "10,000,000 characters, of which the page has 20,000" in text
+    assert "10,000,009 characters, of which the page has 20,000" in text
