@@ -14,12 +14,12 @@ from lab.model.decision import Pause, Strike
 from lab.model.decision_text import decision_text
 from lab.model.origin import Origin
 from lab.model.outcome import ActorResult
-from lab.model.record import ExecutionRecord
+from lab.model.record import ExecutionRecord, Relevance
 from lab.model.stall import circle_of
 from lab.model.trace import Action, ActionKind, Step
 from lab.report.sql import step_text
 
-__all__ = ["plain", "story_data"]
+__all__ = ["claims_data", "plain", "story_data"]
 
 
 def plain(value: Any) -> Any:
@@ -31,6 +31,11 @@ def _of_a_dataclass(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     raise TypeError(value)
+
+
+def claims_data(relevance: Relevance) -> dict[str, Any]:
+    """What was tried of a failure: its claims, without the trace that passed, which is no plain value."""
+    return {key: value for key, value in plain(relevance.claims).items() if key != "passing"}
 
 
 def story_data(record: ExecutionRecord) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from lab.checkers.isolation.promises import ISOLATION
 from lab.model.outcome import ActorResult
 from lab.model.record import Failure
 from lab.report.contained import or_else
-from lab.report.data import plain, story_data
+from lab.report.data import claims_data, plain, story_data
 from lab.report.failure import explanation_of, failure_report
 from lab.report.html.contents import failure_page
 from lab.report.relevance import irrelevant_text, needed_text
@@ -54,7 +54,7 @@ def reported(failure: Failure, replay_hint: str = "lab replay TOKEN", *, page: b
         explanation=plain(explanation),
         cause=plain(cause),
         levels=plain(failure.levels),
-        relevance=plain(failure.relevance.claims),
+        relevance=claims_data(failure.relevance),
         story=story,
         page=page_data(failure, replay_hint) if page else {},
     )

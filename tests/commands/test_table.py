@@ -83,7 +83,7 @@ def test_the_table_names_every_file_and_each_holds_its_command():
         f"lab.commands.{name}"
         for name in (
             *("beforehand", "complete", "console", "everything", "found", "guard", "jobs", "keep", "line"),
-            *("on_cluster", "options", "progress"),
+            *("on_cluster", "options", "pages", "progress"),
         )
     }
     assert files - set(COMMANDS.values()) == others

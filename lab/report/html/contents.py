@@ -11,7 +11,7 @@ from lab.model.decision import Go
 from lab.model.record import Failure
 from lab.model.trace import Trace
 from lab.report.contained import or_else
-from lab.report.data import plain, story_data
+from lab.report.data import claims_data, plain, story_data
 from lab.report.failure import SECTIONS
 from lab.report.html.strips import strips
 from lab.report.html.tenures import tenures
@@ -83,7 +83,7 @@ def failure_page(message: Message, *, token: str = "", said: Sequence[str] = ())
         story_data(record),
         explanation=plain(message.explanation),
         cause=plain(message.cause),
-        relevance={} if failure is None else plain(failure.relevance.claims),
+        relevance={} if failure is None else claims_data(failure.relevance),
         levels=() if failure is None else plain(failure.levels),
         token=token if failure is None else failure.token,
         said=tuple(said),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import LabError, defect
-from lab.search.kept.folder import FOLDER, keeps
+from lab.search.kept.folder import FOLDER, keeps_of_tests
 
 if TYPE_CHECKING:
     import pytest
@@ -32,7 +32,7 @@ def add_page_options(parser: pytest.Parser, group: pytest.OptionGroup) -> None:
         action="store_true",
         dest=OPTION,
         default=None,
-        help=f"Write a page of each test that the lab fails, in {FOLDER}/{PAGES}/ (default: ini lab_pages, else yes).",
+        help=f"Write a page of each test that the lab fails, in {FOLDER}/{PAGES}/ (default: ini lab_pages, else yes; in CI no).",
     )
     group.addoption("--no-lab-pages", action="store_false", dest=OPTION, default=None, help="Write no pages.")
     parser.addini(INI, "Whether the lab writes a page beside each test that it fails.", type="bool", default=True)
@@ -50,7 +50,7 @@ def add_page(item: pytest.Item, error: BaseException, report: pytest.TestReport)
 def pages_wanted(config: pytest.Config) -> bool:
     """Whether failing tests get a page: what the command line says, else the ini file; where nothing is kept, none."""
     stated: bool | None = config.getoption(OPTION)
-    return bool(config.getini(INI)) and keeps(config.rootpath) if stated is None else stated
+    return bool(config.getini(INI)) and keeps_of_tests(config.rootpath) if stated is None else stated
 
 
 def write_page(item: pytest.Item, violation: Violation) -> str:
