@@ -15,11 +15,13 @@ from lab.model.shown import Veil
 if TYPE_CHECKING:
     from lab.commands.progress import ProgressBelow
 
-__all__ = ["err", "out", "print_lines", "progress_bar", "show_failure", "show_json"]
+__all__ = ["err", "out", "print_lines", "progress_bar", "report_width", "show_failure", "show_json"]
 
 WIDTH = 120
 """Columns where the output is not a terminal."""
 
+NARROWEST = 60
+"""Columns below which a report is not folded: a terminal does that itself."""
 REPORT_VERSION = 1
 """Of the form that `docs/report.schema.json` describes: raised when a field goes or means something else."""
 
@@ -44,6 +46,13 @@ class _Console(Console):
 
 out = _Console(highlight=False, width=None if sys.stdout and sys.stdout.isatty() else WIDTH)
 err = _Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def report_width() -> int:
+    """Columns for a report: those of the terminal, where it has fewer than a report would like."""
+    from lab.report.section import WIDTH as LIKED
+
+    return min(LIKED, max(NARROWEST, out.width))
 
 
 def print_lines(texts: Iterable[str]) -> None:

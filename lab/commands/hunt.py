@@ -14,7 +14,7 @@ import click
 
 from lab.commands.beforehand import early_standby, whole
 from lab.commands.complete import complete_target
-from lab.commands.console import print_lines, progress_bar, show_json
+from lab.commands.console import print_lines, progress_bar, report_width, show_json
 from lab.commands.everything import hunt_everything_listed
 from lab.commands.jobs import hunt_data, job_of
 from lab.commands.keep import Desk, KeptCommand, keep_options, kept_hunt
@@ -116,7 +116,7 @@ async def _hunt_target(
         cluster = cluster_of(options)
         with place.server_soon() as start, progress_bar(quiet=as_json) as bar:
             job = job or job_of(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
-            job = replace(job, pages=options["html"] is not None)
+            job = replace(job, pages=options["html"] is not None, width=report_width())
             async with aclosing(Desk(job, options, Found(bar, quiet=as_json), row)) as desk:
                 result, remedies = await _hunted(start, place, cluster, job, bar, options, desk, early)
                 answer = {**hunt_data(result, job), **_dumped(remedies), **desk.answer(result)}

@@ -10,9 +10,12 @@ import click
 from lab.commands.complete import complete_target
 from lab.commands.console import out, progress_bar, show_json
 from lab.commands.options import SchedulerCommand, bound_options, fault_options, json_option, server_options
+from lab.commands.pages import html_option, write_matrix
 from lab.model.verdict import Verdict
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lab.analysis.overview import Row
 
 __all__ = ["command"]
@@ -25,10 +28,20 @@ __all__ = ["command"]
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @fault_options
+@html_option("Show the levels side by side on this page.")
 @server_options
 @bound_options("step", "setup", "invariant", "imports")
 @json_option
-async def command(target: str, *, executions: int, url: str | None, version: str, as_json: bool, **search: Any) -> str:
+async def command(
+    target: str,
+    *,
+    executions: int,
+    html: Path | None,
+    url: str | None,
+    version: str,
+    as_json: bool,
+    **search: Any,
+) -> str:
     """Run TARGET at each isolation level: verdict, anomalies, aborts, lock waits and time.
 
     All executions are run, also after a violation. Exit status 0: no violation at the scenario's own level; 1: a
@@ -60,7 +73,7 @@ async def command(target: str, *, executions: int, url: str | None, version: str
                 **search,
             )
     faults = conditions.may_strike(scenario), conditions.most_faults(scenario)
-    return _answered(target_of(scenario), rows, executions, search, faults, as_json=as_json)
+    return _answered(target_of(scenario), rows, executions, search, faults, html, as_json=as_json)
 
 
 def _answered(
@@ -69,6 +82,7 @@ def _answered(
     executions: int,
     search: dict[str, Any],
     faults: tuple[tuple[str, ...], int],
+    html: Path | None,
     *,
     as_json: bool,
 ) -> str:
@@ -79,17 +93,19 @@ def _answered(
 
     own = next((row.result for row in rows if row.own), None)
     verdict = Verdict.INCONCLUSIVE if own is None else own.verdict
+    described = describe(search["scheduler"], search["seed"], search["options"])
+    searched = f"{count(executions, 'execution')} at each level at most · {described}"
+    end = f"{verdict}: {target}: {searched} · * its own level"
+    said = [*unsearched_lines(rows), *struck_by(*faults)]
+    if html is not None:
+        write_matrix(html, target, rows, [*said, end])
     if as_json:
         levels = [row.shown() for row in rows]
         asked = {"scheduler": search["scheduler"], "seed": search["seed"], "faults": list(faults[0])}
         show_json({"target": target, "verdict": verdict, "levels": levels, **asked})
         return verdict
     out.print(levels_table(rows))
-    for line in unsearched_lines(rows):
+    for line in said:
         out.out(line)
-    for line in struck_by(*faults):
-        out.out(line)
-    described = describe(search["scheduler"], search["seed"], search["options"])
-    searched = f"{count(executions, 'execution')} at each level at most · {described}"
-    out.out(f"\n{verdict}: {target}: {searched} · * its own level")
+    out.out(f"\n{end}")
     return verdict

@@ -13,12 +13,14 @@ from lab.commands.console import err
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lab.analysis.overview import Row
+    from lab.analysis.standings import Standings
     from lab.analysis.tally import HuntResult
     from lab.model.remedy import Remedies
     from lab.search.job import Job
     from lab.shrink.replays import Replays
 
-__all__ = ["html_option", "write_hunt", "write_replay"]
+__all__ = ["html_option", "write_hunt", "write_matrix", "write_replay", "write_tuning"]
 
 
 def html_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -60,3 +62,19 @@ def write_hunt(path: Path, result: HuntResult, job: Job, remedies: Remedies | No
     from lab.report.html.files import write_hunt_pages
 
     write_hunt_pages(path, result, job.described, remedies, said)
+
+
+def write_matrix(path: Path, target: str, rows: Sequence[Row], said: Sequence[str]) -> None:
+    """The page of a scenario at every level."""
+    from lab.report.html.comparisons import matrix_html
+    from lab.report.html.files import written
+
+    written(path, matrix_html(target, rows, said))
+
+
+def write_tuning(path: Path, compared: Sequence[Standings], said: Sequence[str]) -> None:
+    """The page of a comparison of schedulers, with a curve for each."""
+    from lab.report.html.comparisons import tuning_html
+    from lab.report.html.files import written
+
+    written(path, tuning_html(compared, said))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lab.commands.console import err, out, show_json
+from lab.commands.console import err, out, report_width, show_json
 from lab.commands.options import CheckedCommand, bound_options, json_option, server_options
 from lab.commands.pages import html_option, write_replay
 from lab.model.verdict import Verdict
@@ -112,7 +112,7 @@ def _print(replays: Replays, said: str) -> None:
     from lab.report.failure import execution_report
 
     if replays.record is not None:
-        out.out(execution_report(replays.record))
+        out.out(execution_report(replays.record, width=report_width()))
         out.out("")
     if replays.divergence:
         err.out(f"lab: {replays.divergence}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +13,12 @@ import click
 from lab.commands.complete import complete_target
 from lab.commands.console import err, out, progress_bar, show_json
 from lab.commands.options import CheckedCommand, bound_options, json_option, level_option, server_options
+from lab.commands.pages import html_option, write_tuning
 from lab.model.verdict import Verdict
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from lab.analysis.standings import Standings
     from lab.postgres.server.place import Place
     from lab.scenario.declare import Scenario
@@ -62,6 +67,7 @@ DRAWN = (".svg", ".png")
     help="Never pause a statement between two rows that it locks.",
 )
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the curves into this .svg or .png.")
+@html_option("Draw the curves into this page, with what they come to.")
 @server_options
 @bound_options("step", "setup", "invariant", "imports")
 @json_option
@@ -91,6 +97,8 @@ async def command(targets: tuple[str, ...], *, as_json: bool, **options: Any) ->
     else:
         for line in tuning_lines(compared, advice):
             out.print(line) if not isinstance(line, str) else out.out(line)
+    if options["html"] is not None:
+        write_tuning(options["html"], compared, [*_as_text(tuning_lines(compared, advice))])
     if options["plot"] is not None:
         _draw(compared, options["plot"])
     return Verdict.INCONCLUSIVE if any(each.trouble for each in compared) else None
@@ -112,6 +120,16 @@ def _race(scenario: Scenario, options: dict[str, Any]) -> Race:
         first_seed=options["seed"],
         in_seconds=options["by"] == "seconds",
     )
+
+
+def _as_text(lines: Iterable[str | Table]) -> Iterator[str]:
+    """Lines and tables as plain text."""
+    from rich.console import Console
+
+    plain = Console(width=160, color_system=None, highlight=False, record=True, file=io.StringIO())
+    for line in lines:
+        plain.print(line) if not isinstance(line, str) else plain.out(line)
+    yield from plain.export_text().splitlines()
 
 
 def _draw(compared: list[Standings], path: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from lab.model.record import ExecutionRecord, Failure
 from lab.model.table import Table
 from lab.model.text import count
-from lab.report.section import Message, Section, explanation_of, laid_out
+from lab.report.section import WIDTH, Message, Section, explanation_of, laid_out
 
 __all__ = ["SECTIONS", "count", "execution_report", "explanation_of", "failure_report"]
 
@@ -36,11 +36,11 @@ SECTIONS = Table(
 """In the order in which they stand in the message."""
 
 
-def failure_report(failure: Failure, *, replay_hint: str = "lab replay TOKEN") -> str:
+def failure_report(failure: Failure, *, replay_hint: str = "lab replay TOKEN", width: int = WIDTH) -> str:
     """The whole message for a failure, as plain text of several lines. In the lines of the hint TOKEN is replaced."""
-    return laid_out(SECTIONS.values(), Message(failure.record, failure, replay_hint))
+    return laid_out(SECTIONS.values(), Message(failure.record, failure, replay_hint, width))
 
 
-def execution_report(record: ExecutionRecord) -> str:
+def execution_report(record: ExecutionRecord, *, width: int = WIDTH) -> str:
     """One execution without a hunt around it: what broke, if anything, and the story."""
-    return laid_out(SECTIONS.values(), Message(record))
+    return laid_out(SECTIONS.values(), Message(record, width=width))

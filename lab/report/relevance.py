@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from lab.model.record import Relevance
 from lab.model.text import count, listed
-from lab.report.section import Message, Section
-from lab.report.story import WIDTH
+from lab.report.section import WIDTH, Message, Section
 
 __all__ = ["SECTION", "irrelevant_text", "needed_text", "passes_text", "relevance_lines"]
 
@@ -16,7 +15,7 @@ MOST = 6
 """Claims of one kind that are spelled out."""
 
 
-def relevance_lines(relevance: Relevance, *, at_least: int = 0) -> Iterator[str]:
+def relevance_lines(relevance: Relevance, *, at_least: int = 0, width: int = WIDTH) -> Iterator[str]:
     """Lines for the failure message; nothing if nothing is claimed. `at_least`: see `needed_text`."""
     lines = (
         ("Needed: ", needed_text(relevance, at_least=at_least)),
@@ -25,7 +24,7 @@ def relevance_lines(relevance: Relevance, *, at_least: int = 0) -> Iterator[str]
     )
     for name, text in lines:
         if text:
-            yield from textwrap.wrap(f"{name}{text}", WIDTH, subsequent_indent="  ")
+            yield from textwrap.wrap(f"{name}{text}", width, subsequent_indent="  ")
 
 
 def needed_text(relevance: Relevance, *, at_least: int = 0) -> str:
@@ -85,7 +84,7 @@ def irrelevant_text(relevance: Relevance) -> str:
 
 def _relevance(message: Message) -> Iterator[str]:
     if failure := message.failure:
-        yield from relevance_lines(failure.relevance, at_least=failure.needed_preemptions)
+        yield from relevance_lines(failure.relevance, at_least=failure.needed_preemptions, width=message.width)
 
 
 SECTION = Section("relevance", _relevance)

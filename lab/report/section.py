@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -14,7 +15,11 @@ from lab.model.cause import Cause
 from lab.model.record import ExecutionRecord, Failure
 from lab.report.contained import lines_of, or_else
 
-__all__ = ["Message", "Part", "Section", "explanation_of", "laid_out", "parts"]
+__all__ = ["WIDTH", "Message", "Part", "Section", "explanation_of", "laid_out", "parts"]
+
+
+WIDTH = 100
+"""Columns of a report where a terminal does not have fewer."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,8 @@ class Message:
     failure: Failure | None = None
     replay_hint: str = ""
     """Ways to replay it, one a line, in which TOKEN stands for the token."""
+    width: int = WIDTH
+    """Columns that there are. With fewer than `WIDTH`, lines that need not be whole keep to them."""
 
     @cached_property
     def _explained(self) -> tuple[Explanation | None, str]:
@@ -89,12 +96,13 @@ class Part:
     heading: str
     lines: tuple[str, ...]
     apart: bool = True
+    whole: bool = False
 
 
 def parts(sections: Iterable[Section], message: Message) -> list[Part]:
     """Those sections that have something to say of this message, in their order."""
     made = ((each, lines_of(each.name, partial(each.lines, message), whole=each.whole)) for each in sections)
-    return [Part(each.name, each.heading, tuple(lines), each.apart) for each, lines in made if lines]
+    return [Part(each.name, each.heading, tuple(lines), each.apart, each.whole) for each, lines in made if lines]
 
 
 def laid_out(sections: Iterable[Section], message: Message) -> str:
@@ -108,5 +116,18 @@ def laid_out(sections: Iterable[Section], message: Message) -> str:
         heading = part.heading
         if heading and not shared:
             text.append(heading)
-        text += [f"  {line}" for line in part.lines] if heading else part.lines
+        lines = [f"  {line}" for line in part.lines] if heading else part.lines
+        text += lines if part.whole or message.width >= WIDTH else _folded(lines, message.width)
     return "\n".join(text)
+
+
+def _folded(lines: Iterable[str], width: int) -> Iterable[str]:
+    """Lines that are too long on several, the others of which begin a little to the right of the first."""
+    for line in lines:
+        if len(line) <= width:
+            yield line
+            continue
+        indent = " " * (len(line) - len(line.lstrip()))
+        yield from textwrap.wrap(
+            line.strip(), width, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False
+        )

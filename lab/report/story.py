@@ -13,12 +13,11 @@ from lab.model.trace import ActionKind, Step, Trace
 from lab.report.columns import Columns
 from lab.report.folding import Lines, folded
 from lab.report.places import places_of
-from lab.report.section import Message, Section
+from lab.report.section import WIDTH, Message, Section
 from lab.report.sql import one_line, step_text
 
-__all__ = ["SECTION", "story", "story_of"]
+__all__ = ["SECTION", "WIDTH", "story", "story_of"]
 
-WIDTH = 100
 NARROWEST = 24
 NUMBER = 4
 NOWHERE: Mapping[int, str] = MappingProxyType({})
@@ -115,11 +114,13 @@ def _mark(step: Step, marks: Mapping[int, str], width: int) -> Iterator[str]:
         yield f"{'':>{NUMBER}} ── {textwrap.shorten(said, width - NUMBER - len(' ── ' * 2), placeholder=' …')} ──"
 
 
-def story_of(message: Message, width: int = WIDTH) -> str:
+def story_of(message: Message) -> str:
     """The story as a message has it: with the keys of the scenario's tables, and each step that the message names."""
     record = message.record
     places, marks = places_of(record), _marks(record)
-    return story(record.trace, width, keys=_keys(message), apart=_spoken_of(message), places=places, marks=marks)
+    return story(
+        record.trace, message.width, keys=_keys(message), apart=_spoken_of(message), places=places, marks=marks
+    )
 
 
 def _marks(record: ExecutionRecord) -> dict[int, str]:

@@ -9,7 +9,6 @@ from lab.model.origin import Line
 from lab.model.text import listed
 from lab.report.places import calls_of, places_of
 from lab.report.section import Message, Section
-from lab.report.story import WIDTH
 
 __all__ = ["SECTION"]
 
@@ -27,7 +26,7 @@ def _through(message: Message) -> Iterator[str]:
         if calls:
             ways.setdefault(" → ".join([place, *_shown(calls)]), []).append(f"#{number}")
     for way, steps in ways.items():
-        yield from textwrap.wrap(f"{listed(steps, most=MOST * 2)}: {way}", WIDTH - 2, subsequent_indent="  ")
+        yield from textwrap.wrap(f"{listed(steps, most=MOST * 2)}: {way}", message.width - 2, subsequent_indent="  ")
 
 
 def _shown(calls: tuple[Line, ...]) -> list[str]:

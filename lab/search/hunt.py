@@ -183,13 +183,13 @@ class Hunt:
         To be shown it needs its lines of code, which are noted in the one execution that comes before the first stage.
         """
         failure = self._failure(found, number)
-        result.failures.append(reported(failure, self.replay_hint, page=self.job.pages))
+        result.failures.append(reported(failure, self.replay_hint, page=self.job.pages, width=self.job.width))
         self._written(result)
         if not self.job.refine:
             return
         tell = self.found
         async for smaller in refined(explorer, failure, self.job.conditions):
-            result.failures[-1] = reported(smaller, self.replay_hint, page=self.job.pages)
+            result.failures[-1] = reported(smaller, self.replay_hint, page=self.job.pages, width=self.job.width)
             self._written(result)
             if tell is not None:
                 tell(result.failures[-1])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from lab.explore.conditions import AS_IT_STANDS, Conditions
+from lab.report.section import WIDTH
 from lab.scenario.declare import Scenario, parameters_of, target_of
 from lab.scenario.registry import instance_of
 from lab.schedulers import DEFAULT, describe
@@ -48,6 +49,8 @@ class Job:
     """Search under this remedy, as `lab.search.remedies.away` writes it, until the answer is certain."""
     pages: bool = False
     """Failures are reported with what their pages are made from."""
+    width: int = WIDTH
+    """Columns of the reports of failures."""
     helps: bool = False
     """Make executions for the search of another process, as that one asks for them. See `lab.search.crew`."""
 

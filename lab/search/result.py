@@ -15,15 +15,17 @@ from lab.report.data import claims_data, plain, story_data
 from lab.report.failure import explanation_of, failure_report
 from lab.report.html.contents import failure_page
 from lab.report.relevance import irrelevant_text, needed_text
-from lab.report.section import Message
+from lab.report.section import WIDTH, Message
 
 __all__ = ["page_data", "reported"]
 
 
-def reported(failure: Failure, replay_hint: str = "lab replay TOKEN", *, page: bool = False) -> ReportedFailure:
+def reported(
+    failure: Failure, replay_hint: str = "lab replay TOKEN", *, page: bool = False, width: int = WIDTH
+) -> ReportedFailure:
     """The plain values of a failure. The report is made here, since only this process has the whole failure.
 
-    `page`: also what its page is made from.
+    `page`: also what its page is made from; `width`: columns that the report may have.
     """
     record = failure.record
     finding = record.findings[0]
@@ -42,7 +44,7 @@ def reported(failure: Failure, replay_hint: str = "lab replay TOKEN", *, page: b
         execution=failure.execution,
         identical=failure.identical,
         replays=failure.replays,
-        report=failure_report(failure, replay_hint=replay_hint),
+        report=failure_report(failure, replay_hint=replay_hint, width=width),
         needed=needed_text(failure.relevance, at_least=failure.needed_preemptions),
         irrelevant=irrelevant_text(failure.relevance),
         least=failure.least,

@@ -16,22 +16,18 @@ from typing import Any
 
 from lab.model.record import AtLevel
 from lab.model.remedy import Remedies
-from lab.model.text import cut
+from lab.model.text import count
 from lab.report.anomaly import at_level
 from lab.report.grid import Grid, grid
 from lab.report.html.circles import circle
 from lab.report.html.contents import FailurePage
 from lab.report.html.lanes import drawing
 from lab.report.html.side_by_side import beside
-from lab.report.html.texts import harmless, marked_sql, pieces, plainly
+from lab.report.html.texts import harmless, marked_sql, pieces, shortly
 from lab.report.html.views import UNKNOWN_LOCKS, UNKNOWN_ROWS
 from lab.report.remedies import price_text
 
 __all__ = ["Helps", "failure_html", "rendered"]
-
-
-LONGEST = 160
-"""Characters of a step beside the slider; the list of steps has all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +56,6 @@ def failure_html(page: FailurePage, *, remedies: Remedies | None = None, whole: 
         levels=[_at_level(each) for each in data["levels"]],
         start=_start(data),
         whole=whole,
-        moments=_moments(data),
         rest={key: value for key, value in data["story"].items() if key not in ("steps", "results")},
         unknown=(UNKNOWN_LOCKS, UNKNOWN_ROWS),
     )
@@ -84,15 +79,6 @@ def _start(data: Mapping[str, Any]) -> int:
 def _at_level(level: Mapping[str, Any]) -> str:
     refused = tuple((name, state) for name, state in level["refused"])
     return at_level(AtLevel(level["isolation"], refused, level["broken"]))
-
-
-def _moments(data: Mapping[str, Any]) -> Any:
-    """What the script needs to show a step: its text, and what each actor has then."""
-    steps = [
-        f"{step['actor'] or 'fault'}: {cut(step['text'], LONGEST)}  {data['places'].get(str(step['number']), '')}"
-        for step in data["story"]["steps"]
-    ]
-    return plainly({"steps": steps, "views": data["views"]})
 
 
 def rendered(template: str, **values: Any) -> str:
@@ -133,7 +119,14 @@ def _environment() -> Any:
     )
     raw = {name: Markup(_source(name)) for name in ("page.css", "page.js")}  # noqa: S704 - our own files
     made.globals["raw"] = raw
-    made.filters |= {"pieces": pieces, "marked_sql": marked_sql, "price": price_text, "leaf": _is_leaf}
+    made.filters |= {
+        "count_of": count,
+        "pieces": pieces,
+        "marked_sql": marked_sql,
+        "price": price_text,
+        "leaf": _is_leaf,
+        "shortly": shortly,
+    }
     return made
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
 
 from lab.errors import printable
 
-__all__ = ["LONG", "MOST", "harmless", "marked_sql", "pieces", "plainly"]
+__all__ = ["LONG", "MOST", "harmless", "marked_sql", "pieces", "shortly"]
 
 LONG = 600
 """Characters of a value that are shown at once."""
@@ -35,16 +33,10 @@ def pieces(value: object) -> tuple[str, str, str]:
     return harmless(text[:LONG]), harmless(text[LONG:MOST]), length
 
 
-def plainly(value: Any) -> Any:
-    """JSON values with every text cut and made harmless, for the script of a page."""
-    if isinstance(value, str):
-        first, rest, length = pieces(value)
-        return f"{first}… ({length})" if rest else first
-    if isinstance(value, Mapping):
-        return {plainly(str(key)): plainly(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plainly(each) for each in value]
-    return value
+def shortly(value: object) -> str:
+    """A text of one line, of which only the beginning is shown."""
+    first, _, length = pieces(value)
+    return f"{first}… ({length})" if length else first
 
 
 @lru_cache(maxsize=512)

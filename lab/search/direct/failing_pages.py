@@ -32,7 +32,8 @@ def add_page_options(parser: pytest.Parser, group: pytest.OptionGroup) -> None:
         action="store_true",
         dest=OPTION,
         default=None,
-        help=f"Write a page of each test that the lab fails, in {FOLDER}/{PAGES}/ (default: ini lab_pages, else yes; in CI no).",
+        help=f"Write a page of each test that the lab fails, in {FOLDER}/{PAGES}/ (default: ini lab_pages, else yes, "
+        "but in CI no).",
     )
     group.addoption("--no-lab-pages", action="store_false", dest=OPTION, default=None, help="Write no pages.")
     parser.addini(INI, "Whether the lab writes a page beside each test that it fails.", type="bool", default=True)

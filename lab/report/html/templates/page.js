@@ -7,6 +7,7 @@
     if (kind) made.className = kind;
     return made;
   };
+  const SHOWN = 14; // entries of an actor beside the slider
   const say = (text) => { $("said").textContent = text; };
 
   // Copying: where the clipboard may not be used, the text is selected instead.
@@ -30,7 +31,7 @@
   // The sentence of an arrow or of a wait, beside it.
   const tip = $("tip");
   const show = (target) => {
-    tip.textContent = target.dataset.tip;
+    tip.textContent = target.getAttribute("aria-label");
     tip.hidden = false;
     const box = target.getBoundingClientRect();
     const left = Math.min(Math.max(8, box.left + box.width / 2), innerWidth - tip.offsetWidth - 8);
@@ -44,7 +45,7 @@
     const link = target.getAttribute("href");
     if (link) document.querySelector(link)?.classList.toggle("hot", on);
   };
-  for (const each of document.querySelectorAll("[data-tip]")) {
+  for (const each of document.querySelectorAll(".curve, .span")) {
     each.addEventListener("mouseenter", () => show(each));
     each.addEventListener("mouseleave", () => hide(each));
     each.addEventListener("focus", () => show(each));
@@ -53,10 +54,20 @@
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") tip.hidden = true; });
 
   // The steps: what each actor has after each of them.
-  const holder = $("moments");
-  if (holder) {
-    const { steps, views } = JSON.parse(holder.textContent);
-    const slider = $("slider"), now = $("now");
+  const slider = $("slider");
+  if (slider) {
+    const now = $("now");
+    // "#3 what holds from step 3 on", as the page itself has it.
+    const change = (line) => {
+      const number = line.firstElementChild.textContent;
+      return [Number(number.slice(1)), line.textContent.slice(number.length).trim()];
+    };
+    const views = [...document.querySelectorAll(".view")].map((view) => ({
+      actor: view.firstElementChild.textContent,
+      entries: [...view.querySelectorAll("dl > div")].map((each) => [
+        each.firstElementChild.textContent, [...each.querySelectorAll("p")].map(change),
+      ]),
+    }));
     const dots = new Map([...document.querySelectorAll(".dot")].map((dot) => [Number(dot.dataset.step), dot]));
     const at = (changes, step) => {
       let text = "";
@@ -80,15 +91,16 @@
       before = step;
       const parts = [];
       if (step) {
-        parts.push(make("p", steps[step - 1], "did"));
+        const its = $(`step-${step}`), what = its.querySelector(".what");
+        const texts = [what.querySelector("code,span:not(.note)"), what.querySelector(".place")];
+        const said = texts.map((each) => (each ? each.textContent : "")).join("  ");
+        parts.push(make("p", `${its.querySelector(".who").textContent}: ${said}`, "did"));
       } else parts.push(make("p", "Before the first step", "did"));
       for (const view of views) {
         parts.push(make("h3", view.actor));
         const list = make("dl");
-        entry(list, "snapshot", at(view.snapshot, step));
-        entry(list, "locks", at(view.locks, step));
-        for (const [item, changes] of view.rows.slice(0, 12)) entry(list, `sees ${item}`, at(changes, step));
-        if (view.rows.length > 12) entry(list, "rows", `${view.rows.length - 12} more below`);
+        for (const [name, changes] of view.entries.slice(0, SHOWN)) entry(list, name, at(changes, step));
+        if (view.entries.length > SHOWN) entry(list, "rows", `${view.entries.length - SHOWN} more below`);
         parts.push(list);
       }
       if (!views.length) parts.push(make("p", "What each actor sees is not known: no history was recorded of this execution."));
