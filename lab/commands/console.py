@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -80,7 +81,7 @@ def show_failure(sentence: str, status: int) -> None:
 
 
 def progress_bar(*, quiet: bool) -> ProgressBelow:
-    """How far a command is, on standard error; nothing where that is not a terminal, or with --json."""
+    """How far a command is, on standard error; nothing with --json, in CI, and where no terminal could show it."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
     from lab.commands.progress import ProgressBelow
@@ -91,6 +92,6 @@ def progress_bar(*, quiet: bool) -> ProgressBelow:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=err,
-        disable=quiet or not err.is_terminal,
+        disable=quiet or not err.is_terminal or err.is_dumb_terminal or bool(os.environ.get("CI")),
         transient=True,
     )

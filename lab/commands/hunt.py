@@ -20,7 +20,7 @@ from lab.commands.jobs import hunt_data, job_of
 from lab.commands.keep import Desk, KeptCommand, keep_options, kept_hunt
 from lab.commands.on_cluster import cluster_of, who_options
 from lab.commands.options import bound_options, fault_options, json_option, level_option, server_options, workers_of
-from lab.commands.pages import html_option, write_hunt
+from lab.commands.pages import draw_hunt, html_option, plot_option, write_hunt
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -77,6 +77,7 @@ DEFAULT_EXECUTIONS = 200
     show_default=True,
     help="Replay each violation of TARGET in a fresh process, too: about a second each.",
 )
+@plot_option("Draw how many traces were met, and the outcomes, into this .svg or .png.")
 @html_option("Draw what was found into this page, and each failure into one beside it.")
 @keep_options
 @server_options
@@ -91,8 +92,8 @@ async def command(target: str | None, resume: str | None, **options: Any) -> str
     if resume is not None:
         row, job, options = kept_hunt(resume, options)
         return await _hunt_target(job.target, row=row, job=job, **options)
-    if target is None and options.pop("html") is not None:
-        raise click.UsageError("--html draws the hunt of one TARGET; name it")
+    if target is None and (options["html"] or options["plot"]):
+        raise click.UsageError("--html and --plot draw the hunt of one TARGET; name it")
     # An empty TARGET is a script's unset variable: it must not pass for "everything".
     return await (hunt_everything_listed(**options) if target is None else _hunt_target(target, **options))
 
@@ -130,6 +131,8 @@ async def _hunt_target(
             print_lines([*lines_of("Remedies", partial(remedy_lines, remedies)), ""])
         print_lines(said)
         desk.print_end(result)
+    if options["plot"] is not None:
+        draw_hunt(options["plot"], result)
     if options["html"] is not None:
         write_hunt(options["html"], result, job, remedies, said)
     return desk.verdict(result)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Desk", "KeptCommand", "keep_options", "kept_hunt"]
 
-_WITH_RESUME = frozenset({"resume", "as_json", "html", "workers", "url", "version"})
+_WITH_RESUME = frozenset({"resume", "as_json", "html", "plot", "workers", "url", "version"})
 _ASKED = ("workers", "remedies", "remedies_seconds", "fresh", "version")
 """Options beside the job that a hunt which goes on has again."""
 

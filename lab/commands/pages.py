@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from lab.search.job import Job
     from lab.shrink.replays import Replays
 
-__all__ = ["html_option", "write_hunt", "write_matrix", "write_replay", "write_tuning"]
+__all__ = ["draw_hunt", "html_option", "plot_option", "write_hunt", "write_matrix", "write_replay", "write_tuning"]
+
+
+DRAWN = (".svg", ".png")
 
 
 def html_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -42,6 +45,36 @@ def _writable(ctx: click.Context, param: click.Parameter, value: Path | None) ->
     if value is not None and not value.absolute().parent.is_dir():
         raise UsageError(f"--html {value}: there is no folder {value.absolute().parent}")
     return value
+
+
+def plot_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option that names the file of a picture; its help says what is drawn."""
+    return click.option(
+        "--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", callback=_drawable, help=text
+    )
+
+
+def _drawable(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    """The path. Raises `UsageError` before anything runs for one that cannot be drawn."""
+    from lab.errors import UsageError
+
+    if value is None:
+        return None
+    from lab.report.plots import drawing
+
+    drawing()
+    if value.suffix.lower() not in DRAWN:
+        raise UsageError(f"--plot {value}: a plot is a file that ends in {' or '.join(DRAWN)}")
+    if not value.absolute().parent.is_dir():
+        raise UsageError(f"--plot {value}: there is no folder {value.absolute().parent}")
+    return value
+
+
+def draw_hunt(path: Path, result: HuntResult) -> None:
+    """The figures of a hunt as a picture."""
+    from lab.report.plots import draw_search
+
+    draw_search(result, path)
 
 
 def write_replay(path: Path, replays: Replays, token: str, said: Sequence[str]) -> None:

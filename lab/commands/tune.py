@@ -13,7 +13,7 @@ import click
 from lab.commands.complete import complete_target
 from lab.commands.console import err, out, progress_bar, show_json
 from lab.commands.options import CheckedCommand, bound_options, json_option, level_option, server_options
-from lab.commands.pages import html_option, write_tuning
+from lab.commands.pages import html_option, plot_option, write_tuning
 from lab.model.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from lab.search.tuning.race import Race
 
 __all__ = ["command"]
-
-DRAWN = (".svg", ".png")
 
 
 @click.command(cls=CheckedCommand)
@@ -66,7 +64,7 @@ DRAWN = (".svg", ".png")
     default=True,
     help="Never pause a statement between two rows that it locks.",
 )
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the curves into this .svg or .png.")
+@plot_option("Draw the curves into this .svg or .png.")
 @html_option("Draw the curves into this page, with what they come to.")
 @server_options
 @bound_options("step", "setup", "invariant", "imports")
@@ -86,7 +84,6 @@ async def command(targets: tuple[str, ...], *, as_json: bool, **options: Any) ->
     from lab.search.tuning.subjects import subjects
 
     scipy_stats()
-    _refuse_wrong_plot(options["plot"])
     with importing():
         scenarios = subjects(targets, options["bug"])
     races = [_race(each, options) for each in scenarios]
@@ -156,17 +153,3 @@ async def _compared(place: Place, races: list[Race], *, quiet: bool) -> list[Sta
                 if compared[-1].trouble == INTERRUPTED:
                     break
     return compared
-
-
-def _refuse_wrong_plot(path: Path | None) -> None:
-    """Raises `UsageError` before anything runs."""
-    from lab.errors import UsageError
-    from lab.report.plots import drawing
-
-    if path is None:
-        return
-    drawing()
-    if path.suffix.lower() not in DRAWN:
-        raise UsageError(f"--plot {path}: a plot is a file that ends in {' or '.join(DRAWN)}")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"--plot {path}: there is no folder {path.absolute().parent}")

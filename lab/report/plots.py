@@ -1,4 +1,4 @@
-"""Survival curves of schedulers as a picture. Matplotlib (extra `plots`) is loaded when a picture is asked for."""
+"""Curves as a picture: survival of schedulers, discovery of a hunt. Matplotlib (extra `plots`) is loaded when asked."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from typing import Any
 from lab.analysis.searches import Searches
 from lab.analysis.standings import Standings
 from lab.analysis.survival import survival
+from lab.analysis.tally import HuntResult
 from lab.errors import UsageError
 
-__all__ = ["draw", "drawing"]
+__all__ = ["draw", "draw_search", "drawing"]
 
 SHOWN = 6
 """Curves in one picture: more cannot be told apart."""
+BARS = 10
+"""Outcomes that have a bar: the most frequent ones."""
 TICKS = 5
 """Places at which the numbers at risk are shown."""
 
@@ -40,11 +43,28 @@ def draw(compared: Sequence[Standings], path: Path) -> bool:
     grid = figure.subplots(2 * len(shown), 1, squeeze=False, height_ratios=[4, 1] * len(shown))
     for number, each in enumerate(shown):
         _curves(grid[2 * number][0], grid[2 * number + 1][0], each)
+    _save(figure, path)
+    return True
+
+
+def draw_search(result: HuntResult, path: Path) -> None:
+    """Distinct traces over executions, and executions by outcome. Raises `UsageError` where it cannot be written."""
+    figure = drawing().Figure(figsize=(8, 7), layout="constrained")
+    above, below = figure.subplots(2, 1)
+    points = [(0, 0), *result.curve, (result.executions, len(result.traces))]
+    above.step(*zip(*points, strict=True), where="post")
+    above.set(title=result.target, xlabel="executions", ylabel="distinct traces", xlim=(0, max(result.executions, 1)))
+    most = result.outcomes.most_common(BARS)
+    below.barh([name for name, _ in reversed(most)], [number for _, number in reversed(most)])
+    below.set(xlabel="executions", ylabel="outcome")
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
     try:
         figure.savefig(path)
     except OSError as error:
         raise UsageError(f"--plot {path}: {error.strerror or error}") from None
-    return True
 
 
 def _curves(axes: Any, below: Any, standings: Standings) -> None:

@@ -50,4 +50,4 @@ def write_hunt_pages(
 
 def file_name(text: str) -> str:
     """A text as the name of a file, without anything that a file system or a shell minds."""
-    return re.sub(r"[^\w.-]+", "-", text, flags=re.ASCII).strip("-.")[-LONGEST_NAME:] or "page"
+    return re.sub(r"[^\w.]+", "-", text, flags=re.ASCII).strip("-.")[-LONGEST_NAME:] or "page"
