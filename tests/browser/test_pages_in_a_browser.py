@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from helpers.failures import failure_of
+from helpers.failures import PLANTED, failure_of
 from helpers.kit import Account, Bank
 from playwright.sync_api import Browser, Page
 from sqlalchemy import select, text, update
@@ -20,9 +20,11 @@ from lab import actor
 from lab.explore import Conditions, Explorer
 from lab.model.trace import Action, ActionKind
 from lab.report.html.contents import failure_page
+from lab.report.html.hunt_page import hunt_html
 from lab.report.html.render import failure_html
 from lab.report.section import Message
 from lab.schedulers import make_scheduler
+from lab.search.hunt import Hunt
 
 EIGHT = tuple(f"actor{number}" for number in range(1, 9))
 HOSTILE = (
@@ -99,6 +101,13 @@ async def of_hostile(explorer) -> str:
     return failure_html(failure_page(Message(replace(record, trace=trace, notes=HOSTILE))))
 
 
+async def of_a_hunt(explorer) -> str:
+    hunt = Hunt.of(PLANTED["RetryOfTheLastStatement"](), executions=40, keep_going=True, refine=False)
+    result = await hunt.run(explorer)
+    assert result.aborts
+    return hunt_html(result, "portfolio(seed=0)", None, ["fail"], [None] * len(result.failures))
+
+
 async def all_pages(server) -> dict[str, str]:
     async with contextlib.aclosing(Explorer(server)) as explorer:
         return {
@@ -106,6 +115,7 @@ async def all_pages(server) -> dict[str, str]:
             "deadlock": await in_a_hunt(explorer, "RetryOfTheLastStatement"),
             "crowd": await of_a_crowd(explorer),
             "hostile": await of_hostile(explorer),
+            "hunt": await of_a_hunt(explorer),
         }
 
 
@@ -240,7 +250,7 @@ def test_two_hundred_steps_of_eight_actors_open_and_scroll_without_a_long_task(c
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("name", "width"), [("lost", 380), ("deadlock", 1280), ("hostile", 1920)])
+@pytest.mark.parametrize(("name", "width"), [("lost", 380), ("deadlock", 1280), ("hostile", 1920), ("hunt", 380)])
 def test_axe_finds_nothing_serious_and_nothing_runs_over_the_edge(chromium, folder, name, width, scheme):
     with opened(chromium, folder, name, width, color_scheme=scheme, reduced_motion="reduce") as page:
         for each in page.locator("details").all()[:12]:

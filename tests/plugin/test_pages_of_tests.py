@@ -56,7 +56,7 @@ def test_each_failing_test_has_a_page_and_its_report_says_where(kept):
     assert (kept.path / ".lab" / ".gitignore").read_text() == "*\n"
     for each in (kept.path / ".lab" / "pages").iterdir():
         page = Seen(each.read_text())
-        assert "pytesttest_it.py" in page.text("all"), each.name
+        assert "--lab-replay=" in page.text("all"), each.name
 
 
 @pytest.mark.parametrize(
