@@ -23,6 +23,7 @@ COMMANDS = {
     "list": "lab.commands.list",
     "matrix": "lab.commands.matrix",
     "replay": "lab.commands.replay",
+    "spec": "lab.commands.spec",
     "tune": "lab.commands.tune",
 }
 """Name -> the module of the command."""

@@ -44,6 +44,8 @@ WITH_CASES = {
     "tune": ("tune", "tune", "LostCount", "--schedulers", "random,dpor", "--seeds", "2", "--seconds", "2"),
     "tune without a violation": ("tune", "tune", "Counted", "--schedulers", "random,dpor", "--seeds", "2"),
     "doctor": ("doctor", "doctor"),
+    "specs": ("specs", "spec", "specs/specs/markers.spec", "specs/specs/broken_setup.spec"),
+    "specs searched": ("specs", "spec", "counter.spec", "--search"),
     "wrong target": ("error", "hunt", "LostCoun"),
     "wrong token": ("error", "replay", "lab1:nothing"),
     "no file": ("error", "check-history", "there_is_no_such_file.json"),

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from lab.engine.watchdog import hurried
-from lab.errors import ServerError, first_line
+from lab.errors import ServerError, UsageError, first_line
 from lab.postgres.connections.settings import ACTOR_SETTINGS, PRIVILEGED_SETTINGS, guarding, own_settings
 from lab.postgres.locks.waits import PostgresLockWaits
 from lab.postgres.server.fitness import insist_on_fitness
@@ -48,6 +48,11 @@ WHERE starts_with(d.datname, $1) AND shobj_description(d.oid, 'pg_database') = $
   AND d.datdba = (SELECT oid FROM pg_roles WHERE rolname = current_user)
   AND NOT EXISTS (SELECT FROM pg_stat_activity s
                   WHERE starts_with(s.application_name, $1) AND starts_with(d.datname, s.application_name || '_'))
+"""
+_UNDER_NAME = """
+SELECT coalesce(shobj_description(oid, 'pg_database') = $2, false),
+       EXISTS (SELECT FROM pg_stat_activity s WHERE s.datname = d.datname AND s.backend_type = 'client backend')
+FROM pg_database d WHERE datname = $1
 """
 _END_SESSIONS = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1"
 """Waits, up to five seconds, until the processes are gone."""
@@ -140,12 +145,22 @@ class Cluster:
         self._monitors.remove(monitor)
         monitor.terminate()
 
-    async def create_database(self) -> str:
-        """Make a new, empty database and return its name."""
-        name = f"{self.name}_{next(self._numbers)}"
+    async def create_database(self, name: str = "") -> str:
+        """Make a new, empty database and return its name. Raises `UsageError` for a `name` that somebody else has."""
+        if name:
+            await self._make_room(name)
+        name = name or f"{self.name}_{next(self._numbers)}"
         await self._command(*self._creation(name))
         self._databases.append(name)
         return name
+
+    async def _make_room(self, name: str) -> None:
+        """Drop a database that a lab which was killed left under a name."""
+        for made_by_a_lab, is_used in await self._admin.fetch(_UNDER_NAME, name, COMMENT):
+            if not made_by_a_lab or is_used:
+                whose = "in which another lab works" if made_by_a_lab else "that the lab did not make"
+                raise UsageError(f"{self.server.description} has a database {name} {whose}, so it is left alone")
+            await self._command(f'DROP DATABASE "{name}"')
 
     async def copy_database(self, name: str) -> str:
         """Make a copy of a database, after ending every session there, and return its name."""

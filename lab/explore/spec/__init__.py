@@ -1,0 +1,1 @@
+"""PostgreSQL's isolation specs: reads `.spec` files, runs their permutations, and prints what its own runner prints."""
