@@ -28,6 +28,7 @@ __all__ = ["command"]
 @click.option("--times", type=click.IntRange(min=1), default=5, show_default=True, help="Number of replays.")
 @click.option("--dry-run", is_flag=True, help="Show what TOKEN holds and what would be imported; run nothing.")
 @html_option("Draw the execution into this page: lanes, waits, rows, why.")
+@click.option("--as-spec", is_flag=True, help="Print the execution as a PostgreSQL isolation spec, which was tried.")
 @server_options
 @bound_options("step", "setup", "invariant", "imports")
 @json_option
@@ -37,6 +38,7 @@ async def command(
     times: int,
     dry_run: bool,
     html: Path | None,
+    as_spec: bool,
     checks: tuple[str, ...],
     url: str | None,
     version: str,
@@ -57,6 +59,10 @@ async def command(
         _show(named, module, as_json=as_json)
         return Verdict.PASS
     module.insist()
+    if as_spec:
+        from lab.commands.as_spec import show_spec
+
+        return await show_spec(named, module, Place(url, int(version)))
     if module.file and not as_json:
         err.out(f"lab: imports {module.module} from {module.file}")
     replays = await _replays(named, module, checks, Place(url, int(version)), times)

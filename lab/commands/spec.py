@@ -73,6 +73,9 @@ class _Judged:
     help="Compare what is printed with NAME.out there, or an alternate NAME_0.out to NAME_9.out. [default: the folder "
     "expected beside the folder specs in which FILE lies]",
 )
+@click.option(
+    "--as-scenario", is_flag=True, help="Print a scenario to start from, with the sessions as actors; run nothing."
+)
 @click.option("--search", is_flag=True, help="Then search other orders of the same steps for outcomes not seen there.")
 @click.option(
     "--executions",
@@ -89,6 +92,7 @@ async def command(
     *,
     suite: Path | None,
     expected: Path | None,
+    as_scenario: bool,
     search: bool,
     executions: int,
     seed: int,
@@ -109,6 +113,9 @@ async def command(
     from lab.schedulers import make_scheduler
 
     specs = [(file, read_spec(file), _known(file, expected)) for file in _found(files, suite)]
+    if as_scenario:
+        _show_scenarios([spec for _, spec, _ in specs])
+        return Verdict.PASS
     beyond = partial(make_scheduler, scheduler, seed, **options) if search else None
     with Place(url, int(version)).server_soon() as start:  # it starts while this is imported
         from lab.explore.spec.stage import Stage
@@ -141,6 +148,12 @@ def _found(files: Sequence[Path], suite: Path | None) -> list[Path]:
             raise UsageError(f"there is no file {file}" + (f", and no {named}" if suite else ""))
         found.append(file if file.is_file() else named)
     return found
+
+
+def _show_scenarios(specs: Sequence[Spec]) -> None:
+    from lab.explore.spec.sketched import scenario_text
+
+    out.out("\n\n".join(map(scenario_text, specs)), end="")
 
 
 def _known(file: Path, expected: Path | None) -> tuple[Path, ...]:

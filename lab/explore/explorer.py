@@ -109,6 +109,11 @@ class Explorer:
             self._own = server, Explorer(server, may_crash=True, learns=self._learns)
         return self._own[1]
 
+    async def made(self, scenario: Scenario) -> Snapshot:
+        """What the setup of a scenario makes; its database is made if there is none. Raises as `run`."""
+        async with self._one(scenario):
+            return (await self._fresh(scenario))[1]
+
     @contextlib.contextmanager
     def watching(self, *engines: AsyncEngine) -> Iterator[None]:
         """Also watch these engines in every execution of the block."""

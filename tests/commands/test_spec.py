@@ -90,7 +90,7 @@ def test_wrong_use_is_one_sentence(tmp_path, arguments):
     """Before any server is started."""
     (tmp_path / "bad.spec").write_text("session s1 step a {}\n  permutation   b")
     (tmp_path / "good.spec").write_text("session s1 step a {}")
-    done = lab("spec", *arguments, cwd=tmp_path)
+    done = lab("spec", *arguments, cwd=tmp_path, env=environment(LAB_PG_SPECS=""))
     assert (done.returncode, done.stdout) == (2, "")
     assert WRONG[arguments] in done.stderr
     assert len(done.stderr.splitlines()) == 1

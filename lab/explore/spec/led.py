@@ -1,4 +1,4 @@
-"""The sessions of a spec, led by somebody who decides at each step: what that needs to know beyond a listed permutation."""
+"""The sessions of a spec, led by somebody who decides at each step, without a listed permutation."""
 
 from __future__ import annotations
 
