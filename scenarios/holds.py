@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import ClassVar
 
+import anyio
 from sqlalchemy import MetaData, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
@@ -16,7 +18,9 @@ __all__ = [
     "ConnectionForEachTransaction",
     "HeldOverOneConnection",
     "HeldWhilePoolIsFull",
+    "HeldWithinAScope",
     "OnlyErrorsOfTheDriver",
+    "ReleasedInACancelledScope",
 ]
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -155,3 +159,42 @@ class ConnectionForEachTransaction(HeldOverOneConnection):
             await connection.execute(free.values(state="held", holder=name))
         async with engine.begin() as connection:
             await connection.execute(update(Seat).where(Seat.holder == name).values(state="sold"))
+
+
+@claim(
+    title="A hold is given back when the scope of the request is cancelled",
+    acid="Consistency",
+    critical="in a cancelled scope of anyio every await is cancelled, also those of the clean-up",
+    test="tests/database/test_hold_invariants.py::test_cancelled_scope",
+)
+@dataclass(frozen=True)
+class HeldWithinAScope(HeldWhilePoolIsFull):
+    """The same purchases within a scope of anyio, as a web framework makes one for a request; it may be cancelled."""
+
+    faults = ("cancel-scope",)
+    errors = (BaseException,)
+    shield: ClassVar[bool] = True
+
+    async def give_back(self, sessions: Sessions, name: str) -> None:
+        """Give up what is held and not bought, whatever is cancelled meanwhile."""
+        with anyio.CancelScope(shield=True) if self.shield else nullcontext():
+            await super().give_back(sessions, name)
+
+    @actor(names=("alice", "bob"))
+    async def buy(self, sessions: Sessions, name: str) -> None:
+        """Holds the seat, and buys it."""
+        with anyio.CancelScope():
+            await self.request(sessions, name)
+
+
+@planted_bug(
+    of=HeldWithinAScope,
+    token="lab1:scenarios.holds:ReleasedInACancelledScope::-:bob3.cancel-scope@bob-1.alice2:qdb3o:invariant.bca7:2a6fml",
+    cause="what gives back is awaited in the cancelled scope, so it is cancelled at once",
+    fix="clean up in a scope with shield=True",
+)
+@dataclass(frozen=True)
+class ReleasedInACancelledScope(HeldWithinAScope):
+    """Gives back in the scope of the request."""
+
+    shield = False

@@ -6,6 +6,7 @@ import asyncio
 import re
 from typing import ClassVar
 
+import anyio
 import pytest
 from helpers.kit import Bank, add, replays
 
@@ -34,10 +35,11 @@ class Struck(Bank):
         return await self.write(session, 1)
 
     async def write(self, session, account: int) -> str:
-        async with asyncio.timeout(self.seconds):
-            await session.execute(add(account))
-            await session.execute(add(account + 1))
-        await session.commit()
+        with anyio.CancelScope():
+            async with asyncio.timeout(self.seconds):
+                await session.execute(add(account))
+                await session.execute(add(account + 1))
+            await session.commit()
         return "done"
 
 

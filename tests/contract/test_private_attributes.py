@@ -659,6 +659,12 @@ def _runs(world: World, value: Any) -> bool:
     return RAN == ["ran"]
 
 
+def _knows_the_scope(world: World, value: Any) -> bool:
+    with anyio.CancelScope() as scope:  # noqa: ASYNC100 - it is only looked at
+        known = value[asyncio.current_task()].cancel_scope
+    return known is scope
+
+
 def _wraps_what_connecting_raises(world: World, value: Any) -> bool:
     dialect, engine = world.database.engine.dialect, world.database.engine.sync_engine
     kinds = dialect.loaded_dbapi
@@ -693,6 +699,7 @@ CHECKS: Mapping[str, Check] = {
     "anyio._backends._asyncio.AsyncIOBackend": Check(
         lambda world: anyio._backends._asyncio, lambda world, value: hasattr(value, "run_sync_in_worker_thread")
     ),
+    "anyio._backends._asyncio._task_states": Check(lambda world: anyio._backends._asyncio, _knows_the_scope),
     "anyio.TaskGroup._tasks": Check(
         lambda world: anyio._backends._asyncio.TaskGroup(), lambda world, value: value == set()
     ),

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lab import schedules
-from scenarios.holds import HeldOverOneConnection, HeldWhilePoolIsFull
+from scenarios.holds import HeldOverOneConnection, HeldWhilePoolIsFull, HeldWithinAScope
 
 pytestmark = pytest.mark.anyio
 
@@ -43,5 +43,22 @@ async def test_too_many_connections(lab, scenario, schedule):
         Root cause: each transaction takes a connection of its own, and between the two there may be none left.
         Fix: take one connection for both, or let a hold end by itself.
         Replay: lab1:scenarios.holds:ConnectionForEachTransaction::-:bob2.too-many-connections@bob-1.bob.alice4:z44d4:invariant.bca7:qsw655
+    """  # noqa: E501 - a token is one word
+    await lab.check(scenario, schedule)
+
+
+@settings(max_examples=100)
+@given(scenario=st.just(HeldWithinAScope()), schedule=schedules())
+@example(scenario=HeldWithinAScope(), schedule=None)
+async def test_cancelled_scope(lab, scenario, schedule):
+    """A hold is given back when the scope of the request is cancelled.
+
+    INVARIANT: The same purchases within a scope of anyio, as a web framework makes one for a request; it may be
+        cancelled. That is: no hold stays.
+
+    VALIDATED_BUG: ReleasedInACancelledScope: the seat is held by bob, who is gone.
+        Root cause: what gives back is awaited in the cancelled scope, so it is cancelled at once.
+        Fix: clean up in a scope with shield=True.
+        Replay: lab1:scenarios.holds:ReleasedInACancelledScope::-:bob3.cancel-scope@bob-1.alice2:qdb3o:invariant.bca7:2a6fml
     """  # noqa: E501 - a token is one word
     await lab.check(scenario, schedule)

@@ -49,6 +49,7 @@ NAMED = {
 
 UNNAMED = {
     "ConnectionForEachTransaction": "two transactions where one was needed; each of them is serializable",
+    "ReleasedInACancelledScope": "two transactions, the second of which is cancelled; each is serializable",
     "OnlyErrorsOfTheDriver": "two transactions, the second of which a full pool prevents; each is serializable",
     "AnyErrorIsADuplicate": "half a request was committed after a refusal that it took for another: atomicity",
     "MailForEachAttempt": "two transactions where one was needed, of which a retry repeats one",

@@ -36,6 +36,7 @@ _FILES = (
     "statement_timeout",
     "disk_full",
     "full_pool",
+    "cancel_scope",
     "too_many_connections",
 )
 

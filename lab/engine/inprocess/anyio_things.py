@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from types import FrameType
+from typing import Any
 
 import anyio
-from anyio._backends._asyncio import AsyncIOBackend
+from anyio._backends._asyncio import AsyncIOBackend, _task_states
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from lab.engine.inprocess.family import Family, Seen, kind_of, method, own
 
-__all__ = ["FAMILY", "LIMITER", "LOCK", "SEMAPHORE"]
+__all__ = ["FAMILY", "LIMITER", "LOCK", "SEMAPHORE", "scope_of"]
 
 LOCK = type(AsyncIOBackend.create_lock(fast_acquire=False))
 SEMAPHORE = type(AsyncIOBackend.create_semaphore(1))
@@ -77,3 +78,10 @@ FAMILY = Family(
         method(_GROUP.__aexit__): _group,
     },
 )
+
+
+def scope_of(task: asyncio.Task[Any] | None) -> anyio.CancelScope | None:
+    """The innermost scope in which a task is; None if it is in none, or that is cancelled already."""
+    state = None if task is None else _task_states.get(task)
+    scope = None if state is None else state.cancel_scope
+    return None if scope is None or scope.cancel_called else scope
