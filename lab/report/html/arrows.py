@@ -9,6 +9,10 @@ from typing import Any
 __all__ = ["Arrow", "arrows"]
 
 
+MOST_WAITS = 20
+"""More arrows of lock waits would hide everything; the bars say the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arrow:
     """From a step to another one; `source` and `target` are transactions or actors. A read alone has one step twice."""
@@ -23,8 +27,11 @@ class Arrow:
 
 
 def arrows(page: Mapping[str, Any]) -> tuple[Arrow, ...]:
-    """Those of the anomaly that explains the failure; else of the deadlocks; else of the lock waits."""
-    return (*_of_anomaly(page), *_of_deadlocks(page)) or tuple(_of_waits(page))
+    """Those of the anomaly that explains the failure and of deadlocks; else of the lock waits, if they are few."""
+    if found := (*_of_anomaly(page), *_of_deadlocks(page)):
+        return found
+    waits = tuple(_of_waits(page))
+    return waits if len(waits) <= MOST_WAITS else ()
 
 
 def _of_anomaly(page: Mapping[str, Any]) -> Iterator[Arrow]:
@@ -38,7 +45,7 @@ def _of_anomaly(page: Mapping[str, Any]) -> Iterator[Arrow]:
 def _of_deadlocks(page: Mapping[str, Any]) -> Iterator[Arrow]:
     for cycle in page["story"]["deadlocks"]:
         for edge in cycle:
-            what = edge["row"] or edge["target"]
+            what = edge["row"] or "that"
             sentence = f"{edge['waiter']} waits for {edge['holder']}: {edge['mode']} on {edge['target']}"
             if edge["since"]:
                 sentence += f"; {edge['holder']} has held {what} since #{edge['since']}"

@@ -14,6 +14,8 @@ __all__ = ["Circle", "Edge", "Node", "circle"]
 
 WIDTH, HEIGHT = 460, 300
 RADIUS = 96
+FLAT = 150
+"""The height for two names."""
 BOX = (64, 17)
 """Half the width and half the height of a name's box."""
 NAME = 15
@@ -47,6 +49,8 @@ class Circle:
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
+    top: int = 0
+    height: int = HEIGHT
 
 
 def circle(page: Mapping[str, Any]) -> Circle | None:
@@ -59,6 +63,8 @@ def circle(page: Mapping[str, Any]) -> Circle | None:
         return None
     nodes = {name: _node(name, number, len(names)) for number, name in enumerate(names)}
     drawn = tuple(_edge(each, nodes[each.source], nodes[each.target], number) for number, each in enumerate(found))
+    if len(nodes) == 2:  # noqa: PLR2004 - they stand beside each other
+        return Circle(tuple(nodes.values()), drawn, (HEIGHT - FLAT) // 2, FLAT)
     return Circle(tuple(nodes.values()), drawn)
 
 

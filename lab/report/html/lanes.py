@@ -22,9 +22,13 @@ LETTER = 7.7
 """The width of a letter; the list of steps has all of a text that is cut."""
 LOOP = 26
 """How far the arrow between two steps of one lane bends."""
+KIND_AT = 0.7
+"""Where on its way an arrow has its kind: to the right, since bands have their texts on the left."""
 _SHORT = re.compile(
     r"(SELECT)\b.*?\bFROM\s+(\S+)|(INSERT INTO)\s+(\S+)|(DELETE FROM)\s+(\S+)|(UPDATE)\s+(\S+)", re.DOTALL
 )
+_WHERE = re.compile(r"\bWHERE (\w+ = [^\s()]{1,20})(?: RETURNING | FOR | →| <|$)")
+"""The one row that a statement is about."""
 _CHANGE = re.compile(r"\bSET (.+?)(?: WHERE | RETURNING |$)|\bVALUES (\(.*?\))", re.DOTALL)
 
 
@@ -154,8 +158,10 @@ def _label(step: Mapping[str, Any]) -> str:
     short = " ".join(part.strip('"') for part in found.groups() if part) if found else str(step["text"])
     short = short.replace("INSERT INTO", "INSERT").replace("DELETE FROM", "DELETE")
     result = step["result"] or {}
+    if found and (where := _WHERE.search(step["text"])):
+        short = f"{short} {where[1]}"
     if found and (changed := _CHANGE.search(step["text"])):
-        short = f"{short} {changed[1] or changed[2]}"
+        short = f"{short}: {changed[1] or changed[2]}"
     if found and result.get("rows") and not result.get("error"):
         values = ", ".join(map(str, result["rows"][0]))
         more = f" and {len(result['rows']) - 1} more" if len(result["rows"]) > 1 else ""
@@ -209,5 +215,13 @@ def _curves(found: Sequence[Arrow], places: Mapping[int, Dot]) -> Iterator[Curve
         else:
             middle = ((here.x + there.x) / 2, (here.y + there.y) / 2 - bend)
         path = f"M{here.x} {here.y} Q{middle[0]:g} {middle[1]:g} {there.x} {there.y}"
-        at = ((here.x + there.x) / 4 + middle[0] / 2, (here.y + there.y) / 4 + middle[1] / 2)
+        at = _along(here, middle, there, KIND_AT if there.x > here.x else 1 - KIND_AT)
         yield Curve(arrow, path, *at)
+
+
+def _along(here: Dot, middle: tuple[float, float], there: Dot, part: float) -> tuple[float, float]:
+    """A point of the curve."""
+    one, both, other = (1 - part) ** 2, 2 * part * (1 - part), part**2
+    x = one * here.x + both * middle[0] + other * there.x
+    y = one * here.y + both * middle[1] + other * there.y
+    return round(x, 1), round(y, 1)

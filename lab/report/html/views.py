@@ -77,12 +77,28 @@ def _open(number: int, own: Sequence[Tenure]) -> Tenure | None:
 def _snapshot(number: int, actor: str, own: Sequence[Tenure], trace: Trace) -> str:
     tenure = _open(number, own)
     if tenure is None:
-        return NO_TRANSACTION
+        since = _unrecorded(number, actor, trace)
+        return (
+            f"a transaction may be open since #{since}; its reads and writes are not known" if since else NO_TRANSACTION
+        )
     level = tenure.transaction.level
     if level == "READ COMMITTED":
         last = _last_statement(number, actor, trace)
         return f"{level}: each statement takes its own; the last one in #{last}"
     return f"{level}: taken in #{tenure.began}, kept to the end of the transaction"
+
+
+def _unrecorded(number: int, actor: str, trace: Trace) -> int:
+    """The first statement since the actor last ended a transaction or lost one by an error; 0 without one."""
+    since = 0
+    for step in trace.steps[:number]:
+        if step.actor != actor:
+            continue
+        if step.action.kind in (ActionKind.COMMIT, ActionKind.ROLLBACK) or (step.result and step.result.error):
+            since = 0
+        elif step.action.kind is ActionKind.STATEMENT:
+            since = since or step.number
+    return since
 
 
 def _last_statement(number: int, actor: str, trace: Trace) -> int:

@@ -142,6 +142,17 @@ async def test_what_each_actor_sees_follows_its_level(explorer):
         assert [text for step, text in changes if step <= 5][-1] == sees, level
 
 
+async def test_a_transaction_of_which_nothing_was_recorded_is_not_said_to_be_absent(explorer):
+    """The statement that pauses was refused, so its reads and writes are not known; that it was sent is."""
+    cls = PLANTED["PriceListsInOrderOfTheFile"]
+    token = decode(planted_bug_of(cls).token)
+    record = await explorer.run(scenario_of(token, cls), Replay(token.schedule), recorded=True)
+    (grocer,) = (view for view in failure_page(Message(record)).dump()["views"] if view["actor"] == "grocer")
+    said = {step: text for step, text in grocer["snapshot"]}
+    assert said[1] == "a transaction may be open since #1; its reads and writes are not known"
+    assert said[3] == "no transaction is open"
+
+
 def test_what_no_record_holds_breaks_a_page_and_nothing_of_it_is_an_element():
     """Records with control characters, quotes, half characters: the same elements as ever, and no handlers."""
     chance = random.Random(13)
