@@ -25,6 +25,7 @@ from lab.report.html.render import failure_html
 from lab.report.html.texts import harmless
 from lab.report.section import Message, parts
 from lab.scenario.declare import planted_bug_of
+from lab.schedulers.replay import Replay
 from lab.search.result import reported
 from scenarios.deadlock import RingOfFour
 
@@ -148,7 +149,7 @@ async def test_a_transaction_of_which_nothing_was_recorded_is_not_said_to_be_abs
     token = decode(planted_bug_of(cls).token)
     record = await explorer.run(scenario_of(token, cls), Replay(token.schedule), recorded=True)
     (grocer,) = (view for view in failure_page(Message(record)).dump()["views"] if view["actor"] == "grocer")
-    said = {step: text for step, text in grocer["snapshot"]}
+    said = dict(grocer["snapshot"])
     assert said[1] == "a transaction may be open since #1; its reads and writes are not known"
     assert said[3] == "no transaction is open"
 
