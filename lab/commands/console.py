@@ -82,15 +82,16 @@ def show_failure(sentence: str, status: int) -> None:
 
 def progress_bar(*, quiet: bool) -> ProgressBelow:
     """How far a command is, on standard error; nothing with --json, in CI, and where no terminal could show it."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     from lab.commands.progress import ProgressBelow
 
     return ProgressBelow(
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=12),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TimeRemainingColumn(compact=True),
         console=err,
         disable=quiet or not err.is_terminal or err.is_dumb_terminal or bool(os.environ.get("CI")),
         transient=True,

@@ -173,6 +173,7 @@ async def _hunted(
 
     def found(failure: ReportedFailure) -> None:
         desk.first(failure)
+        bar.update(task, description=f"{job.target.rpartition(':')[2]} · minimising")
         if options["fresh"]:
             check.expect()
 

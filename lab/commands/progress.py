@@ -17,7 +17,7 @@ def seen_until_now(seen: HuntResult, seconds: float) -> str:
     """A hunt in one line: all that its workers saw together, in so many seconds."""
     pace = f"{seen.executions / seconds:.0f} a second" if seconds >= 1 else ""
     found = f"{len(seen.failures)} found" if seen.failures else ""
-    return " · ".join(filter(None, [seen.target, f"{len(seen.traces)} traces", pace, found]))
+    return " · ".join(filter(None, [seen.target.rpartition(":")[2], f"{len(seen.traces)} traces", pace, found]))
 
 
 class ProgressBelow(Progress):
