@@ -82,7 +82,7 @@ def test_the_table_names_every_file_and_each_holds_its_command():
     others = {
         f"lab.commands.{name}"
         for name in (
-            *("beforehand", "complete", "console", "everything", "found", "guard", "jobs", "keep", "line"),
+            *("as_spec", "beforehand", "complete", "console", "everything", "found", "guard", "jobs", "keep", "line"),
             *("on_cluster", "options", "pages", "progress"),
         )
     }
