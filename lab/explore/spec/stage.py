@@ -6,6 +6,7 @@ name it, so one that the lab did not make is left alone and the spec refused.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -97,17 +98,22 @@ class Stage:
     @contextlib.asynccontextmanager
     async def conducting(self, spec: Spec, kind: type[C]) -> AsyncIterator[C]:
         """The sessions of a spec, open for the time of a block; afterwards the database is as fresh as before."""
-        talks: list[Talk] = []
+        names = (CONTROL, *(session.name for session in spec.sessions))
+        opened = await asyncio.gather(*(self._talk(spec, name) for name in names), return_exceptions=True)
+        talks = [each for each in opened if isinstance(each, Talk)]
         try:
-            for name in (CONTROL, *(session.name for session in spec.sessions)):
-                talks.append(await self._talk(spec, name))  # noqa: PERF401 - those that are open are closed
+            for each in opened:
+                if isinstance(each, BaseException):
+                    raise each
             yield kind(spec, talks[0], talks[1:], longest=self._longest)
         finally:
-            for talk in reversed(talks[1:]):
-                await talk.close()
-            dirty = not talks or not await self._is_clean(talks[0])
-            for talk in talks[:1]:
-                await talk.close()
+            control = opened[0] if isinstance(opened[0], Talk) else None
+            for talk in talks:
+                if talk is not control:
+                    await talk.close()
+            dirty = control is None or not await self._is_clean(control)
+            if control is not None:
+                await control.close()
             if dirty:
                 await self._cluster.replace_database(DATABASE)
 
