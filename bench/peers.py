@@ -287,6 +287,7 @@ def row_of(name: str, tool: str, rounds: list[Figures]) -> Figures:
     is_right = RACES[name].is_right
     sure = [each for each in ran if not each.get("inconclusive")]
     hits = [each for each in ran if each["found"]]
+    replayed = [each for each in hits if each.get("of")]
     tools_of_chance = tool in ("gather", "one after the other")
     spent = sum(each["seconds"] for each in ran)
     return {
@@ -300,8 +301,8 @@ def row_of(name: str, tool: str, rounds: list[Figures]) -> Figures:
         "false_passes": 0 if is_right or tools_of_chance else sum(not each["found"] for each in sure),
         "false_alarms": len(hits) if is_right else 0,
         "inconclusive": len(rounds) - len(sure),
-        "identical": sum(each["replayed"] for each in hits if each.get("of")) if hits else None,
-        "replays": sum(each.get("of") or 0 for each in hits) if hits else None,
+        "identical": sum(each["replayed"] for each in replayed) if replayed else None,
+        "replays": sum(each["of"] for each in replayed) if replayed else None,
         "preemptions": _median(hits, "preemptions"),
         "error": next((each["error"] for each in rounds if "error" in each), ""),
         "reason": next((each["reason"] for each in rounds if each.get("reason")), ""),
