@@ -132,7 +132,7 @@ def _taken(step: Step, session: _Lines, name: str) -> list[str]:
     if not session.is_open and action.kind not in (ActionKind.COMMIT, ActionKind.ROLLBACK):
         begin = f"BEGIN ISOLATION LEVEL {session.level}"
         if session.steps:
-            names += _add(session, f"{name}_begins", step.number, begin)
+            names += _add(session, f"begins_{name}", step.number, begin)
         else:
             session.setup = f" {begin};"
     session.is_open = action.kind not in (ActionKind.COMMIT, ActionKind.ROLLBACK)
