@@ -171,9 +171,11 @@ def test_the_wheel_holds_the_shipped_scenarios_and_nothing_that_can_clash(wheel)
     assert {each for each in names if each.startswith("lab/") and not each.startswith("lab/demo/")} == {
         str(each.relative_to(ROOT))
         for each in (ROOT / "lab").rglob("*")
-        if each.suffix == ".py" or each.name == "py.typed" or ("pages" in each.parts and each.suffix == ".md")
+        if each.is_file()
+        and ({"pages", "templates"} & {*each.parts} or each.suffix == ".py" or each.name == "py.typed")
     }
-    assert all(each.endswith((".py", "py.typed", ".md")) for each in names if ".dist-info/" not in each)
+    kinds = (".py", "py.typed", ".md", ".html", ".css", ".js")
+    assert all(each.endswith(kinds) for each in names if ".dist-info/" not in each)
 
 
 def test_the_types_of_the_installed_package_are_used(programs, project):
