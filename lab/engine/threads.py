@@ -159,7 +159,7 @@ def asked_in_a_thread(given: Given, real: Callable[..., Any]) -> Callable[..., A
 
     def waits(actor: Actor, future: Future[Any]) -> None:
         task = given.get(future)
-        if task is not None and not task.done():
+        if task is not None and not task.done() and task not in actor.execution.in_threads:  # one thread waits for it
             thread_waits(actor, task)
 
     def result(future: Future[Any], timeout: float | None = None) -> Any:

@@ -244,7 +244,7 @@ class Database:
 
     async def left(self, sessions: Mapping[int, str]) -> tuple[Leak, ...]:
         """What actors left behind that have all ended, and take it from them. `sessions`: process id -> actor."""
-        leaks = await self._taken.left(self._connections, sessions, self._monitor.fetch)
+        leaks = await self._taken.left(self._connections, sessions, self._monitor.fetch, tidy=self.journal.tidy)
         await self.end_open_transactions()
         return leaks
 

@@ -72,7 +72,7 @@ class Taken:
         self._taken: dict[int, _Taking] = {}
         """By the `id` of the pool's entry: the last that was taken of it."""
         self._locking: dict[int, tuple[str, Place]] = {}
-        """Process id of a session that was asked for an advisory lock -> by whom, and where."""
+        """Process id of a session that was asked for an advisory lock by name -> by whom, and where."""
         self._made: WeakKeyDictionary[Session, Place] = WeakKeyDictionary()
         """Where sessions were made."""
 
@@ -111,9 +111,12 @@ class Taken:
         return [each.driver for each in self._taken.values() if each.is_out]
 
     async def left(
-        self, connections: Iterable[LabConnection], sessions: Mapping[int, str], ask: Callable[..., Any]
+        self, connections: Iterable[LabConnection], sessions: Mapping[int, str], ask: Callable[..., Any], *, tidy: bool
     ) -> tuple[Leak, ...]:
-        """What is left over now that all actors have ended. `sessions`: process id -> actor; `ask` asks the server."""
+        """What is left over now that all actors have ended. `sessions`: process id -> actor; `ask` asks the server.
+
+        `tidy`: all statements surely left their sessions as they were, so there is no lock to ask for.
+        """
         out = {each.driver: each for each in self._taken.values() if each.is_out}
         leaks = [
             Leak(each.actor, each.thing, _text(each.opened), _text(each.used), each.pool, driver.transaction_open)
@@ -124,13 +127,13 @@ class Taken:
             pool = "" if each._proxy is None else "asyncpg.Pool"  # noqa: SLF001 - its own word for what was released
             if each.transaction_open or pool:
                 leaks.append(Leak(sessions[each.pid], "connection", pool=pool, in_transaction=each.transaction_open))
-        asked = [each.pid for each in kept if each.pid in self._locking and not each.transaction_open]
+        asked = [] if tidy else [each.pid for each in kept if not each.transaction_open]
         if asked:
             held: dict[int, list[str]] = {}
             for pid, high, low, kind in await ask(LOCKS_LEFT, asked):
                 held.setdefault(pid, []).append(readable(f"advisory lock [0,{high},{low},{kind}]", {}))
             for pid, keys in held.items():
-                actor, line = self._locking[pid]
+                actor, line = self._locking.get(pid, (sessions[pid], None))  # a function or a trigger may have taken it
                 leaks.append(Leak(actor, "session", used=_text(line), locks=tuple(dict.fromkeys(keys))))
         return tuple(leaks)
 

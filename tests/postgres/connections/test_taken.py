@@ -8,7 +8,7 @@ import inspect
 import asyncpg
 import pytest
 from helpers.kit import Account, Bank, Order, add, replays
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from lab import actor, point
@@ -91,6 +91,19 @@ class LockLeft(Alone):
             await session.commit()
 
 
+class LockLeftByAFunction(Alone):
+    """No statement of an actor names the lock."""
+
+    async def setup(self, session) -> None:
+        await super().setup(session)
+        body = "SELECT pg_advisory_lock(9)"
+        await session.execute(text(f"CREATE FUNCTION guarded() RETURNS void LANGUAGE sql AS '{body}'"))
+
+    async def work(self, engine, sessions) -> None:
+        async with sessions.begin() as session:
+            await session.execute(text("SELECT guarded()"))
+
+
 OUT = "a connection stays checked out of"
 LEFT = {
     SessionLeft: f"alice never closed a session; {OUT} its pool, with its transaction open",
@@ -100,6 +113,7 @@ LEFT = {
     OfItsOwnPool: f"alice never closed a session; {OUT} AsyncAdaptedQueuePool (size 3), with its transaction open",
     OfAPoolOfTheDriver: f"alice never closed a connection; {OUT} asyncpg.Pool",
     TransactionOfTheDriver: "alice ended while a transaction is open on a connection of its own",
+    LockLeftByAFunction: "alice never released advisory lock 9; its session is handed on with it",
     LockLeft: "alice never released advisory lock 5 and advisory lock (1, 2); its session is handed on with it",
 }
 
@@ -112,7 +126,7 @@ async def test_what_is_left_is_a_violation_and_the_next_execution_begins_without
     assert await replays(plain, record)
     again = await plain.run(left(), Order())
     assert (again.findings, again.leaks) == (record.findings, record.leaks)
-    if left not in (OfAPoolOfTheDriver, TransactionOfTheDriver, LockLeft):
+    if left not in (OfAPoolOfTheDriver, TransactionOfTheDriver, LockLeft, LockLeftByAFunction):
         lines, first = inspect.getsourcelines(left.work)
         opened, used = (
             next(first + number for number, line in enumerate(lines) if mark in line) for mark in marks_of(left)
