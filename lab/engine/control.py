@@ -93,12 +93,12 @@ def controlled(execution: Execution, libraries: Libraries) -> Iterator[None]:
         replaced(loop, "call_later", _call_later(execution, loop.call_later)),
         replaced(loop, "call_at", _call_at(execution, libraries, loop)),
         replaced(loop, "run_in_executor", run_in_executor(execution.outside, loop.run_in_executor)),
-        replaced(threading.Thread, "start", own_thread(execution.outside, threading.Thread.start)),
+        replaced(threading.Thread, "start", own_thread(execution, threading.Thread.start)),
         replaced(ThreadPoolExecutor, "submit", submitted(execution.outside, ThreadPoolExecutor.submit)),
         replaced(ProcessPoolExecutor, "submit", submitted(execution.outside, ProcessPoolExecutor.submit)),
         replaced(loop, "subprocess_exec", _subprocess(execution, loop.subprocess_exec)),
         replaced(loop, "subprocess_shell", _subprocess(execution, loop.subprocess_shell)),
-        replaced(Future, "result", asked_in_a_thread(given, Future.result)),
+        replaced(Future, "result", asked_in_a_thread(execution.outside, given, Future.result)),
         replaced(AsyncIOBackend, _THREAD, anyio_thread(execution.outside, vars(AsyncIOBackend)[_THREAD])),
         replaced(asyncio.tasks, _SLEEP0, _sleep0(getattr(asyncio.tasks, _SLEEP0))),
     ):
@@ -145,7 +145,7 @@ def _task_factory(
         actor.lives_in(task)
         if awaited:
             thread_waits(parent, task)
-        elif parent.flights and (future := given_to_a_thread()) is not None:
+        elif (parent.flights or execution.outside.own_threads) and (future := given_to_a_thread()) is not None:
             given[future] = task
         return task
 

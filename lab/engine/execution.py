@@ -285,16 +285,16 @@ class Execution:
     async def wait_for_the_outside(self) -> bool:
         """When nobody can run: wait for what no decision brings, if there is any such thing.
 
-        That is a deadlock that PostgreSQL will find unreported, or an answer from outside. True if somebody moved. When
-        nothing comes from outside, raises `UncontrolledError`, unless an actor has set a timeout for that.
+        That is a deadlock that PostgreSQL finds unreported, or an answer from outside. True if somebody moved. Raises
+        `UncontrolledError` when what is outside says nothing, unless an actor has set a timeout, or it ended meanwhile.
         """
-        stalled = self.in_state(State.STALLED)
-        elsewhere = self.outside.may_move(stalled)
+        elsewhere = self.outside.may_move(stalled := self.in_state(State.STALLED))
         # Where reports are pushed, the check has been by then.
         if not (elsewhere or (not self.waits.pushed and wait_in_a_circle(self.in_state(State.WAITING)))):
             return False
         before = [actor.state for actor in self.actors.values()]
         await self._listen(seconds := min(OUTSIDE_SECONDS, bounds().step))
-        if (moved := before != [a.state for a in self.actors.values()]) or not elsewhere or self.clock.timers.first():
+        moved = before != [a.state for a in self.actors.values()]
+        if moved or not elsewhere or self.clock.timers.first() or not self.outside.may_move(stalled):
             return moved
         raise unanswered(stalled, seconds)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import asyncio.queues
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
@@ -44,6 +45,10 @@ class Outside:
         self._loop, self._driver = loop, driver
         self._started: list[tuple[Actor, Callable[[], bool]]] = []
         """The root actors that started a process or a thread of their own -> whether it still runs."""
+        self.own_threads: set[threading.Thread] = set()
+        """The threads that actors started by themselves, and those of pools while they work for one."""
+        self.blocked: set[threading.Thread] = set()
+        """Those of them that wait for a task of the event loop: they move nobody until it has ended."""
         self.waiters: dict[str, None] = {}
         """The root actors that waited for an answer from elsewhere, or started something that runs by itself."""
         self.threads: dict[str, None] = {}
@@ -55,6 +60,11 @@ class Outside:
         """An actor started something that runs by itself."""
         self._started.append((actor.root, runs))
         self.waiters[actor.root.name] = None
+
+    def starts_thread(self, actor: Actor, thread: threading.Thread) -> None:
+        """An actor started a thread by itself."""
+        self.own_threads.add(thread)
+        self.started(actor, lambda: thread.is_alive() and thread not in self.blocked)
 
     def may_move(self, stalled: Collection[Actor]) -> bool:
         """Whether one of these may go on by what comes from outside: what it started, or an open socket to elsewhere.
@@ -73,10 +83,14 @@ class Outside:
         asked = self._asked_by(stalled) if stalled else []
         self.waiters |= dict.fromkeys(actor.root.name for actor in asked)
         until = self._loop.time() + ANSWER_SECONDS
-        while (left := [a for a in asked if a.state is State.STALLED]) and (seconds := until - self._loop.time()) > 0:
+        while (left := self._still(asked)) and (seconds := until - self._loop.time()) > 0:
             await listen(seconds)
         self._silent.update((actor, awaited_by(actor.task)[1]) for actor in left)
         return len(left) < len(asked)
+
+    def _still(self, asked: Iterable[Actor]) -> list[Actor]:
+        """Those that still wait for an answer that may come."""
+        return self._asked_by([actor for actor in asked if actor.state is State.STALLED])
 
     def _asked_by(self, stalled: Iterable[Actor]) -> list[Actor]:
         """Those who may get an answer, and for whose answer nobody has waited yet.

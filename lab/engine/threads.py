@@ -11,6 +11,7 @@ others: nothing says who waits for it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import re
 import sys
@@ -24,6 +25,7 @@ from typing import Any
 
 import anyio
 
+from lab.engine.execution import Execution
 from lab.engine.gate import Actor, current_actor, running_as
 from lab.engine.outside import Outside
 from lab.engine.stalls import is_the_users
@@ -86,25 +88,54 @@ def run_in_executor(outside: Outside, real: Callable[..., Any]) -> Callable[...,
     return run
 
 
-def own_thread(outside: Outside, real: Callable[..., None]) -> Callable[[threading.Thread], None]:
-    """A thread that an actor starts by itself may move it at any time. Those of pools wait for work and move nobody."""
+def own_thread(execution: Execution, real: Callable[..., None]) -> Callable[[threading.Thread], None]:
+    """A thread that an actor starts by itself may move it at any time. Those of pools wait for work and move nobody.
+
+    It runs for the actor, so what it asks the event loop for is a task of the actor's.
+    """
+    loop = asyncio.get_running_loop()
 
     def start(thread: threading.Thread) -> None:
         actor = current_actor()
         if actor is not None and not _is_a_pools():
-            outside.started(actor, thread.is_alive)
+            execution.outside.starts_thread(actor, thread)
+            work, context = thread.run, contextvars.copy_context()
+
+            def run() -> None:
+                try:
+                    context.run(work)
+                finally:
+                    with contextlib.suppress(RuntimeError):  # the loop is closed: the thread outlived the execution
+                        loop.call_soon_threadsafe(execution.arm)  # who waits for it may wait in vain now
+
+            thread.run = run  # type: ignore[method-assign]
         real(thread)
 
     return start
 
 
 def submitted(outside: Outside, real: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]:
-    """What an actor submits to an executor, without awaiting it by the event loop, may move it when it is done."""
+    """What an actor submits to an executor, without awaiting it by the event loop, may move it when it is done.
+
+    In a thread it runs for the actor, as in one of its own.
+    """
 
     def submit(executor: Executor, /, function: Callable[..., Any], *args: Any, **named: Any) -> Future[Any]:
-        future = real(executor, function, *args, **named)
-        if (actor := current_actor()) is not None:
-            outside.started(actor, lambda: not future.done())
+        actor = current_actor()
+        if actor is None:
+            return real(executor, function, *args, **named)
+        context, at = contextvars.copy_context(), list[threading.Thread]()
+
+        def work(*args: Any, **named: Any) -> Any:
+            at.append(thread := threading.current_thread())
+            outside.own_threads.add(thread)
+            try:
+                return context.run(function, *args, **named)
+            finally:
+                outside.own_threads.discard(thread)
+
+        future = real(executor, work if isinstance(executor, ThreadPoolExecutor) else function, *args, **named)
+        outside.started(actor, lambda: not future.done() and outside.blocked.isdisjoint(at))
         return future
 
     return submit
@@ -150,22 +181,29 @@ def given_to_a_thread() -> Future[Any] | None:
     return None if frame is None else frame.f_locals["future"]
 
 
-def asked_in_a_thread(given: Given, real: Callable[..., Any]) -> Callable[..., Any]:
+def asked_in_a_thread(outside: Outside, given: Given, real: Callable[..., Any]) -> Callable[..., Any]:
     """A thread of an actor's that asks for the result of such a task waits for the task from then on.
 
     Where it asks with a timeout, in real time, nobody knows for how long it waits, so the thread counts as at work.
     """
     loop, here = asyncio.get_running_loop(), threading.get_ident()
 
-    def waits(actor: Actor, future: Future[Any]) -> None:
+    def waits(actor: Actor, future: Future[Any], thread: threading.Thread) -> None:
         task = given.get(future)
-        if task is not None and not task.done() and task not in actor.execution.in_threads:  # one thread waits for it
+        if task is None or task.done():
+            return
+        if thread in outside.own_threads:
+            outside.blocked.add(thread)
+            task.add_done_callback(lambda _: outside.blocked.discard(thread))  # before the thread can know of it
+            actor.execution.arm()
+        elif actor.flights and task not in actor.execution.in_threads:  # one thread waits for it
             thread_waits(actor, task)
 
     def result(future: Future[Any], timeout: float | None = None) -> Any:
         actor = current_actor()
         if actor is not None and timeout is None and threading.get_ident() != here and not future.done():
-            loop.call_soon_threadsafe(waits, actor, future)  # after the callback that makes the task
+            # after the callback that makes the task
+            loop.call_soon_threadsafe(waits, actor, future, threading.current_thread())
         return real(future, timeout)
 
     return result

@@ -15,6 +15,9 @@ from helpers.kit import Bank, Order, add, replays, told
 from lab import actor
 from lab.model.outcome import Ending
 
+POOL = ThreadPoolExecutor(2)
+"""A service's own, which lives longer than an execution."""
+
 
 def slow(answer: str = "done", seconds: float = 0.01) -> str:
     time.sleep(seconds)
@@ -128,3 +131,65 @@ async def test_a_thread_that_waits_for_a_task_that_waits_for_its_actor_is_a_stal
     assert stalls["alice"].wants.what == "its thread, which waits for a task"
     assert [each.actor for each in stalls["alice"].wants.holders] == ["alice/1"]
     assert stalls["alice/1"].wants.what == "asyncio.Lock `lock`"
+
+
+class OwnThreadGoesBack(Bank):
+    """The statement is sent by a task that a thread of the actor's own asks the event loop for."""
+
+    @actor(names=("alice", "bob"))
+    async def work(self, session) -> None:
+        loop = asyncio.get_running_loop()
+        sent = loop.create_future()
+
+        def ask() -> None:
+            asyncio.run_coroutine_threadsafe(session.execute(add(1)), loop).result()
+            loop.call_soon_threadsafe(sent.set_result, None)
+
+        self.start(ask)
+        await sent
+        await session.commit()
+
+    def start(self, ask) -> None:
+        threading.Thread(target=ask).start()
+
+
+class PoolGoesBack(OwnThreadGoesBack):
+    def start(self, ask) -> None:
+        POOL.submit(ask)
+
+
+@pytest.mark.parametrize("scenario", [OwnThreadGoesBack, PoolGoesBack])
+async def test_what_an_own_thread_asks_the_loop_for_is_a_step_of_its_actor(explorer, scenario):
+    record = await explorer.run(scenario(), Order("alice/1 bob/1 alice"))
+    assert [each.partition(" ")[0] for each in told(record.trace)] == ["alice/1", "bob/1", "alice", "bob/1", "bob"]
+    assert record.outcome.ending is Ending.COMPLETED
+    assert await replays(explorer, record, 5)
+
+
+class ThreadDies(Bank):
+    """Nobody is left who could answer alice: its thread ended without a word."""
+
+    @actor
+    async def alice(self, session) -> None:
+        answer = asyncio.get_running_loop().create_future()
+        threading.Thread(target=slow).start()
+        await answer
+
+    @actor
+    async def bob(self, session) -> None:
+        await session.execute(add(2))
+
+
+class ProcessDies(ThreadDies):
+    @actor
+    async def alice(self, session) -> None:
+        answer = asyncio.get_running_loop().create_future()
+        await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+        await answer
+
+
+@pytest.mark.parametrize("dies", [ThreadDies, ProcessDies])
+async def test_who_waits_for_what_ended_without_an_answer_is_stalled(explorer, dies):
+    record = await explorer.run(dies(), Order())
+    assert record.outcome.ending is Ending.STALLED
+    assert [each.actor for each in record.stalls] == ["alice"]

@@ -88,8 +88,8 @@ def _in_pool(function, *args) -> None:
 
 @pytest.mark.parametrize("way", [_in_thread, _in_pool])
 async def test_a_thread_that_an_actor_starts_is_its_own(way, explorer):
-    """Though such a thread does not have the context of its starter."""
-    with pytest.raises(ScenarioError, match=r"a thread that alice started opens postgresql://me@nowhere.invalid:5433/"):
+    """Though Python gives such a thread nothing of its starter's context."""
+    with pytest.raises(ScenarioError, match=r"alice opens postgresql://me@nowhere.invalid:5433/"):
         await explorer.run(calling(way, psycopg2.connect, URL), Order())
 
 
