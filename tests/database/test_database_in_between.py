@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 PLANTED = (DebitCommittedFirst, OffDutyBeforeOn, OversoldThenRefilled)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(
     scenario=st.builds(
         MoneyNeverMissing, balance=st.integers(0, 200), payment=st.integers(1, 100), refund=st.integers(1, 100)
@@ -48,7 +48,7 @@ async def test_no_money_is_missing_in_between(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.builds(DeskAlwaysAttended), schedule=schedules())
 @example(scenario=DeskAlwaysAttended(), schedule=None)
 async def test_a_desk_is_attended_in_between(lab, scenario, schedule):
@@ -65,7 +65,7 @@ async def test_a_desk_is_attended_in_between(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(
     scenario=st.builds(StockNeverNegative, stock=st.integers(0, 20), sold=st.integers(1, 10), refill=st.just(20)),
     schedule=schedules(),

@@ -55,7 +55,7 @@ from scenarios.status import TaskEnd
 pytestmark = pytest.mark.anyio
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(
     scenario=st.builds(
         SegmentsOfKnownEpisodes, arriving=st.lists(st.sampled_from([1, 2, 3, 999]), min_size=1, max_size=4).map(tuple)
@@ -79,7 +79,7 @@ async def test_foreign_key_constraint(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(Registration()), schedule=schedules())
 @example(scenario=Registration(), schedule=None)
 async def test_unique_constraint(lab, scenario, schedule):
@@ -96,7 +96,7 @@ async def test_unique_constraint(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(FirstLogin()), schedule=schedules())
 @example(scenario=FirstLogin(), schedule=None)
 async def test_get_or_create_makes_one(lab, scenario, schedule):
@@ -114,7 +114,7 @@ async def test_get_or_create_makes_one(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(
     scenario=st.builds(WithdrawalUnderACheck, balance=st.integers(0, 200), amount=st.integers(1, 150)),
     schedule=schedules(),
@@ -136,7 +136,7 @@ async def test_check_constraint(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(
     scenario=st.builds(StatusIsKnown, word=st.text(alphabet="abcdefghij_", min_size=1, max_size=12)),
     schedule=schedules(),
@@ -157,7 +157,7 @@ async def test_enum_constraint(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(TicketHandover()), schedule=schedules())
 @example(scenario=TicketHandover(), schedule=None)
 async def test_not_null_constraint(lab, scenario, schedule):
@@ -175,7 +175,7 @@ async def test_not_null_constraint(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.builds(DocumentEdits, version=st.integers(1, 9)), schedule=schedules())
 @example(scenario=DocumentEdits(version=3), schedule=None)
 @example(scenario=DocumentEdits(version=1), schedule=None)
@@ -203,7 +203,7 @@ async def test_optimistic_locking(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.builds(Withdrawals, balance=st.integers(0, 200), amount=st.integers(1, 150)), schedule=schedules())
 @example(scenario=Withdrawals(balance=100, amount=60), schedule=None)
 @example(scenario=Withdrawals(balance=100, amount=100), schedule=None)
@@ -239,7 +239,7 @@ async def test_pessimistic_locking(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.builds(JobQueue, jobs=st.integers(1, 3)), schedule=schedules())
 @example(scenario=JobQueue(jobs=2), schedule=None)
 async def test_job_queue(lab, scenario, schedule):
@@ -266,7 +266,7 @@ async def test_job_queue(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.sampled_from([RingOfTwo(), RingOfThree(), RingOfFour()]), schedule=schedules())
 async def test_deadlock_detection(lab, scenario, schedule):
     """A deadlock has one victim, which gets an error, and nothing is lost.
@@ -283,7 +283,7 @@ async def test_deadlock_detection(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(RetriedRing()), schedule=schedules())
 @example(scenario=RetriedRing(), schedule=None)
 async def test_retry_after_a_deadlock(lab, scenario, schedule):
@@ -300,7 +300,7 @@ async def test_retry_after_a_deadlock(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(OrderedLocks()), schedule=schedules())
 @example(scenario=OrderedLocks(), schedule=None)
 async def test_lock_order(lab, scenario, schedule):
@@ -329,7 +329,7 @@ async def test_lock_order(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(LineForOneRow()), schedule=schedules())
 @example(scenario=LineForOneRow(), schedule=None)
 async def test_line_for_one_row(lab, scenario, schedule):
@@ -346,7 +346,7 @@ async def test_line_for_one_row(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(PriceJobs()), schedule=schedules())
 @example(scenario=PriceJobs(), schedule=None)
 async def test_bulk_update_order(lab, scenario, schedule):
@@ -363,7 +363,7 @@ async def test_bulk_update_order(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(PriceLists()), schedule=schedules())
 @example(scenario=PriceLists(), schedule=None)
 async def test_bulk_update_from_a_list(lab, scenario, schedule):
@@ -380,7 +380,7 @@ async def test_bulk_update_from_a_list(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.sampled_from([LastAdmin(), LastAdminAtSerializable()]), schedule=schedules())
 async def test_last_admin_stays(lab, scenario, schedule):
     """There is always an admin.
@@ -400,7 +400,7 @@ async def test_last_admin_stays(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.builds(AgentDeletion, executions=st.integers(0, 6)), schedule=schedules())
 @example(scenario=AgentDeletion(executions=5), schedule=None)
 @example(scenario=AgentDeletion(executions=0), schedule=None)
@@ -424,7 +424,7 @@ async def test_agent_deletion_cascades_to_executions(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.builds(EpisodeDeletion, segments=st.integers(0, 4)), schedule=schedules())
 @example(scenario=EpisodeDeletion(segments=3), schedule=None)
 @example(scenario=EpisodeDeletion(segments=0), schedule=None)
@@ -444,7 +444,7 @@ async def test_episode_deletion_cascades_to_segments(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(LockHeldUntilTheCommit()), schedule=schedules())
 @example(scenario=LockHeldUntilTheCommit(), schedule=None)
 async def test_process_lock_covers_the_commit(lab, scenario, schedule):
@@ -462,7 +462,7 @@ async def test_process_lock_covers_the_commit(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.builds(Ledger, opening=st.integers(0, 200), deposit=st.integers(1, 100)), schedule=schedules())
 @example(scenario=Ledger(opening=100, deposit=30), schedule=None)
 async def test_ledger_balance(lab, scenario, schedule):
@@ -480,7 +480,7 @@ async def test_ledger_balance(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(
     scenario=st.builds(
         CreditLimit, ceiling=st.integers(900, 1100), used=st.integers(0, 900), amount=st.integers(1, 300)
@@ -504,7 +504,7 @@ async def test_credit_limit(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(Outbox()), schedule=schedules())
 @example(scenario=Outbox(), schedule=None)
 async def test_outbox_delivers_all(lab, scenario, schedule):
@@ -522,7 +522,7 @@ async def test_outbox_delivers_all(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.builds(CouponLimit, ceiling=st.integers(0, 3)), schedule=schedules())
 @example(scenario=CouponLimit(ceiling=2), schedule=None)
 @example(scenario=CouponLimit(ceiling=0), schedule=None)
@@ -539,7 +539,7 @@ async def test_coupon_limit(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.builds(Bookings, overlap=st.integers(0, 2)), schedule=schedules())
 @example(scenario=Bookings(overlap=1), schedule=None)
 @example(scenario=Bookings(overlap=0), schedule=None)
@@ -569,7 +569,7 @@ async def test_bookings_do_not_overlap(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.builds(PaymentSentTwice, amount=st.integers(1, 100)), schedule=schedules())
 @example(scenario=PaymentSentTwice(amount=25), schedule=None)
 async def test_idempotency_key(lab, scenario, schedule):
@@ -586,7 +586,7 @@ async def test_idempotency_key(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(Import()), schedule=schedules())
 @example(scenario=Import(), schedule=None)
 async def test_savepoint_work_is_not_counted(lab, scenario, schedule):
@@ -603,7 +603,7 @@ async def test_savepoint_work_is_not_counted(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(TaskEnd()), schedule=schedules())
 @example(scenario=TaskEnd(), schedule=None)
 async def test_status_transition(lab, scenario, schedule):
@@ -621,7 +621,7 @@ async def test_status_transition(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(
     scenario=st.builds(InterestJob, balance=st.integers(100, 2000), payment=st.integers(1, 40)),
     schedule=schedules(),
@@ -642,7 +642,7 @@ async def test_interest_and_payment(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.builds(DoubleClick, amount=st.integers(1, 100)), schedule=schedules())
 @example(scenario=DoubleClick(amount=25), schedule=None)
 async def test_double_click(lab, scenario, schedule):
@@ -671,7 +671,7 @@ ALLOWED = [(anomaly, level) for anomaly in ANOMALIES for level in anomaly.allowe
 PREVENTED = [(anomaly, level) for anomaly in ANOMALIES for level in ISOLATION_LEVELS if level not in anomaly.allowed_at]
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(case=st.sampled_from(PREVENTED), schedule=schedules())
 @example(case=(ReadOnlyAnomaly, "SERIALIZABLE"), schedule=None)
 async def test_isolation_levels(lab, case, schedule):

@@ -19,7 +19,7 @@ from scenarios.transfer import Transfer
 pytestmark = pytest.mark.anyio
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(
     scenario=st.builds(Overdraft, balance=st.integers(0, 200), debit=st.integers(1, 400), deposit=st.integers(1, 50)),
     schedule=schedules(),
@@ -41,7 +41,7 @@ async def test_overdraft_is_refused_whole(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(scenario=st.builds(Transfer, balance=st.integers(1, 200), amount=st.integers(1, 300)), schedule=schedules())
 @example(scenario=Transfer(balance=100, amount=150), schedule=None)
 @example(scenario=Transfer(balance=100, amount=100), schedule=None)
@@ -66,7 +66,7 @@ async def test_transaction_consistency(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(scenario=st.builds(ConsistentReport, balance=st.integers(1, 500)), schedule=schedules())
 @example(scenario=ConsistentReport(balance=1), schedule=None)
 async def test_transaction_isolation(lab, scenario, schedule):
@@ -83,7 +83,7 @@ async def test_transaction_isolation(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(scenario=st.builds(NoDirtyRead, balance=st.integers(1, 500)), schedule=schedules())
 @example(scenario=NoDirtyRead(balance=100), schedule=None)
 async def test_no_dirty_read(lab, scenario, schedule):
@@ -101,7 +101,7 @@ async def test_no_dirty_read(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(
     scenario=st.builds(Atomicity, balance=st.integers(0, 200), payment=st.integers(1, 100), refund=st.integers(1, 100)),
     schedule=schedules(),
@@ -128,7 +128,7 @@ async def test_transaction_atomicity(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(
     scenario=st.builds(
         AtomicityInCrashes, balance=st.integers(0, 200), payment=st.integers(1, 100), refund=st.integers(1, 100)
@@ -149,7 +149,7 @@ async def test_transaction_atomicity_in_crashes(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(scenario=st.builds(Durability, amount=st.integers(1, 100)), schedule=schedules())
 @example(scenario=Durability(amount=10), schedule=None)
 async def test_transaction_durability(lab, scenario, schedule):
@@ -171,7 +171,7 @@ async def test_transaction_durability(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(schedule=schedules())
 async def test_a_refused_transaction_is_done_again(lab, schedule):
     """A refused transaction is done again.
@@ -194,7 +194,7 @@ async def test_a_refused_transaction_is_done_again(lab, schedule):
     await lab.check(TriedAgainAsAWhole(), schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(schedule=schedules())
 async def test_who_backs_off_gives_locks_back(lab, schedule):
     """Who backs off gives locks back.

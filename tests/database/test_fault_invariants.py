@@ -14,7 +14,7 @@ from scenarios.leases import Fenced, GuardedCount
 pytestmark = pytest.mark.anyio
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(CommitInDoubt()), schedule=schedules())
 @example(scenario=CommitInDoubt(), schedule=None)
 async def test_commit_in_doubt(lab, scenario, schedule):
@@ -31,7 +31,7 @@ async def test_commit_in_doubt(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(LostConnection()), schedule=schedules())
 @example(scenario=LostConnection(), schedule=None)
 async def test_lost_connection(lab, scenario, schedule):
@@ -49,7 +49,7 @@ async def test_lost_connection(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(LostConnectionByKill()), schedule=schedules())
 @example(scenario=LostConnectionByKill(), schedule=None)
 async def test_killed_connection(lab, scenario, schedule):
@@ -66,7 +66,7 @@ async def test_killed_connection(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(PatientTransfer()), schedule=schedules())
 @example(scenario=PatientTransfer(), schedule=None)
 async def test_lock_timeout(lab, scenario, schedule):
@@ -82,7 +82,7 @@ async def test_lock_timeout(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(GuardedCount()), schedule=schedules())
 @example(scenario=GuardedCount(), schedule=None)
 async def test_guarded_count(lab, scenario, schedule):
@@ -99,7 +99,7 @@ async def test_guarded_count(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(Fenced()), schedule=schedules())
 @example(scenario=Fenced(), schedule=None)
 async def test_fenced_lease(lab, scenario, schedule):

@@ -13,7 +13,7 @@ from scenarios.holds import HeldOverOneConnection, HeldWhilePoolIsFull, HeldWith
 pytestmark = pytest.mark.anyio
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(HeldWhilePoolIsFull()), schedule=schedules())
 @example(scenario=HeldWhilePoolIsFull(), schedule=None)
 async def test_full_pool(lab, scenario, schedule):
@@ -30,7 +30,7 @@ async def test_full_pool(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(HeldOverOneConnection()), schedule=schedules())
 @example(scenario=HeldOverOneConnection(), schedule=None)
 async def test_too_many_connections(lab, scenario, schedule):
@@ -47,7 +47,7 @@ async def test_too_many_connections(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(HeldWithinAScope()), schedule=schedules())
 @example(scenario=HeldWithinAScope(), schedule=None)
 async def test_cancelled_scope(lab, scenario, schedule):

@@ -13,7 +13,7 @@ from scenarios.refused import ArchivedOnce, LimitHoldsInTime, MailWithTheOrder
 pytestmark = pytest.mark.anyio
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(LimitHoldsInTime()), schedule=schedules())
 @example(scenario=LimitHoldsInTime(), schedule=None)
 async def test_limit_in_time(lab, scenario, schedule):
@@ -30,7 +30,7 @@ async def test_limit_in_time(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(ArchivedOnce()), schedule=schedules())
 @example(scenario=ArchivedOnce(), schedule=None)
 async def test_archived_once(lab, scenario, schedule):
@@ -47,7 +47,7 @@ async def test_archived_once(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(MailWithTheOrder()), schedule=schedules())
 @example(scenario=MailWithTheOrder(), schedule=None)
 async def test_confirmed_once(lab, scenario, schedule):

@@ -11,7 +11,7 @@ from scenarios.starved import ChildrenBeforeTheRow, ClearsBeforeItLooks, LooksAg
 pytestmark = pytest.mark.anyio
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(LocksInOneOrder()), schedule=schedules())
 @example(scenario=LocksInOneOrder(), schedule=None)
 async def test_locks_in_one_order(lab, scenario, schedule):
@@ -31,7 +31,7 @@ async def test_locks_in_one_order(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(ProcessLockBeforeTheRow()), schedule=schedules())
 @example(scenario=ProcessLockBeforeTheRow(), schedule=None)
 async def test_process_lock_before_the_row(lab, scenario, schedule):
@@ -50,7 +50,7 @@ async def test_process_lock_before_the_row(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(AnyioLockBeforeTheRow()), schedule=schedules())
 @example(scenario=AnyioLockBeforeTheRow(), schedule=None)
 async def test_anyio_lock_before_the_row(lab, scenario, schedule):
@@ -69,7 +69,7 @@ async def test_anyio_lock_before_the_row(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(ThreadWaitsWithoutALock()), schedule=schedules())
 @example(scenario=ThreadWaitsWithoutALock(), schedule=None)
 async def test_thread_and_loop(lab, scenario, schedule):
@@ -90,7 +90,7 @@ async def test_thread_and_loop(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(OneConnectionARequest()), schedule=schedules())
 @example(scenario=OneConnectionARequest(), schedule=None)
 async def test_one_connection_a_request(lab, scenario, schedule):
@@ -113,7 +113,7 @@ async def test_one_connection_a_request(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(ClearsBeforeItLooks()), schedule=schedules())
 @example(scenario=ClearsBeforeItLooks(), schedule=None)
 async def test_event_is_set(lab, scenario, schedule):
@@ -131,7 +131,7 @@ async def test_event_is_set(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(LooksAgainBeforeItLeaves()), schedule=schedules())
 @example(scenario=LooksAgainBeforeItLeaves(), schedule=None)
 async def test_queue_is_read(lab, scenario, schedule):
@@ -150,7 +150,7 @@ async def test_queue_is_read(lab, scenario, schedule):
     await lab.check(scenario, schedule)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(scenario=st.just(ChildrenBeforeTheRow()), schedule=schedules())
 @example(scenario=ChildrenBeforeTheRow(), schedule=None)
 async def test_children_before_the_row(lab, scenario, schedule):
