@@ -20,7 +20,7 @@ __all__ = ["Atomicity", "AtomicityInCrashes", "CommitInFinally", "OneLegPerCommi
     acid="Atomicity",
     critical="a request that is cancelled or loses its connection half way must leave nothing behind",
     test="tests/database/test_database_transaction_invariants.py::test_transaction_atomicity",
-    max_examples=200,
+    max_examples=80,
 )
 @dataclass(frozen=True)
 class Atomicity(Scenario):
@@ -82,7 +82,7 @@ class Atomicity(Scenario):
     acid="Atomicity",
     critical="money that a crash leaves between two commits is found by nobody",
     test="tests/database/test_database_transaction_invariants.py::test_transaction_atomicity_in_crashes",
-    max_examples=200,
+    max_examples=80,
 )
 @dataclass(frozen=True)
 class AtomicityInCrashes(Atomicity):

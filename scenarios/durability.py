@@ -34,7 +34,7 @@ class Order(Shop):
     acid="Durability",
     critical="the customer has been shown that it is done",
     test="tests/database/test_database_transaction_invariants.py::test_transaction_durability",
-    max_examples=200,
+    max_examples=80,
 )
 @dataclass(frozen=True)
 class Durability(Scenario):

@@ -62,7 +62,7 @@ class TwoAccounts(Scenario):
     acid="Isolation",
     critical="a decision made on a value that is rolled back later cannot be explained",
     test="tests/database/test_database_transaction_invariants.py::test_no_dirty_read",
-    max_examples=200,
+    max_examples=80,
 )
 @dataclass(frozen=True)
 class NoDirtyRead(TwoAccounts):
@@ -127,7 +127,7 @@ class CacheFilledBeforeTheCommit(NoDirtyRead):
     acid="Isolation",
     critical="a balance sheet that mixes two moments is wrong although every row in it was right",
     test="tests/database/test_database_transaction_invariants.py::test_transaction_isolation",
-    max_examples=200,
+    max_examples=80,
 )
 @dataclass(frozen=True)
 class ConsistentReport(TwoAccounts):

@@ -19,7 +19,7 @@ __all__ = ["CreditKeptAfterRefusal", "Overdraft"]
     acid="Atomicity",
     critical="money appears from nowhere when half of a refused payment stays",
     test="tests/database/test_database_transaction_invariants.py::test_overdraft_is_refused_whole",
-    max_examples=200,
+    max_examples=80,
 )
 @dataclass(frozen=True)
 class Overdraft(Scenario):

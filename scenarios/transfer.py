@@ -22,7 +22,7 @@ class InsufficientFundsError(Exception):
     acid="Consistency",
     critical="every lost or doubled leg is somebody's money",
     test="tests/database/test_database_transaction_invariants.py::test_transaction_consistency",
-    max_examples=200,
+    max_examples=80,
 )
 @dataclass(frozen=True)
 class Transfer(Scenario):

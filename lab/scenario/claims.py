@@ -33,7 +33,7 @@ class Claim:
     max_examples: int
 
 
-def claim(*, title: str, acid: str, critical: str, test: str, max_examples: int = 100) -> Callable[[Class], Class]:
+def claim(*, title: str, acid: str, critical: str, test: str, max_examples: int = 50) -> Callable[[Class], Class]:
     """Declare what a scenario promises. Raises `ScenarioError` for an unknown class of claim."""
 
     def mark(cls: Class) -> Class:
