@@ -118,6 +118,8 @@ async def _hunt_target(
         with place.server_soon() as start, progress_bar(quiet=as_json) as bar:
             job = job or job_of(options, target_of(scenario), options["executions"] or DEFAULT_EXECUTIONS)
             job = replace(job, pages=options["html"] is not None, width=report_width())
+            if job.pages:  # a page counts the executions of each anomaly
+                job = replace(job, conditions=replace(job.conditions, recorded=True))
             async with aclosing(Desk(job, options, Found(bar, quiet=as_json), row)) as desk:
                 result, remedies = await _hunted(start, place, cluster, job, bar, options, desk, early)
                 answer = {**hunt_data(result, job), **_dumped(remedies), **desk.answer(result)}

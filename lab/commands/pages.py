@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from lab.search.job import Job
     from lab.shrink.replays import Replays
 
-__all__ = ["draw_hunt", "html_option", "plot_option", "write_hunt", "write_matrix", "write_replay", "write_tuning"]
+__all__ = [
+    "draw_hunt",
+    "draw_replay",
+    "html_option",
+    "plot_option",
+    "write_hunt",
+    "write_matrix",
+    "write_replay",
+    "write_tuning",
+]
 
 
 DRAWN = (".svg", ".png")
@@ -88,6 +97,21 @@ def write_replay(path: Path, replays: Replays, token: str, said: Sequence[str]) 
         err.print(f"lab: --html {path}: no replay came to its end, so there is nothing to draw", markup=False)
         return
     written(path, failure_html(failure_page(Message(replays.record), token=token, said=said)))
+
+
+def draw_replay(path: Path, replays: Replays) -> None:
+    """The lanes of an execution that was replayed as a picture."""
+    from lab.report.failure import SECTIONS
+    from lab.report.html.contents import failure_page
+    from lab.report.lane_plot import draw_lanes
+    from lab.report.section import Message, parts
+
+    if replays.record is None:
+        err.print(f"lab: --plot {path}: no replay came to its end, so there is nothing to draw", markup=False)
+        return
+    message = Message(replays.record)
+    headline = next((each.lines[0] for each in parts([SECTIONS["headline"]], message)), "")
+    draw_lanes(failure_page(message).dump(), headline, path)
 
 
 def write_hunt(path: Path, result: HuntResult, job: Job, remedies: Remedies | None, said: Sequence[str]) -> None:

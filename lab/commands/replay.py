@@ -9,7 +9,7 @@ import click
 
 from lab.commands.console import err, out, report_width, show_json
 from lab.commands.options import CheckedCommand, bound_options, json_option, server_options
-from lab.commands.pages import html_option, write_replay
+from lab.commands.pages import draw_replay, html_option, plot_option, write_replay
 from lab.model.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ __all__ = ["command"]
 @click.option("--times", type=click.IntRange(min=1), default=5, show_default=True, help="Number of replays.")
 @click.option("--dry-run", is_flag=True, help="Show what TOKEN holds and what would be imported; run nothing.")
 @html_option("Draw the execution into this page: lanes, waits, rows, why.")
+@plot_option("Draw the lanes of the execution into this .svg or .png.")
 @click.option("--as-spec", is_flag=True, help="Print the execution as a PostgreSQL isolation spec, which was tried.")
 @server_options
 @bound_options("step", "setup", "invariant", "imports")
@@ -38,6 +39,7 @@ async def command(
     times: int,
     dry_run: bool,
     html: Path | None,
+    plot: Path | None,
     as_spec: bool,
     checks: tuple[str, ...],
     url: str | None,
@@ -73,6 +75,8 @@ async def command(
         _print(replays, said)
     if html is not None:
         write_replay(html, replays, token, [*filter(None, [replays.divergence, said]), _sure(replays)])
+    if plot is not None:
+        draw_replay(plot, replays)
     return replays.verdict
 
 

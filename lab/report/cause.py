@@ -1,4 +1,4 @@
-"""Which known pattern explains the failure, and what people usually do about it."""
+"""Which known pattern explains the failure, and what people usually do about it: advice that was not run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _cause(message: Message) -> Iterator[str]:
         yield from _folded("Cause", f"{cause.name}: {cause.text}", message.width)
         if message.failure is not None and message.explanation is None and message.failure.levels:
             yield from _folded("Levels", "; ".join(map(at_level, message.failure.levels)), message.width)
-        yield from _folded("Fix", cause.fix, message.width)
+        yield from _folded("Advice", cause.fix, message.width)
 
 
 def _folded(title: str, text: str, width: int) -> Iterator[str]:

@@ -17,6 +17,7 @@ from lab.model.outcome import ActorResult
 from lab.model.record import ExecutionRecord, Relevance
 from lab.model.stall import circle_of
 from lab.model.trace import Action, ActionKind, Step
+from lab.report.section import stale_of
 from lab.report.sql import step_text
 
 __all__ = ["claims_data", "plain", "story_data"]
@@ -51,6 +52,7 @@ def story_data(record: ExecutionRecord) -> dict[str, Any]:
             "results": {name: _of_a_result(result) for name, result in record.outcome.results.items()},
             "findings": record.findings,
             "anomalies": record.anomalies,
+            "stale": stale_of(record),
             "deadlocks": record.deadlocks,
             "stalls": record.stalls,
             "circle": circle_of(record.stalls),

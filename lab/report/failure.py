@@ -30,6 +30,7 @@ SECTIONS = Table(
     "lab.report.waits",
     "lab.report.sharing",
     "lab.report.leaks",
+    "lab.report.unsearched",
     "lab.report.more",
     "lab.report.how_to_replay",
 )

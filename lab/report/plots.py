@@ -13,7 +13,7 @@ from lab.analysis.survival import survival
 from lab.analysis.tally import HuntResult
 from lab.errors import UsageError
 
-__all__ = ["draw", "draw_search", "drawing"]
+__all__ = ["draw", "draw_search", "drawing", "saved"]
 
 SHOWN = 6
 """Curves in one picture: more cannot be told apart."""
@@ -43,7 +43,7 @@ def draw(compared: Sequence[Standings], path: Path) -> bool:
     grid = figure.subplots(2 * len(shown), 1, squeeze=False, height_ratios=[4, 1] * len(shown))
     for number, each in enumerate(shown):
         _curves(grid[2 * number][0], grid[2 * number + 1][0], each)
-    _save(figure, path)
+    saved(figure, path)
     return True
 
 
@@ -57,10 +57,11 @@ def draw_search(result: HuntResult, path: Path) -> None:
     most = result.outcomes.most_common(BARS)
     below.barh([name for name, _ in reversed(most)], [number for _, number in reversed(most)])
     below.set(xlabel="executions", ylabel="outcome")
-    _save(figure, path)
+    saved(figure, path)
 
 
-def _save(figure: Any, path: Path) -> None:
+def saved(figure: Any, path: Path) -> None:
+    """Write a figure. Raises `UsageError` where the file cannot be written."""
     try:
         figure.savefig(path)
     except OSError as error:

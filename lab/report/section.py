@@ -11,11 +11,12 @@ from lab.checkers import CHECKERS
 from lab.checkers.causes import cause_of
 from lab.checkers.isolation.explanation import Explanation, explain
 from lab.checkers.isolation.judge import judge
+from lab.checkers.isolation.stale import Stale, stale_reads
 from lab.model.cause import Cause
 from lab.model.record import ExecutionRecord, Failure
 from lab.report.contained import lines_of, or_else
 
-__all__ = ["WIDTH", "Message", "Part", "Section", "explanation_of", "laid_out", "parts"]
+__all__ = ["WIDTH", "Message", "Part", "Section", "explanation_of", "laid_out", "parts", "stale_of"]
 
 
 WIDTH = 100
@@ -41,6 +42,11 @@ class Message:
     def explanation(self) -> Explanation | None:
         """The anomaly that explains the failure."""
         return self._explained[0]
+
+    @cached_property
+    def stale(self) -> tuple[Stale, ...]:
+        """What was read and replaced before its reader acted on it."""
+        return stale_of(self.record)
 
     @property
     def defects(self) -> tuple[str, ...]:
@@ -86,6 +92,14 @@ def explanation_of(record: ExecutionRecord) -> Explanation | None:
         return None
     anomalies = judge(record.history).anomalies
     return explain(anomalies[0], record.history, timed=True) if anomalies else None
+
+
+def stale_of(record: ExecutionRecord) -> tuple[Stale, ...]:
+    """The stale reads by which a failure is explained; none where nothing broke, or where the lab is wrong itself."""
+    nothing: tuple[Stale, ...] = ()
+    if not record.failed:
+        return nothing
+    return or_else(lambda: stale_reads(record.trace, record.history, explanation_of(record)), nothing)[0]
 
 
 @dataclass(frozen=True, slots=True)

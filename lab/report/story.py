@@ -8,7 +8,6 @@ from types import MappingProxyType
 
 from lab.errors import printable
 from lab.model.decision import TIME, Strike
-from lab.model.record import ExecutionRecord
 from lab.model.trace import ActionKind, Step, Trace
 from lab.report.columns import Columns
 from lab.report.folding import Lines, folded
@@ -21,6 +20,9 @@ __all__ = ["SECTION", "WIDTH", "story", "story_of"]
 NARROWEST = 24
 NUMBER = 4
 NOWHERE: Mapping[int, str] = MappingProxyType({})
+UNMARKED: Mapping[int, Sequence[str]] = MappingProxyType({})
+MOST_LINES = 4
+"""Of a mark."""
 TALL = 40
 """Lines that a screen has. A table with more is shown as a list where that has fewer."""
 
@@ -32,7 +34,7 @@ def story(
     keys: Collection[str] = (),
     apart: Collection[int] = (),
     places: Mapping[int, str] = NOWHERE,
-    marks: Mapping[int, str] = NOWHERE,
+    marks: Mapping[int, Sequence[str]] = UNMARKED,
 ) -> str:
     """The steps as plain text, at most `width` characters wide. Actors for whom that is too narrow share one column.
 
@@ -70,7 +72,9 @@ def _columns(trace: Trace) -> list[str]:
     return named + sorted(seen - set(named))
 
 
-def _table(texts: Sequence[tuple[Step, str]], actors: list[str], width: int, marks: Mapping[int, str]) -> Iterator[str]:
+def _table(
+    texts: Sequence[tuple[Step, str]], actors: list[str], width: int, marks: Mapping[int, Sequence[str]]
+) -> Iterator[str]:
     column = (width - NUMBER) // max(len(actors), 1)
     yield f"{'#':>{NUMBER - 1}} " + "".join(f" {name:<{column - 1}}" for name in actors)
     for step, text in texts:
@@ -84,7 +88,9 @@ def _table(texts: Sequence[tuple[Step, str]], actors: list[str], width: int, mar
         yield from _mark(step, marks, width)
 
 
-def _list(texts: Sequence[tuple[Step, str]], actors: list[str], width: int, marks: Mapping[int, str]) -> Iterator[str]:
+def _list(
+    texts: Sequence[tuple[Step, str]], actors: list[str], width: int, marks: Mapping[int, Sequence[str]]
+) -> Iterator[str]:
     longest = max(map(len, actors), default=0)
     for step, text in texts:
         yield from _banner(step)
@@ -108,29 +114,37 @@ def _banner(step: Step) -> Iterator[str]:
         yield f"{step.number:>{NUMBER - 1}}  ── {kind}{step.action.text} ──"
 
 
-def _mark(step: Step, marks: Mapping[int, str], width: int) -> Iterator[str]:
-    """A line over all columns below a step: what did not hold then."""
-    if said := marks.get(step.number):
-        yield f"{'':>{NUMBER}} ── {textwrap.shorten(said, width - NUMBER - len(' ── ' * 2), placeholder=' …')} ──"
+def _mark(step: Step, marks: Mapping[int, Sequence[str]], width: int) -> Iterator[str]:
+    """Lines over all columns below a step, for each of its marks: what did not hold then, what was stale."""
+    room = width - NUMBER - len(" ── " * 2)
+    for said in marks.get(step.number, ()):
+        lines = textwrap.wrap(said, room, max_lines=MOST_LINES, placeholder=" …")
+        yield from (f"{'':>{NUMBER}} ── {line}{' ──' if line is lines[-1] else ''}" for line in lines)
 
 
 def story_of(message: Message) -> str:
     """The story as a message has it: with the keys of the scenario's tables, and each step that the message names."""
     record = message.record
-    places, marks = places_of(record), _marks(record)
+    places, marks = places_of(record), _marks(message)
     return story(
         record.trace, message.width, keys=_keys(message), apart=_spoken_of(message), places=places, marks=marks
     )
 
 
-def _marks(record: ExecutionRecord) -> dict[int, str]:
-    """Number of a step -> which invariants did not hold from then on."""
-    marks: dict[int, str] = {}
-    for each in record.findings:
+def _marks(message: Message) -> dict[int, tuple[str, ...]]:
+    """Number of a step -> which invariants did not hold from then on, and whose read was stale."""
+    broken: dict[int, str] = {}
+    for each in message.record.findings:
         if each.step:
-            before = f"{marks[each.step]}; " if each.step in marks else ""
-            marks[each.step] = before + printable(each.moment.split("\n", 1)[0])
-    return {number: f"here: {said}" for number, said in marks.items()}
+            before = f"{broken[each.step]}; " if each.step in broken else ""
+            broken[each.step] = before + printable(each.moment.split("\n", 1)[0])
+    marks: dict[int, tuple[str, ...]] = {number: (f"here: {said}",) for number, said in broken.items()}
+    for one in message.stale:
+        marks[one.since] = (
+            *marks.get(one.since, ()),
+            printable(f"stale from here: {one.what} as {one.actor} read it in #{one.read}"),
+        )
+    return marks
 
 
 def _keys(message: Message) -> set[str]:

@@ -13,6 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from helpers.failures import PLANTED, failure_of
 from helpers.kit import Account, Bank
+from helpers.lab_program import lab
 from playwright.sync_api import Browser, Page
 from sqlalchemy import select, text, update
 
@@ -27,6 +28,8 @@ from lab.schedulers import make_scheduler
 from lab.search.hunt import Hunt
 
 EIGHT = tuple(f"actor{number}" for number in range(1, 9))
+MORE = {"stall": "RowBeforeTheProcessLock", "skew": "CountsAdminsWithoutLock", "fault": "KeyMadeAnew"}
+"""Name of a page -> planted bug."""
 HOSTILE = (
     "<script>window.broken = 1</script>",
     "\"><img src=x onerror='window.broken = 1'>",
@@ -116,6 +119,7 @@ async def all_pages(server) -> dict[str, str]:
             "crowd": await of_a_crowd(explorer),
             "hostile": await of_hostile(explorer),
             "hunt": await of_a_hunt(explorer),
+            **{name: await in_a_hunt(explorer, planted) for name, planted in MORE.items()},
         }
 
 
@@ -125,6 +129,9 @@ def folder(server, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pages")
     for name, page in asyncio.run(all_pages(server)).items():
         (folder / f"{name}.html").write_text(page, encoding="utf-8")
+    lab("matrix", "LostCount", "--executions", "5", "--html", str(folder / "matrix.html"))
+    few = ("--schedulers", "random,dpor", "--seeds", "2", "--seconds", "2")
+    lab("tune", "LostCount", *few, "--html", str(folder / "tune.html"))
     return folder
 
 
@@ -249,8 +256,14 @@ def test_two_hundred_steps_of_eight_actors_open_and_scroll_without_a_long_task(c
         assert max(page.evaluate("window.tasks"), default=0) <= LONGEST_TASK
 
 
+LOOKED_AT = (
+    *(("lost", 380), ("deadlock", 1280), ("hostile", 1920), ("hunt", 380), ("matrix", 380), ("tune", 380)),
+    *(("stall", 380), ("fault", 1280), ("skew", 1920), ("crowd", 380)),
+)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("name", "width"), [("lost", 380), ("deadlock", 1280), ("hostile", 1920), ("hunt", 380)])
+@pytest.mark.parametrize(("name", "width"), LOOKED_AT)
 def test_axe_finds_nothing_serious_and_nothing_runs_over_the_edge(chromium, folder, name, width, scheme):
     with opened(chromium, folder, name, width, color_scheme=scheme, reduced_motion="reduce") as page:
         for each in page.locator("details").all()[:12]:
@@ -260,6 +273,29 @@ def test_axe_finds_nothing_serious_and_nothing_runs_over_the_edge(chromium, fold
             (each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")
         ]
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+SPREAD = """() => {
+  const texts = [...document.querySelectorAll(".drawing text.label, .mark-stale text, .mark-stuck text")];
+  const boxes = texts.map((each) => each.getBoundingClientRect());
+  const lines = [...document.querySelectorAll(".curve .line")].map((line) => {
+    const all = [], matrix = line.getScreenCTM();
+    for (let at = 0; at < line.getTotalLength(); at += 4) all.push(line.getPointAtLength(at).matrixTransform(matrix));
+    return all;
+  });
+  const within = (box, x, y) => x > box.left + 1 && x < box.right - 1 && y > box.top + 3 && y < box.bottom - 3;
+  const over = texts.filter((_, n) => lines.some((line) => line.some((at) => within(boxes[n], at.x, at.y))));
+  const meets = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 4 && b.top < a.bottom - 4;
+  const pairs = texts.filter((_, n) => boxes.some((box, m) => m > n && meets(boxes[n], box)));
+  return [...over, ...pairs].map((each) => each.textContent);
+}"""
+"""Texts of the lanes that an arrow runs through, or that lie on each other."""
+
+
+@pytest.mark.parametrize("name", ["lost", "deadlock", "skew", "stall", "fault"])
+def test_no_arrow_runs_through_a_text_of_the_lanes_and_no_text_lies_on_another(chromium, folder, name):
+    with opened(chromium, folder, name) as page:
+        assert page.evaluate(SPREAD) == []
 
 
 def test_on_paper_all_steps_are_there_and_no_control_is(chromium, folder):

@@ -65,6 +65,23 @@ def test_a_hunt_has_a_picture(tmp_path):
     assert "distinct traces" in file.read_text()
 
 
+def test_a_replay_has_a_picture_of_its_lanes(tmp_path):
+    """With the steps, what was stale and who is who; the standard output is the same as without."""
+    token = json.loads(lab("hunt", "LostCount", *FEW, "--no-remedies", "--json").stdout)["failures"][0]["token"]
+    file = tmp_path / "replay.svg"
+    done = lab("replay", token, "--times", "1", "--plot", str(file))
+    assert done.returncode == 1
+    assert done.stdout == lab("replay", token, "--times", "1").stdout
+    drawn = file.read_text()
+    assert all(word in drawn for word in ("LOST UPDATE", "COMMIT", "stale from here", "rw", "ww"))
+
+
+def test_the_page_of_a_hunt_counts_the_executions_of_each_anomaly(tmp_path):
+    lab("hunt", "LostCount", *FEW, "--no-remedies", "--keep-going", "--html", str(tmp_path / "count.html"))
+    page = Seen((tmp_path / "count.html").read_text())
+    assert re.search(r"ExecutionsbyanomalyanomalynumbershareofthelargestP4[1-9]", page.text())
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

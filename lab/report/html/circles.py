@@ -57,7 +57,7 @@ def circle(page: Mapping[str, Any]) -> Circle | None:
     """The cycle of the anomaly, of the deadlocks, or of the stall; None where nothing goes round."""
     found = [each for each in arrows(page) if each.source and each.target and each.source != each.target]
     if not page["explanation"] and not page["story"]["deadlocks"]:
-        found = _of_stall(page["story"]["circle"])
+        found = _of_stall(page["story"]["circle"], {(each.source, each.target): each for each in found})
     names = list(dict.fromkeys(name for each in found for name in (each.source, each.target)))
     if len(names) < 2 or {each.source for each in found} != set(names):  # noqa: PLR2004 - a cycle has two
         return None
@@ -68,12 +68,9 @@ def circle(page: Mapping[str, Any]) -> Circle | None:
     return Circle(tuple(nodes.values()), drawn)
 
 
-def _of_stall(names: Sequence[str]) -> list[Arrow]:
-    following = [*names[1:], *names[:1]]
-    return [
-        Arrow("waits", 0, 0, name, other, f"{name} waits for {other}")
-        for name, other in zip(names, following, strict=True)
-    ]
+def _of_stall(names: Sequence[str], known: Mapping[tuple[str, str], Arrow]) -> list[Arrow]:
+    pairs = zip(names, [*names[1:], *names[:1]], strict=True)
+    return [known.get(pair) or Arrow("waits", 0, 0, *pair, f"{pair[0]} waits for {pair[1]}") for pair in pairs]
 
 
 def _node(name: str, number: int, of: int) -> Node:

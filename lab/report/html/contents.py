@@ -110,7 +110,7 @@ def _drawn(message: Message) -> dict[str, Any]:
     known = tenures(record.history, record.trace)
     all_of = strips(record.trace, known)
     shown = sorted(all_of, key=lambda each: len(each.versions) == 1)[:MOST_ROWS]
-    seen = views(record.trace, known, shown) if len(record.trace) <= MOST_STEPS else ()
+    seen = views(record.trace, known, shown, record.stalls) if len(record.trace) <= MOST_STEPS else ()
     return {"strips": plain(shown), "views": plain(seen), "rows_left_out": len(all_of) - len(shown)}
 
 

@@ -8,25 +8,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.model.text import cut
-from lab.report.html.arrows import Arrow, arrows
+from lab.report.html.arrows import arrows, last_step, wanted
+from lab.report.html.curves import Curve, curves
 
-__all__ = ["Band", "Curve", "Dot", "Drawing", "Span", "drawing"]
+__all__ = ["Band", "Dot", "Drawing", "Mark", "Span", "drawing"]
 
 TOP, LEFT, ROW = 40, 46, 30
 BANNER = 22
 """The height that a preemption adds above its step."""
-LANES = {1: 420, 2: 330, 3: 280}
-LANE = 230
+LANES = {1: 460, 2: 390, 3: 285}
+LANE = 250
 """The width of a lane: the fewer there are, the wider each."""
 LETTER = 7.7
 """The width of a letter; the list of steps has all of a text that is cut."""
-LOOP = 26
-"""How far the arrow between two steps of one lane bends."""
-KIND_AT = 0.7
-"""Where on its way an arrow has its kind: to the right, since bands have their texts on the left."""
+GUTTER = 38
+"""What is free left of a lane's dots: texts end before it, and arrows go up and down in it."""
 _SHORT = re.compile(
     r"(SELECT)\b.*?\bFROM\s+(\S+)|(INSERT INTO)\s+(\S+)|(DELETE FROM)\s+(\S+)|(UPDATE)\s+(\S+)", re.DOTALL
 )
+_FOR = re.compile(r"\bFOR (NO KEY UPDATE|UPDATE|KEY SHARE|SHARE)\b", re.IGNORECASE)
+"""How a SELECT locks the rows that it reads."""
 _WHERE = re.compile(r"\bWHERE (\w+ = [^\s()]{1,20})(?: RETURNING | FOR | →| <|$)")
 """The one row that a statement is about."""
 _CHANGE = re.compile(r"\bSET (.+?)(?: WHERE | RETURNING |$)|\bVALUES (\(.*?\))", re.DOTALL)
@@ -70,13 +71,20 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
-    """An arrow as it is drawn, with the middle of it, where its kind stands."""
+class Mark:
+    """What is said in a lane beside its steps: that what it read is stale from here on, or where it stands at the end.
 
-    arrow: Arrow
-    path: str
-    x: float
-    y: float
+    `x` and `y` are where its text begins; `height` is that of the line below it, 0 for none.
+    """
+
+    kind: str
+    """`stale` or `stuck`."""
+    lane: int
+    x: int
+    y: int
+    height: int
+    label: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,7 @@ class Drawing:
     spans: tuple[Span, ...]
     bands: tuple[Band, ...]
     curves: tuple[Curve, ...]
+    marks: tuple[Mark, ...]
 
 
 def drawing(page: Mapping[str, Any]) -> Drawing:
@@ -100,17 +109,19 @@ def drawing(page: Mapping[str, Any]) -> Drawing:
     actors += [name for name in took if name not in actors]
     lane = {name: number for number, name in enumerate(actors)}
     wide = LANES.get(len(actors), LANE)
-    at = _Places(wide, _heights(steps))
-    dots = tuple(_dot(step, lane[step["actor"]], at) for step in steps if step["actor"])
-    places = {dot.number: dot for dot in dots}
+    stalls = page["story"]["stalls"]
+    at = _Places(wide, _heights(steps, stuck=bool(stalls)))
+    notes = _notes(page["story"])
+    dots = tuple(_dot(step, lane[step["actor"]], at, notes) for step in steps if step["actor"])
     return Drawing(
         LEFT + wide * max(len(actors), 1),
-        at.y(len(steps) + 1),
+        at.y(len(steps) + 1) + (ROW // 2 if stalls else 0),
         tuple((name, at.x(number)) for name, number in lane.items()),
         dots,
-        tuple(_spans(steps, lane, page["granted"], at)),
+        (*_spans(steps, lane, page["granted"], at), *_standing(page["story"], lane, at)),
         tuple(_bands(steps, at)),
-        tuple(_curves(arrows(page), places)),
+        tuple(curves(arrows(page), {dot.number: (dot.lane, dot.x, dot.y) for dot in dots}, ROW // 2)),
+        (*_stale(page["story"], lane, at), *_stuck(page["story"], lane, at)),
     )
 
 
@@ -129,23 +140,44 @@ class _Places:
         return self.heights[number - 1]
 
 
-def _heights(steps: Sequence[Mapping[str, Any]]) -> list[int]:
+def _heights(steps: Sequence[Mapping[str, Any]], *, stuck: bool) -> list[int]:
+    """The middle of each step, and the end; where all are stuck, a row more says where they stand."""
     found, y = [], TOP
     for step in steps:
         y += BANNER if step["preempted"] else 0
         found.append(y + ROW // 2)
         y += ROW
-    return [*found, y + ROW // 2]
+    return [*found, y + ROW // 2 + (ROW // 2 if stuck else 0)]
 
 
-def _dot(step: Mapping[str, Any], lane: int, at: _Places) -> Dot:
+def _notes(story: Mapping[str, Any]) -> dict[int, str]:
+    """Number of a step -> what else is to be known of it: that it acts by a stale read, what it takes meanwhile."""
+    found: dict[int, str] = {}
+    for each in story["stale"]:
+        found[each["acted"]] = f"by stale #{each['read']}: "
+    for stall in story["stalls"]:
+        for held in stall["holds"]:
+            if not held["what"].startswith("row "):  # a statement took it, which says so
+                found[held["step"]] = f"{found.get(held['step'], '')}takes {_shortly(held['what'])}: "
+    return found
+
+
+def _shortly(what: str) -> str:
+    """What a thing of the process is called in the code, without its kind where it has a name."""
+    if what.startswith("a connection of "):
+        return "a connection of the pool"
+    return what.split("`")[1] if what.count("`") == 2 else what  # noqa: PLR2004 - a pair
+
+
+def _dot(step: Mapping[str, Any], lane: int, at: _Places, notes: Mapping[int, str]) -> Dot:
     result = step["result"] or {}
+    number = step["number"]
     return Dot(
         step["number"],
         lane,
         at.x(lane),
         at.y(step["number"]),
-        cut(_label(step), int((at.wide - 20) / LETTER)),
+        cut(f"{notes.get(number, '')}{_label(step)}", int((at.wide - GUTTER - 12) / LETTER)),
         step["text"],
         step["kind"] in ("COMMIT", "ROLLBACK"),
         bool(result.get("error")),
@@ -158,8 +190,11 @@ def _label(step: Mapping[str, Any]) -> str:
     short = " ".join(part.strip('"') for part in found.groups() if part) if found else str(step["text"])
     short = short.replace("INSERT INTO", "INSERT").replace("DELETE FROM", "DELETE")
     result = step["result"] or {}
+    locks = _FOR.search(step["sql"] or "") if short.startswith("SELECT") else None
     if found and (where := _WHERE.search(step["text"])):
         short = f"{short} {where[1]}"
+    if locks:
+        short = f"{short} FOR {locks[1].upper()}"
     if found and (changed := _CHANGE.search(step["text"])):
         short = f"{short}: {changed[1] or changed[2]}"
     if found and result.get("rows") and not result.get("error"):
@@ -203,25 +238,44 @@ def _bands(steps: Sequence[Mapping[str, Any]], at: _Places) -> Iterator[Band]:
             yield Band("fault", y, f"fault: {step['text']}", step["number"])
 
 
-def _curves(found: Sequence[Arrow], places: Mapping[int, Dot]) -> Iterator[Curve]:
-    for number, arrow in enumerate(found):
-        if arrow.start not in places or arrow.end not in places:
+def _standing(story: Mapping[str, Any], lane: Mapping[str, int], at: _Places) -> Iterator[Span]:
+    """The waits for something in the process, which no step shows: from an actor's last step to the end."""
+    for stall, last in _stalled(story, lane):
+        if stall["lock"] is None:
+            top = at.y(last) if last else TOP
+            text = f"{stall['actor']} waits for {wanted(stall)}, and nobody can go on"
+            where = lane[stall["actor"]]
+            height = at.y(len(story["steps"]) + 1) - top
+            yield Span(where, at.x(where), top, height, frozen=False, text=text)
+
+
+def _stuck(story: Mapping[str, Any], lane: Mapping[str, int], at: _Places) -> Iterator[Mark]:
+    """Below the last step, what each actor waits for that cannot go on."""
+    for stall, _ in _stalled(story, lane):
+        what = stall["lock"]["target"] or "a lock" if stall["lock"] else (stall["wants"] or {}).get("what", "")
+        x = at.x(lane[stall["actor"]])
+        text = f"waits for {_shortly(what) or 'something in the process'}"
+        label = cut(text, int((at.wide - GUTTER - 12) / LETTER))
+        y = at.y(len(story["steps"]) + 1)
+        yield Mark("stuck", lane[stall["actor"]], x, y, 0, label, f"{stall['actor']} waits for {wanted(stall)}")
+
+
+def _stalled(story: Mapping[str, Any], lane: Mapping[str, int]) -> Iterator[tuple[Mapping[str, Any], int]]:
+    for stall in story["stalls"]:
+        if stall["actor"] in lane:
+            yield stall, last_step(story, stall["actor"])
+
+
+def _stale(story: Mapping[str, Any], lane: Mapping[str, int], at: _Places) -> Iterator[Mark]:
+    """From where on what an actor had read was stale, in its own lane, down to the step that acted on it."""
+    for each in story["stale"]:
+        if each["actor"] not in lane:
             continue
-        here, there = places[arrow.start], places[arrow.end]
-        middle: tuple[float, float]
-        bend = LOOP + 10 * (number % 3)
-        if here.lane == there.lane:
-            middle = (here.x - bend, (here.y + there.y) / 2)
-        else:
-            middle = ((here.x + there.x) / 2, (here.y + there.y) / 2 - bend)
-        path = f"M{here.x} {here.y} Q{middle[0]:g} {middle[1]:g} {there.x} {there.y}"
-        at = _along(here, middle, there, KIND_AT if there.x > here.x else 1 - KIND_AT)
-        yield Curve(arrow, path, *at)
-
-
-def _along(here: Dot, middle: tuple[float, float], there: Dot, part: float) -> tuple[float, float]:
-    """A point of the curve."""
-    one, both, other = (1 - part) ** 2, 2 * part * (1 - part), part**2
-    x = one * here.x + both * middle[0] + other * there.x
-    y = one * here.y + both * middle[1] + other * there.y
-    return round(x, 1), round(y, 1)
+        top = at.y(each["since"])
+        height = at.y(each["acted"]) - top if each["acted"] else 0
+        label = cut(f"stale from here: {each['writer']} wrote it", int((at.wide - GUTTER - 12) / LETTER))
+        text = (
+            f"what {each['actor']} read in #{each['read']} ({each['what']}) is stale from #{each['since']} on: "
+            f"{each['writer']} wrote in #{each['wrote']}"
+        )
+        yield Mark("stale", lane[each["actor"]], at.x(lane[each["actor"]]), top, height, label, text)

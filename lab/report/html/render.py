@@ -64,7 +64,7 @@ def failure_html(page: FailurePage, *, remedies: Remedies | None = None, whole: 
 _KNOWN = frozenset(
     {
         *("headline", "setting", "story", "through", "relevance", "cause", "anomaly", "serial", "results", "deadlocks"),
-        *("stalls", "sharing", "more", "replay"),
+        *("stalls", "sharing", "unsearched", "more", "replay"),
     }
 )
 

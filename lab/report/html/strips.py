@@ -12,6 +12,7 @@ from lab.report.html.tenures import Tenure
 __all__ = ["RowVersion", "Strip", "strips"]
 
 ABSENT = "no row"
+THERE = "there: only its key was read or written"
 UNKNOWN = "value not known: nobody read it"
 
 
@@ -74,7 +75,7 @@ def _seen(known: Sequence[Tenure]) -> Mapping[Key, tuple[tuple[str, int], ...]]:
 def _texts(known: Sequence[Tenure]) -> Mapping[Key, str]:
     """What readers were shown of each version."""
     return {
-        (read.item, read.version): ABSENT if read.absent else read.text
+        (read.item, read.version): ABSENT if read.absent else read.text or THERE
         for _, read in _operations(known)
         if isinstance(read, Read)
     }
@@ -113,5 +114,5 @@ def _written(write: Write, tenure: Tenure, seen: tuple[tuple[str, int], ...]) ->
     elif not tenure.transaction.committed:
         there, gone = 0, tenure.ended
     return RowVersion(
-        "deleted" if write.dead else write.text, tenure.actor, write.step, there, gone, ends_by, seen=seen
+        "deleted" if write.dead else write.text or THERE, tenure.actor, write.step, there, gone, ends_by, seen=seen
     )

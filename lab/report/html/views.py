@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from lab.model.decision import BREAKPOINT
 from lab.model.history import Read, Write
+from lab.model.stall import Stall
+from lab.model.stall_text import nearer
 from lab.model.trace import ActionKind, Trace
 from lab.report.html.strips import RowVersion, Strip
 from lab.report.html.tenures import Tenure
@@ -42,20 +44,24 @@ class View:
     rows: tuple[tuple[str, Changes], ...]
 
 
-def views(trace: Trace, known: Sequence[Tenure], rows: Sequence[Strip]) -> tuple[View, ...]:
+def views(
+    trace: Trace, known: Sequence[Tenure], rows: Sequence[Strip], stalls: Sequence[Stall] = ()
+) -> tuple[View, ...]:
     """A view for each actor that took a step, in the order of the scenario."""
     took = {step.actor for step in trace if not step.is_fault}
     named = [actor for actor in trace.actors if actor in took]
-    return tuple(_view(actor, trace, known, rows) for actor in (*named, *sorted(took - set(named))))
+    standing = {each.actor: each for each in stalls}
+    everybody = (*named, *sorted(took - set(named)))
+    return tuple(_view(actor, trace, known, rows, standing.get(actor)) for actor in everybody)
 
 
-def _view(actor: str, trace: Trace, known: Sequence[Tenure], rows: Sequence[Strip]) -> View:
+def _view(actor: str, trace: Trace, known: Sequence[Tenure], rows: Sequence[Strip], stall: Stall | None = None) -> View:
     numbers = range(len(trace) + 1)
     own = [each for each in known if each.actor == actor]
     return View(
         actor,
         _changes((number, _snapshot(number, actor, own, trace)) for number in numbers),
-        _changes((number, _locks(number, actor, own, trace)) for number in numbers),
+        _changes((number, _locks(number, actor, own, trace, stall)) for number in numbers),
         tuple(
             (strip.item, _changes((number, _seen(number, strip, actor, own)) for number in numbers)) for strip in rows
         ),
@@ -106,8 +112,8 @@ def _last_statement(number: int, actor: str, trace: Trace) -> int:
     return max((step.number for step in own), default=0)
 
 
-def _locks(number: int, actor: str, own: Sequence[Tenure], trace: Trace) -> str:
-    texts = []
+def _locks(number: int, actor: str, own: Sequence[Tenure], trace: Trace, stall: Stall | None = None) -> str:
+    texts = [] if stall is None else list(_in_process(number, actor, stall, trace))
     tenure = _open(number, own)
     if tenure is not None:
         texts += [f"holds {what} since #{since}" for what, since in _held(tenure, trace) if since <= number]
@@ -121,6 +127,23 @@ def _locks(number: int, actor: str, own: Sequence[Tenure], trace: Trace) -> str:
             mode = f" ({last.wait.mode})" if last.wait.mode else ""
             texts.append(f"waits{f' for {holders}' if holders else ''}{target}{mode}, since #{last.number}")
     return "; ".join(texts) or "none known"
+
+
+def _in_process(number: int, actor: str, stall: Stall, trace: Trace) -> Iterator[str]:
+    """What an actor that cannot go on has in the process, since which line, and what it waits for at its end."""
+    for held in stall.holds:
+        if held.step <= number and not held.what.startswith("row "):  # a row has its own entry
+            line = f" at {_line(held.place)}" if held.place else ""
+            yield f"holds {held.what} since #{held.step}{line}"
+    last = max((step.number for step in trace if step.actor == actor), default=0)
+    if stall.lock is None and number >= last:
+        what = stall.wants.what if stall.wants is not None else "something in the process"
+        yield f"waits for {what} since #{last}, at {_line(stall.place)}"
+
+
+def _line(place: str) -> str:
+    """File and line, without the text of the line."""
+    return ":".join(nearer(place).split(":")[:2])
 
 
 def _held(tenure: Tenure, trace: Trace) -> Iterator[tuple[str, int]]:

@@ -472,14 +472,6 @@ async def timeout_of_the_client(session, name):
         await asyncio.Event().wait()
 
 
-@unrelated()
-async def a_lock_of_the_process_twice(session, name):
-    lock = asyncio.Lock()
-    await session.get_one(Account, 1)
-    async with lock, lock:
-        await session.commit()
-
-
 async def _ben_found_nothing(session, outcome):
     assert outcome.results["ben"].value == [], "ben found something"
 

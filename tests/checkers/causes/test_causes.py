@@ -20,6 +20,7 @@ from helpers.kit import Order
 from other_programs import RIGHT, UNRELATED
 from programs import Child, Parent, anything, scenario
 from sqlalchemy import delete, insert, select
+from test_causes_beside_the_database import NAMED
 from wrong_programs import WRONG
 
 from lab.checkers.causes import cause_of
@@ -105,7 +106,8 @@ PLANTED = {
     "transfer:LostUpdate": "read-modify-write",
     "transfer:TwoTransactions": "two transactions where one is meant",
 }
-"""Of the catalogue's planted bugs. Those that are not here are serial bugs, come of a fault, or no rule knows them."""
+"""Of the catalogue's planted bugs. Those that are not here are serial bugs, stalls and what comes of a fault (`NAMED`),
+or no rule knows them."""
 
 
 async def smallest_failure(explorer, program: Scenario) -> ExecutionRecord:
@@ -195,8 +197,10 @@ async def test_the_cause_of_a_planted_bug_is_named_or_none_is(plain, cls):
     replays = await replay_times(plain, scenario_of(token, cls), token.schedule, conditions, times=1)
     assert replays.record is not None, replays.divergence
     cause = cause_of(replays.record)
-    assert (None if cause is None else cause.name) == PLANTED.get(target_of(cls).removeprefix("scenarios."))
-    assert_lines_are_shown(replays.record, () if cause is None else cause.steps)
+    expected = PLANTED.get(target_of(cls).removeprefix("scenarios."), NAMED.get(cls.__name__))
+    assert (None if cause is None else cause.name) == expected
+    faults = {step.number for step in replays.record.trace if step.is_fault}
+    assert_lines_are_shown(replays.record, () if cause is None else {*cause.steps} - faults)
 
 
 async def test_a_deadlock_that_is_a_finding_of_its_own_has_its_cause(plain):

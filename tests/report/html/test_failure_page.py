@@ -16,11 +16,13 @@ from helpers.failures import PLANTED, failure_of
 from helpers.kit import Order
 from helpers.seen import Seen, squeezed
 
+from lab.errors import printable
 from lab.explore import Conditions
 from lab.model.replay_token import decode, scenario_of
 from lab.model.trace import Action, ActionKind
 from lab.report.failure import SECTIONS, failure_report
 from lab.report.html.contents import FailurePage, failure_page
+from lab.report.html.lanes import drawing
 from lab.report.html.render import failure_html
 from lab.report.html.texts import harmless
 from lab.report.section import Message, parts
@@ -96,6 +98,80 @@ async def test_the_page_of_a_failure_has_every_fact_of_its_text_and_of_its_json(
     whole = page.text()
     shown = {key: value for key, value in reported(failure).shown().items() if key != "fresh_process"}
     assert not [each for each in leaves(json.loads(json.dumps(shown))) if squeezed(harmless(each)) not in whole]
+
+
+def facts(data: dict[str, Any]) -> Iterator[str]:
+    """What a page draws beside the report's own lines: arrows, waits, bands, what is stale, who cannot go on, why."""
+    story, drawn = data["story"], drawing(data)
+    for curve in drawn.curves:
+        yield curve.arrow.source
+        yield from (f"#{step}" for step in (curve.arrow.start, curve.arrow.end) if data["explanation"])
+    yield from (band.text for band in drawn.bands)
+    for each in story["stale"]:
+        yield f"stale from here: {each['what']} as {each['actor']} read it in #{each['read']}"
+        yield each["writer"]
+    for step in story["steps"]:
+        wait = step["wait"] or {"holders": [], "target": ""}
+        yield from (step["actor"] or "", *(() if step["pause"] is not None else wait["holders"]), wait["target"])
+    for stall in story["stalls"]:
+        yield from (each["what"] for each in stall["holds"])
+        yield from (stall["wants"]["what"], stall["wants"]["state"]) if stall["wants"] else (stall["lock"]["target"],)
+    if data["cause"]:
+        yield from (data["cause"]["name"], data["cause"]["text"], data["cause"]["fix"])
+    yield from (result["text"] for result in story["results"].values() if result["text"] != "None")
+    yield from (data["token"], *data["places"].values(), *data["facts"]["scheduler"].split())
+    yield from (*story["unsearched"], *story["notes"])
+
+
+@pytest.mark.parametrize("name", KINDS)
+async def test_the_text_at_eighty_columns_has_every_fact_that_the_page_draws(explorer, name):
+    """The other way round, without colour: nobody needs a browser to know what a page knows."""
+    failure = await failure_of(explorer, name)
+    message = Message(failure.record, failure, "lab replay TOKEN", 80)
+    data = failure_page(message).dump()
+    words = squeezed(failure_report(failure, width=80)).replace("─", "")
+    assert not [each for each in facts(data) if squeezed(printable(each)) not in words]
+
+
+WHY = {
+    "LocksInOppositeOrder": ("takes Shop.prices", "waits for Shop.stock", "process locks in opposite order"),
+    "TwoConnectionsARequest": ("takes a connection of the pool", "second connection of a full pool"),
+    "RowBeforeTheProcessLock": ("takes Shop.stock", "waits for row (0,1) of counter", "row held while waiting"),
+    "KeyMadeAnew": ("⚡ fault: the answer to the COMMIT of bob gets lost", "commit in doubt"),
+    "LimitCheckedInPython": ("stale from here: laptop wrote it", "by stale #1: UPDATE credit_line"),
+    "CountsAdminsWithoutLock": ("stale from here: ann wrote it", "by stale #1: COMMIT"),
+}
+
+
+@pytest.mark.parametrize("name", WHY)
+async def test_the_lanes_show_what_was_stale_taken_and_waited_for_and_the_page_what_to_do(explorer, name):
+    failure = await failure_of(explorer, name)
+    page = failure_page(Message(failure.record, failure, "lab replay TOKEN")).dump()
+    seen = Seen(failure_html(FailurePage.load(page)))
+    for each in WHY[name]:
+        assert squeezed(each) in seen.text("all"), each
+    assert squeezed(page["cause"]["fix"]) in squeezed("".join(seen.texts["why"]))
+    assert squeezed("it was not run") in squeezed("".join(seen.texts["why"]))
+
+
+async def test_both_edges_of_a_deadlock_of_a_lock_and_a_row_are_arrows_to_where_each_was_taken(explorer):
+    failure = await failure_of(explorer, "RowBeforeTheProcessLock")
+    page = failure_page(Message(failure.record, failure, "lab replay TOKEN")).dump()
+    drawn = drawing(page)
+    assert [(each.arrow.start, each.arrow.end, each.arrow.source) for each in drawn.curves] == [
+        (4, 3, "recount"),
+        (3, 1, "sale"),
+    ]
+    assert [span.text.partition(" waits for ")[0] for span in drawn.spans] == ["recount", "sale"]
+    locks = {view["actor"]: dict(view["locks"]) for view in page["views"]}
+    assert "holds asyncio.Lock `Shop.stock` since #1" in locks["recount"][1]
+    assert "waits for asyncio.Lock `Shop.stock` since #3" in locks["sale"][3]
+
+
+async def test_a_select_that_locks_says_so_in_its_lane(explorer):
+    failure = await failure_of(explorer, "LocksTheLatestEntry")
+    page = failure_page(Message(failure.record, failure, "lab replay TOKEN")).dump()
+    assert "FOR UPDATE" in drawing(page).dots[0].label
 
 
 @pytest.mark.parametrize("name", list(KINDS)[::3])
