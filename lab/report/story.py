@@ -24,7 +24,7 @@ UNMARKED: Mapping[int, Sequence[str]] = MappingProxyType({})
 MOST_LINES = 4
 """Of a mark."""
 TALL = 40
-"""Lines that a screen has. A table with more is shown as a list where that has fewer."""
+"""Lines that a screen has. A table with more, beside its marks, is shown as a list where that has fewer."""
 
 
 def story(
@@ -45,7 +45,7 @@ def story(
     actors = _columns(trace)
     beside = len(actors) * (NARROWEST + 2) <= width - NUMBER
     lines = list(_table(texts, actors, width, marks) if beside else _list(texts, actors, width, marks))
-    if beside and len(lines) > TALL:
+    if beside and len(lines) - sum(map(len, marks.values())) > TALL:
         lines = min(lines, list(_list(texts, actors, width, marks)), key=len)
     return "\n".join(line.rstrip() for line in lines)
 

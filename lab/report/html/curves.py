@@ -47,11 +47,11 @@ def _curve(arrow: Arrow, here: Place, there: Place, number: int, half: int) -> C
     if lane == other:
         path = _path([(x, y), (x - track, y), (x - track, y2), (x2, y2)])
         return Curve(arrow, path, x - track, (y + y2) / 2 + 4)
-    nearer = 3 * (number % 3)  # towards the other step: behind it a preemption may have its text
+    nearer = 2 * (number % 3)  # towards the other step: behind it a preemption may have its text
     between = y2 - half + nearer if y2 > y else y2 + half - nearer
     path = _path([(x, y), (x - track, y), (x - track, between), (x2 - track, between), (x2 - track, y2), (x2, y2)])
     kind = KIND_AT * (1 + number % 3) + TRACKS * APART
-    return Curve(arrow, path, x2 - track - kind if x2 > x else x2 - track + kind, between + 4)
+    return Curve(arrow, path, x2 - track - kind if x2 > x else x2 - track + kind, between + (4 if y2 > y else 6))
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:

@@ -273,7 +273,8 @@ def _stale(story: Mapping[str, Any], lane: Mapping[str, int], at: _Places) -> It
             continue
         top = at.y(each["since"])
         height = at.y(each["acted"]) - top if each["acted"] else 0
-        label = cut(f"stale from here: {each['writer']} wrote it", int((at.wide - GUTTER - 12) / LETTER))
+        room, label = int((at.wide - GUTTER - 12) / LETTER), f"stale from here: {each['writer']} wrote it"
+        label = label if len(label) <= room else cut(f"stale from here: {each['writer']}", room)
         text = (
             f"what {each['actor']} read in #{each['read']} ({each['what']}) is stale from #{each['since']} on: "
             f"{each['writer']} wrote in #{each['wrote']}"
