@@ -26,6 +26,7 @@ from lab.search.direct.at_the_end import AtTheEnd, note, violation_in
 from lab.search.direct.failing_pages import add_page, add_page_options, pages_wanted
 from lab.search.direct.pins import pinned_on
 from lab.search.direct.runners import BACKEND, Keeper, inner_test, is_claimed
+from lab.search.races.in_pytest import add_races, add_races_options
 
 if TYPE_CHECKING:
     from lab.postgres.server.server import Server
@@ -64,6 +65,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--lab-isolation", metavar="LEVEL", help="Run every scenario at this isolation level.")
     add_page_options(parser, group)
+    add_races_options(group)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -79,6 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_KEEPER] = Keeper()
     config.stash[_AT_THE_END] = contextlib.ExitStack()
     config.pluginmanager.register(AtTheEnd(asked), "lab at the end")
+    add_races(config, lambda: _server(config))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,0 +1,89 @@
+"""What became of a pair of requests: a verdict with its limits, or why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lab.analysis.tally import HuntResult, ReportedFailure
+from lab.model.text import count
+from lab.model.verdict import Verdict
+from lab.search.races.pairs import Pair
+
+__all__ = ["Raced", "Standing"]
+
+
+class Standing(StrEnum):
+    """What is known of a pair. The order is that of the report."""
+
+    RACY = "racy"
+    ABORTED = "aborted"
+    SAFE = "safe"
+    UNKNOWN = "inconclusive"
+    NOT_TRIED = "not tried"
+
+
+@dataclass(frozen=True, slots=True)
+class Raced:
+    """A pair, and what its race gave."""
+
+    pair: Pair
+    standing: Standing
+    limits: str
+    """How much was searched, or why nothing was."""
+    failure: ReportedFailure | None = None
+    seconds: float = 0.0
+    accepted: str = ""
+    """The reason for which the team accepts it; "" where it does not."""
+
+    @classmethod
+    def of(cls, pair: Pair, result: HuntResult) -> Raced:
+        """From the hunt of its scenario."""
+        if result.failures:
+            failure = result.failures[0]
+            return cls(pair, Standing.RACY, f"execution {failure.execution}", failure, result.seconds)
+        if result.verdict == Verdict.INCONCLUSIVE and not _is_apart(result):
+            return cls(pair, Standing.UNKNOWN, result.reason, seconds=result.seconds)
+        executions = count(result.executions, "execution")
+        searched = f"all traces, {executions}" if result.complete else executions
+        if _is_apart(result):
+            searched = f"they do not meet; {searched}"
+        if result.aborts:
+            states = ", ".join(f"{state} {times}" for state, times in sorted(result.aborts.items()))
+            return cls(pair, Standing.ABORTED, f"refused by the server: {states}; {searched}", seconds=result.seconds)
+        return cls(pair, Standing.SAFE, searched, seconds=result.seconds)
+
+    @property
+    def anomaly(self) -> str:
+        """Its name, or what was broken where the failure has none."""
+        return "" if self.failure is None else self.failure.anomaly or self.failure.broken
+
+    @property
+    def cause(self) -> str:
+        """The name of the pattern that was recognised; "" for none."""
+        return "" if self.failure is None or not self.failure.cause else str(self.failure.cause["name"])
+
+    @property
+    def line(self) -> str:
+        """File and line of the user's code that shows the cause last, else of the last step with a known line."""
+        if self.failure is None:
+            return ""
+        steps = self.failure.story.get("steps", ())
+        known = {each["number"]: f"{each['at']['file']}:{each['at']['line']}" for each in steps if each["at"]}
+        shown = [known[number] for number in (self.failure.cause or {}).get("steps", ()) if number in known]
+        return next(iter((shown or list(known.values()))[-1:]), "")
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What makes two racy pairs show the same race: the line to mend, where it is known."""
+        return (self.line,) if self.line else (self.anomaly, self.cause)
+
+
+def _is_apart(result: HuntResult) -> bool:
+    """Whether all traces were run and judged, in which the two did not meet: in a hunt a doubt, here an answer.
+
+    Their tables were the same; that their rows are not, or that they are one statement each, shows when they run.
+    """
+    quiet = not (result.trouble or result.unsteady or result.not_checked or result.endless)
+    judged = result.unjudged < result.executions
+    return quiet and judged and result.complete and not (result.coverage.conflicted and result.coverage.overlapped)

@@ -1,0 +1,201 @@
+"""Records what tests send to ASGI applications, beside them: through httpx's ASGITransport, and Starlette's TestClient.
+
+A test runs as it does without the lab, but that its connections lead to the lab's server. Before each request the
+database is read, which is the state that its races begin with; after it, which tables its statements named.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import replace
+from typing import Any
+from weakref import WeakSet
+
+import asyncpg
+import httpx
+from sqlalchemy import Engine, event
+
+from lab.engine.replaced import replaced
+from lab.errors import ScenarioError, first_line
+from lab.postgres.server.server import Server
+from lab.search.races.leading import Leading
+from lab.search.races.sent import Recording, Sent, Touched
+from lab.search.races.states import State, States, read_over
+from lab.search.races.tables import touched_by
+
+__all__ = ["Recorder"]
+
+_TEST_CLIENT = "starlette.testclient"
+_ANSWER_KEPT = 2000
+_UNFINISHED = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
+_request: ContextVar[list[str] | None] = ContextVar("lab_recorded_request", default=None)
+"""The statements of the request that runs."""
+
+
+class Recorder:
+    """Records the tests of a run. Its blocks are `on`, around all of them, and `test`, around each."""
+
+    def __init__(self, server: Server) -> None:
+        self._states = States(server)
+        self._leading = Leading(server, self._opened)
+        self._connections: WeakSet[asyncpg.Connection] = WeakSet()
+        self._databases: dict[int, str] = {}
+        """`id` of a connection -> its database."""
+        self._current: Recording | None = None
+        self._latest = ""
+        """The database that was asked last."""
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._states.close()
+
+    @contextlib.contextmanager
+    def on(self) -> Iterator[None]:
+        """Lead connections, and watch clients, until the block ends."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._leading.on())
+            real = httpx.ASGITransport.handle_async_request
+            stack.enter_context(replaced(httpx.ASGITransport, "handle_async_request", self._asynchronous(real)))
+            event.listen(Engine, "before_cursor_execute", _notes)
+            stack.callback(event.remove, Engine, "before_cursor_execute", _notes)
+            if _TEST_CLIENT in sys.modules:
+                client = sys.modules[_TEST_CLIENT].TestClient
+                stack.enter_context(replaced(client, "send", self._synchronous(client.send)))
+                stack.enter_context(replaced(client, "__enter__", self._entering(client.__enter__)))
+            yield
+
+    @contextlib.contextmanager
+    def test(self, name: str) -> Iterator[Recording]:
+        """Record what is sent in the block."""
+        self._current = Recording(name)
+        try:
+            yield self._current
+        finally:
+            self._current = None
+
+    def _opened(self, connection: asyncpg.Connection, database: str) -> None:
+        self._connections.add(connection)
+        self._databases[id(connection)] = self._latest = database
+
+        def heard(record: Any) -> None:
+            if (statements := _request.get()) is not None:
+                self._latest = database
+                statements.append(record.query)
+
+        connection.add_query_logger(heard)
+
+    # ------------------------------------------------------------------ clients
+
+    def _asynchronous(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        async def handle_async_request(transport: Any, request: Any) -> Any:
+            if (recording := self._current) is None:
+                return await real(transport, request)
+            await request.aread()
+            sent = _sent(recording, request, transport.app)
+            sent = replace(sent, **await self._seen())
+            with _statements() as statements:
+                try:
+                    answer = await real(transport, request)
+                    await answer.aread()
+                except Exception as error:
+                    self._add(recording, replace(sent, status=500, error=first_line(error)), statements)
+                    raise
+            self._add(recording, _answered(sent, answer), statements)
+            return answer
+
+        return handle_async_request
+
+    def _synchronous(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def send(client: Any, request: Any, **named: Any) -> Any:
+            if (recording := self._current) is None:
+                return real(client, request, **named)
+            request.read()
+            sent = replace(_sent(recording, request, client.app), **self._committed())
+            with _statements() as statements:
+                try:
+                    answer = real(client, request, **named)
+                    answer.read()
+                except Exception as error:
+                    self._add(recording, replace(sent, status=500, error=first_line(error)), statements)
+                    raise
+            self._add(recording, _answered(sent, answer), statements)
+            return answer
+
+        return send
+
+    def _entering(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def enter(client: Any) -> Any:
+            if self._current is not None:
+                self._current.lifespan = True
+            return real(client)
+
+        return enter
+
+    def _add(self, recording: Recording, sent: Sent, statements: list[str]) -> None:
+        touched = Touched() if sent.state is None else touched_by(statements, sent.state)
+        recording.sent.append(replace(sent, touched=touched, number=len(recording.sent) + 1))
+
+    # ------------------------------------------------------------------ the database before a request
+
+    async def _seen(self) -> dict[str, Any]:
+        """State, or trouble, as fields of `Sent`, also where a transaction of the test's own is open."""
+        writing = []
+        for each in [each for each in self._connections if not each.is_closed() and each.is_in_transaction()]:
+            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, RuntimeError):
+                if await each.fetchval(_UNFINISHED):
+                    writing.append(each)
+        if not writing:
+            return self._committed()
+        if len(writing) > 1:
+            return {"trouble": "several transactions of the test were open when it was sent; commit them before"}
+        try:
+            database = self._databases[id(writing[0])]
+            return {"state": await read_over(writing[0], database, uncommitted=True)}
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, RuntimeError, ScenarioError) as error:
+            return {"trouble": f"the rows before it cannot be read: {first_line(error)}"}
+
+    def _committed(self) -> dict[str, Any]:
+        if not self._latest:
+            return {"trouble": "nothing had opened a connection with asyncpg when it was sent"}
+        try:
+            state: State = self._states.read(self._latest)
+        except ScenarioError as error:
+            return {"trouble": str(error)}
+        return {"state": state}
+
+
+@contextlib.contextmanager
+def _statements() -> Iterator[list[str]]:
+    """What the request of the block sends to a server; its tasks and threads inherit the list."""
+    heard: list[str] = []
+    token = _request.set(heard)
+    try:
+        yield heard
+    finally:
+        _request.reset(token)
+
+
+def _notes(connection: Any, cursor: Any, statement: str, *_: object) -> None:
+    """SQLAlchemy's event: asyncpg's own logger is not told of prepared statements."""
+    if (statements := _request.get()) is not None:
+        statements.append(statement)
+
+
+def _sent(recording: Recording, request: Any, app: Any) -> Sent:
+    return Sent(
+        recording.test,
+        0,
+        request.method,
+        str(request.url),
+        tuple(request.headers.multi_items()),
+        request.content,
+        app,
+        overrides=dict(getattr(app, "dependency_overrides", {})),
+    )
+
+
+def _answered(sent: Sent, answer: Any) -> Sent:
+    return replace(sent, status=answer.status_code, answer=answer.text[:_ANSWER_KEPT])

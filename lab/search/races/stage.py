@@ -1,0 +1,93 @@
+"""A pair of recorded requests as a scenario: nobody wrote its class, and no more of it is made up than was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from lab.errors import ScenarioError, first_line
+from lab.scenario.declare import Scenario, actor
+from lab.scenario.http import http
+from lab.scenario.stated import no_deadlock
+from lab.search.races.pairs import Pair
+from lab.search.races.sent import Sent
+
+__all__ = ["MODULE", "Stage", "send"]
+
+MODULE = "lab.races"
+"""Stands for the module of a class that stands in none."""
+
+Hook = Callable[[AsyncConnection], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Stage:
+    """Makes scenarios of pairs. Those whose tables are defined alike share a hook, and so a database."""
+
+    _hooks: dict[str, Hook] = field(default_factory=dict)
+    _made: int = 0
+
+    def scenario(self, pair: Pair, *, lifespan: bool) -> Scenario:
+        """The scenario of a pair; its actors are called as `pair.names` says."""
+        assert pair.first.state is not None, "such a pair is skipped"
+        self._made += 1
+        body: dict[str, Any] = {
+            "app": http(pair.first.app, lifespan="execution" if lifespan else None),
+            "schema": staticmethod(self._hook(pair.first.state.definition)),
+            "setup": _setup(pair),
+            "nobody_waits_in_a_circle": no_deadlock(),
+            "__module__": MODULE,
+            "__qualname__": f"Race{self._made}",
+            "__doc__": f"{pair.title}, from {pair.first.test}.",
+        }
+        for name, sent in zip(pair.names, (pair.first, pair.second), strict=True):
+            body[f"sends_{name}"] = actor(names=(name,))(_sends(sent))
+        cls: type[Scenario] = dataclass(frozen=True)(type("Race", (Scenario,), body))
+        return cls()
+
+    def _hook(self, definition: str) -> Hook:
+        if definition not in self._hooks:
+
+            async def schema(connection: AsyncConnection) -> None:
+                driver = (await connection.get_raw_connection()).driver_connection
+                assert driver is not None
+                await driver.execute(definition)
+                await driver.execute("RESET check_function_bodies")
+
+            self._hooks[definition] = schema
+        return self._hooks[definition]
+
+
+def _setup(pair: Pair) -> Callable[..., Awaitable[None]]:
+    state = pair.first.state
+    assert state is not None
+
+    async def setup(self: Scenario, session: AsyncSession, client: Any) -> None:
+        driver = (await (await session.connection()).get_raw_connection()).driver_connection
+        assert driver is not None
+        await driver.execute(state.script)
+        await driver.execute("RESET session_replication_role")
+        await session.commit()
+        for each in pair.between:
+            try:
+                await send(client, each)
+            except Exception as error:
+                raise ScenarioError(f"{each.title}, which comes before, failed: {first_line(error)}") from error
+
+    return setup
+
+
+def _sends(sent: Sent) -> Callable[..., Awaitable[object]]:
+    async def sends(self: Scenario, client: Any) -> object:
+        return await send(client, sent)
+
+    return sends
+
+
+async def send(client: Any, sent: Sent) -> Any:
+    """Send a recorded request once more; returns the answer."""
+    request = client.build_request(sent.method, sent.url, headers=list(sent.headers), content=sent.content)
+    return await client.send(request)

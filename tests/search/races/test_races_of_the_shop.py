@@ -1,0 +1,79 @@
+"""The shop's own five races, from its own unchanged tests; and none in its mended twin."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SHOP = Path(__file__).parents[3] / "examples" / "shop"
+CODE = ("carts.py", "checkout.py", "coupons.py", "orders.py", "points.py")
+"""File of `shop/services` with a race."""
+FEW = "not_sold or cart_is_there or coupon_gives or given_to_another or cancelled_is_refunded"
+"""Tests of the shop that show one race each."""
+
+
+@pytest.fixture
+def shop(tmp_path):
+    folder = tmp_path / "shop"
+    shutil.copytree(SHOP, folder, ignore=shutil.ignore_patterns("__pycache__", ".lab", "*.egg-info"))
+    return folder
+
+
+def mend(folder):
+    for patch in sorted((folder / "fixes").glob("*.patch")):
+        subprocess.run(["patch", "-p1", "-i", str(patch)], cwd=folder, check=True, capture_output=True)
+
+
+def raced(folder, *more):
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "LAB_", "SHOP_"))}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--lab-races", "--lab-races-json=races.json"]
+    done = subprocess.run([*command, *more], cwd=folder, env=env, capture_output=True, text=True, check=False)
+    return done, json.loads((folder / "races.json").read_text())
+
+
+def files(data):
+    return sorted(Path(each["line"].rpartition(":")[0]).name for each in data["races"])
+
+
+def test_five_races_are_found_in_tests_that_show_one_each(shop):
+    done, data = raced(shop, "-k", FEW, "--lab-races-seconds=400")
+    assert done.returncode == 1, done.stdout
+    assert files(data) == sorted(CODE), done.stdout
+    assert all(each["cause"] for each in data["races"])
+    assert "5 passed" in done.stdout
+
+
+def test_no_race_is_found_in_the_mended_twin(shop):
+    mend(shop)
+    done, data = raced(shop, "-k", FEW, "--lab-races-seconds=400")
+    assert not data["races"], done.stdout
+    assert not [each for each in data["pairs"] if each["standing"] != "safe"], done.stdout
+    assert done.returncode == 0
+
+
+@pytest.mark.long
+def test_all_tests_of_the_shop_show_five_races_in_120_seconds_and_its_twin_none(shop):
+    done, data = raced(shop)
+    assert files(data) == sorted(CODE), done.stdout
+    mend(shop)
+    for _ in range(10):
+        done, data = raced(shop)
+        assert not data["races"], done.stdout
+
+
+def test_a_run_that_sends_nothing_is_no_pass(tmp_path):
+    (tmp_path / "test_nothing.py").write_text("def test_nothing():\n    pass\n")
+    done, _ = raced(tmp_path)
+    assert done.returncode == 1
+    assert "no test sent a request" in done.stdout
+
+
+def test_races_and_several_workers_are_refused_in_one_sentence(tmp_path):
+    command = [sys.executable, "-m", "pytest", "--lab-races", "-n", "2"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert "--lab-races races in one process: add -n 0" in done.stderr
