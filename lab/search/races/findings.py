@@ -37,16 +37,20 @@ class Raced:
     """The reason for which the team accepts it; "" where it does not."""
 
     @classmethod
-    def of(cls, pair: Pair, result: HuntResult) -> Raced:
-        """From the hunt of its scenario."""
+    def of(cls, pair: Pair, result: HuntResult, *, autocommits: bool = False) -> Raced:
+        """From the hunt of its scenario. `autocommits`: its statements are transactions of their own."""
         if result.failures:
             failure = result.failures[0]
             return cls(pair, Standing.RACY, f"execution {failure.execution}", failure, result.seconds)
-        if result.verdict == Verdict.INCONCLUSIVE and not _is_apart(result):
+        apart = _is_apart(result) and not autocommits
+        sampled = autocommits and _is_quiet(result)
+        if result.verdict == Verdict.INCONCLUSIVE and not apart and not sampled:
             return cls(pair, Standing.UNKNOWN, result.reason, seconds=result.seconds)
         executions = count(result.executions, "execution")
         searched = f"all traces, {executions}" if result.complete else executions
-        if _is_apart(result):
+        if autocommits:
+            searched = f"{executions}, each statement a transaction of its own (AUTOCOMMIT)"
+        if apart:
             searched = f"they do not meet; {searched}"
         if result.aborts:
             states = ", ".join(f"{state} {times}" for state, times in sorted(result.aborts.items()))
@@ -84,6 +88,11 @@ def _is_apart(result: HuntResult) -> bool:
 
     Their tables were the same; that their rows are not, or that they are one statement each, shows when they run.
     """
-    quiet = not (result.trouble or result.unsteady or result.not_checked or result.endless)
-    judged = result.unjudged < result.executions
-    return quiet and judged and result.complete and not (result.coverage.conflicted and result.coverage.overlapped)
+    met = result.coverage.conflicted and result.coverage.overlapped
+    return _is_quiet(result) and result.complete and not met
+
+
+def _is_quiet(result: HuntResult) -> bool:
+    """Whether executions were made and judged, and none of them gave reason for doubt."""
+    doubted = result.trouble or result.unsteady or result.not_checked or result.endless
+    return not doubted and result.unjudged < result.executions

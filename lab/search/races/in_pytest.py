@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
-from collections.abc import Callable, Generator
-from contextlib import aclosing, suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import pytest
 
 if TYPE_CHECKING:
     from lab.postgres.server.server import Server
+    from lab.search.races.accepted import Accepted
     from lab.search.races.findings import Raced
     from lab.search.races.pairs import Skipped
     from lab.search.races.recording import Recorder
@@ -42,6 +44,12 @@ def add_races_options(group: pytest.OptionGroup) -> None:
         default=SECONDS,
         help=f"How long races may take altogether, after the tests (default: {SECONDS:g}).",
     )
+    group.addoption(
+        f"{OPTION}-write",
+        metavar="DIR",
+        type=Path,
+        help="Write each race that is found as a scenario into this folder: the regression test of its fix.",
+    )
     group.addoption(f"{OPTION}-json", metavar="FILE", type=Path, help="Write the report for programs into this file.")
 
 
@@ -55,14 +63,41 @@ def add_races(config: pytest.Config, server: Callable[[], Server]) -> None:
         raise pytest.UsageError(f"{OPTION} races in one process: add -n 0")
     if config.getoption("--lab-url"):
         raise pytest.UsageError(f"{OPTION} needs the embedded server; leave --lab-url and LAB_URL out")
-    config.pluginmanager.register(Races(pattern, config.getoption(f"{OPTION}-seconds"), server), "lab races")
+    from lab.errors import UsageError  # noqa: PLC0415 - only where races are asked for
+    from lab.search.races.accepted import accepted_in  # noqa: PLC0415 - the same
+
+    try:
+        accepted = accepted_in(config.rootpath)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+    races = Races(pattern, config.getoption(f"{OPTION}-seconds"), server, accepted)
+    config.pluginmanager.register(races, "lab races")
+
+
+@contextmanager
+def _quiet(config: pytest.Config) -> Iterator[None]:
+    """Keep what applications log and print to themselves: they are asked some thousand times."""
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    logging.disable()
+    if capture is not None:
+        capture.resume_global_capture()
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+        if capture is not None:
+            capture.suspend_global_capture()
+            capture.read_global_capture()
 
 
 class Races:
     """A plugin that records each test that is chosen, and races afterwards."""
 
-    def __init__(self, pattern: str, seconds: float, server: Callable[[], Server]) -> None:
-        self._pattern, self._seconds, self._make_server = pattern, seconds, server
+    def __init__(
+        self, pattern: str, seconds: float, server: Callable[[], Server], accepted: Sequence[Accepted]
+    ) -> None:
+        self._pattern, self._seconds, self._make_server, self._accepted = pattern, seconds, server, accepted
+        self._wrote: list[str] = []
         self._recorder: Recorder | None = None
         self._recordings: list[Recording] = []
         self._raced: list[Raced] = []
@@ -95,7 +130,8 @@ class Races:
             finally:
                 self._recorder.close()
             self._say(session.config, "")
-            asyncio.run(self._race(session.config, server))
+            with _quiet(session.config):
+                asyncio.run(self._race(session.config, server))
         except LabError as error:
             self._trouble = str(error)
         finally:
@@ -118,18 +154,23 @@ class Races:
 
     async def _race(self, config: pytest.Config, server: Server) -> None:
         from lab.explore import Explorer  # noqa: PLC0415 - the same
+        from lab.search.races.accepted import marked  # noqa: PLC0415 - the same
         from lab.search.races.pairs import ranked  # noqa: PLC0415 - the same
         from lab.search.races.trials import raced  # noqa: PLC0415 - the same
+        from lab.search.races.written import write_races  # noqa: PLC0415 - the same
 
         usable = [each for each in self._recordings if not each.trouble]
         pairs, self._skipped = ranked(usable)
         began = time.monotonic()
         async with aclosing(Explorer(server)) as explorer:
-            async for each in raced(explorer, pairs, {each.test: each for each in usable}, self._seconds):
+            async for each in raced(explorer, pairs, self._seconds):
                 self._raced.append(each)
                 done, racy = len(self._raced), sum(one.failure is not None for one in self._raced)
                 self._say(config, f"races: {done} of {len(pairs)} pairs, {racy} racy, {time.monotonic() - began:.0f} s")
         self._say(config, "")
+        self._raced = marked(self._raced, self._accepted)
+        if (folder := config.getoption(f"{OPTION}-write")) is not None:
+            self._wrote = write_races(folder, self._raced)
 
     def _say(self, config: pytest.Config, text: str) -> None:
         """How far the races are, on one line of a terminal."""
@@ -172,5 +213,5 @@ class Races:
         with suppress(BrokenPipeError):
             for line in races_lines(self._raced, self._skipped, self._recordings, verbose=verbose):
                 terminalreporter.write_line(line)
-            for each in filter(None, (self._trouble, self._nothing)):
+            for each in filter(None, (*self._wrote, self._trouble, self._nothing)):
                 terminalreporter.write_line(each)

@@ -27,12 +27,13 @@ from lab.postgres.connections.others import CONNECT
 from lab.postgres.server.monitor import connect as own_connection
 from lab.postgres.server.server import Server
 
-__all__ = ["Leading", "as_the_lab"]
+__all__ = ["ADMIN", "Leading", "as_the_lab"]
 
 _the_labs: ContextVar[bool] = ContextVar("lab_opens_its_own", default=False)
 _PLACE = ("dsn", "host", "port", "user", "password", "passfile", "service", "servicefile", "ssl", "direct_tls")
 """What says where a connection leads, among the options of asyncpg."""
-_ADMIN = "postgres"
+ADMIN = "postgres"
+"""The database over which others are made."""
 _OTHERS = {"psycopg": ("", "Connection", "AsyncConnection"), "psycopg2": ("",)}
 """Driver -> the classes whose `connect` opens connections; "" for the module itself."""
 
@@ -48,11 +49,20 @@ def as_the_lab() -> Iterator[None]:
 
 
 class Leading:
-    """Where connections lead on one server. `opened` is called with each connection of asyncpg and its database."""
+    """Where connections lead on one server.
 
-    def __init__(self, server: Server, opened: Callable[[asyncpg.Connection, str], None]) -> None:
-        self._server, self._opened = server, opened
-        self._there: set[str] = {_ADMIN}
+    `opened` is called with each connection of asyncpg and its database, `asked` with the name of each database that
+    somebody asks for.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        opened: Callable[[asyncpg.Connection, str], None],
+        asked: Callable[[str], None] = lambda database: None,
+    ) -> None:
+        self._server, self._opened, self._asked = server, opened, asked
+        self._there: set[str] = {ADMIN}
         self.refused: list[str] = []
         """What could not be led, as sentences."""
 
@@ -92,14 +102,15 @@ class Leading:
         from sqlalchemy.engine import make_url  # noqa: PLC0415 - known to be loaded where it matters
 
         url = make_url(asked["dsn"].replace("postgres://", "postgresql://", 1)) if asked["dsn"] else None
-        return str(asked["database"] or (url and url.database) or asked["user"] or (url and url.username) or _ADMIN)
+        return str(asked["database"] or (url and url.database) or asked["user"] or (url and url.username) or ADMIN)
 
     async def _make(self, database: str) -> None:
         """Make a database that is not there yet."""
+        self._asked(database)
         if database in self._there:
             return
         with as_the_lab():
-            admin = await own_connection(self._server, database=_ADMIN)
+            admin = await own_connection(self._server, database=ADMIN)
             try:
                 if not await admin.fetchval("SELECT true FROM pg_database WHERE datname = $1", database):
                     quoted = database.replace('"', '""')
@@ -115,7 +126,7 @@ class Leading:
             conninfo = args[0] if args else named.pop("conninfo", None) or named.pop("dsn", None) or ""
             known = _parsed(module, conninfo) | {key: value for key, value in named.items() if key in _CONNINFO}
             rest = {key: value for key, value in named.items() if key not in _CONNINFO}
-            database = str(known.get("dbname") or known.get("database") or known.get("user") or _ADMIN)
+            database = str(known.get("dbname") or known.get("database") or known.get("user") or ADMIN)
             _in_a_thread(lambda: self._make(database))
             to = self._server.connect
             place = {"host": to.get("host"), "port": to.get("port"), "user": to.get("user"), "dbname": database}

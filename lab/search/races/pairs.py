@@ -7,6 +7,7 @@ which neither writes what the other touches cannot disturb each other, so they a
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ __all__ = ["TIMES", "Kind", "Pair", "Skipped", "pairs_of", "ranked"]
 
 MOST_BETWEEN = 12
 """Requests that may lie between the two of a pair: a state that takes more to make is a scenario of its own."""
+_NAMING = re.compile(r"[\w-]+")
 TIMES = "×"  # noqa: RUF001 - as people write a pair
 _REFUSED = 400
 
@@ -57,7 +59,22 @@ class Pair:
         return tuple(sorted((one.written & other.all) | (other.written & one.all)))
 
     @property
-    def loss(self) -> tuple[int, int, int]:
+    def foretells(self) -> bool:
+        """Whether the second names what only the answer to the first told, such as the id of what it made.
+
+        Who sends both at once cannot know that id. Such a race is true, and seldom met.
+        """
+        if self.kind is Kind.TWICE:
+            return False
+        told = self.first.learnt - set(
+            _NAMING.findall(f"{self.first.path} {self.first.content.decode(errors='replace')}")
+        )
+        return not told.isdisjoint(
+            _NAMING.findall(f"{self.second.path} {self.second.content.decode(errors='replace')}")
+        )
+
+    @property
+    def loss(self) -> tuple[int, int, int, int]:
         """How much it can lose; the largest is raced first.
 
         What both write can be lost, more so where it was read before. Requests that were refused may have been so
@@ -67,7 +84,7 @@ class Pair:
         both = one.written & other.written
         read_before = len(both & one.read & other.read) + len((one.read & other.written) | (other.read & one.written))
         accepted = (self.first.status < _REFUSED) + (self.second.status < _REFUSED)
-        return 2 * len(both) + read_before, accepted, -len(self.between)
+        return -self.foretells, 2 * len(both) + read_before, accepted, -len(self.between)
 
     @property
     def key(self) -> tuple[object, ...]:

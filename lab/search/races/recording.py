@@ -21,10 +21,11 @@ from sqlalchemy import Engine, event
 from lab.engine.replaced import replaced
 from lab.errors import ScenarioError, first_line
 from lab.postgres.server.server import Server
-from lab.search.races.leading import Leading
+from lab.search.races.leading import ADMIN, Leading
+from lab.search.races.named import touched_by
+from lab.search.races.overrides import carrier, shared_sessions
 from lab.search.races.sent import Recording, Sent, Touched
 from lab.search.races.states import State, States, read_over
-from lab.search.races.tables import touched_by
 
 __all__ = ["Recorder"]
 
@@ -40,7 +41,7 @@ class Recorder:
 
     def __init__(self, server: Server) -> None:
         self._states = States(server)
-        self._leading = Leading(server, self._opened)
+        self._leading = Leading(server, self._opened, self._asked)
         self._connections: WeakSet[asyncpg.Connection] = WeakSet()
         self._databases: dict[int, str] = {}
         """`id` of a connection -> its database."""
@@ -76,6 +77,11 @@ class Recorder:
         finally:
             self._current = None
 
+    def _asked(self, database: str) -> None:
+        """Until a connection of asyncpg is open, the database of other drivers is the best guess."""
+        if not self._connections and database != ADMIN:
+            self._latest = database
+
     def _opened(self, connection: asyncpg.Connection, database: str) -> None:
         self._connections.add(connection)
         self._databases[id(connection)] = self._latest = database
@@ -95,7 +101,7 @@ class Recorder:
                 return await real(transport, request)
             await request.aread()
             sent = _sent(recording, request, transport.app)
-            sent = replace(sent, **await self._seen())
+            sent = replace(sent, **await self._seen(), shared=await shared_sessions(sent.overrides))
             with _statements() as statements:
                 try:
                     answer = await real(transport, request)
@@ -193,7 +199,8 @@ def _sent(recording: Recording, request: Any, app: Any) -> Sent:
         tuple(request.headers.multi_items()),
         request.content,
         app,
-        overrides=dict(getattr(app, "dependency_overrides", {})),
+        lifespan=recording.lifespan,
+        overrides=dict(getattr(carrier(app), "dependency_overrides", {})),
     )
 
 

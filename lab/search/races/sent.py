@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,6 +46,10 @@ class Sent:
     """The ASGI application that it was sent to."""
     overrides: dict[Any, Any] = field(default_factory=dict)
     """FastAPI's dependency overrides at that time."""
+    shared: dict[Any, Any] = field(default_factory=dict)
+    """Those of them that hand out one session for all requests, with the session."""
+    lifespan: bool = False
+    """The application was started before, and is stopped behind its requests."""
     state: State | None = None
     """The database before it; None where that could not be read."""
     touched: Touched = field(default_factory=Touched)
@@ -84,6 +89,15 @@ class Sent:
         return self.method, self.url, self.content, self.headers
 
     @property
+    def learnt(self) -> frozenset[str]:
+        """Ids and the like that its answer told."""
+        try:
+            answer = json.loads(self.answer) if self.answer else None
+        except ValueError:
+            return frozenset()
+        return frozenset(_values(answer))
+
+    @property
     def json(self) -> Any:
         """Its content as JSON; None where it is none."""
         try:
@@ -99,6 +113,21 @@ class Recording:
     test: str
     sent: list[Sent] = field(default_factory=list)
     lifespan: bool = False
-    """The application was started and stopped around its requests."""
+    """Its application was started."""
     trouble: str = ""
     """Why no races can be made of it, in one line; "" if they can."""
+
+
+_TELLING = ("id", "slug", "uuid", "code", "token", "key")
+
+
+def _values(answer: Any, name: str = "") -> Iterator[str]:
+    """The values of an answer by which something can be named."""
+    if isinstance(answer, dict):
+        for key, value in answer.items():
+            yield from _values(value, str(key).lower())
+    elif isinstance(answer, list):
+        for each in answer:
+            yield from _values(each, name)
+    elif isinstance(answer, int | str) and not isinstance(answer, bool) and name.endswith(_TELLING):
+        yield str(answer)

@@ -12,6 +12,7 @@ from lab.errors import ScenarioError, first_line
 from lab.scenario.declare import Scenario, actor
 from lab.scenario.http import http
 from lab.scenario.stated import no_deadlock
+from lab.search.races.overrides import Ways, applied, asking_with
 from lab.search.races.pairs import Pair
 from lab.search.races.sent import Sent
 
@@ -30,21 +31,24 @@ class Stage:
     _hooks: dict[str, Hook] = field(default_factory=dict)
     _made: int = 0
 
-    def scenario(self, pair: Pair, *, lifespan: bool) -> Scenario:
-        """The scenario of a pair; its actors are called as `pair.names` says."""
+    def scenario(self, pair: Pair, way: Ways = Ways.OWN, allows: tuple[int, ...] = ()) -> Scenario:
+        """The scenario of a pair; its actors are called as `pair.names` says.
+
+        `way`: in place of shared sessions; `allows`: statuses from 500 on that are answers like others.
+        """
         assert pair.first.state is not None, "such a pair is skipped"
         self._made += 1
         body: dict[str, Any] = {
-            "app": http(pair.first.app, lifespan="execution" if lifespan else None),
+            "app": http(pair.first.app, lifespan="execution" if pair.first.lifespan else None, allows=allows),
             "schema": staticmethod(self._hook(pair.first.state.definition)),
-            "setup": _setup(pair),
+            "setup": _setup(pair, way),
             "nobody_waits_in_a_circle": no_deadlock(),
             "__module__": MODULE,
             "__qualname__": f"Race{self._made}",
             "__doc__": f"{pair.title}, from {pair.first.test}.",
         }
         for name, sent in zip(pair.names, (pair.first, pair.second), strict=True):
-            body[f"sends_{name}"] = actor(names=(name,))(_sends(sent))
+            body[f"sends_{name}"] = actor(names=(name,))(_sends(sent, way))
         cls: type[Scenario] = dataclass(frozen=True)(type("Race", (Scenario,), body))
         return cls()
 
@@ -61,7 +65,7 @@ class Stage:
         return self._hooks[definition]
 
 
-def _setup(pair: Pair) -> Callable[..., Awaitable[None]]:
+def _setup(pair: Pair, way: Ways) -> Callable[..., Awaitable[None]]:
     state = pair.first.state
     assert state is not None
 
@@ -73,21 +77,22 @@ def _setup(pair: Pair) -> Callable[..., Awaitable[None]]:
         await session.commit()
         for each in pair.between:
             try:
-                await send(client, each)
+                await send(client, each, way)
             except Exception as error:
                 raise ScenarioError(f"{each.title}, which comes before, failed: {first_line(error)}") from error
 
     return setup
 
 
-def _sends(sent: Sent) -> Callable[..., Awaitable[object]]:
+def _sends(sent: Sent, way: Ways) -> Callable[..., Awaitable[object]]:
     async def sends(self: Scenario, client: Any) -> object:
-        return await send(client, sent)
+        return await send(client, sent, way)
 
     return sends
 
 
-async def send(client: Any, sent: Sent) -> Any:
+async def send(client: Any, sent: Sent, way: Ways) -> Any:
     """Send a recorded request once more; returns the answer."""
     request = client.build_request(sent.method, sent.url, headers=list(sent.headers), content=sent.content)
-    return await client.send(request)
+    with asking_with(applied(sent.overrides, sent.shared, way)):
+        return await client.send(request)

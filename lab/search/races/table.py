@@ -15,6 +15,7 @@ __all__ = ["races_data", "races_lines", "races_of"]
 
 _PAIRS_SHOWN = 3
 """Of one race, or of one reason: the others are counted."""
+_FORETELLS = "true, but hard to meet: the second request names an id that only the answer to the first tells"
 _HEADINGS = {
     Standing.ABORTED: "Aborted: the server refused one of the two, and its client has to try again",
     Standing.SAFE: "Safe: some serial order gives the same rows and answers",
@@ -77,6 +78,8 @@ def _race(number: int, pairs: Sequence[Raced], *, verbose: bool) -> Iterator[str
     line = f"  {first.line}" if first.line else ""
     accepted = f"  (accepted: {first.accepted})" if first.accepted else ""
     yield f"Race {number}  {first.anomaly}{cause}{line}{accepted}"
+    if all(each.pair.foretells for each in pairs):
+        yield f"  {_FORETELLS}"
     shown = pairs if verbose else pairs[:_PAIRS_SHOWN]
     for each in shown:
         yield f"  {each.pair.title}  ({each.pair.kind}, {each.pair.first.test})"
@@ -105,6 +108,7 @@ def _race_data(pairs: Sequence[Raced]) -> dict[str, Any]:
         "cause": first.cause,
         "line": first.line,
         "accepted": first.accepted,
+        "foretells": all(each.pair.foretells for each in pairs),
         "pairs": [_of_pair(each.pair) for each in pairs],
         "failure": first.failure.shown(),
     }

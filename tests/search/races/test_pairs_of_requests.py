@@ -2,18 +2,19 @@
 
 from dataclasses import replace
 
+from lab.search.races.named import touched_by
 from lab.search.races.pairs import TIMES, Kind, pairs_of, ranked
 from lab.search.races.sent import Recording, Sent, Touched
 from lab.search.races.states import State
-from lab.search.races.tables import touched_by
 
 STATE = State("shop", "", "rows", ("customers", "orders", "audit.log"), frozenset({("orders", "customers")}))
 APP = object()
 
 
-def sent(path, *, read=(), written=(), status=200, app=APP, state=STATE, trouble=""):
+def sent(path, *, read=(), written=(), status=200, app=APP, state=STATE, trouble="", answer=""):
     touched = Touched(frozenset(read), frozenset(written), 1)
-    return Sent("test_it", 0, "POST", f"http://shop{path}", (), b"", app, {}, state, touched, status, trouble=trouble)
+    url, known = f"http://shop{path}", {"state": state, "touched": touched, "status": status, "trouble": trouble}
+    return Sent("test_it", 0, "POST", url, (), b"", app, **known, answer=answer)
 
 
 def recording(*all_sent):
@@ -92,3 +93,10 @@ def test_tables_are_read_out_of_statements():
 
 def test_a_row_that_names_another_by_a_foreign_key_reads_that_table():
     assert touched_by(["INSERT INTO orders (customer_id) VALUES ($1)"], STATE).read == {"orders", "customers"}
+
+
+def test_who_names_an_id_that_only_the_first_answer_told_is_raced_last():
+    makes = sent("/orders", read=["orders"], written=["orders"], answer='{"id": 7}')
+    pays = sent("/orders/7/pay", read=["orders"], written=["orders"])
+    worth, _ = ranked([recording(makes, pays)])
+    assert [each.foretells for each in worth] == [False, False, True]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,10 +29,13 @@ def mend(folder):
         subprocess.run(["patch", "-p1", "-i", str(patch)], cwd=folder, check=True, capture_output=True)
 
 
+def env():
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "LAB_", "SHOP_"))}
+
+
 def raced(folder, *more):
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "LAB_", "SHOP_"))}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--lab-races", "--lab-races-json=races.json"]
-    done = subprocess.run([*command, *more], cwd=folder, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, *more], cwd=folder, env=env(), capture_output=True, text=True, check=False)
     return done, json.loads((folder / "races.json").read_text())
 
 
@@ -39,12 +43,26 @@ def files(data):
     return sorted(Path(each["line"].rpartition(":")[0]).name for each in data["races"])
 
 
-def test_five_races_are_found_in_tests_that_show_one_each(shop):
-    done, data = raced(shop, "-k", FEW, "--lab-races-seconds=400")
+def hunted(folder, module, name):
+    command = [sys.executable, "-m", "lab.cli", "hunt", f"races.{module}:{name}", "--no-remedies", "--no-fresh"]
+    return subprocess.run(command, cwd=folder, env=env(), capture_output=True, text=True, check=False)
+
+
+def test_races_are_found_in_tests_that_show_one_each_and_the_written_scenarios_fail_until_they_are_mended(shop):
+    done, data = raced(shop, "-k", FEW, "--lab-races-seconds=400", "--lab-races-write=races")
     assert done.returncode == 1, done.stdout
     assert files(data) == sorted(CODE), done.stdout
     assert all(each["cause"] for each in data["races"])
     assert "5 passed" in done.stdout
+    written = re.findall(r"^wrote races/\w+\.py: lab hunt races\.(\w+):(\w+)$", done.stdout, re.MULTILINE)
+    assert len(written) == len(CODE), done.stdout
+    for each in written:
+        done = hunted(shop, *each)
+        assert done.returncode == 1, done.stdout + done.stderr
+    mend(shop)
+    for each in written:
+        done = hunted(shop, *each)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_no_race_is_found_in_the_mended_twin(shop):
@@ -53,6 +71,23 @@ def test_no_race_is_found_in_the_mended_twin(shop):
     assert not data["races"], done.stdout
     assert not [each for each in data["pairs"] if each["standing"] != "safe"], done.stdout
     assert done.returncode == 0
+
+
+def test_an_accepted_race_is_reported_and_fails_no_run(shop):
+    entry = '[[accepted]]\nrequests = ["POST /customers/{}/gifts"]\nreason = "nobody gives points at Christmas"\n'
+    (shop / "lab-races.toml").write_text(entry)
+    done, data = raced(shop, "-k", "given_to_another")
+    assert [each["accepted"] for each in data["races"]] == ["nobody gives points at Christmas"]
+    assert "(accepted: nobody gives points at Christmas)" in done.stdout
+    assert done.returncode == 0, done.stdout
+
+
+def test_an_entry_without_a_reason_is_refused_in_one_sentence(shop):
+    (shop / "lab-races.toml").write_text('[[accepted]]\nline = "shop/services/orders.py"\n')
+    command = [sys.executable, "-m", "pytest", "--lab-races"]
+    done = subprocess.run(command, cwd=shop, env=env(), capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert "[[accepted]] number 1 has no reason" in done.stderr
 
 
 @pytest.mark.long

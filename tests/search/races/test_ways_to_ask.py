@@ -1,0 +1,159 @@
+"""Tests ask their application in several ways, and the same race is found in each, also with one session for all."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+APP = """
+import contextlib
+from fastapi import Depends, FastAPI, HTTPException
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Item(Base):
+    __tablename__ = "item"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    stock: Mapped[int]
+
+
+engine = create_async_engine("postgresql+asyncpg://shop:secret@db.internal/shop")
+Session = async_sessionmaker(engine, expire_on_commit=False)
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    yield
+    await engine.dispose()
+
+
+async def get_session():
+    async with Session() as session:
+        yield session
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.post("/items")
+async def add(stock: int, session: AsyncSession = Depends(get_session)):
+    item = Item(stock=stock)
+    session.add(item)
+    await session.commit()
+    return {"id": item.id}
+
+
+@app.post("/items/{item_id}/orders")
+async def order(item_id: int, session: AsyncSession = Depends(get_session)):
+    item = await session.get_one(Item, item_id)
+    if not item.stock:
+        raise HTTPException(409)
+    item.stock -= 1
+    await session.commit()
+    return {"left": item.stock}
+"""
+TEST_CLIENT = """
+from fastapi.testclient import TestClient
+from service import app
+
+
+def test_orders():
+    with TestClient(app) as client:
+        item = client.post("/items", params={"stock": 2}).json()["id"]
+        assert client.post(f"/items/{item}/orders").json() == {"left": 1}
+"""
+JOINED = '''
+import pytest
+from httpx import ASGITransport, AsyncClient
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from service import Base, Item, app, get_session
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture
+async def session():
+    """A session that is joined into an external transaction, which is rolled back."""
+    engine = create_async_engine("postgresql+asyncpg://test@localhost/test")
+    async with engine.connect() as connection:
+        transaction = await connection.begin()
+        await connection.run_sync(Base.metadata.create_all)
+        async with AsyncSession(
+            connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
+        ) as session:
+            app.dependency_overrides[get_session] = lambda: session
+            yield session
+            app.dependency_overrides.clear()
+        await transaction.rollback()
+    await engine.dispose()
+
+
+MARK
+async def test_orders(session):
+    session.add(Item(id=7, stock=2))
+    await session.commit()
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
+        assert (await client.post("/items/7/orders")).json() == {"left": 1}
+'''
+
+
+def raced(folder, *more):
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "LAB_"))}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--lab-races", "--lab-races-json=races.json"]
+    done = subprocess.run([*command, *more], cwd=folder, env=env, capture_output=True, text=True, check=False)
+    return done, json.loads((folder / "races.json").read_text())
+
+
+@pytest.mark.parametrize("test", [TEST_CLIENT, JOINED.replace("MARK", "@pytest.mark.anyio")], ids=["thread", "joined"])
+def test_a_lost_update_is_found(tmp_path, test):
+    (tmp_path / "service.py").write_text(APP)
+    (tmp_path / "test_orders.py").write_text(test)
+    done, data = raced(tmp_path)
+    assert "1 passed" in done.stdout, done.stdout
+    ((race),) = data["races"]
+    assert (race["anomaly"], race["cause"]) == ("P4", "read-modify-write"), done.stdout
+    assert race["line"].startswith("service.py:")
+    assert done.returncode == 1
+
+
+def test_requests_of_a_test_that_fails_are_not_raced_and_it_says_so(tmp_path):
+    (tmp_path / "service.py").write_text(APP)
+    (tmp_path / "test_orders.py").write_text(TEST_CLIENT.replace('{"left": 1}', '{"left": 5}'))
+    done, data = raced(tmp_path)
+    assert [each["trouble"] for each in data["tests"]] == ["it failed, so its requests are not raced"]
+    assert "test_orders.py::test_orders: it failed" in done.stdout
+
+
+def test_an_answer_that_differs_when_it_is_sent_again_makes_no_verdict(tmp_path):
+    """A rate limit is state of the process: each race after it would compare refusals with refusals."""
+    limited = (
+        APP
+        + """
+asked = 0
+
+
+@app.middleware("http")
+async def limit(request, go_on):
+    global asked
+    asked += 1
+    from fastapi.responses import Response
+    return await go_on(request) if asked <= 5 else Response(status_code=429)
+"""
+    )
+    (tmp_path / "service.py").write_text(limited)
+    (tmp_path / "test_orders.py").write_text(TEST_CLIENT)
+    done, data = raced(tmp_path)
+    assert not [each for each in data["pairs"] if each["standing"] == "safe"], done.stdout
+    assert "answers 429, and 200 in the test" in done.stdout
