@@ -1,7 +1,7 @@
 """Stale reads: what an actor had read and another one replaced before the actor acted on it.
 
-Told are those by which a failure is explained: the rw edges of its anomaly; without one, those rows that an actor read,
-another one then wrote and committed, and the first wrote without reading them again.
+Told are those by which a failure is explained: the rw edges of its anomaly, and those rows that an actor read, another
+one then wrote and committed, and the first wrote without reading them again.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ class Stale:
     writer: str
     wrote: int
     since: int
-    """The step from whose end on the read was stale: that of the write, or the COMMIT where the read came between."""
+    """The step from whose end on the read was stale: the writer's COMMIT, or the write if `actor` acted before it."""
     acted: int
     """The actor's next write from then on, or the COMMIT of what it wrote before; 0 where there is neither."""
 
 
 def stale_reads(trace: Trace, history: History | None, explanation: Explanation | None) -> tuple[Stale, ...]:
     """The stale reads of an execution, in the order of the trace, each once."""
-    found = _of_links(trace, explanation.links) if explanation is not None else _of_rows(trace, history)
+    links = _of_links(trace, explanation.links) if explanation is not None else ()
+    found = (*_of_rows(trace, history), *links)  # an edge of the anomaly, in whose words it is told, comes last
     each_once = {(each.actor, each.what, each.read): each for each in found}
     return tuple(sorted(each_once.values(), key=lambda each: (each.since, each.read)))
 
@@ -46,11 +47,24 @@ def _of_links(trace: Trace, links: Sequence[Link]) -> Iterator[Stale]:
             continue
         read, wrote = link.steps
         reader, writer = actors[read], actors[wrote]
-        since = wrote if read < wrote else _commit_after(trace, writer, read)
+        since = _since(trace, reader, read, writer, wrote)
         if reader != writer and since:
             yield Stale(
                 reader, link.predicate or link.item, read, writer, wrote, since, _acts(trace, reader, read, since)
             )
+
+
+def _since(trace: Trace, reader: str, read: int, writer: str, wrote: int) -> int:
+    """The writer's COMMIT, until which what was read may still come back; 0 where a write before the read has none.
+
+    Where the reader acted before it, or there is none, it is the write: the reader waited for its lock then, and acted
+    when that was let go, or the statement was a transaction of its own.
+    """
+    commit = _commit_after(trace, writer, max(wrote, read))
+    if wrote < read:
+        return commit
+    acted = _acts(trace, reader, read, wrote)
+    return commit if commit and (not acted or commit < acted) else wrote
 
 
 def _of_rows(trace: Trace, history: History | None) -> Iterator[Stale]:

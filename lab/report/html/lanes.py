@@ -187,16 +187,17 @@ def _dot(step: Mapping[str, Any], lane: int, at: _Places, notes: Mapping[int, st
 def _label(step: Mapping[str, Any]) -> str:
     """A few words: what is done to which table, with which values, and what was read."""
     found = _SHORT.search(step["sql"] or "")
+    text, others = _first_of_many(step)
     short = " ".join(part.strip('"') for part in found.groups() if part) if found else str(step["text"])
     short = short.replace("INSERT INTO", "INSERT").replace("DELETE FROM", "DELETE")
     result = step["result"] or {}
     locks = _FOR.search(step["sql"] or "") if short.startswith("SELECT") else None
-    if found and (where := _WHERE.search(step["text"])):
+    if found and (where := _WHERE.search(text)):
         short = f"{short} {where[1]}"
     if locks:
         short = f"{short} FOR {locks[1].upper()}"
-    if found and (changed := _CHANGE.search(step["text"])):
-        short = f"{short}: {changed[1] or changed[2]}"
+    if found and (changed := _CHANGE.search(text)):
+        short = f"{short}: {changed[1] or changed[2]}{others}"
     if found and result.get("rows") and not result.get("error"):
         values = ", ".join(map(str, result["rows"][0]))
         more = f" and {len(result['rows']) - 1} more" if len(result["rows"]) > 1 else ""
@@ -205,6 +206,14 @@ def _label(step: Mapping[str, Any]) -> str:
         short = f"{short} → no row"
     short = f"… {short}" if step["woken"] else short
     return f"{result['error']} {short}" if result.get("error") else short
+
+
+def _first_of_many(step: Mapping[str, Any]) -> tuple[str, str]:
+    """The text of a statement as far as its first row of values goes, and that there are more, or ""."""
+    rows = [row for row in step["parameters"] or () if isinstance(row, list | tuple)]
+    if len(rows) < 2:  # noqa: PLR2004 - one row is the whole statement
+        return step["text"], ""
+    return step["text"].split(", then ", 1)[0], f", then {len(rows) - 1} more"
 
 
 def _spans(
@@ -273,10 +282,13 @@ def _stale(story: Mapping[str, Any], lane: Mapping[str, int], at: _Places) -> It
             continue
         top = at.y(each["since"])
         height = at.y(each["acted"]) - top if each["acted"] else 0
-        room, label = int((at.wide - GUTTER - 12) / LETTER), f"stale from here: {each['writer']} wrote it"
+        committed = each["since"] != each["wrote"]
+        did = "committed" if committed else "wrote"
+        room, label = int((at.wide - GUTTER - 12) / LETTER), f"stale from here: {each['writer']} {did} it"
         label = label if len(label) <= room else cut(f"stale from here: {each['writer']}", room)
         text = (
             f"what {each['actor']} read in #{each['read']} ({each['what']}) is stale from #{each['since']} on: "
-            f"{each['writer']} wrote in #{each['wrote']}"
+            f"{each['writer']} wrote it in #{each['wrote']}"
+            + (f" and committed in #{each['since']}" if committed else "")
         )
         yield Mark("stale", lane[each["actor"]], at.x(lane[each["actor"]]), top, height, label, text)

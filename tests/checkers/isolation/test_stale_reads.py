@@ -14,10 +14,10 @@ from lab.schedulers import make_scheduler
 from lab.schedulers.replay import Replay
 
 STALE = {
-    "LimitCheckedInPython": [("phone", "credit_line 1", 1, "laptop", 3, 3, 6)],
-    "CountsAdminsWithoutLock": [("ann", "member 2", 1, "ben", 3, 3, 5), ("ben", "member 1", 2, "ann", 5, 5, 0)],
+    "LimitCheckedInPython": [("phone", "credit_line 1", 1, "laptop", 3, 5, 6)],
+    "CountsAdminsWithoutLock": [("ann", "member 2", 1, "ben", 3, 4, 5), ("ben", "member 1", 2, "ann", 5, 6, 0)],
     "LockEndsBeforeTheWrite": [("ann", "account 1", 1, "ben", 5, 6, 7)],
-    "ReportAtReadCommitted": [("report", "account 1", 1, "mover", 2, 2, 0)],
+    "ReportAtReadCommitted": [("report", "account 1", 1, "mover", 2, 4, 0)],
     "CoreUpdatesInOppositeOrder": [],
     "KeyMadeAnew": [],
     "GetThenCreate": [],

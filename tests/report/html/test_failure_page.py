@@ -138,8 +138,9 @@ WHY = {
     "TwoConnectionsARequest": ("takes a connection of the pool", "second connection of a full pool"),
     "RowBeforeTheProcessLock": ("takes Shop.stock", "waits for row (0,1) of counter", "row held while waiting"),
     "KeyMadeAnew": ("⚡ fault: the answer to the COMMIT of bob gets lost", "commit in doubt"),
-    "LimitCheckedInPython": ("stale from here: laptop wrote it", "by stale #1: UPDATE credit_line"),
-    "CountsAdminsWithoutLock": ("stale from here: ann wrote it", "by stale #1: COMMIT"),
+    "LimitCheckedInPython": ("stale from here: laptop committed it", "by stale #1: UPDATE credit_line"),
+    "LostUpdate": ("stale from here: bob committed it", "UPDATE account id = 1: balance=130"),
+    "CountsAdminsWithoutLock": ("stale from here: ben committed it", "by stale #1: COMMIT"),
 }
 
 
