@@ -83,13 +83,17 @@ class Timers:
 
 
 class Clock:
-    """The clock of an explorer's executions. It begins anew in each. `server`: the server's, where it may be moved."""
+    """The clock of an explorer's executions. It begins anew in each. `server`: the server's, where it may be moved.
+
+    It begins with the second that runs, or so many seconds `later`: where a setup holds rows that were stored just now,
+    beside the lab, their times are to be past in every execution.
+    """
 
     server: ServerTime
     """What the server's clock shows in the execution that runs. Known from its setup on, or from where actors begin."""
 
-    def __init__(self, server: ServerClock | None = None) -> None:
-        self.time = VirtualTime(int(time.time()))
+    def __init__(self, server: ServerClock | None = None, later: int = 0) -> None:
+        self.time = VirtualTime(int(time.time()) + later)
         self._moved = server
         self._set_up = 0
         """How far from the beginning, in microseconds, the server's clock was after the last setup in an execution."""

@@ -61,15 +61,15 @@ __all__ = ["Explorer"]
 class Explorer:
     """Runs executions of scenarios on one server, on one event loop. Close it with `aclose`.
 
-    `learns`: what differs by nature is learnt before; without, every value is compared as it is.
+    `learns`: what differs by nature is learnt before, else every value is compared as it is. `later`: as `Clock`.
     """
 
-    def __init__(self, server: Server, *, may_crash: bool = False, learns: bool = True) -> None:
+    def __init__(self, server: Server, *, may_crash: bool = False, learns: bool = True, later: int = 0) -> None:
         self._server, self._may_crash, self._learns = server, may_crash, learns
         self._own: tuple[Server, Explorer] | None = None
         """A server for scenarios that crash it: others may be at work on `server`."""
         self._cluster: Cluster | None = None
-        self._clock = Clock(server.clock)
+        self._clock = Clock(server.clock, later)
         self._applications = Applications()
         self._databases = Databases(self.open, server.description, self._clock.setting_up, self._applications)
         self._watched: list[AsyncEngine] = []

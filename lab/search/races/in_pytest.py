@@ -162,7 +162,7 @@ class Races:
         usable = [each for each in self._recordings if not each.trouble]
         pairs, self._skipped = ranked(usable)
         began = time.monotonic()
-        async with aclosing(Explorer(server)) as explorer:
+        async with aclosing(Explorer(server, later=1)) as explorer:
             async for each in raced(explorer, pairs, self._seconds):
                 self._raced.append(each)
                 done, racy = len(self._raced), sum(one.failure is not None for one in self._raced)

@@ -4,8 +4,11 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
+
+from lab.engine.clock import Clock
 
 APP = """
 import contextlib
@@ -157,3 +160,9 @@ async def limit(request, go_on):
     done, data = raced(tmp_path)
     assert not [each for each in data["pairs"] if each["standing"] == "safe"], done.stdout
     assert "answers 429, and 200 in the test" in done.stdout
+
+
+def test_what_tests_stored_is_past_in_each_execution():
+    """Else a time in a recorded row could be taken for one that an actor stored, now and then."""
+    before = time.time_ns() // 1000
+    assert Clock(later=1).time.began > before
