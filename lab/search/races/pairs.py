@@ -84,7 +84,7 @@ class Pair:
         both = one.written & other.written
         read_before = len(both & one.read & other.read) + len((one.read & other.written) | (other.read & one.written))
         accepted = (self.first.status < _REFUSED) + (self.second.status < _REFUSED)
-        return -self.foretells, 2 * len(both) + read_before, accepted, -len(self.between)
+        return -self.foretells, 2 * len(both) + read_before, -len(self.between), accepted
 
     @property
     def key(self) -> tuple[object, ...]:
