@@ -230,12 +230,9 @@ def _driver(fairy: Any) -> LabConnection | None:
 
 
 def _level(fairy: Any, driver: LabConnection) -> str:
-    """The isolation level of the transaction: the one that the code asked for, or else the session's."""
+    """The isolation level of the transaction: the one that the code or its engine asks for, or else the session's."""
     asked = fairy.dbapi_connection.isolation_level
-    if asked is not None and asked != fairy.info.get(_OWN_LEVEL):
-        driver.level = str(asked).upper().replace("_", " ")
-    else:
-        driver.level = driver.isolation
+    driver.level = driver.isolation if asked is None else str(asked).upper().replace("_", " ")
     return driver.level
 
 

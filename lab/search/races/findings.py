@@ -49,7 +49,7 @@ class Raced:
         executions = count(result.executions, "execution")
         searched = f"all traces, {executions}" if result.complete else executions
         if autocommits:
-            searched = f"{executions}, each statement a transaction of its own (AUTOCOMMIT)"
+            searched = f"{searched}, each statement a transaction of its own (AUTOCOMMIT)"
         if apart:
             searched = f"they do not meet; {searched}"
         if result.aborts:

@@ -25,8 +25,6 @@ from lab.search.races.stage import Stage
 __all__ = ["EXECUTIONS", "raced"]
 
 HINT = "pytest --lab-races --lab-races-write=DIR writes this race as a scenario, which lab hunt and lab replay know"
-SAMPLES = "random"
-"""Where statements commit by themselves: the reduction looks for what commits make visible, and there are none."""
 REDUCTION = "dpor"
 """Two requests have few traces: the reduction met all those of a pair of the shop in 4 to 20 executions, where the
 portfolio, which samples beside it, took 55 to 75."""
@@ -83,27 +81,26 @@ class _Trials:
                     return Raced(pair, Standing.NOT_TRIED, why)
             own = self.alone[id(pair.first)]
             autocommits = own.autocommits or self.alone[id(pair.second)].autocommits
-            scheduler = SAMPLES if autocommits else REDUCTION
-            result = await self._searched(pair, own.way, left, scheduler)
+            result = await self._searched(pair, own.way, left)
             made = Raced.of(pair, result, autocommits=autocommits)
             if made.standing is Standing.SAFE and (why := await self._now_differs(pair.first)):
                 return Raced(pair, Standing.UNKNOWN, f"after {result.executions} executions, {why}; {_OUTLIVES}")
             return made
 
-    async def _searched(self, pair: Pair, way: Ways, left: float, scheduler: str) -> HuntResult:
+    async def _searched(self, pair: Pair, way: Ways, left: float) -> HuntResult:
         known = {title for title, *_ in self.known}
         scenario = self._scenario(pair, way)
-        result = await self._hunt(scenario, left, scheduler, refine=pair.title not in known)
+        result = await self._hunt(scenario, left, refine=pair.title not in known)
         if result.failures and await self._fails_in_turn(scenario, pair):
             scenario = self.stage.scenario(pair, way, allows=FAILURES)
-            result = await self._hunt(scenario, left, scheduler, refine=pair.title not in known)
+            result = await self._hunt(scenario, left, refine=pair.title not in known)
         if not result.failures:
             return result
         key = (pair.title, *result.failures[0].key)
         if key in self.known:
             result.failures[0] = self.known[key]
         elif not result.failures[0].replays:  # the two broke something else before
-            result = await self._hunt(scenario, left, scheduler, refine=True)
+            result = await self._hunt(scenario, left, refine=True)
         if result.failures:
             self.known[pair.title, *result.failures[0].key] = result.failures[0]
         return result
@@ -137,8 +134,8 @@ class _Trials:
     async def _now_differs(self, sent: Sent) -> str:
         return _difference(await _alone(self.explorer, self.alone[id(sent)].scenario, sent), sent)
 
-    async def _hunt(self, scenario: Scenario, left: float, scheduler: str, *, refine: bool) -> HuntResult:
-        how: dict[str, Any] = {"scheduler": scheduler, "executions": EXECUTIONS, "refine": refine, "pages": refine}
+    async def _hunt(self, scenario: Scenario, left: float, *, refine: bool) -> HuntResult:
+        how: dict[str, Any] = {"scheduler": REDUCTION, "executions": EXECUTIONS, "refine": refine, "pages": refine}
         hunt = Hunt.of(scenario, seconds=left, **how)
         hunt.replay_hint = HINT
         return await hunt.run(self.explorer)
