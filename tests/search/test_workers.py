@@ -40,7 +40,7 @@ class Work:
 
 
 @pytest.fixture(scope="module")
-async def work(server) -> Work:
+async def work(server, anyio_backend) -> Work:
     """On a server that is given by a URL with a password."""
     jobs = [Job(LOST, "random", 20), Job("nowhere:X", "random", 5), Job(RIGHT, "random", 5)]
     url = f"postgresql://postgres:hunter2hunter2@/postgres?host={server.folder / 's'}"
