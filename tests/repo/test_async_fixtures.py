@@ -1,4 +1,4 @@
-"""An asynchronous fixture is made by anyio's plugin, which looks after it where `anyio_backend` is among a test's fixtures."""
+"""An asynchronous fixture needs the plugin of anyio, which sees to it where a test has the fixture `anyio_backend`."""
 
 import inspect
 

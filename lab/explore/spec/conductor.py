@@ -62,6 +62,8 @@ class Conductor:
         """Session -> the step that is not complete there."""
         self._waiting: list[Answer] = []
         self._printed: list[str] = []
+        self.unfinished = False
+        """Setups were begun, and not all teardowns ended."""
         self._news = False
         """A notice came since the waiting steps were last looked at from the first on."""
         pids = ",".join(str(talk.pid) for talk in talks)
@@ -89,6 +91,7 @@ class Conductor:
 
     async def begin(self) -> None:
         """The setups. Raises `Aborted` if one fails."""
+        self.unfinished = True
         for sql in self.spec.setups:
             await self._aside(self._control, "setup", sql, must=True)
         for session, talk in zip(self.spec.sessions, self._talks, strict=True):
@@ -105,6 +108,7 @@ class Conductor:
                 await self._aside(talk, f"teardown of session {session.name}", session.teardown)
         if self.spec.teardown is not None:
             await self._aside(self._control, "teardown", self.spec.teardown)
+        self.unfinished = False
 
     async def _aside(self, talk: Talk, what: str, sql: str, *, must: bool = False) -> None:
         """Run a setup or teardown; only its last result is printed."""

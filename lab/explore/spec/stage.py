@@ -49,6 +49,8 @@ _LEFT = " UNION ALL ".join(
     ]
 )
 """Something that a spec left in its database. Temporary schemas stay empty behind their sessions."""
+_LONGEST_TEARDOWN_SECONDS = 5.0
+"""Of a spec that was broken off: the locks of its sessions are gone by then."""
 _PREPARED = "SELECT gid FROM pg_catalog.pg_prepared_xacts WHERE database = pg_catalog.current_database()"
 
 
@@ -101,16 +103,20 @@ class Stage:
         names = (CONTROL, *(session.name for session in spec.sessions))
         opened = await asyncio.gather(*(self._talk(spec, name) for name in names), return_exceptions=True)
         talks = [each for each in opened if isinstance(each, Talk)]
+        conductor: C | None = None
         try:
             for each in opened:
                 if isinstance(each, BaseException):
                     raise each
-            yield kind(spec, talks[0], talks[1:], longest=self._longest)
+            conductor = kind(spec, talks[0], talks[1:], longest=self._longest)
+            yield conductor
         finally:
             control = opened[0] if isinstance(opened[0], Talk) else None
             for talk in talks:
                 if talk is not control:
                     await talk.close()
+            if conductor is not None and conductor.unfinished and spec.teardown is not None:
+                await self._tear_down(spec, spec.teardown)
             dirty = control is None or not await self._is_clean(control)
             if control is not None:
                 await control.close()
@@ -120,6 +126,15 @@ class Stage:
     async def _talk(self, spec: Spec, name: str) -> Talk:
         settings = {**self._settings, "application_name": f"isolation/{spec.name}/{name}"}
         return Talk(name, await connect(self._server, database=DATABASE, server_settings=settings))
+
+    async def _tear_down(self, spec: Spec, teardown: str) -> None:
+        """Of a spec that was broken off: it takes back what is not in its database, such as a role."""
+        with contextlib.suppress(TimeoutError, *LOST):
+            talk = await self._talk(spec, CONTROL)
+            try:
+                await talk.complete(teardown, min(self._longest, _LONGEST_TEARDOWN_SECONDS))
+            finally:
+                await talk.close()
 
     async def _is_clean(self, control: Talk) -> bool:
         """Whether a spec left its database as it found it. What it prepared is rolled back."""

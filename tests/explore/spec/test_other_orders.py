@@ -28,6 +28,14 @@ session s2 step b1 { SELECT pg_advisory_lock(1); }
 permutation b1
 permutation a1 a2
 """
+ROLE = """
+setup { CREATE ROLE lab_left_behind; CREATE SEQUENCE IF NOT EXISTS times; }
+teardown { DROP ROLE lab_left_behind; }
+session s1 step a1 { SELECT 1; } step a2 { SELECT 2; }
+session s2 setup { SELECT 1 / (LIMIT - nextval('times')); } step b1 { SELECT 3; }
+permutation a1 b1 a2
+"""
+"""A setup of it fails at the given time."""
 depth_first = partial(make_scheduler, "dfs", 0)
 
 
@@ -97,3 +105,16 @@ async def test_a_limit_of_executions_is_no_exhaustive_search(stage):
     performance = await performed(stage, spec_of(f"{COUNTER} permutation r1 w1 r2 w2", "counter"))
     found = await searched(stage, performance, depth_first, 3)
     assert (found.executions, found.exhausted) == (3, False)
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+async def test_a_spec_that_is_broken_off_in_a_setup_is_torn_down(stage, server, limit):
+    """In its listed permutation, and in a search. Its role would outlive its database, and the next run of it fail."""
+    spec = spec_of(ROLE.replace("LIMIT", str(limit)), "role")
+    for _ in range(2):
+        performance = await performed(stage, spec)
+        found = await searched(stage, performance, depth_first, 10)
+        assert "setup of session s2 failed" in (performance.aborted if limit == 1 else found.stopped)
+        monitor = await connect(server)
+        assert await monitor.fetch("SELECT FROM pg_roles WHERE rolname = 'lab_left_behind'") == []
+        await monitor.close()
