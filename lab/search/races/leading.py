@@ -30,8 +30,8 @@ from lab.postgres.server.server import Server
 __all__ = ["ADMIN", "Leading", "as_the_lab"]
 
 _the_labs: ContextVar[bool] = ContextVar("lab_opens_its_own", default=False)
-_PLACE = ("dsn", "host", "port", "user", "password", "passfile", "service", "servicefile", "ssl", "direct_tls")
-"""What says where a connection leads, among the options of asyncpg."""
+_PLACE = {"dsn", "host", "port", "user", "password", "passfile", "service", "servicefile", "ssl", "direct_tls"}
+"""What says where a connection leads, among the options of asyncpg; those that its version has."""
 ADMIN = "postgres"
 """The database over which others are made."""
 _OTHERS = {"psycopg": ("", "Connection", "AsyncConnection"), "psycopg2": ("",)}
@@ -88,7 +88,7 @@ class Leading:
                 return await real(connection_class=connection_class, **options)
             database = self._named(options)
             await self._make(database)
-            led = {**options, **dict.fromkeys(_PLACE), **self._server.connect, "database": database}
+            led = {**options, **dict.fromkeys(_PLACE & options.keys()), **self._server.connect, "database": database}
             led["server_settings"] = _settings(options, self._server)
             connection = await real(connection_class=connection_class, **led)
             self._opened(connection, database)
