@@ -71,10 +71,14 @@ def passes_text(relevance: Relevance) -> str:
 
 
 def irrelevant_text(relevance: Relevance) -> str:
-    """For example "the order of #1 and #2, of #4 and #5; whether cleo runs first or last"; "" for nothing."""
+    """For example "the order of #1 and #2, of #4 and #5; whether cleo runs first or last"; "" for nothing.
+
+    Two steps around a preemption that is needed are left out. Turned, they have it behind the other one, and it would
+    read as if it were not needed.
+    """
     parts = []
-    if relevance.swaps:
-        shown = [f"of #{one} and #{other}" for one, other in relevance.swaps]
+    shown = [f"of #{one} and #{other}" for one, other in relevance.swaps if one not in relevance.preemptions]
+    if shown:
         parts.append(f"the order {listed(shown, most=MOST, last=', ')}")
     if relevance.bystanders:
         verb = "runs" if len(relevance.bystanders) == 1 else "run"
