@@ -148,7 +148,7 @@ async def definition_of(connection: Any) -> str:
     `connection` is asyncpg's, in whose transaction the catalog is read. Raises `ScenarioError` for what it cannot copy.
     """
     if unknown := await connection.fetchval(_UNKNOWN):
-        raise ScenarioError(f"the tests' database has {unknown}, which the lab cannot copy yet")
+        raise ScenarioError(f"the database has {unknown}, which the lab cannot copy yet")
     statements = [text for query in _IN_ORDER for (text,) in await connection.fetch(query)]
     if not statements:
         return ""

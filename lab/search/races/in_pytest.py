@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
-import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lab.model.verdict import Verdict
+from lab.search.races import SECONDS
+
 if TYPE_CHECKING:
     from lab.postgres.server.server import Server
     from lab.search.races.accepted import Accepted
-    from lab.search.races.findings import Raced
-    from lab.search.races.pairs import Skipped
+    from lab.search.races.racing import Racing
     from lab.search.races.recording import Recorder
-    from lab.search.races.sent import Recording
 
 __all__ = ["Races", "add_races", "add_races_options"]
 
 OPTION, MARKER = "--lab-races", "races"
-SECONDS = 120.0
 
 
 def add_races_options(group: pytest.OptionGroup) -> None:
@@ -76,15 +73,13 @@ def add_races(config: pytest.Config, server: Callable[[], Server]) -> None:
 
 @contextmanager
 def _quiet(config: pytest.Config) -> Iterator[None]:
-    """Keep what applications log and print to themselves: they are asked some thousand times."""
+    """Keep what applications print to themselves: they are asked some thousand times."""
     capture: Any = config.pluginmanager.get_plugin("capturemanager")
-    logging.disable()
     if capture is not None:
         capture.resume_global_capture()
     try:
         yield
     finally:
-        logging.disable(logging.NOTSET)
         if capture is not None:
             capture.suspend_global_capture()
             capture.read_global_capture()
@@ -99,10 +94,7 @@ class Races:
         self._pattern, self._seconds, self._make_server, self._accepted = pattern, seconds, server, accepted
         self._wrote: list[str] = []
         self._recorder: Recorder | None = None
-        self._recordings: list[Recording] = []
-        self._raced: list[Raced] = []
-        self._skipped: list[Skipped] = []
-        self._trouble = ""
+        self._racing: Racing | None = None
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Keep the chosen tests."""
@@ -117,10 +109,12 @@ class Races:
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Record the run of all tests, and race."""
         from lab.errors import LabError  # noqa: PLC0415 - only where races are asked for
+        from lab.search.races.racing import Racing  # noqa: PLC0415 - the same
         from lab.search.races.recording import Recorder  # noqa: PLC0415 - the same
 
         if session.config.option.collectonly:
             return (yield)
+        self._racing = Racing(f"pytest {OPTION} {OPTION}-write=DIR")
         server = self._make_server()
         try:
             self._recorder = Recorder(server)
@@ -133,7 +127,7 @@ class Races:
             with _quiet(session.config):
                 asyncio.run(self._race(session.config, server))
         except LabError as error:
-            self._trouble = str(error)
+            self._racing.trouble = str(error)
         finally:
             server.close()
         return result
@@ -142,10 +136,11 @@ class Races:
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """Record one test."""
         assert self._recorder is not None
+        assert self._racing is not None
         if "lab" in getattr(item, "fixturenames", ()):
             return (yield)
         with self._recorder.test(item.nodeid) as recording:
-            self._recordings.append(recording)
+            self._racing.recordings.append(recording)
             try:
                 return (yield)
             except BaseException:
@@ -153,24 +148,15 @@ class Races:
                 raise
 
     async def _race(self, config: pytest.Config, server: Server) -> None:
-        from lab.explore import Explorer  # noqa: PLC0415 - the same
-        from lab.search.races.accepted import marked  # noqa: PLC0415 - the same
-        from lab.search.races.pairs import ranked  # noqa: PLC0415 - the same
-        from lab.search.races.trials import raced  # noqa: PLC0415 - the same
-        from lab.search.races.written import write_races  # noqa: PLC0415 - the same
+        assert self._racing is not None
 
-        usable = [each for each in self._recordings if not each.trouble]
-        pairs, self._skipped = ranked(usable)
-        began = time.monotonic()
-        async with aclosing(Explorer(server, later=1)) as explorer:
-            async for each in raced(explorer, pairs, self._seconds):
-                self._raced.append(each)
-                done, racy = len(self._raced), sum(one.failure is not None for one in self._raced)
-                self._say(config, f"races: {done} of {len(pairs)} pairs, {racy} racy, {time.monotonic() - began:.0f} s")
+        def progress(done: int, pairs: int, text: str) -> None:
+            self._say(config, f"races: {done} of {pairs} pairs, {text}")
+
+        await self._racing.race(server, self._seconds, self._accepted, progress)
         self._say(config, "")
-        self._raced = marked(self._raced, self._accepted)
         if (folder := config.getoption(f"{OPTION}-write")) is not None:
-            self._wrote = write_races(folder, self._raced)
+            self._wrote = self._racing.write(folder)
 
     def _say(self, config: pytest.Config, text: str) -> None:
         """How far the races are, on one line of a terminal."""
@@ -181,37 +167,33 @@ class Races:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """A race that nobody accepted fails the run, and so does a run that raced nothing."""
+        if self._racing is None:
+            return
         if (file := session.config.getoption(f"{OPTION}-json")) is not None:
-            from lab.search.races.table import races_data  # noqa: PLC0415 - the same
-
-            data = races_data(self._raced, self._skipped, self._recordings)
-            file.write_text(json.dumps({"version": 1, **data}, indent=2) + "\n")
-        bad = any(each.failure is not None and not each.accepted for each in self._raced)
-        if session.exitstatus == pytest.ExitCode.OK and (bad or self._trouble or self._nothing):
+            self._racing.write_data(file)
+        bad = self._racing.verdict != Verdict.PASS
+        if session.exitstatus == pytest.ExitCode.OK and (bad or self._nothing):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     @property
     def _nothing(self) -> str:
         """Why nothing is known; "" where something is."""
-        from lab.search.races.findings import Standing  # noqa: PLC0415 - the same
-
-        known = any(each.standing not in (Standing.NOT_TRIED, Standing.UNKNOWN) for each in self._raced)
-        if known or self._trouble:
+        if self._racing is None or self._racing.trouble:
             return ""
-        if not any(each.sent for each in self._recordings):
+        if not any(each.sent for each in self._racing.recordings):
             return (
                 "no test sent a request through httpx's ASGITransport or Starlette's TestClient, so nothing was raced"
             )
-        return "no pair of requests could be raced, so nothing is known" if self._raced else ""
+        return self._racing.nothing
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The report."""
-        from lab.search.races.table import races_lines  # noqa: PLC0415 - the same
-
+        if self._racing is None:
+            return
         terminalreporter.section("lab races")
         verbose = terminalreporter.config.get_verbosity() > 0
         with suppress(BrokenPipeError):
-            for line in races_lines(self._raced, self._skipped, self._recordings, verbose=verbose):
+            for line in self._racing.lines(verbose=verbose):
                 terminalreporter.write_line(line)
-            for each in filter(None, (*self._wrote, self._trouble, self._nothing)):
+            for each in filter(None, (*self._wrote, self._racing.trouble, self._nothing)):
                 terminalreporter.write_line(each)

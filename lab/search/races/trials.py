@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ from lab.analysis.tally import HuntResult, ReportedFailure
 from lab.errors import LabError, ScenarioError, ServerError
 from lab.explore import Explorer
 from lab.explore.conditions import Conditions
+from lab.explore.invariants import cancelled
 from lab.model.record import ExecutionRecord
 from lab.model.trace import ActionKind, Step
 from lab.scenario.declare import Scenario
@@ -22,9 +24,10 @@ from lab.search.races.pairs import Kind, Pair
 from lab.search.races.sent import Sent
 from lab.search.races.stage import Stage
 
-__all__ = ["EXECUTIONS", "raced"]
+__all__ = ["EXECUTIONS", "INTERRUPTED", "raced"]
 
-HINT = "pytest --lab-races --lab-races-write=DIR writes this race as a scenario, which lab hunt and lab replay know"
+HINT = "{} writes this race as a scenario, which lab hunt and lab replay know"
+INTERRUPTED = "interrupted before it was known"
 REDUCTION = "dpor"
 """Two requests have few traces: the reduction met all those of a pair of the shop in 4 to 20 executions, where the
 portfolio, which samples beside it, took 55 to 75."""
@@ -37,10 +40,13 @@ LEAST_SECONDS = 0.2
 """No race is begun with less: learning what differs by nature takes as much."""
 
 
-async def raced(explorer: Explorer, pairs: Sequence[Pair], seconds: float) -> AsyncIterator[Raced]:
-    """What became of each pair, in their order. Raises `ServerError`."""
-    until, trials = time.monotonic() + seconds, _Trials(explorer)
-    for pair in pairs:
+async def raced(explorer: Explorer, pairs: Sequence[Pair], seconds: float, command: str) -> AsyncIterator[Raced]:
+    """What became of each pair, in their order; the rest of them are not tried once the task is cancelled.
+
+    `command` is how a user has races written as scenarios. Raises `ServerError`.
+    """
+    until, trials = time.monotonic() + seconds, _Trials(explorer, HINT.format(command))
+    for number, pair in enumerate(pairs):
         began = time.monotonic()
         if until - began < LEAST_SECONDS:
             yield Raced(pair, Standing.NOT_TRIED, f"the {seconds:g} seconds were over")
@@ -51,6 +57,12 @@ async def raced(explorer: Explorer, pairs: Sequence[Pair], seconds: float) -> As
             raise
         except LabError as error:
             made = Raced(pair, Standing.NOT_TRIED, str(error))
+        except asyncio.CancelledError:
+            if not cancelled():
+                raise
+            for each in pairs[number:]:
+                yield Raced(each, Standing.NOT_TRIED, INTERRUPTED)
+            return
         yield replace(made, seconds=time.monotonic() - began)
 
 
@@ -68,6 +80,7 @@ class _Alone:
 @dataclass(slots=True)
 class _Trials:
     explorer: Explorer
+    hint: str
     stage: Stage = field(default_factory=Stage)
     known: dict[tuple[object, ...], ReportedFailure] = field(default_factory=dict)
     """What two requests broke from some other state, by the two and what was broken: it is minimised once."""
@@ -137,8 +150,11 @@ class _Trials:
     async def _hunt(self, scenario: Scenario, left: float, *, refine: bool) -> HuntResult:
         how: dict[str, Any] = {"scheduler": REDUCTION, "executions": EXECUTIONS, "refine": refine, "pages": refine}
         hunt = Hunt.of(scenario, seconds=left, **how)
-        hunt.replay_hint = HINT
-        return await hunt.run(self.explorer)
+        hunt.replay_hint = self.hint
+        result = await hunt.run(self.explorer)
+        if cancelled():  # the hunt itself goes on to report; what it has found was not compared with runs in turn yet
+            raise asyncio.CancelledError
+        return result
 
 
 async def _alone(explorer: Explorer, scenario: Scenario, sent: Sent) -> ExecutionRecord:
@@ -152,7 +168,7 @@ def _difference(record: ExecutionRecord, sent: Sent) -> str:
         return f"sent again from the same rows, {sent.title} fails: {result.text}"
     status = result.value[0] if isinstance(result.value, tuple) else None
     if status != sent.status:
-        return f"sent again from the same rows, {sent.title} answers {status}, and {sent.status} in the test"
+        return f"sent again from the same rows, {sent.title} answers {status}, and {sent.status} when it was recorded"
     return ""
 
 

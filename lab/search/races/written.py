@@ -29,8 +29,11 @@ _BEGINS = re.compile(r"^(?:INSERT INTO|SELECT setval|SET|TRUNCATE|REFRESH|ALTER)
 _ROWS = re.compile(r"^(?:INSERT INTO|SELECT setval)", re.MULTILINE)
 
 
-def write_races(folder: Path, raced: Sequence[Raced]) -> list[str]:
-    """Write a module for each race that was found; returns what was written, and what could not be, as sentences."""
+def write_races(folder: Path, raced: Sequence[Raced], command: str) -> list[str]:
+    """Write a module for each race that was found; returns what was written, and what could not be, as sentences.
+
+    `command` is what found them.
+    """
     said = []
     folder.mkdir(parents=True, exist_ok=True)
     for pairs in races_of(raced).values():
@@ -40,7 +43,7 @@ def write_races(folder: Path, raced: Sequence[Raced]) -> list[str]:
         if (place := _place_of(first.pair.first.app)) is None:
             said.append(f"{first.pair.title}: its application is no global of a module, so no scenario is written")
             continue
-        path.write_text("\n".join(_lines(first, place)) + "\n")
+        path.write_text("\n".join(_lines(first, place, command)) + "\n")
         module = path.stem if path.is_absolute() else ".".join(path.with_suffix("").parts)
         said.append(f"wrote {path}: lab hunt {module}:{_class(first)}")
     return said
@@ -95,14 +98,14 @@ def _metadata_of(tables: Sequence[str]) -> tuple[str, str] | None:
     return None
 
 
-def _lines(raced: Raced, place: tuple[str, str]) -> Iterator[str]:
+def _lines(raced: Raced, place: tuple[str, str], command: str) -> Iterator[str]:
     pair, state = raced.pair, raced.pair.first.state
     assert state is not None, "a pair without one is not raced"
     metadata = _metadata_of(state.tables)
     cause = f": {raced.cause}" if raced.cause else ""
     yield f'"""{pair.title}, from {pair.first.test}.'
     yield ""
-    yield f"Found by pytest --lab-races: {raced.anomaly}{cause}, {raced.line or 'at no known line'}."
+    yield f"Found by {command}: {raced.anomaly}{cause}, {raced.line or 'at no known line'}."
     if missed := [getattr(each, "__qualname__", str(each)) for each in pair.first.overrides]:
         yield ""
         yield f"Its test overrides {', '.join(missed)}. Where requests need that, override it here as well."

@@ -159,7 +159,7 @@ async def limit(request, go_on):
     (tmp_path / "test_orders.py").write_text(TEST_CLIENT)
     done, data = raced(tmp_path)
     assert not [each for each in data["pairs"] if each["standing"] == "safe"], done.stdout
-    assert "answers 429, and 200 in the test" in done.stdout
+    assert "answers 429, and 200 when it was recorded" in done.stdout
 
 
 def test_what_tests_stored_is_past_in_each_execution():
