@@ -22,6 +22,7 @@ COMMANDS = {
     "invariants": "lab.commands.invariants",
     "list": "lab.commands.list",
     "matrix": "lab.commands.matrix",
+    "races": "lab.commands.races",
     "replay": "lab.commands.replay",
     "spec": "lab.commands.spec",
     "tune": "lab.commands.tune",

@@ -10,7 +10,7 @@ import click
 
 from lab.errors import LabError
 
-__all__ = ["complete_module", "complete_shipped", "complete_target"]
+__all__ = ["complete_application", "complete_module", "complete_shipped", "complete_target"]
 
 
 def complete_target(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -33,6 +33,14 @@ def complete_module(ctx: click.Context, param: click.Parameter, incomplete: str)
     from lab.scenario.sources import project_files
 
     return sorted({name for name, _ in project_files(project_root()) if name.startswith(incomplete)})
+
+
+def complete_application(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """ASGI applications of the project, as `module:name`."""
+    from lab.commands.sketch.survey import surveyed
+    from lab.scenario.pyproject import project_root
+
+    return sorted(each for each in surveyed(project_root()).applications if each.startswith(incomplete))
 
 
 def _quietly(find: Callable[[], list[tuple[str, Path]]]) -> list[tuple[str, Path]]:

@@ -33,6 +33,11 @@ _GIVEN = {AsyncSession: "session", async_sessionmaker: "sessions", AsyncConnecti
 """Type of a parameter -> what an actor asks for."""
 _BY_NAME = {"session": "session", "db": "session", "db_session": "session", "async_session": "session"}
 
+_TAKEN = (
+    "`lab init` takes one that can be imported from here, as in shop.services.checkout, "
+    "shop.services.checkout:place_order or shop.main:app"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Function:
@@ -50,16 +55,13 @@ class Function:
         return f"{self.module}:{self.name}"
 
 
-def imported(name: str) -> types.ModuleType:
-    """A module of the user's. Raises `UsageError`, one sentence, whatever it raises."""
+def imported(name: str, taken: str = _TAKEN) -> types.ModuleType:
+    """A module of the user's. Raises `UsageError`, one sentence, whatever it raises; `taken` says what is expected."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
-            raise UsageError(
-                f"no module named {name!r}; `lab init` takes one that can be imported from here, as in "
-                "shop.services.checkout, shop.services.checkout:place_order or shop.main:app"
-            ) from None
+            raise UsageError(f"no module named {name!r}; {taken}") from None
         raise _does_not_import(name, error) from error
     except Interrupted:
         raise

@@ -52,7 +52,7 @@ class Leading:
     """Where connections lead on one server.
 
     `opened` is called with each connection of asyncpg and its database, `asked` with the name of each database that
-    somebody asks for.
+    somebody asks for. One that is not there yet is made as a copy of the database `begins_as`; without one it is empty.
     """
 
     def __init__(
@@ -60,8 +60,10 @@ class Leading:
         server: Server,
         opened: Callable[[asyncpg.Connection, str], None],
         asked: Callable[[str], None] = lambda database: None,
+        begins_as: str = "",
     ) -> None:
         self._server, self._opened, self._asked = server, opened, asked
+        self._template = f'"{begins_as}"' if begins_as else "template0 ENCODING 'UTF8'"
         self._there: set[str] = {ADMIN}
         self.refused: list[str] = []
         """What could not be led, as sentences."""
@@ -115,7 +117,7 @@ class Leading:
                 if not await admin.fetchval("SELECT true FROM pg_database WHERE datname = $1", database):
                     quoted = database.replace('"', '""')
                     with contextlib.suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
-                        await admin.execute(f"CREATE DATABASE \"{quoted}\" TEMPLATE template0 ENCODING 'UTF8'")
+                        await admin.execute(f'CREATE DATABASE "{quoted}" TEMPLATE {self._template}')
             finally:
                 admin.terminate()
 

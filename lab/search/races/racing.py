@@ -38,6 +38,8 @@ class Racing:
     recordings: list[Recording] = field(default_factory=list)
     raced: list[Raced] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    place: tuple[str, str] | None = None
+    """Module of the application, and an expression for it there, where somebody named them."""
     trouble: str = ""
     """Why it ended before its time; "" if it did not."""
 
@@ -98,7 +100,7 @@ class Racing:
 
     def write(self, folder: Path) -> list[str]:
         """Each race as a scenario, into a folder; returns sentences on what was written, and what could not be."""
-        return write_races(folder, self.raced, self.command)
+        return write_races(folder, self.raced, self.command, self.place)
 
 
 @contextmanager

@@ -37,11 +37,16 @@ _request: ContextVar[list[str] | None] = ContextVar("lab_recorded_request", defa
 
 
 class Recorder:
-    """Records the tests of a run. Its blocks are `on`, around all of them, and `test`, around each."""
+    """Records the tests of a run. Its blocks are `on`, around all of them, and `test`, around each.
 
-    def __init__(self, server: Server) -> None:
+    Databases that tests ask for are made as copies of `begins_as`, a database to which nobody is connected.
+    """
+
+    def __init__(self, server: Server, begins_as: str = "") -> None:
         self._states = States(server)
-        self._leading = Leading(server, self._opened, self._asked)
+        self._first = self._states.read_once(begins_as) if begins_as else None
+        """What each database holds when it is made."""
+        self._leading = Leading(server, self._opened, self._asked, begins_as)
         self._connections: WeakSet[asyncpg.Connection] = WeakSet()
         self._databases: dict[int, str] = {}
         """`id` of a connection -> its database."""
@@ -164,6 +169,8 @@ class Recorder:
             return {"trouble": f"the rows before it cannot be read: {first_line(error)}"}
 
     def _committed(self) -> dict[str, Any]:
+        if not self._latest and self._first is not None:
+            return {"state": self._first}
         if not self._latest:
             return {"trouble": "nothing had opened a connection with asyncpg when it was sent"}
         try:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from lab.search.races.states import State
 
-__all__ = ["Recording", "Sent", "Touched"]
+__all__ = ["TELLING", "Recording", "Sent", "Touched"]
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _BODY_SHOWN = 60
@@ -108,17 +108,19 @@ class Sent:
 
 @dataclass(slots=True)
 class Recording:
-    """What one test sent."""
+    """What one test sent, or what was sent out of a file."""
 
     test: str
+    """Its name."""
     sent: list[Sent] = field(default_factory=list)
     lifespan: bool = False
     """Its application was started."""
     trouble: str = ""
     """Why no races can be made of it, in one line; "" if they can."""
+    kind: str = "test"
 
 
-_TELLING = ("id", "slug", "uuid", "code", "token", "key")
+TELLING = ("id", "slug", "uuid", "code", "token", "key")
 
 
 def _values(answer: Any, name: str = "") -> Iterator[str]:
@@ -129,5 +131,5 @@ def _values(answer: Any, name: str = "") -> Iterator[str]:
     elif isinstance(answer, list):
         for each in answer:
             yield from _values(each, name)
-    elif isinstance(answer, int | str) and not isinstance(answer, bool) and name.endswith(_TELLING):
+    elif isinstance(answer, int | str) and not isinstance(answer, bool) and name.endswith(TELLING):
         yield str(answer)

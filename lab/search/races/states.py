@@ -87,6 +87,14 @@ class States:
 
         return self._wait(look)
 
+    def read_once(self, database: str) -> State:
+        """The same, and nobody stays connected there."""
+        try:
+            return self.read(database)
+        finally:
+            if (monitor := self._monitors.pop(database, None)) is not None:
+                self._wait(monitor.close)
+
     async def _monitor(self, database: str) -> Monitor:
         if (known := self._monitors.get(database)) is None or known.is_closed():
             settings = {"lock_timeout": LOCK_TIMEOUT}

@@ -40,7 +40,8 @@ def races_lines(
     races = races_of(raced)
     counted = Counter(each.standing for each in raced)
     requests = sum(len(each.sent) for each in recordings)
-    yield f"{count(len(recordings), 'test')} sent {count(requests, 'request')}; {_summary(races, counted, skipped)}"
+    kind = recordings[0].kind if recordings else "test"
+    yield f"{count(len(recordings), kind)} sent {count(requests, 'request')}; {_summary(races, counted, skipped)}"
     for number, pairs in enumerate(races.values(), 1):
         yield ""
         yield from _race(number, pairs, verbose=verbose)

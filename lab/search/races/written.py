@@ -8,16 +8,11 @@ tables counts; else the definition that was read from the tests' database.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any
-
-from sqlalchemy import MetaData
 
 from lab.search.races.findings import Raced
-from lab.search.races.overrides import carrier
+from lab.search.races.loaded import metadata_of, place_of
 from lab.search.races.sent import Sent
 from lab.search.races.table import races_of
 
@@ -29,10 +24,11 @@ _BEGINS = re.compile(r"^(?:INSERT INTO|SELECT setval|SET|TRUNCATE|REFRESH|ALTER)
 _ROWS = re.compile(r"^(?:INSERT INTO|SELECT setval)", re.MULTILINE)
 
 
-def write_races(folder: Path, raced: Sequence[Raced], command: str) -> list[str]:
+def write_races(folder: Path, raced: Sequence[Raced], command: str, known: tuple[str, str] | None = None) -> list[str]:
     """Write a module for each race that was found; returns what was written, and what could not be, as sentences.
 
-    `command` is what found them.
+    `command` is what found them, as entered. `known` are the module of the application and an expression for it there,
+    where that is known: `app`, `container.app` or `create_app()`.
     """
     said = []
     folder.mkdir(parents=True, exist_ok=True)
@@ -40,7 +36,7 @@ def write_races(folder: Path, raced: Sequence[Raced], command: str) -> list[str]
         first = pairs[0]
         stem = "race_" + "_".join(dict.fromkeys(re.sub(r"\W", "_", each) for each in _names(first)))
         path = _free(folder, stem)
-        if (place := _place_of(first.pair.first.app)) is None:
+        if (place := known or place_of(first.pair.first.app)) is None:
             said.append(f"{first.pair.title}: its application is no global of a module, so no scenario is written")
             continue
         path.write_text("\n".join(_lines(first, place, command)) + "\n")
@@ -65,54 +61,23 @@ def _free(folder: Path, stem: str) -> Path:
     return path
 
 
-def _modules() -> Iterator[tuple[str, ModuleType]]:
-    """The modules in which an application or its tables may be, those of tests left out."""
-    for name, module in sorted(sys.modules.items()):
-        parts = name.split(".")
-        of_tests = any(each in ("tests", "conftest", "__main__") or each.startswith("test_") for each in parts)
-        if isinstance(module, ModuleType) and not of_tests and parts[0] not in ("sqlalchemy", "sqlmodel", "lab"):
-            yield name, module
-
-
-def _place_of(value: Any) -> tuple[str, str] | None:
-    """Module and name of a global, the shortest one."""
-    value = carrier(value) or value
-    found = [
-        (name, attribute)
-        for name, module in _modules()
-        for attribute, each in list(vars(module).items())
-        if each is value
-    ]
-    return min(found, key=lambda each: (each[0].count("."), len(each[0]), each[1]), default=None)
-
-
-def _metadata_of(tables: Sequence[str]) -> tuple[str, str] | None:
-    """Where the metadata is that has all these tables but those of migrations: a module, and an expression in it."""
-    wanted = {each for each in tables if "alembic" not in each}
-    for name, module in _modules():
-        for attribute, each in list(vars(module).items()):
-            own = isinstance(each, MetaData)
-            metadata = each if own else vars(each).get("metadata") if isinstance(each, type) else None
-            if isinstance(metadata, MetaData) and wanted and wanted == {str(key) for key in metadata.tables}:
-                return name, attribute if own else f"{attribute}.metadata"
-    return None
-
-
 def _lines(raced: Raced, place: tuple[str, str], command: str) -> Iterator[str]:
     pair, state = raced.pair, raced.pair.first.state
     assert state is not None, "a pair without one is not raced"
-    metadata = _metadata_of(state.tables)
+    metadata = metadata_of(state.tables)
     cause = f": {raced.cause}" if raced.cause else ""
     yield f'"""{pair.title}, from {pair.first.test}.'
     yield ""
-    yield f"Found by {command}: {raced.anomaly}{cause}, {raced.line or 'at no known line'}."
+    yield f"Found by {' '.join(command.split()[:2])}: {raced.anomaly}{cause}, {raced.line or 'at no known line'}."
     if missed := [getattr(each, "__qualname__", str(each)) for each in pair.first.overrides]:
         yield ""
         yield f"Its test overrides {', '.join(missed)}. Where requests need that, override it here as well."
     yield '"""'
     yield ""
     yield "import lab"
-    yield f"from {place[0]} import {place[1].partition('.')[0]} as application"
+    name = re.split(r"\W", place[1], maxsplit=1)[0]
+    rest = place[1].removeprefix(name)
+    yield f"from {place[0]} import {name} as application"
     if metadata is not None:
         yield f"from {metadata[0]} import {metadata[1].partition('.')[0]} as tables"
     yield ""
@@ -122,7 +87,7 @@ def _lines(raced: Raced, place: tuple[str, str], command: str) -> Iterator[str]:
     yield ""
     yield ""
     yield f"class {_class(raced)}(lab.Scenario):"
-    yield f"    app = lab.http(application, lifespan={_lifespan(pair.first)!r})"
+    yield f"    app = lab.http(application{rest}, lifespan={_lifespan(pair.first)!r})"
     if metadata is not None:
         yield f"    metadata = tables{'.metadata' if metadata[1].endswith('.metadata') else ''}"
     yield "    nobody_waits_in_a_circle = lab.no_deadlock()"
