@@ -105,7 +105,6 @@ async def command(app: str, **options: Any) -> str:
 
     requests = read_requests(options["file"], options["host"])
     accepted = accepted_in(Path.cwd())
-    _say_unsent(requests)
     with progress_bar(quiet=False) as bar, ExitStack() as stack:
         racing, server = await _recorded(app, requests, options, bar, stack)
         task = bar.add_task("races", total=None)
@@ -122,14 +121,10 @@ async def command(app: str, **options: Any) -> str:
     return racing.verdict
 
 
-def _say_unsent(requests: Requests) -> None:
-    """What of the file is not sent, on standard error."""
-    if requests.left_out:
-        err.print(
-            "left out: " + ", ".join(f"{number} {why}" for why, number in requests.left_out.items()), markup=False
-        )
-    for each in requests.unused:
-        err.print(each, markup=False)
+def _unsent(requests: Requests) -> list[str]:
+    """What of the file is not sent, in sentences."""
+    left_out = ", ".join(f"{number} {why}" for why, number in requests.left_out.items())
+    return [*([f"left out: {left_out}"] if left_out else []), *requests.unused]
 
 
 async def _recorded(
@@ -159,7 +154,8 @@ async def _recorded(
         # It may make its tables itself, and not know what to do with those that are there.
         server = stack.enter_context(Place(version=int(options["version"])).server())
         racing.recordings.append(await _sent(server, "", None, sending, options["file"].name, bar))
-    for each in sending.others:
+    racing.notes = [*_unsent(requests), *sending.others]
+    for each in racing.notes:
         err.print(each, markup=False)
     return racing, server
 

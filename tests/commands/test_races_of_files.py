@@ -7,7 +7,7 @@ import subprocess
 
 import asyncpg
 import pytest
-from helpers.lab_program import PROGRAM, SECONDS, environment, lab, lab_each
+from helpers.lab_program import PROGRAM, SECONDS, environment, lab, lab_each, lab_started
 
 SERVICE = """
 import asyncio
@@ -139,9 +139,10 @@ def test_a_har_and_an_openapi_document_show_the_same_race(folder):
     done = races(folder, "--before", "service:fill_now", file="shop.har")
     assert f"Race 1  P4: read-modify-write  service.py:{LINE}\n" in done.stdout
     assert done.stderr == "left out: 1 OPTIONS\n"
-    done = races(folder, "--before", "service:fill", file="openapi.json")
+    done = races(folder, "--before", "service:fill", "--json", "races.json", file="openapi.json")
     assert f"Race 1  P4: read-modify-write  service.py:{LINE}\n" in done.stdout
     assert done.stderr == "POST /items is not used: its parameter stock has no example\n"
+    assert report(folder)["notes"] == ["POST /items is not used: its parameter stock has no example"]
 
 
 def test_without_more_the_tables_of_the_metadata_are_there_and_ids_are_those_of_the_new_answers(folder):
@@ -288,6 +289,13 @@ MIGRATES = """
     yield {"less": text("UPDATE item SET stock = stock - 1 WHERE id = 1")}
     return
 """
+
+
+def test_a_shell_completes_applications(folder):
+    (folder / "late.py").write_text(LATE)
+    line = {"COMP_WORDS": "lab races la", "COMP_CWORD": "2", "_LAB_COMPLETE": "bash_complete"}
+    done = lab_started(cwd=folder, env=environment(**line))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "plain,late:app\n", "")
 
 
 def test_an_interrupt_keeps_what_was_found(folder):

@@ -40,6 +40,8 @@ class Racing:
     skipped: list[Skipped] = field(default_factory=list)
     place: tuple[str, str] | None = None
     """Module of the application, and an expression for it there, where somebody named them."""
+    notes: list[str] = field(default_factory=list)
+    """What else there is to say of the recordings, as sentences."""
     trouble: str = ""
     """Why it ended before its time; "" if it did not."""
 
@@ -92,7 +94,8 @@ class Racing:
 
     def data(self) -> dict[str, Any]:
         """The report for programs."""
-        return {"version": FORM, **races_data(self.raced, self.skipped, self.recordings)}
+        data = races_data(self.raced, self.skipped, self.recordings)
+        return {"version": FORM, **data, "notes": self.notes, "trouble": self.trouble or self.nothing}
 
     def write_data(self, file: Path) -> None:
         """The same into a file."""

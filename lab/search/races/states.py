@@ -59,6 +59,8 @@ class States:
         self._thread = threading.Thread(target=self._loop.run_forever, name="lab-states", daemon=True)
         self._thread.start()
         self._monitors: dict[str, Monitor] = {}
+        self._last: dict[str, State] = {}
+        """By database: one that has not changed is kept once, however many requests met it."""
 
     def close(self) -> None:
         """Disconnect, and end the thread."""
@@ -85,7 +87,10 @@ class States:
                     f"the rows of the database {database} cannot be read: {first_line(error)}"
                 ) from None
 
-        return self._wait(look)
+        state = self._wait(look)
+        if self._last.get(database) != state:
+            self._last[database] = state
+        return self._last[database]
 
     def read_once(self, database: str) -> State:
         """The same, and nobody stays connected there."""
