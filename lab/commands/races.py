@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -177,6 +176,8 @@ async def _beginning(server: Any, app: str, state: State | None, *, made: bool) 
 
 async def _sent(server: Any, begins_as: str, before: Any, sending: Sending, name: str, bar: Progress) -> Recording:
     """Send what there is to send, with connections that lead to the server."""
+    import asyncio
+
     from lab.engine.watchdog import place_of
     from lab.errors import UsageError, first_line
     from lab.explore.invariants import bounded
