@@ -44,6 +44,8 @@ _ASYNCIO, _LAB = f"{Path(asyncio.__file__).parent}/", f"{Path(__file__).parents[
 _INSTALLED = ("/site-packages/", "/dist-packages/")
 _BENEATH = ("anyio", "greenlet", "lab")
 """Installed packages whose code is nobody's but the lab's, beside those that `is_library` knows."""
+_SENDS = "httpx"
+"""What the lab itself sends the requests of a race through: where it is outermost, it is not the actor's own code."""
 
 Stack = tuple[tuple[CodeType, int], ...]
 """Code and line number, innermost first."""
@@ -173,11 +175,11 @@ def _home(filename: str) -> str:
 
 
 def _origin(stack: Stack, named: Callable[[str], str]) -> Origin | None:
-    """The innermost line that is of a project, or of the package that the actor's function is of."""
-    if not stack:
+    """The innermost line that is of a project, or of the package that the actor's function is of; None without one."""
+    homes = {"", *(_home(each.co_filename) for each, _ in stack[-1:])} - {_SENDS}
+    code, line = next((each for each in stack if _home(each[0].co_filename) in homes), (None, 0))
+    if code is None:
         return None
-    homes = {"", _home(stack[-1][0].co_filename)}
-    code, line = next(each for each in stack if _home(each[0].co_filename) in homes)
     path = tuple(_line(*each, named) for each in reversed(stack))
     own = _line(code, line, named)
     return Origin(own.file, own.line, own.function, path)

@@ -131,6 +131,21 @@ def test_a_lost_update_is_found(tmp_path, test):
     assert done.returncode == 1
 
 
+def test_the_line_of_a_race_is_the_applications_own_where_a_library_sends_the_statements(tmp_path):
+    """Of a commit in a background task no line of the application is on the stack, but that of who asked it is."""
+    order = "async def order(item_id: int, session: AsyncSession = Depends(get_session)"
+    behind = APP.replace(order, f"async def order(tasks: BackgroundTasks, {order.partition('(')[2]}")
+    behind = behind.replace("import Depends", "import BackgroundTasks, Depends")
+    behind = behind.replace("    item.stock -= 1\n    await session.commit()", "    item.stock -= 1\n    TASK")
+    (tmp_path / "service.py").write_text(behind.replace("TASK", "tasks.add_task(session.commit)"))
+    (tmp_path / "test_orders.py").write_text(TEST_CLIENT)
+    done, data = raced(tmp_path)
+    assert data["races"], done.stdout
+    assert all(each["line"].startswith("service.py:") for each in data["races"]), done.stdout
+    steps = data["races"][0]["failure"]["story"]["steps"]
+    assert {step["at"]["file"] for step in steps if step["at"]} == {"service.py"}
+
+
 def test_requests_of_a_test_that_fails_are_not_raced_and_it_says_so(tmp_path):
     (tmp_path / "service.py").write_text(APP)
     (tmp_path / "test_orders.py").write_text(TEST_CLIENT.replace('{"left": 1}', '{"left": 5}'))
