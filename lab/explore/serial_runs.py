@@ -121,6 +121,8 @@ class _Trial:
         trace, outcome = self.seen.record.trace, self.seen.record.outcome
         first = serial.order_of_ends(trace, outcome)
         own = sorted({*outcome.uncontrolled, *self.seen.effects(first).normalised})
+        if first not in self.yardstick and self._is_serial(first):  # it is a serial run itself
+            self.yardstick[first] = self.seen.effects(first)
         if await self._equals_one_of([first]):
             return SerialJudgement(normalised=tuple(own))
         every = serial.orders(first, outcome)
@@ -132,6 +134,10 @@ class _Trial:
             return SerialJudgement(normalised=tuple(own), obstacle=TOO_MANY_WAYS)
         compared = {order: serial.differences(self.seen.effects(order), there) for order, there in ran.items()}
         return serial.nearest(compared, len(every) - len(ran), own)
+
+    def _is_serial(self, order: Order) -> bool:
+        record = self.seen.record
+        return record.applied is None and serial.is_serial(record.trace, record.outcome, order)
 
     async def _equals_one_of(self, orders: Iterable[Order]) -> bool:
         for order in orders:
