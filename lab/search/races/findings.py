@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from lab.analysis.tally import HuntResult, ReportedFailure
 from lab.model.text import count
 from lab.model.verdict import Verdict
 from lab.search.races.pairs import Pair
 
-__all__ = ["Raced", "Standing"]
+__all__ = ["Raced", "Same", "Standing", "line_of"]
 
 
 class Standing(StrEnum):
@@ -24,6 +26,14 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Same:
+    """A race that is known: its line, and the title of the pair for which it was minimised."""
+
+    line: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class Raced:
     """A pair, and what its race gave."""
 
@@ -33,15 +43,20 @@ class Raced:
     """How much was searched, or why nothing was."""
     failure: ReportedFailure | None = None
     seconds: float = 0.0
+    same: Same | None = None
+    """The race that is known and that it shows as well; its own failure is then as it was met, and not minimised."""
     accepted: str = ""
     """The reason for which the team accepts it; "" where it does not."""
 
     @classmethod
-    def of(cls, pair: Pair, result: HuntResult, *, autocommits: bool = False) -> Raced:
+    def of(cls, pair: Pair, result: HuntResult, same: Same | None = None, *, autocommits: bool = False) -> Raced:
         """From the hunt of its scenario. `autocommits`: its statements are transactions of their own."""
         if result.failures:
             failure = result.failures[0]
-            return cls(pair, Standing.RACY, f"execution {failure.execution}", failure, result.seconds)
+            limits = f"execution {failure.execution}"
+            if same:
+                limits = f"{limits}, as it was met: the race was minimised for {same.title}"
+            return cls(pair, Standing.RACY, limits, failure, result.seconds, same)
         apart = _is_apart(result) and not autocommits
         sampled = autocommits and _is_quiet(result)
         if result.verdict == Verdict.INCONCLUSIVE and not apart and not sampled:
@@ -69,18 +84,28 @@ class Raced:
 
     @property
     def line(self) -> str:
-        """File and line of the user's code that shows the cause last, else of the last step with a known line."""
-        if self.failure is None:
-            return ""
-        steps = self.failure.story.get("steps", ())
-        known = {each["number"]: f"{each['at']['file']}:{each['at']['line']}" for each in steps if each["at"]}
-        shown = [known[number] for number in (self.failure.cause or {}).get("steps", ()) if number in known]
-        return next(iter((shown or list(known.values()))[-1:]), "")
+        """File and line of the user's code that shows the cause last, else of the last step with a known line.
+
+        That of the race that is known, where it shows one.
+        """
+        return self.same.line if self.same else "" if self.failure is None else line_of(self.failure)
 
     @property
     def key(self) -> tuple[str, ...]:
         """What makes two racy pairs show the same race: the line to mend, where it is known."""
         return (self.line,) if self.line else (self.anomaly, self.cause)
+
+
+def line_of(failure: ReportedFailure) -> str:
+    """File and line that show the cause of a failure last, else of its last step with a known line; "" for none."""
+    known = {each["number"]: f"{each['at']['file']}:{each['at']['line']}" for each in _steps(failure) if each["at"]}
+    shown = [known[number] for number in (failure.cause or {}).get("steps", ()) if number in known]
+    return next(iter((shown or list(known.values()))[-1:]), "")
+
+
+def _steps(failure: ReportedFailure) -> Sequence[Mapping[str, Any]]:
+    steps: Sequence[Mapping[str, Any]] = failure.story.get("steps", ())
+    return steps
 
 
 def _is_apart(result: HuntResult) -> bool:

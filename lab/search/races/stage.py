@@ -29,7 +29,8 @@ class Stage:
     """Makes scenarios of pairs. Those whose tables are defined alike share a hook, and so a database."""
 
     _hooks: dict[str, Hook] = field(default_factory=dict)
-    _made: int = 0
+    _known: dict[tuple[object, ...], Scenario] = field(default_factory=dict)
+    """By the identity of requests, which belong to recordings: what is learnt of a scenario is learnt once."""
 
     def scenario(self, pair: Pair, way: Ways = Ways.OWN, allows: tuple[int, ...] = ()) -> Scenario:
         """The scenario of a pair; its actors are called as `pair.names` says.
@@ -37,14 +38,20 @@ class Stage:
         `way`: in place of shared sessions; `allows`: statuses from 500 on that are answers like others.
         """
         assert pair.first.state is not None, "such a pair is skipped"
-        self._made += 1
+        key = (id(pair.first), id(pair.second), *map(id, pair.between), way, allows)
+        if key not in self._known:
+            self._known[key] = self._scenario(pair, way, allows, number=len(self._known) + 1)
+        return self._known[key]
+
+    def _scenario(self, pair: Pair, way: Ways, allows: tuple[int, ...], number: int) -> Scenario:
+        assert pair.first.state is not None
         body: dict[str, Any] = {
             "app": http(pair.first.app, lifespan="execution" if pair.first.lifespan else None, allows=allows),
             "schema": staticmethod(self._hook(pair.first.state.definition)),
             "setup": _setup(pair, way),
             "nobody_waits_in_a_circle": no_deadlock(),
             "__module__": MODULE,
-            "__qualname__": f"Race{self._made}",
+            "__qualname__": f"Race{number}",
             "__doc__": f"{pair.title}, from {pair.first.test}.",
         }
         for name, sent in zip(pair.names, (pair.first, pair.second), strict=True):

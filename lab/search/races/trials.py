@@ -1,10 +1,15 @@
-"""Races pairs of recorded requests, one after the other, within a given time."""
+"""Races pairs of recorded requests, one after the other, within a given time.
+
+A race is minimised once. Two requests that were found racy wait, from their other states, until all others had their
+turn; and a pair that breaks something is then run until it does. Where the line that shows it is that of a race that is
+known, it is counted as that race, and not minimised again.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,18 +18,23 @@ from lab.errors import LabError, ScenarioError, ServerError
 from lab.explore import Explorer
 from lab.explore.conditions import Conditions
 from lab.explore.invariants import cancelled
-from lab.model.record import ExecutionRecord
+from lab.model.record import ExecutionRecord, Failure
+from lab.model.replay_token import decode
 from lab.model.trace import ActionKind, Step
 from lab.scenario.declare import Scenario
+from lab.schedulers import describe
+from lab.schedulers.guided import Wished
 from lab.schedulers.serial import InOrder
 from lab.search.hunt import Hunt
-from lab.search.races.findings import Raced, Standing
+from lab.search.races.findings import Raced, Same, Standing, line_of
 from lab.search.races.overrides import Ways, by_request
 from lab.search.races.pairs import Kind, Pair
 from lab.search.races.sent import Sent
 from lab.search.races.stage import Stage
+from lab.search.result import reported
+from lab.shrink.refine import refined
 
-__all__ = ["EXECUTIONS", "INTERRUPTED", "raced"]
+__all__ = ["EXECUTIONS", "INTERRUPTED", "Trials", "raced"]
 
 HINT = "{} writes this race as a scenario, which lab hunt and lab replay know"
 INTERRUPTED = "interrupted before it was known"
@@ -41,12 +51,13 @@ LEAST_SECONDS = 0.2
 
 
 async def raced(explorer: Explorer, pairs: Sequence[Pair], seconds: float, command: str) -> AsyncIterator[Raced]:
-    """What became of each pair, in their order; the rest of them are not tried once the task is cancelled.
+    """What became of each pair, as it is known; those that are left are not tried once the task is cancelled.
 
     `command` is how a user has races written as scenarios. Raises `ServerError`.
     """
-    until, trials = time.monotonic() + seconds, _Trials(explorer, HINT.format(command))
-    for number, pair in enumerate(pairs):
+    until, trials = time.monotonic() + seconds, Trials(explorer, HINT.format(command))
+    turns = trials.in_turn(pairs)
+    for pair in turns:
         began = time.monotonic()
         if until - began < LEAST_SECONDS:
             yield Raced(pair, Standing.NOT_TRIED, f"the {seconds:g} seconds were over")
@@ -60,7 +71,7 @@ async def raced(explorer: Explorer, pairs: Sequence[Pair], seconds: float, comma
         except asyncio.CancelledError:
             if not cancelled():
                 raise
-            for each in pairs[number:]:
+            for each in (pair, *turns):
                 yield Raced(each, Standing.NOT_TRIED, INTERRUPTED)
             return
         yield replace(made, seconds=time.monotonic() - began)
@@ -78,45 +89,79 @@ class _Alone:
 
 
 @dataclass(slots=True)
-class _Trials:
+class Trials:
+    """Races one pair after the other; what was learnt of one serves the next ones."""
+
     explorer: Explorer
     hint: str
     stage: Stage = field(default_factory=Stage)
-    known: dict[tuple[object, ...], ReportedFailure] = field(default_factory=dict)
-    """What two requests broke from some other state, by the two and what was broken: it is minimised once."""
+    racy: set[str] = field(default_factory=set)
+    """The titles of pairs that were found racy from some state."""
+    lines: dict[str, Same] = field(default_factory=dict)
+    """By the line of each race that was minimised, and the one that its execution showed before that."""
     alone: dict[int, _Alone] = field(default_factory=dict)
     """By the `id` of a request: how it is answered when it is sent again, alone."""
 
+    def in_turn(self, pairs: Sequence[Pair]) -> Iterator[Pair]:
+        """The pairs in their order, but last those of which the two were found racy from some other state."""
+        waiting = []
+        for pair in pairs:
+            if pair.title in self.racy:
+                waiting.append(pair)
+            else:
+                yield pair
+        yield from waiting
+
     async def race(self, pair: Pair, left: float) -> Raced:
+        """What became of a pair, within so many seconds. Raises `LabError`."""
         with by_request(pair.first.app):
             for each in (pair.first, pair.second):
                 if why := (await self._alone(each)).differs:
                     return Raced(pair, Standing.NOT_TRIED, why)
             own = self.alone[id(pair.first)]
             autocommits = own.autocommits or self.alone[id(pair.second)].autocommits
-            result = await self._searched(pair, own.way, left)
-            made = Raced.of(pair, result, autocommits=autocommits)
+            result, same = await self._searched(pair, own.way, left)
+            made = Raced.of(pair, result, same, autocommits=autocommits)
             if made.standing is Standing.SAFE and (why := await self._now_differs(pair.first)):
                 return Raced(pair, Standing.UNKNOWN, f"after {result.executions} executions, {why}; {_OUTLIVES}")
             return made
 
-    async def _searched(self, pair: Pair, way: Ways, left: float) -> HuntResult:
-        known = {title for title, *_ in self.known}
+    async def _searched(self, pair: Pair, way: Ways, left: float) -> tuple[HuntResult, Same | None]:
+        """What was met, and the race that is known, if the first failure shows one. That of another is minimised."""
         scenario = self._scenario(pair, way)
-        result = await self._hunt(scenario, left, refine=pair.title not in known)
+        result = await self._hunt(scenario, left)
         if result.failures and await self._fails_in_turn(scenario, pair):
             scenario = self.stage.scenario(pair, way, allows=FAILURES)
-            result = await self._hunt(scenario, left, refine=pair.title not in known)
+            result = await self._hunt(scenario, left)
         if not result.failures:
-            return result
-        key = (pair.title, *result.failures[0].key)
-        if key in self.known:
-            result.failures[0] = self.known[key]
-        elif not result.failures[0].replays:  # the two broke something else before
-            result = await self._hunt(scenario, left, refine=True)
-        if result.failures:
-            self.known[pair.title, *result.failures[0].key] = result.failures[0]
-        return result
+            return result, None
+        self.racy.add(pair.title)
+        failure = await self._again(scenario, result.failures[0])
+        if failure is None:
+            result.unsteady = (
+                f"execution {result.failures[0].execution} broke something, and its schedule did not again"
+            )
+            result.failures.clear()
+            return result, None
+        result.failures[0] = met = reported(failure, self.hint)
+        if same := self.lines.get(line_of(met)):
+            return result, same
+        async for smaller in refined(self.explorer, failure, Conditions()):
+            failure = smaller
+        result.failures[0] = made = reported(failure, self.hint, page=True)
+        if line := line_of(made):
+            self.lines |= {each: Same(line, pair.title) for each in (line, line_of(met)) if each}
+        return result, None
+
+    async def _again(self, scenario: Scenario, found: ReportedFailure) -> Failure | None:
+        """The failing execution once more, with its history and its lines of code; None where nothing breaks then."""
+        schedule = decode(found.token).schedule
+        conditions = Conditions(starts=schedule.starts, recorded=True, origins=True)
+        record = await self.explorer.run(scenario, Wished(schedule.decisions), conditions)
+        if not record.failed:
+            return None
+        more: dict[str, Any] = {"execution": found.execution, "executions": EXECUTIONS, "found_token": found.token}
+        return Failure(record, found.token, record, scheduler=describe(REDUCTION, 0, {}), **more)
 
     async def _fails_in_turn(self, scenario: Scenario, pair: Pair) -> bool:
         """Whether one of the two is answered with 500 or more where they do not overlap: that is no race."""
@@ -147,11 +192,9 @@ class _Trials:
     async def _now_differs(self, sent: Sent) -> str:
         return _difference(await _alone(self.explorer, self.alone[id(sent)].scenario, sent), sent)
 
-    async def _hunt(self, scenario: Scenario, left: float, *, refine: bool) -> HuntResult:
-        how: dict[str, Any] = {"scheduler": REDUCTION, "executions": EXECUTIONS, "refine": refine, "pages": refine}
-        hunt = Hunt.of(scenario, seconds=left, **how)
-        hunt.replay_hint = self.hint
-        result = await hunt.run(self.explorer)
+    async def _hunt(self, scenario: Scenario, left: float) -> HuntResult:
+        how: dict[str, Any] = {"scheduler": REDUCTION, "executions": EXECUTIONS, "refine": False}
+        result = await Hunt.of(scenario, seconds=left, **how).run(self.explorer)
         if cancelled():  # the hunt itself goes on to report; what it has found was not compared with runs in turn yet
             raise asyncio.CancelledError
         return result
@@ -168,7 +211,7 @@ def _difference(record: ExecutionRecord, sent: Sent) -> str:
         return f"sent again from the same rows, {sent.title} fails: {result.text}"
     status = result.value[0] if isinstance(result.value, tuple) else None
     if status != sent.status:
-        return f"sent again from the same rows, {sent.title} answers {status}, and {sent.status} when it was recorded"
+        return f"sent again from the same rows, {sent.title} answers {status}, and {sent.status} in the test"
     return ""
 
 

@@ -6,6 +6,7 @@ from lab.search.races.named import touched_by
 from lab.search.races.pairs import TIMES, Kind, pairs_of, ranked
 from lab.search.races.sent import Recording, Sent, Touched
 from lab.search.races.states import State
+from lab.search.races.trials import Trials
 
 STATE = State("shop", "", "rows", ("customers", "orders", "audit.log"), frozenset({("orders", "customers")}))
 APP = object()
@@ -65,6 +66,20 @@ def test_each_two_requests_are_raced_once_before_any_two_are_raced_from_another_
         f"POST /2 {TIMES} itself",
         f"POST /1 {TIMES} itself",
     ]
+
+
+def test_what_was_found_racy_waits_from_its_other_states_until_all_others_had_their_turn():
+    writes, other = sent("/1", written=["customers"]), sent("/2", written=["orders"])
+    worth, _ = ranked(
+        [recording(replace(each, state=replace(STATE, script=rows))) for each in (writes, other) for rows in "abc"]
+    )
+    trials, turns = Trials(None), []
+    for pair in trials.in_turn(worth):
+        turns.append((pair.first.path, pair.first.state.script))
+        if pair.first.path == "/1":
+            trials.racy.add(pair.title)
+    assert [path for path, _ in turns] == ["/1", "/2", "/2", "/2", "/1", "/1"]
+    assert len(set(turns)) == len(worth) == 6
 
 
 def test_the_same_race_of_two_tests_is_made_once():

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.search.races.pairs import TIMES
+
 SHOP = Path(__file__).parents[3] / "examples" / "shop"
 CODE = ("carts.py", "checkout.py", "coupons.py", "orders.py", "points.py")
 """File of `shop/services` with a race."""
@@ -48,27 +50,42 @@ def hunted(folder, module, name):
     return subprocess.run(command, cwd=folder, env=env(), capture_output=True, text=True, check=False)
 
 
-def test_races_are_found_in_tests_that_show_one_each_and_the_written_scenarios_fail_until_they_are_mended(shop):
-    done, data = raced(shop, "-k", FEW, "--lab-races-seconds=400", "--lab-races-write=races")
+def written(shop, tests, found):
+    """Race these tests of the shop, and hunt what is written, before it is mended and after it; the report's data."""
+    done, data = raced(shop, "-k", tests, "--lab-races-seconds=400", "--lab-races-write=races")
     assert done.returncode == 1, done.stdout
-    assert files(data) == sorted(CODE), done.stdout
+    assert files(data) == sorted(found), done.stdout
     assert all(each["cause"] for each in data["races"])
-    assert "5 passed" in done.stdout
-    written = re.findall(r"^wrote races/\w+\.py: lab hunt races\.(\w+):(\w+)$", done.stdout, re.MULTILINE)
-    assert len(written) == len(CODE), done.stdout
-    for each in written:
+    scenarios = re.findall(r"^wrote races/\w+\.py: lab hunt races\.(\w+):(\w+)$", done.stdout, re.MULTILINE)
+    assert len(scenarios) == len(found), done.stdout
+    for each in scenarios:
         done = hunted(shop, *each)
         assert done.returncode == 1, done.stdout + done.stderr
     mend(shop)
-    for each in written:
+    for each in scenarios:
         done = hunted(shop, *each)
         assert done.returncode == 0, done.stdout + done.stderr
+    return data
 
 
-def test_no_race_is_found_in_the_mended_twin(shop):
-    mend(shop)
+def test_a_race_is_found_and_minimised_once_and_its_written_scenario_fails_until_it_is_mended(shop):
+    """Then no race is left, and what is safe says how much was run."""
+    data = written(shop, "coupon_gives", ["coupons.py"])
+    racy = [each["limits"] for each in data["pairs"] if each["standing"] == "racy"]
+    of_itself = data["races"][0]["pairs"][0]["requests"][0]
+    assert len(racy) == 2
+    assert racy[1].endswith(f", as it was met: the race was minimised for {of_itself} {TIMES} itself"), racy
+    assert "minimised" not in racy[0]
+    done, data = raced(shop, "-k", "coupon_gives")
+    assert done.returncode == 0, done.stdout
+    assert {each["standing"] for each in data["pairs"]} == {"safe"}, done.stdout
+    assert all(each["limits"].startswith("all traces, ") for each in data["pairs"])
+
+
+@pytest.mark.long
+def test_races_are_found_in_tests_that_show_one_each_and_the_written_scenarios_fail_until_they_are_mended(shop):
+    written(shop, FEW, CODE)
     done, data = raced(shop, "-k", FEW, "--lab-races-seconds=400")
-    assert not data["races"], done.stdout
     assert not [each for each in data["pairs"] if each["standing"] != "safe"], done.stdout
     assert done.returncode == 0
 
@@ -94,6 +111,8 @@ def test_an_entry_without_a_reason_is_refused_in_one_sentence(shop):
 def test_all_tests_of_the_shop_show_five_races_in_120_seconds_and_its_twin_none(shop):
     done, data = raced(shop)
     assert files(data) == sorted(CODE), done.stdout
+    assert not [each for each in data["pairs"] if each["standing"] not in ("racy", "safe")], done.stdout
+    assert sum("as it was met" not in each["limits"] for each in data["pairs"] if each["standing"] == "racy") == 5
     mend(shop)
     for _ in range(10):
         done, data = raced(shop)
