@@ -82,6 +82,14 @@ def _in_a_folder(ctx: click.Context, param: click.Parameter, value: Path | None)
     callback=_in_a_folder,
     help="Write the report for programs into this file.",
 )
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    callback=_in_a_folder,
+    help="Write the report as a page into this file, with the story of each race drawn.",
+)
 @click.option("--verbose", "-v", is_flag=True, help="Name every pair that shows a race.")
 @click.option(
     "--postgres",
@@ -117,6 +125,8 @@ async def command(app: str, **options: Any) -> str:
     print_lines([*wrote, *filter(None, (racing.trouble, racing.nothing))])
     if options["json_file"] is not None:
         racing.write_data(options["json_file"])
+    if options["page"] is not None:
+        racing.write_page(options["page"], said=[*filter(None, (racing.nothing,))])
     return racing.verdict
 
 

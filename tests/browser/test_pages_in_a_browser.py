@@ -14,6 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from helpers.failures import PLANTED, failure_of
 from helpers.kit import Account, Bank
 from helpers.lab_program import lab
+from helpers.races import report_of
 from playwright.sync_api import Browser, Page
 from sqlalchemy import select, text, update
 
@@ -26,6 +27,8 @@ from lab.report.html.render import failure_html
 from lab.report.section import Message
 from lab.schedulers import make_scheduler
 from lab.search.hunt import Hunt
+from lab.search.races.page import races_html
+from lab.search.result import reported
 
 EIGHT = tuple(f"actor{number}" for number in range(1, 9))
 MORE = {"stall": "RowBeforeTheProcessLock", "skew": "CountsAdminsWithoutLock", "fault": "KeyMadeAnew"}
@@ -111,6 +114,11 @@ async def of_a_hunt(explorer) -> str:
     return hunt_html(result, "portfolio(seed=0)", None, ["fail"], [None] * len(result.failures))
 
 
+async def of_races(explorer) -> str:
+    failures = [await failure_of(explorer, name) for name in ("LimitCheckedInPython", "RetryOfTheLastStatement")]
+    return races_html(*report_of([reported(each, page=True) for each in failures]), said=HOSTILE)
+
+
 async def all_pages(server) -> dict[str, str]:
     async with contextlib.aclosing(Explorer(server)) as explorer:
         return {
@@ -119,6 +127,7 @@ async def all_pages(server) -> dict[str, str]:
             "crowd": await of_a_crowd(explorer),
             "hostile": await of_hostile(explorer),
             "hunt": await of_a_hunt(explorer),
+            "races": await of_races(explorer),
             **{name: await in_a_hunt(explorer, planted) for name, planted in MORE.items()},
         }
 
@@ -298,6 +307,31 @@ SPREAD = """() => {
 def test_no_arrow_runs_through_a_text_of_the_lanes_and_no_text_lies_on_another(chromium, folder, name):
     with opened(chromium, folder, name) as page:
         assert page.evaluate(SPREAD) == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(380, "dark"), (640, "light"), (1280, "dark")])
+def test_on_the_page_of_races_axe_finds_nothing_and_nothing_runs_over_the_edge_when_all_is_open(
+    chromium, folder, width, scheme
+):
+    """80 columns are 640 pixels."""
+    with opened(chromium, folder, "races", width, color_scheme=scheme) as page:
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        assert not [(each["id"], each["nodes"][0]["html"]) for each in Axe().run(page).response["violations"]]
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.evaluate(SPREAD) == []
+        assert page.evaluate("window.broken") is None
+
+
+def test_the_page_of_races_opens_story_by_story_also_without_a_script(chromium, folder):
+    with opened(chromium, folder, "races", java_script_enabled=False) as page:
+        assert page.locator(".drawing").count() == 2
+        assert page.locator(".drawing").first.is_hidden()
+        page.get_by_text("What happened, why, and what helps").first.click()
+        assert page.locator("#race-1-step-1").is_visible()
+        assert page.locator("#race-2-step-1").is_hidden()
+        page.get_by_role("link", name="Race 2").first.click()
+        assert page.url.endswith("#race-2")
 
 
 def test_on_paper_all_steps_are_there_and_no_control_is(chromium, folder):

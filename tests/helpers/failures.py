@@ -11,6 +11,33 @@ from lab.schedulers.replay import Replay
 from lab.shrink.refine import refined
 
 PLANTED = {cls.__name__: cls for cls in discover()}
+KINDS = {
+    "LimitCheckedInPython": "lost update",
+    "ReportAtReadCommitted": "read skew",
+    "CountsAdminsWithoutLock": "write skew",
+    "BookedWithoutLock": "a predicate",
+    "OversoldThenRefilled": "two anomalies",
+    "CoreUpdatesInOppositeOrder": "deadlock of two",
+    "AdvisoryLocksInOppositeOrder": "deadlock over advisory locks",
+    "RetryOfTheLastStatement": "deadlock of three",
+    "PriceListsInOrderOfTheFile": "pause inside a statement",
+    "LocksInOppositeOrder": "stall in the process",
+    "ThreadWaitsUnderALock": "stall with a thread",
+    "TwoConnectionsARequest": "stall over a pool",
+    "OneLegPerCommit": "fault: cancel",
+    "StatementRetriedAfterKill": "fault: kill",
+    "AcknowledgedTooEarly": "fault: crash",
+    "KeyMadeAnew": "fault: lost answer",
+    "LegSkipped": "fault: lock timeout",
+    "Unfenced": "fault: time passes",
+    "BacksOffWithLocksHeld": "virtual time",
+    "GetThenCreate": "23505",
+    "ForeignKeyWithoutCascade": "23503",
+    "StatusIsAnyText": "no race",
+    "TakesJobsWithoutLock": "three actors",
+    "LockEndsBeforeTheWork": "twenty steps",
+}
+"""Planted bug -> the kind that it stands for."""
 
 
 async def failure_of(explorer: Explorer, name: str) -> Failure:

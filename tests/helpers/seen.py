@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from html.parser import HTMLParser
+from typing import Any
+
+HTML = {
+    *("html", "head", "meta", "title", "style", "body", "a", "header", "p", "h1", "div", "label", "code", "button"),
+    *("nav", "ul", "li", "main", "section", "h2", "h3", "noscript", "output", "input", "svg", "defs", "marker", "path"),
+    *("pattern", "g", "text", "rect", "circle", "span", "b", "ol", "details", "summary", "dl", "dt", "dd", "table"),
+    *("thead", "tbody", "tr", "th", "td", "pre", "script", "em", "figure", "figcaption", "br", "i"),
+}
+"""What the templates use."""
 
 
 class Seen(HTMLParser):
@@ -41,3 +51,15 @@ class Seen(HTMLParser):
 def squeezed(text: str) -> str:
     """A text without blanks."""
     return "".join(text.split())
+
+
+def leaves(value: Any) -> Iterator[str]:
+    """Every text and number of JSON values."""
+    if isinstance(value, dict):
+        for each in value.values():
+            yield from leaves(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from leaves(each)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)

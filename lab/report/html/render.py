@@ -27,7 +27,7 @@ from lab.report.html.texts import harmless, marked_sql, pieces, shortly
 from lab.report.html.views import UNKNOWN_LOCKS, UNKNOWN_ROWS
 from lab.report.remedies import price_text
 
-__all__ = ["Helps", "failure_html", "rendered"]
+__all__ = ["Helps", "failure_html", "rendered", "told"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +40,26 @@ class Helps:
 
 def failure_html(page: FailurePage, *, remedies: Remedies | None = None, whole: str = "") -> str:
     """The page of a failure. `whole`: the address of the page of its hunt, relative to this one."""
-    data = page.dump()
     helps = None if remedies is None else Helps(remedies, None if remedies.trouble else grid(remedies))
-    by_name = {part["name"]: part["lines"] for part in data["parts"]}
-    return rendered(
-        "failure.html",
-        page=data,
-        part=by_name,
-        whys=[part for part in data["parts"] if part["heading"] and part["name"] != "through"],
-        others=[part for part in data["parts"] if part["name"] not in _KNOWN],
-        drawing=drawing(data),
-        circle=circle(data),
-        pairs=beside(data),
-        helps=helps,
-        levels=[_at_level(each) for each in data["levels"]],
-        start=_start(data),
-        whole=whole,
-        rest={key: value for key, value in data["story"].items() if key not in ("steps", "results")},
-        unknown=(UNKNOWN_LOCKS, UNKNOWN_ROWS),
-    )
+    return rendered("failure.html", helps=helps, whole=whole, **told(page))
+
+
+def told(page: FailurePage) -> dict[str, Any]:
+    """What the template `told.html` tells of a failure."""
+    data = page.dump()
+    return {
+        "page": data,
+        "part": {part["name"]: part["lines"] for part in data["parts"]},
+        "whys": [part for part in data["parts"] if part["heading"] and part["name"] != "through"],
+        "others": [part for part in data["parts"] if part["name"] not in _KNOWN],
+        "drawing": drawing(data),
+        "circle": circle(data),
+        "pairs": beside(data),
+        "levels": [_at_level(each) for each in data["levels"]],
+        "start": _start(data),
+        "rest": {key: value for key, value in data["story"].items() if key not in ("steps", "results")},
+        "unknown": (UNKNOWN_LOCKS, UNKNOWN_ROWS),
+    }
 
 
 _KNOWN = frozenset(

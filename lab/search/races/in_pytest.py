@@ -47,6 +47,13 @@ def add_races_options(group: pytest.OptionGroup) -> None:
         type=Path,
         help="Write each race that is found as a scenario into this folder: the regression test of its fix.",
     )
+    group.addoption(
+        f"{OPTION}-html",
+        metavar="FILE",
+        type=Path,
+        help="Write the report as a page into this file, with the story of each race drawn. FILE needs nothing beside "
+        "itself.",
+    )
     group.addoption(f"{OPTION}-json", metavar="FILE", type=Path, help="Write the report for programs into this file.")
 
 
@@ -60,6 +67,9 @@ def add_races(config: pytest.Config, server: Callable[[], Server]) -> None:
         raise pytest.UsageError(f"{OPTION} races in one process: add -n 0")
     if config.getoption("--lab-url"):
         raise pytest.UsageError(f"{OPTION} needs the embedded server; leave --lab-url and LAB_URL out")
+    page: Path | None = config.getoption(f"{OPTION}-html")
+    if page is not None and not page.absolute().parent.is_dir():
+        raise pytest.UsageError(f"{OPTION}-html {page}: there is no folder {page.absolute().parent}")
     from lab.errors import UsageError  # noqa: PLC0415 - only where races are asked for
     from lab.search.races.accepted import accepted_in  # noqa: PLC0415 - the same
 
@@ -171,9 +181,20 @@ class Races:
             return
         if (file := session.config.getoption(f"{OPTION}-json")) is not None:
             self._racing.write_data(file)
+        if (page := session.config.getoption(f"{OPTION}-html")) is not None:
+            self._draw(page)
         bad = self._racing.verdict != Verdict.PASS
         if session.exitstatus == pytest.ExitCode.OK and (bad or self._nothing):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _draw(self, page: Path) -> None:
+        from lab.errors import UsageError  # noqa: PLC0415 - only where races are asked for
+
+        assert self._racing is not None
+        try:
+            self._racing.write_page(page, said=[*filter(None, (self._nothing,))])
+        except UsageError as error:
+            self._racing.trouble = self._racing.trouble or str(error)
 
     @property
     def _nothing(self) -> str:

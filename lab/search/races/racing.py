@@ -101,6 +101,14 @@ class Racing:
         """The same into a file."""
         file.write_text(json.dumps(self.data(), indent=2) + "\n")
 
+    def write_page(self, file: Path, *, said: Sequence[str] = ()) -> None:
+        """The report as a page into a file; `said` stands below its summary. Raises `UsageError`."""
+        from lab.report.html.files import written  # noqa: PLC0415 - templates are read only where a page is asked for
+        from lab.search.races.page import races_html  # noqa: PLC0415 - the same
+
+        beside = [*said, *self.notes, *filter(None, (self.trouble,))]
+        written(file, races_html(self.raced, self.skipped, self.recordings, said=beside))
+
     def write(self, folder: Path) -> list[str]:
         """Each race as a scenario, into a folder; returns sentences on what was written, and what could not be."""
         return write_races(folder, self.raced, self.command, self.place)

@@ -6,21 +6,24 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from lab.errors import printable
 from lab.model.text import count
 from lab.search.races.findings import Raced, Standing
 from lab.search.races.pairs import Skipped
 from lab.search.races.sent import Recording
 
-__all__ = ["races_data", "races_lines", "races_of"]
+__all__ = ["MEANINGS", "races_data", "races_lines", "races_of"]
 
 _PAIRS_SHOWN = 3
 """Of one race, or of one reason: the others are counted."""
 _FORETELLS = "true, but hard to meet: the second request names an id that only the answer to the first tells"
-_HEADINGS = {
-    Standing.ABORTED: "Aborted: the server refused one of the two, and its client has to try again",
-    Standing.SAFE: "Safe: some serial order gives the same rows and answers",
-    Standing.UNKNOWN: "Inconclusive",
-    Standing.NOT_TRIED: "Not tried",
+_MINIMISED_ONCE = "minimised for one pair: the others show the same line, and are as they were met"
+MEANINGS = {
+    Standing.RACY: "no serial order gives the same rows and answers, or one fails or deadlocks only when they overlap",
+    Standing.ABORTED: "the server refused one of the two, and its client has to try again",
+    Standing.SAFE: "some serial order gives the same rows and answers",
+    Standing.UNKNOWN: "nothing was found, and what was run says too little",
+    Standing.NOT_TRIED: "nothing was run, or nothing that says anything",
 }
 
 
@@ -38,17 +41,15 @@ def races_lines(
 ) -> Iterator[str]:
     """The report for people."""
     races = races_of(raced)
-    counted = Counter(each.standing for each in raced)
-    requests = sum(len(each.sent) for each in recordings)
-    kind = recordings[0].kind if recordings else "test"
-    yield f"{count(len(recordings), kind)} sent {count(requests, 'request')}; {_summary(races, counted, skipped)}"
+    yield _summary(raced, skipped, recordings)
     for number, pairs in enumerate(races.values(), 1):
         yield ""
         yield from _race(number, pairs, verbose=verbose)
-    for standing, heading in _HEADINGS.items():
-        if of_this := [each for each in raced if each.standing is standing]:
+    for standing, meaning in MEANINGS.items():
+        of_this = [each for each in raced if each.standing is standing]
+        if of_this and standing is not Standing.RACY:
             yield ""
-            yield f"{heading}:"
+            yield f"{standing.capitalize()}: {meaning}"
             yield from (f"  {each.pair.title}  ({each.limits})" for each in of_this)
     if skipped:
         yield ""
@@ -62,7 +63,11 @@ def races_lines(
         yield from (f"  {each.test}: {each.trouble}" for each in troubles)
 
 
-def _summary(races: dict[Any, list[Raced]], counted: Counter[Standing], skipped: Sequence[Skipped]) -> str:
+def _summary(raced: Sequence[Raced], skipped: Sequence[Skipped], recordings: Sequence[Recording]) -> str:
+    """The report in one line."""
+    races, counted = races_of(raced), Counter(each.standing for each in raced)
+    kind = recordings[0].kind if recordings else "test"
+    sent = f"{count(len(recordings), kind)} sent {count(sum(len(each.sent) for each in recordings), 'request')}"
     racy = f"{count(len(races), 'race')} in {count(counted[Standing.RACY], 'pair')}" if races else "no race found"
     others = [
         f"{counted[standing]} {standing}"
@@ -70,7 +75,7 @@ def _summary(races: dict[Any, list[Raced]], counted: Counter[Standing], skipped:
         if counted[standing]
     ]
     hopeless = [f"{len(skipped)} not raced"] if skipped else []
-    return ", ".join([racy, *others, *hopeless])
+    return f"{sent}; {', '.join([racy, *others, *hopeless])}"
 
 
 def _race(number: int, pairs: Sequence[Raced], *, verbose: bool) -> Iterator[str]:
@@ -79,23 +84,32 @@ def _race(number: int, pairs: Sequence[Raced], *, verbose: bool) -> Iterator[str
     line = f"  {first.line}" if first.line else ""
     accepted = f"  (accepted: {first.accepted})" if first.accepted else ""
     yield f"Race {number}  {first.anomaly}{cause}{line}{accepted}"
-    if all(each.pair.foretells for each in pairs):
-        yield f"  {_FORETELLS}"
+    yield from (f"  {each}" for each in _notes(pairs))
     shown = pairs if verbose else pairs[:_PAIRS_SHOWN]
     for each in shown:
         yield f"  {each.pair.title}  ({each.pair.kind}, {each.pair.first.test})"
     if len(pairs) > len(shown):
         yield f"  and {count(len(pairs) - len(shown), 'more pair')}"
+    yield from (f"  {each['title']} sends {printable(each['body'])}" for each in _sent_data(first.pair) if each["body"])
     if first.failure is not None and not first.accepted:
         yield ""
         yield from (f"    {line}".rstrip() for line in first.failure.report.splitlines())
 
 
+def _notes(pairs: Sequence[Raced]) -> list[str]:
+    """What else is to be known of a race, as sentences."""
+    foretells = [_FORETELLS] if all(each.pair.foretells for each in pairs) else []
+    return [*foretells, *([_MINIMISED_ONCE] if any(each.same for each in pairs) else [])]
+
+
 def races_data(raced: Sequence[Raced], skipped: Sequence[Skipped], recordings: Sequence[Recording]) -> dict[str, Any]:
     """The report for programs."""
+    races = races_of(raced)
+    numbers = {key: number for number, key in enumerate(races, 1)}
     return {
-        "races": [_race_data(pairs) for pairs in races_of(raced).values()],
-        "pairs": [_pair_data(each) for each in raced],
+        "summary": _summary(raced, skipped, recordings),
+        "races": [_race_data(pairs) for pairs in races.values()],
+        "pairs": [{**_pair_data(each), "race": numbers.get(each.key, 0)} for each in raced],
         "not_raced": [{**_of_pair(each.pair), "why": each.why} for each in skipped],
         "tests": [{"test": each.test, "requests": len(each.sent), "trouble": each.trouble} for each in recordings],
     }
@@ -109,19 +123,28 @@ def _race_data(pairs: Sequence[Raced]) -> dict[str, Any]:
         "cause": first.cause,
         "line": first.line,
         "accepted": first.accepted,
+        "notes": _notes(pairs),
         "foretells": all(each.pair.foretells for each in pairs),
         "pairs": [_of_pair(each.pair) for each in pairs],
+        "sent": _sent_data(first.pair),
         "failure": first.failure.shown(),
     }
 
 
 def _of_pair(pair: Any) -> dict[str, Any]:
     return {
+        "title": pair.title,
         "test": pair.first.test,
         "kind": str(pair.kind),
         "requests": [pair.first.title, pair.second.title],
         "numbers": [pair.first.number, pair.second.number],
     }
+
+
+def _sent_data(pair: Any) -> list[dict[str, Any]]:
+    """What the two of a pair sent, with what was answered in the test; once where they are one."""
+    both = [pair.first] if pair.first is pair.second else [pair.first, pair.second]
+    return [{"title": each.title, "body": each.body, "status": each.status} for each in both]
 
 
 def _pair_data(each: Raced) -> dict[str, Any]:
@@ -132,5 +155,6 @@ def _pair_data(each: Raced) -> dict[str, Any]:
         "anomaly": each.anomaly,
         "cause": each.cause,
         "line": each.line,
+        "accepted": each.accepted,
         "seconds": round(each.seconds, 3),
     }

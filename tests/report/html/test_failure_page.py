@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from helpers import records
-from helpers.failures import PLANTED, failure_of
+from helpers.failures import KINDS, PLANTED, failure_of
 from helpers.kit import Order
-from helpers.seen import Seen, squeezed
+from helpers.seen import HTML, Seen, leaves, squeezed
 
 from lab.errors import printable
 from lab.explore import Conditions
@@ -32,47 +32,8 @@ from lab.search.result import reported
 from scenarios.deadlock import RingOfFour
 
 FUZZ = int(os.environ.get("LAB_FUZZ", "60"))
-KINDS = {
-    "LimitCheckedInPython": "lost update",
-    "ReportAtReadCommitted": "read skew",
-    "CountsAdminsWithoutLock": "write skew",
-    "BookedWithoutLock": "a predicate",
-    "OversoldThenRefilled": "two anomalies",
-    "CoreUpdatesInOppositeOrder": "deadlock of two",
-    "AdvisoryLocksInOppositeOrder": "deadlock over advisory locks",
-    "RetryOfTheLastStatement": "deadlock of three",
-    "PriceListsInOrderOfTheFile": "pause inside a statement",
-    "LocksInOppositeOrder": "stall in the process",
-    "ThreadWaitsUnderALock": "stall with a thread",
-    "TwoConnectionsARequest": "stall over a pool",
-    "OneLegPerCommit": "fault: cancel",
-    "StatementRetriedAfterKill": "fault: kill",
-    "AcknowledgedTooEarly": "fault: crash",
-    "KeyMadeAnew": "fault: lost answer",
-    "LegSkipped": "fault: lock timeout",
-    "Unfenced": "fault: time passes",
-    "BacksOffWithLocksHeld": "virtual time",
-    "GetThenCreate": "23505",
-    "ForeignKeyWithoutCascade": "23503",
-    "StatusIsAnyText": "no race",
-    "TakesJobsWithoutLock": "three actors",
-    "LockEndsBeforeTheWork": "twenty steps",
-}
-"""Planted bug -> the kind that it stands for."""
 DRAWN_INSTEAD = {"story"}
 """Sections of the text that a page does not repeat; every step of them is looked for by itself."""
-
-
-def leaves(value: Any) -> Iterator[str]:
-    """Every text and number of JSON values."""
-    if isinstance(value, dict):
-        for each in value.values():
-            yield from leaves(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from leaves(each)
-    elif value is not None and not isinstance(value, bool):
-        yield str(value)
 
 
 def missing(page: Seen, message: Message) -> list[str]:
@@ -244,15 +205,6 @@ def test_what_no_record_holds_breaks_a_page_and_nothing_of_it_is_an_element():
         assert sum(tag == "script" for tag, _ in page.elements) == 1
         assert not [name for _, values in page.elements for name in values if name.startswith("on") or name == "style"]
         assert "a defect of its own" not in page.text() or failure.record.defects
-
-
-HTML = {
-    *("html", "head", "meta", "title", "style", "body", "a", "header", "p", "h1", "div", "label", "code", "button"),
-    *("nav", "ul", "li", "main", "section", "h2", "h3", "noscript", "output", "input", "svg", "defs", "marker", "path"),
-    *("pattern", "g", "text", "rect", "circle", "span", "b", "ol", "details", "summary", "dl", "dt", "dd", "table"),
-    *("thead", "tbody", "tr", "th", "td", "pre", "script", "em", "figure", "figcaption", "br", "i"),
-}
-"""What the templates use."""
 
 
 def test_a_value_of_ten_million_characters_is_folded_and_its_length_said():

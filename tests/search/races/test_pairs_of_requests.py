@@ -73,7 +73,7 @@ def test_what_was_found_racy_waits_from_its_other_states_until_all_others_had_th
     worth, _ = ranked(
         [recording(replace(each, state=replace(STATE, script=rows))) for each in (writes, other) for rows in "abc"]
     )
-    trials, turns = Trials(None), []
+    trials, turns = Trials(None, ""), []
     for pair in trials.in_turn(worth):
         turns.append((pair.first.path, pair.first.state.script))
         if pair.first.path == "/1":

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.seen import Seen, squeezed
 
 from lab.search.races.pairs import TIMES
 
@@ -52,8 +53,13 @@ def hunted(folder, module, name):
 
 def written(shop, tests, found):
     """Race these tests of the shop, and hunt what is written, before it is mended and after it; the report's data."""
-    done, data = raced(shop, "-k", tests, "--lab-races-seconds=400", "--lab-races-write=races")
+    done, data = raced(
+        shop, "-k", tests, "--lab-races-seconds=400", "--lab-races-write=races", "--lab-races-html=races.html"
+    )
     assert done.returncode == 1, done.stdout
+    page = Seen((shop / "races.html").read_text()).text()
+    assert all(squeezed(each["line"]) in page for each in data["races"])
+    assert squeezed(data["summary"]) in page
     assert files(data) == sorted(found), done.stdout
     assert all(each["cause"] for each in data["races"])
     scenarios = re.findall(r"^wrote races/\w+\.py: lab hunt races\.(\w+):(\w+)$", done.stdout, re.MULTILINE)
@@ -124,6 +130,13 @@ def test_a_run_that_sends_nothing_is_no_pass(tmp_path):
     done, _ = raced(tmp_path)
     assert done.returncode == 1
     assert "no test sent a request" in done.stdout
+
+
+def test_a_page_in_no_folder_is_refused_before_anything_runs(tmp_path):
+    command = [sys.executable, "-m", "pytest", "--lab-races", "--lab-races-html=nowhere/races.html"]
+    done = subprocess.run(command, cwd=tmp_path, env=env(), capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert f"--lab-races-html nowhere/races.html: there is no folder {tmp_path / 'nowhere'}" in done.stderr
 
 
 def test_races_and_several_workers_are_refused_in_one_sentence(tmp_path):
