@@ -1,22 +1,13 @@
-"""The fixture beside the plugins that run asynchronous tests, each set of them in a virtual environment of its own.
-
-An environment is a layer above the one that runs these tests: only what is not there is installed into it.
-"""
+"""The fixture beside the plugins that run asynchronous tests, each set of them in a virtual environment of its own."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import sysconfig
-import venv
 from pathlib import Path
 
 import pytest
+from helpers.environments import Environment
 
-CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"
 WIDER = [pytest.param(scope, marks=pytest.mark.long) for scope in ("module", "session")]
-LAYER = "import site; site.addsitedir({!r})\n"
 
 USES = """
 import asyncio
@@ -57,32 +48,6 @@ async def resource(lab):
 """
 ANYIO = RESOURCE.format(imports="", fixture="pytest.fixture")
 STRICT = RESOURCE.format(imports="import pytest_asyncio", fixture="pytest_asyncio.fixture")
-
-
-class Environment:
-    """A virtual environment with some packages above those that are here."""
-
-    def __init__(self, folder: Path, *packages: str) -> None:
-        venv.create(folder, with_pip=False)
-        self.python = folder / "bin/python"
-        site = Path(sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)}))
-        (site / "layer.pth").write_text(LAYER.format(sysconfig.get_path("purelib")))
-        if packages:
-            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-            subprocess.run([*pip, "--constraint", CONSTRAINTS, "--target", site, *packages], check=True)
-
-    def run(self, *arguments: str, cwd: Path) -> tuple[int, str]:
-        env = os.environ | {"PYTHONWARNINGS": "", "PYTHONPATH": ""}
-        together = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        done = subprocess.run([self.python, *arguments], cwd=cwd, env=env, check=False, **together)
-        return done.returncode, done.stdout
-
-    def passes(self, number: int, *options: str, cwd: Path) -> str:
-        """pytest in a folder: so many tests pass, and nothing else is said to have gone wrong."""
-        status, text = self.run("-m", "pytest", "-p", "no:cacheprovider", *options, cwd=cwd)
-        assert status == 0, text
-        assert f" {number} passed in" in f" {text.rpartition('=== ')[2]}", text
-        return text
 
 
 @pytest.fixture(scope="session")

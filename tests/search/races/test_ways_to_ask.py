@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from helpers.environments import Environment
 
 from lab.engine.clock import Clock
 
@@ -112,18 +113,37 @@ async def test_orders(session):
 '''
 
 
-def raced(folder, *more):
+def raced(folder, *more, python=sys.executable):
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "LAB_"))}
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--lab-races", "--lab-races-json=races.json"]
+    command = [python, "-m", "pytest", "-p", "no:cacheprovider", "--lab-races", "--lab-races-json=races.json"]
     done = subprocess.run([*command, *more], cwd=folder, env=env, capture_output=True, text=True, check=False)
     return done, json.loads((folder / "races.json").read_text())
 
 
+@pytest.fixture(scope="module")
+def asyncio_plugin(tmp_path_factory):
+    return Environment(tmp_path_factory.mktemp("asyncio"), "pytest-asyncio")
+
+
 @pytest.mark.parametrize("test", [TEST_CLIENT, JOINED.replace("MARK", "@pytest.mark.anyio")], ids=["thread", "joined"])
 def test_a_lost_update_is_found(tmp_path, test):
+    finds_it(tmp_path, test, sys.executable)
+
+
+@pytest.mark.parametrize("mode", ["strict", pytest.param("auto", marks=pytest.mark.long)])
+def test_a_lost_update_is_found_in_tests_of_pytest_asyncio(tmp_path, asyncio_plugin, mode):
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\nasyncio_mode = {mode}\n")
+    test = JOINED.replace("MARK", "@pytest.mark.asyncio" if mode == "strict" else "")
+    if mode == "strict":
+        test = test.replace("@pytest.fixture\nasync def", "@pytest_asyncio.fixture\nasync def")
+        test = f"import pytest_asyncio\n{test}"
+    finds_it(tmp_path, test, asyncio_plugin.python)
+
+
+def finds_it(tmp_path, test, python):
     (tmp_path / "service.py").write_text(APP)
     (tmp_path / "test_orders.py").write_text(test)
-    done, data = raced(tmp_path)
+    done, data = raced(tmp_path, python=python)
     assert "1 passed" in done.stdout, done.stdout
     ((race),) = data["races"]
     assert (race["anomaly"], race["cause"]) == ("P4", "read-modify-write"), done.stdout
