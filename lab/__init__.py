@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lab.schedulers.drawn import schedules
     from lab.search.direct.ledger import RaceRecord
     from lab.search.direct.pins import replays
+    from lab.search.races.actions import actions
     from lab.testing import Lab, LabCase, opened, race
 
 _PLACES = {
@@ -40,6 +41,7 @@ _PLACES = {
     "Violation": "lab.errors",
     "Outcome": "lab.model.outcome",
     "Scenario": "lab.scenario.declare",
+    "actions": "lab.search.races.actions",
     "actor": "lab.scenario.declare",
     "always": "lab.scenario.stated",
     "http": "lab.scenario.http",
@@ -66,6 +68,7 @@ __all__ = [
     "TokenError",
     "UsageError",
     "Violation",
+    "actions",
     "actor",
     "always",
     "claim",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from lab.analysis.tally import ReportedFailure
 from lab.search.races.findings import Raced, Same, Standing
 from lab.search.races.pairs import Kind, Pair, Skipped
-from lab.search.races.sent import Recording, Sent
+from lab.search.races.sent import Recording, Request
 
 Report = tuple[list[Raced], list[Skipped], list[Recording]]
 HOSTILE = (
@@ -21,10 +21,11 @@ HOSTILE = (
 )
 
 
-def sent(path: str, number: int = 1) -> Sent:
+def sent(path: str, number: int = 1) -> Request:
     """A request with a body that is hostile."""
     content = f'{{"name": "{HOSTILE[number % len(HOSTILE)]}"}}'.encode()
-    return Sent("tests/test_it.py::test_it[<b>]", number, "POST", f"http://shop{path}", (), content, None, status=201)
+    test, url = "tests/test_it.py::test_it[<b>]", f"http://shop{path}"
+    return Request(test=test, number=number, method="POST", url=url, content=content, status=201)
 
 
 def pair_of(path: str, other: str = "", kind: Kind = Kind.TWICE) -> Pair:

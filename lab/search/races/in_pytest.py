@@ -31,8 +31,8 @@ def add_races_options(group: pytest.OptionGroup) -> None:
         metavar="PATTERN",
         nargs="?",
         const="",
-        help="Run tests as they are, and race the requests that they sent: those whose id has PATTERN in it, without "
-        "one those with @pytest.mark.races, where no test has it all.",
+        help="Run tests as they are, and race the requests that they sent, and their calls of lab.actions: those whose "
+        "id has PATTERN in it, without one those with @pytest.mark.races, where no test has it all.",
     )
     group.addoption(
         f"{OPTION}-seconds",
@@ -59,7 +59,7 @@ def add_races_options(group: pytest.OptionGroup) -> None:
 
 def add_races(config: pytest.Config, server: Callable[[], Server]) -> None:
     """Let the run race, if it is to. Raises `pytest.UsageError`."""
-    config.addinivalue_line("markers", f"{MARKER}: requests of this test are raced by pytest {OPTION}")
+    config.addinivalue_line("markers", f"{MARKER}: requests and calls of this test are raced by pytest {OPTION}")
     pattern = config.getoption(OPTION)
     if pattern is None:
         return
@@ -70,8 +70,10 @@ def add_races(config: pytest.Config, server: Callable[[], Server]) -> None:
     page: Path | None = config.getoption(f"{OPTION}-html")
     if page is not None and not page.absolute().parent.is_dir():
         raise pytest.UsageError(f"{OPTION}-html {page}: there is no folder {page.absolute().parent}")
-    from lab.errors import UsageError  # noqa: PLC0415 - only where races are asked for
+    from lab.engine.replaced import replaced  # noqa: PLC0415 - only where races are asked for
+    from lab.errors import UsageError  # noqa: PLC0415 - the same
     from lab.search.races.accepted import accepted_in  # noqa: PLC0415 - the same
+    from lab.search.races.actions import Actions  # noqa: PLC0415 - the same
 
     try:
         accepted = accepted_in(config.rootpath)
@@ -79,6 +81,9 @@ def add_races(config: pytest.Config, server: Callable[[], Server]) -> None:
         raise pytest.UsageError(str(error)) from None
     races = Races(pattern, config.getoption(f"{OPTION}-seconds"), server, accepted)
     config.pluginmanager.register(races, "lab races")
+    wanted = replaced(Actions, "wanted", True)  # noqa: FBT003 - before tests are loaded
+    wanted.__enter__()
+    config.add_cleanup(lambda: wanted.__exit__(None, None, None))
 
 
 @contextmanager
@@ -145,17 +150,33 @@ class Races:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """Record one test."""
+        from lab.search.races.sent import Recording  # noqa: PLC0415 - the same
+
         assert self._recorder is not None
         assert self._racing is not None
         if "lab" in getattr(item, "fixturenames", ()):
+            self._racing.recordings.append(Recording(item.nodeid, trouble="it races by itself, with the fixture `lab`"))
             return (yield)
         with self._recorder.test(item.nodeid) as recording:
             self._racing.recordings.append(recording)
             try:
                 return (yield)
-            except BaseException:
-                recording.trouble = "it failed, so its requests are not raced"
+            except pytest.skip.Exception:
+                recording.trouble = "it was skipped"
                 raise
+            except BaseException:
+                recording.trouble = "it failed, so nothing of it is raced"
+                raise
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note a test that did not come to its call."""
+        from lab.search.races.sent import Recording  # noqa: PLC0415 - the same
+
+        assert self._racing is not None
+        if report.when == "setup" and not report.passed:
+            why = "it was skipped" if report.skipped else "its fixtures failed"
+            self._racing.recordings.append(Recording(report.nodeid, trouble=why))
 
     async def _race(self, config: pytest.Config, server: Server) -> None:
         assert self._racing is not None
@@ -203,7 +224,8 @@ class Races:
             return ""
         if not any(each.sent for each in self._racing.recordings):
             return (
-                "no test sent a request through httpx's ASGITransport or Starlette's TestClient, so nothing was raced"
+                "no test sent a request through httpx's ASGITransport or Starlette's TestClient, or called one of "
+                "lab.actions, so nothing was raced"
             )
         return self._racing.nothing
 

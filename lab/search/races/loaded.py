@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
 from sqlalchemy import MetaData, Table
 
-from lab.search.races.overrides import carrier
+__all__ = ["all_metadata", "metadata_of", "of_tests", "place_of"]
 
-__all__ = ["all_metadata", "metadata_of", "place_of"]
+
+def of_tests(module: str) -> bool:
+    """Whether a module is one of tests."""
+    parts = module.split(".")
+    return any(each in ("tests", "conftest", "__main__") or each.startswith("test_") for each in parts)
 
 
 def _modules() -> Iterator[tuple[str, ModuleType]]:
     """The modules in which an application or its tables may be, those of tests left out."""
     for name, module in sorted(sys.modules.items()):
-        parts = name.split(".")
-        of_tests = any(each in ("tests", "conftest", "__main__") or each.startswith("test_") for each in parts)
-        if isinstance(module, ModuleType) and not of_tests and parts[0] not in ("sqlalchemy", "sqlmodel", "lab"):
+        beginning = name.partition(".")[0]
+        if isinstance(module, ModuleType) and not of_tests(name) and beginning not in ("sqlalchemy", "sqlmodel", "lab"):
             yield name, module
 
 
-def place_of(value: Any) -> tuple[str, str] | None:
-    """Module and name of a global, the shortest one."""
-    value = carrier(value) or value
+def place_of(value: Any, known: Callable[[Any, Any], bool] = lambda one, other: one is other) -> tuple[str, str] | None:
+    """Module and name of a global, the shortest one. `known` says whether a global is the value."""
     found = [
         (name, attribute)
         for name, module in _modules()
         for attribute, each in list(vars(module).items())
-        if each is value
+        if known(each, value)
     ]
     return min(found, key=lambda each: (each[0].count("."), len(each[0]), each[1]), default=None)
 

@@ -1,4 +1,4 @@
-"""Which pairs of recorded requests are worth a race, and which of them first.
+"""Which pairs of recorded requests and calls are worth a race, and which of them first.
 
 Each request against itself (the double click), against the one that followed (sent at once instead of in turn), and
 against each later one of its test that touches the same tables: what lies between is then sent before. Two requests of
@@ -7,11 +7,11 @@ which neither writes what the other touches cannot disturb each other, so they a
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from lab.search.races.sent import Recording, Sent
 
@@ -19,9 +19,7 @@ __all__ = ["TIMES", "Kind", "Pair", "Skipped", "pairs_of", "ranked"]
 
 MOST_BETWEEN = 12
 """Requests that may lie between the two of a pair: a state that takes more to make is a scenario of its own."""
-_NAMING = re.compile(r"[\w-]+")
 TIMES = "×"  # noqa: RUF001 - as people write a pair
-_REFUSED = 400
 
 
 class Kind(StrEnum):
@@ -47,10 +45,41 @@ class Pair:
         return f"{self.first.title} {TIMES} {'itself' if self.kind is Kind.TWICE else self.second.title}"
 
     @property
+    def both(self) -> tuple[Sent, Sent]:
+        """The two."""
+        return self.first, self.second
+
+    @property
+    def sent(self) -> tuple[Sent, ...]:
+        """The two, once where they are one."""
+        return (self.first,) if self.first is self.second else self.both
+
+    @property
     def names(self) -> tuple[str, str]:
         """Of its two actors."""
         one, other = self.first.name, self.second.name
         return (one, other) if one != other else (one, f"other_{other}")
+
+    @property
+    def why(self) -> str:
+        """Its kind, in the words for what it is a pair of: `called twice`."""
+        return str(self.kind).replace("sent", self.first.DONE)
+
+    @property
+    def apps(self) -> tuple[Any, ...]:
+        """The applications of its requests; calls have none."""
+        all_sent = (self.first, *self.between, self.second)
+        return tuple({id(each.app): each.app for each in all_sent if each.app is not None}.values())
+
+    @property
+    def app(self) -> Any:
+        """The application of its requests; None where it is a pair of calls."""
+        return next(iter(self.apps), None)
+
+    @property
+    def lifespan(self) -> bool:
+        """Its application was started before."""
+        return any(each.lifespan for each in (self.first, *self.between, self.second))
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -66,12 +95,7 @@ class Pair:
         """
         if self.kind is Kind.TWICE:
             return False
-        told = self.first.learnt - set(
-            _NAMING.findall(f"{self.first.path} {self.first.content.decode(errors='replace')}")
-        )
-        return not told.isdisjoint(
-            _NAMING.findall(f"{self.second.path} {self.second.content.decode(errors='replace')}")
-        )
+        return not (self.first.learnt - self.first.named).isdisjoint(self.second.named)
 
     @property
     def loss(self) -> tuple[int, int, int, int]:
@@ -83,7 +107,7 @@ class Pair:
         one, other = self.first.touched, self.second.touched
         both = one.written & other.written
         read_before = len(both & one.read & other.read) + len((one.read & other.written) | (other.read & one.written))
-        accepted = (self.first.status < _REFUSED) + (self.second.status < _REFUSED)
+        accepted = (not self.first.refused) + (not self.second.refused)
         return -self.foretells, 2 * len(both) + read_before, -len(self.between), accepted
 
     @property
@@ -137,14 +161,17 @@ def ranked(recordings: Iterable[Recording]) -> tuple[list[Pair], list[Skipped]]:
 
 def _hopeless(pair: Pair) -> str:
     """Why a pair is not raced; "" if it is worth it."""
-    if trouble := pair.first.trouble or pair.second.trouble:
-        return trouble
-    if pair.first.app is not pair.second.app:
-        return "the two were sent to different applications"
+    return next(_reasons(pair), "")
+
+
+def _reasons(pair: Pair) -> Iterator[str]:
+    yield from filter(None, (pair.first.trouble, pair.second.trouble))
+    yield from (f"{each.once}, and lies between them" for each in pair.between if each.once)
+    if len(pair.apps) > 1:
+        yield "the two were sent to different applications"
     if not pair.first.touched.written and not pair.second.touched.written:
-        return "both only read"
+        yield "both only read"
     if not pair.tables:
-        return "neither writes a table that the other touches"
+        yield "neither writes a table that the other touches"
     if len(pair.between) > MOST_BETWEEN:
-        return f"more than {MOST_BETWEEN} requests lie between them"
-    return ""
+        yield f"more than {MOST_BETWEEN} requests lie between them"

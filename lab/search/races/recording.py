@@ -1,4 +1,4 @@
-"""Records what tests send to ASGI applications, beside them: through httpx's ASGITransport, and Starlette's TestClient.
+"""Records what tests ask of applications: through httpx's ASGITransport, Starlette's TestClient, and actions.
 
 A test runs as it does without the lab, but that its connections lead to the lab's server. Before each request the
 database is read, which is the state that its races begin with; after it, which tables its statements named.
@@ -7,24 +7,29 @@ database is read, which is the state that its races begin with; after it, which 
 from __future__ import annotations
 
 import contextlib
+import importlib
+import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 from weakref import WeakSet
 
 import asyncpg
-import httpx
 from sqlalchemy import Engine, event
 
 from lab.engine.replaced import replaced
 from lab.errors import ScenarioError, first_line
+from lab.postgres.recording.described import described
 from lab.postgres.server.server import Server
+from lab.search.races.actions import Action, Actions
+from lab.search.races.calls import call_of, told, unflushed, watching
+from lab.search.races.keeping import flush
 from lab.search.races.leading import ADMIN, Leading
 from lab.search.races.named import touched_by
 from lab.search.races.overrides import carrier, shared_sessions
-from lab.search.races.sent import Recording, Sent, Touched
+from lab.search.races.sent import Recording, Request, Sent, Touched
 from lab.search.races.states import State, States, read_over
 
 __all__ = ["Recorder"]
@@ -33,7 +38,7 @@ _TEST_CLIENT = "starlette.testclient"
 _ANSWER_KEPT = 2000
 _UNFINISHED = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
 _request: ContextVar[list[str] | None] = ContextVar("lab_recorded_request", default=None)
-"""The statements of the request that runs."""
+"""The statements of the request or call that runs."""
 
 
 class Recorder:
@@ -63,8 +68,11 @@ class Recorder:
         """Lead connections, and watch clients, until the block ends."""
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._leading.on())
-            real = httpx.ASGITransport.handle_async_request
-            stack.enter_context(replaced(httpx.ASGITransport, "handle_async_request", self._asynchronous(real)))
+            if importlib.util.find_spec("httpx") is not None:  # an extra; who only calls actions needs none
+                transport = importlib.import_module("httpx").ASGITransport
+                asking = self._asynchronous(transport.handle_async_request)
+                stack.enter_context(replaced(transport, "handle_async_request", asking))
+            stack.enter_context(replaced(Actions, "called", staticmethod(self._called)))
             event.listen(Engine, "before_cursor_execute", _notes)
             stack.callback(event.remove, Engine, "before_cursor_execute", _notes)
             if _TEST_CLIENT in sys.modules:
@@ -137,6 +145,30 @@ class Recorder:
 
         return send
 
+    async def _called(self, action: Action, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
+        """A call of an action; one that another one makes is part of that."""
+        if (recording := self._current) is None or _request.get() is not None:
+            return await action.function(*arguments, **named)
+        await flush([action.receiver, *arguments, *named.values()])
+        call = call_of(recording.test, action, arguments, named)
+        if not call.trouble:
+            call = replace(call, **await self._seen())
+        with _statements() as statements, watching(call) as ended:
+            try:
+                value = await action.function(*arguments, **named)
+            except Exception as error:
+                raised: dict[str, Any] = {
+                    "raised": type(error).__name__,
+                    "error": first_line(error),
+                    "ends": frozenset(ended),
+                }
+                self._add(recording, replace(call, **raised), statements)
+                raise
+            statements.extend(unflushed(call))
+        answer = described(value, lambda kind: None)[:_ANSWER_KEPT]
+        self._add(recording, replace(call, answer=answer, tells=told(value), ends=frozenset(ended)), statements)
+        return value
+
     def _entering(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def enter(client: Any) -> Any:
             if self._current is not None:
@@ -197,19 +229,18 @@ def _notes(connection: Any, cursor: Any, statement: str, *_: object) -> None:
         statements.append(statement)
 
 
-def _sent(recording: Recording, request: Any, app: Any) -> Sent:
-    return Sent(
-        recording.test,
-        0,
-        request.method,
-        str(request.url),
-        tuple(request.headers.multi_items()),
-        request.content,
-        app,
+def _sent(recording: Recording, request: Any, app: Any) -> Request:
+    return Request(
+        test=recording.test,
+        method=request.method,
+        url=str(request.url),
+        headers=tuple(request.headers.multi_items()),
+        content=request.content,
+        app=app,
         lifespan=recording.lifespan,
         overrides=dict(getattr(carrier(app), "dependency_overrides", {})),
     )
 
 
-def _answered(sent: Sent, answer: Any) -> Sent:
+def _answered(sent: Request, answer: Any) -> Request:
     return replace(sent, status=answer.status_code, answer=answer.text[:_ANSWER_KEPT])

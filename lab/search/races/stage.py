@@ -1,8 +1,9 @@
-"""A pair of recorded requests as a scenario: nobody wrote its class, and no more of it is made up than was recorded."""
+"""A recorded pair as a scenario: nobody wrote its class, and no more of it is made up than was recorded."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +13,11 @@ from lab.errors import ScenarioError, first_line
 from lab.scenario.declare import Scenario, actor
 from lab.scenario.http import http
 from lab.scenario.stated import no_deadlock
-from lab.search.races.overrides import Ways, applied, asking_with
+from lab.search.races.overrides import Ways
 from lab.search.races.pairs import Pair
-from lab.search.races.sent import Sent
+from lab.search.races.sent import Errors, Sent
 
-__all__ = ["MODULE", "Stage", "send"]
+__all__ = ["MODULE", "Stage"]
 
 MODULE = "lab.races"
 """Stands for the module of a class that stands in none."""
@@ -35,7 +36,8 @@ class Stage:
     def scenario(self, pair: Pair, way: Ways = Ways.OWN, allows: tuple[int, ...] = ()) -> Scenario:
         """The scenario of a pair; its actors are called as `pair.names` says.
 
-        `way`: in place of shared sessions; `allows`: statuses from 500 on that are answers like others.
+        `way`: in place of shared sessions; `allows`: statuses from 500 on that are answers like others, and with them
+        all errors of calls.
         """
         assert pair.first.state is not None, "such a pair is skipped"
         key = (id(pair.first), id(pair.second), *map(id, pair.between), way, allows)
@@ -46,7 +48,6 @@ class Stage:
     def _scenario(self, pair: Pair, way: Ways, allows: tuple[int, ...], number: int) -> Scenario:
         assert pair.first.state is not None
         body: dict[str, Any] = {
-            "app": http(pair.first.app, lifespan="execution" if pair.first.lifespan else None, allows=allows),
             "schema": staticmethod(self._hook(pair.first.state.definition)),
             "setup": _setup(pair, way),
             "nobody_waits_in_a_circle": no_deadlock(),
@@ -54,8 +55,11 @@ class Stage:
             "__qualname__": f"Race{number}",
             "__doc__": f"{pair.title}, from {pair.first.test}.",
         }
-        for name, sent in zip(pair.names, (pair.first, pair.second), strict=True):
-            body[f"sends_{name}"] = actor(names=(name,))(_sends(sent, way))
+        if pair.app is not None:
+            body["app"] = http(pair.app, lifespan="execution" if pair.lifespan else None, allows=allows)
+        errors = Errors.ALL if allows else Errors.DOMAIN
+        for name, sent in zip(pair.names, pair.both, strict=True):
+            body[f"sends_{name}"] = actor(names=(name,), allows=sent.ALLOWS)(_sends(sent, way, errors))
         cls: type[Scenario] = dataclass(frozen=True)(type("Race", (Scenario,), body))
         return cls()
 
@@ -76,7 +80,7 @@ def _setup(pair: Pair, way: Ways) -> Callable[..., Awaitable[None]]:
     state = pair.first.state
     assert state is not None
 
-    async def setup(self: Scenario, session: AsyncSession, client: Any) -> None:
+    async def setup(self: Scenario, session: AsyncSession, **given: Any) -> None:
         driver = (await (await session.connection()).get_raw_connection()).driver_connection
         assert driver is not None
         await driver.execute(state.script)
@@ -84,22 +88,25 @@ def _setup(pair: Pair, way: Ways) -> Callable[..., Awaitable[None]]:
         await session.commit()
         for each in pair.between:
             try:
-                await send(client, each, way)
+                await each.again(way, Errors.NONE, engine=session.bind, **given)
             except Exception as error:
-                raise ScenarioError(f"{each.title}, which comes before, failed: {first_line(error)}") from error
+                if not each.refused:
+                    raise ScenarioError(f"{each.title}, which comes before, failed: {first_line(error)}") from error
 
-    return setup
-
-
-def _sends(sent: Sent, way: Ways) -> Callable[..., Awaitable[object]]:
-    async def sends(self: Scenario, client: Any) -> object:
-        return await send(client, sent, way)
-
-    return sends
+    return _asking(setup, ("session",) if pair.app is None else ("session", "client"))
 
 
-async def send(client: Any, sent: Sent, way: Ways) -> Any:
-    """Send a recorded request once more; returns the answer."""
-    request = client.build_request(sent.method, sent.url, headers=list(sent.headers), content=sent.content)
-    with asking_with(applied(sent.overrides, sent.shared, way)):
-        return await client.send(request)
+def _sends(sent: Sent, way: Ways, errors: Errors) -> Callable[..., Awaitable[object]]:
+    what = [sent]  # a list: what lies behind it may change, for all that is known (`lab.explore.shared_state`)
+
+    async def sends(self: Scenario, **given: Any) -> object:
+        return await what[0].again(way, errors, **given)
+
+    return _asking(sends, sent.WANTS)
+
+
+def _asking(body: Callable[..., Awaitable[Any]], wants: Sequence[str]) -> Callable[..., Awaitable[Any]]:
+    """A method that says by its parameters what it needs."""
+    parameters = [inspect.Parameter(each, inspect.Parameter.POSITIONAL_OR_KEYWORD) for each in ("self", *wants)]
+    body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return body

@@ -12,11 +12,13 @@ from lab.search.races.findings import Raced, Standing
 from lab.search.races.pairs import Skipped
 from lab.search.races.sent import Recording
 
-__all__ = ["MEANINGS", "races_data", "races_lines", "races_of"]
+__all__ = ["MEANINGS", "assumptions", "races_data", "races_lines", "races_of"]
 
 _PAIRS_SHOWN = 3
 """Of one race, or of one reason: the others are counted."""
-_FORETELLS = "true, but hard to meet: the second request names an id that only the answer to the first tells"
+_TESTS_SHOWN = 5
+"""That could not be used for one reason."""
+_FORETELLS = "true, but hard to meet: the second names an id that only the answer to the first tells"
 _MINIMISED_ONCE = "minimised for one pair: the others show the same line, and are as they were met"
 MEANINGS = {
     Standing.RACY: "no serial order gives the same rows and answers, or one fails or deadlocks only when they overlap",
@@ -56,18 +58,51 @@ def races_lines(
         yield "Not raced:"
         for why, times in Counter(each.why for each in skipped).most_common():
             yield f"  {count(times, 'pair')}: {why}"
-    troubles = [each for each in recordings if each.trouble]
-    if troubles:
+    if assumed := assumptions(recordings):
+        yield ""
+        yield "Assumed:"
+        yield from (f"  {each}" for each in assumed)
+    yield from _unusable(recordings, verbose=verbose)
+
+
+def assumptions(recordings: Sequence[Recording]) -> list[str]:
+    """What was taken for granted of calls, as sentences."""
+    return list(
+        dict.fromkeys(filter(None, (each.assumes for one in recordings for each in one.sent if not each.trouble)))
+    )
+
+
+def _unusable(recordings: Sequence[Recording], *, verbose: bool) -> Iterator[str]:
+    """The tests of which nothing was raced: many that have one reason are counted."""
+    by_reason: dict[str, list[str]] = {}
+    for each in recordings:
+        if each.unusable:
+            by_reason.setdefault(each.unusable, []).append(each.test)
+    if by_reason:
         yield ""
         yield "Tests that could not be used:"
-        yield from (f"  {each.test}: {each.trouble}" for each in troubles)
+    for why, tests in by_reason.items():
+        if verbose or len(tests) <= _TESTS_SHOWN:
+            yield from (f"  {each}: {why}" for each in tests)
+        else:
+            yield f"  {count(len(tests), 'test')} (-v names them): {why}"
+
+
+def _asked(recordings: Sequence[Recording]) -> str:
+    """How much was recorded."""
+    kind = recordings[0].kind if recordings else "test"
+    all_sent = [each for recording in recordings for each in recording.sent]
+    calls = sum(each.DONE == "called" for each in all_sent)
+    by, requests, made = count(len(recordings), kind), count(len(all_sent) - calls, "request"), count(calls, "call")
+    if calls == len(all_sent) != 0:
+        return f"{by} made {made}"
+    return f"{by} sent {requests}" + (f" and made {made}" if calls else "")
 
 
 def _summary(raced: Sequence[Raced], skipped: Sequence[Skipped], recordings: Sequence[Recording]) -> str:
     """The report in one line."""
     races, counted = races_of(raced), Counter(each.standing for each in raced)
-    kind = recordings[0].kind if recordings else "test"
-    sent = f"{count(len(recordings), kind)} sent {count(sum(len(each.sent) for each in recordings), 'request')}"
+    sent = _asked(recordings)
     racy = f"{count(len(races), 'race')} in {count(counted[Standing.RACY], 'pair')}" if races else "no race found"
     others = [
         f"{counted[standing]} {standing}"
@@ -87,10 +122,12 @@ def _race(number: int, pairs: Sequence[Raced], *, verbose: bool) -> Iterator[str
     yield from (f"  {each}" for each in _notes(pairs))
     shown = pairs if verbose else pairs[:_PAIRS_SHOWN]
     for each in shown:
-        yield f"  {each.pair.title}  ({each.pair.kind}, {each.pair.first.test})"
+        yield f"  {each.pair.title}  ({each.pair.why}, {each.pair.first.test})"
     if len(pairs) > len(shown):
         yield f"  and {count(len(pairs) - len(shown), 'more pair')}"
-    yield from (f"  {each['title']} sends {printable(each['body'])}" for each in _sent_data(first.pair) if each["body"])
+    for one in first.pair.sent:
+        if one.body:
+            yield f"  {one.title} {one.GIVEN} {printable(one.body)}"
     if first.failure is not None and not first.accepted:
         yield ""
         yield from (f"    {line}".rstrip() for line in first.failure.report.splitlines())
@@ -111,7 +148,8 @@ def races_data(raced: Sequence[Raced], skipped: Sequence[Skipped], recordings: S
         "races": [_race_data(pairs) for pairs in races.values()],
         "pairs": [{**_pair_data(each), "race": numbers.get(each.key, 0)} for each in raced],
         "not_raced": [{**_of_pair(each.pair), "why": each.why} for each in skipped],
-        "tests": [{"test": each.test, "requests": len(each.sent), "trouble": each.trouble} for each in recordings],
+        "tests": [{"test": each.test, "requests": len(each.sent), "trouble": each.unusable} for each in recordings],
+        "assumed": assumptions(recordings),
     }
 
 
@@ -135,7 +173,7 @@ def _of_pair(pair: Any) -> dict[str, Any]:
     return {
         "title": pair.title,
         "test": pair.first.test,
-        "kind": str(pair.kind),
+        "kind": pair.why,
         "requests": [pair.first.title, pair.second.title],
         "numbers": [pair.first.number, pair.second.number],
     }
@@ -143,8 +181,9 @@ def _of_pair(pair: Any) -> dict[str, Any]:
 
 def _sent_data(pair: Any) -> list[dict[str, Any]]:
     """What the two of a pair sent, with what was answered in the test; once where they are one."""
-    both = [pair.first] if pair.first is pair.second else [pair.first, pair.second]
-    return [{"title": each.title, "body": each.body, "status": each.status} for each in both]
+    return [
+        {"title": each.title, "given": each.GIVEN, "body": each.body, "answered": each.answered} for each in pair.sent
+    ]
 
 
 def _pair_data(each: Raced) -> dict[str, Any]:

@@ -114,7 +114,7 @@ class Trials:
 
     async def race(self, pair: Pair, left: float) -> Raced:
         """What became of a pair, within so many seconds. Raises `LabError`."""
-        with by_request(pair.first.app):
+        with by_request(pair.app):
             for each in (pair.first, pair.second):
                 if why := (await self._alone(each)).differs:
                     return Raced(pair, Standing.NOT_TRIED, why)
@@ -167,7 +167,8 @@ class Trials:
         """Whether one of the two is answered with 500 or more where they do not overlap: that is no race."""
         for order in (pair.names, pair.names[::-1]):
             record = await self.explorer.run(scenario, InOrder(order), Conditions(breakpoints=False))
-            if any(each.error is not None and not each.aborted for each in record.outcome.results.values()):
+            results = record.outcome.results
+            if any(each.fails(results[name]) for name, each in zip(pair.names, pair.both, strict=True)):
                 return True
         return False
 
@@ -206,13 +207,7 @@ async def _alone(explorer: Explorer, scenario: Scenario, sent: Sent) -> Executio
 
 
 def _difference(record: ExecutionRecord, sent: Sent) -> str:
-    result = record.outcome.results[sent.name]
-    if result.error is not None:
-        return f"sent again from the same rows, {sent.title} fails: {result.text}"
-    status = result.value[0] if isinstance(result.value, tuple) else None
-    if status != sent.status:
-        return f"sent again from the same rows, {sent.title} answers {status}, and {sent.status} in the test"
-    return ""
+    return sent.differs(record.outcome.results[sent.name])
 
 
 def _autocommits(record: ExecutionRecord) -> bool:

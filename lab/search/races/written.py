@@ -7,19 +7,22 @@ tables counts; else the definition that was read from the tests' database.
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from lab.scenario.declare import Scenario
 from lab.search.races.findings import Raced
+from lab.search.races.keeping import NotGiven
 from lab.search.races.loaded import metadata_of, place_of
+from lab.search.races.overrides import carrier
 from lab.search.races.sent import Sent
+from lab.search.races.spelling import Spelled, Spelling, Unspelled
 from lab.search.races.table import races_of
 
 __all__ = ["write_races"]
 
-_LEFT_OUT = {"host", "content-length", "accept", "accept-encoding", "connection", "user-agent"}
-"""Headers that a client adds by itself."""
 _BEGINS = re.compile(r"^(?:INSERT INTO|SELECT setval|SET|TRUNCATE|REFRESH|ALTER)\b", re.MULTILINE)
 _ROWS = re.compile(r"^(?:INSERT INTO|SELECT setval)", re.MULTILINE)
 
@@ -36,10 +39,12 @@ def write_races(folder: Path, raced: Sequence[Raced], command: str, known: tuple
         first = pairs[0]
         stem = "race_" + "_".join(dict.fromkeys(re.sub(r"\W", "_", each) for each in _names(first)))
         path = _free(folder, stem)
-        if (place := known or place_of(first.pair.first.app)) is None:
-            said.append(f"{first.pair.title}: its application is no global of a module, so no scenario is written")
+        try:
+            lines = list(_lines(first, command, known))
+        except (Unspelled, NotGiven) as error:
+            said.append(f"{first.pair.title}: {error}, so no scenario is written")
             continue
-        path.write_text("\n".join(_lines(first, place, command)) + "\n")
+        path.write_text("\n".join(lines) + "\n")
         module = path.stem if path.is_absolute() else ".".join(path.with_suffix("").parts)
         said.append(f"wrote {path}: lab hunt {module}:{_class(first)}")
     return said
@@ -61,23 +66,28 @@ def _free(folder: Path, stem: str) -> Path:
     return path
 
 
-def _lines(raced: Raced, place: tuple[str, str], command: str) -> Iterator[str]:
+def _app_of(raced: Raced, known: tuple[str, str] | None) -> tuple[str, str] | None:
+    """Where the application is. Raises `Unspelled`."""
+    if (app := raced.pair.app) is None:
+        return None
+    if (place := known or place_of(carrier(app) or app)) is None:
+        raise Unspelled("its application is no global of a module")
+    return place
+
+
+def _lines(raced: Raced, command: str, known: tuple[str, str] | None) -> Iterator[str]:
     pair, state = raced.pair, raced.pair.first.state
     assert state is not None, "a pair without one is not raced"
-    metadata = metadata_of(state.tables)
-    cause = f": {raced.cause}" if raced.cause else ""
-    yield f'"""{pair.title}, from {pair.first.test}.'
-    yield ""
-    yield f"Found by {' '.join(command.split()[:2])}: {raced.anomaly}{cause}, {raced.line or 'at no known line'}."
-    if missed := [getattr(each, "__qualname__", str(each)) for each in pair.first.overrides]:
-        yield ""
-        yield f"Its test overrides {', '.join(missed)}. Where requests need that, override it here as well."
-    yield '"""'
-    yield ""
-    yield "import lab"
-    name = re.split(r"\W", place[1], maxsplit=1)[0]
-    rest = place[1].removeprefix(name)
-    yield f"from {place[0]} import {name} as application"
+    place, metadata, spelling = _app_of(raced, known), metadata_of(state.tables), Spelling()
+    body = list(_body(raced, spelling))
+    yield from _heading(raced, command)
+    if any("contextlib." in line for line in body):
+        yield "import contextlib"
+    yield from (f"import {each}" for each in sorted({*spelling.modules, "lab"}))
+    if any("AsyncSession(" in line for line in body):
+        yield "from sqlalchemy.ext.asyncio import AsyncSession"
+    if place is not None:
+        yield f"from {place[0]} import {_first_name(place[1])} as application"
     if metadata is not None:
         yield f"from {metadata[0]} import {metadata[1].partition('.')[0]} as tables"
     yield ""
@@ -87,46 +97,81 @@ def _lines(raced: Raced, place: tuple[str, str], command: str) -> Iterator[str]:
     yield ""
     yield ""
     yield f"class {_class(raced)}(lab.Scenario):"
-    yield f"    app = lab.http(application{rest}, lifespan={_lifespan(pair.first)!r})"
+    if place is not None:
+        rest = place[1].removeprefix(_first_name(place[1]))
+        yield f"    app = lab.http(application{rest}, lifespan={'execution' if pair.lifespan else None!r})"
     if metadata is not None:
         yield f"    metadata = tables{'.metadata' if metadata[1].endswith('.metadata') else ''}"
+    if spelling.options:
+        yield f"    session_options = {spelling.options!r}"
     yield "    nobody_waits_in_a_circle = lab.no_deadlock()"
     yield ""
     if metadata is None:
         raw = ["raw = await connection.get_raw_connection()", "await raw.driver_connection.execute(SCHEMA)"]
-        yield from _method("schema", "connection", raw)
-    rows = ["connection = await session.connection()", "raw = await connection.get_raw_connection()"]
-    rows += ["await raw.driver_connection.execute(ROWS)", "await session.commit()"]
-    between = [f"await {_call(each)}" for each in pair.between]
-    yield from _method("setup", "session, client" if between else "session", rows + between)
-    for name, sent in zip(pair.names, (pair.first, pair.second), strict=True):
-        yield "    @lab.actor"
-        yield from _method(re.sub(r"\W", "_", name), "client", [f"return await {_call(sent)}"])
+        yield from _method("schema", ("connection",), raw)
+    yield from body
 
 
-def _lifespan(sent: Sent) -> str | None:
-    return "execution" if sent.lifespan else None
+def _first_name(expression: str) -> str:
+    """What is imported for an expression such as `container.app` or `create_app()`."""
+    return re.split(r"\W", expression, maxsplit=1)[0]
 
 
-def _method(name: str, wants: str, lines: Sequence[str]) -> Iterator[str]:
-    yield f"    async def {name}(self, {wants}):"
-    yield from (f"        {line}" for line in lines)
+def _heading(raced: Raced, command: str) -> Iterator[str]:
+    pair, cause = raced.pair, f": {raced.cause}" if raced.cause else ""
+    yield f'"""{pair.title}, from {pair.first.test}.'
+    yield ""
+    yield f"Found by {' '.join(command.split()[:2])}: {raced.anomaly}{cause}, {raced.line or 'at no known line'}."
+    if missed := [getattr(each, "__qualname__", str(each)) for each in pair.first.overrides]:
+        yield ""
+        yield f"Its test overrides {', '.join(missed)}. Where requests need that, override it here as well."
+    yield '"""'
     yield ""
 
 
-def _call(sent: Sent) -> str:
-    """A request as a call of a client."""
-    headers = {name: value for name, value in sent.headers if name.lower() not in _LEFT_OUT}
-    arguments = [repr(sent.method), repr(sent.url)]
-    if sent.content:
-        if (body := sent.json) is not None and headers.get("content-type", "").startswith("application/json"):
-            headers.pop("content-type", None)
-            arguments.append(f"json={body!r}")
-        else:
-            arguments.append(f"content={sent.content!r}")
-    if headers:
-        arguments.append(f"headers={headers!r}")
-    return f"client.request({', '.join(arguments)})"
+def _body(raced: Raced, spelling: Spelling) -> Iterator[str]:
+    """The setup, what comes before, and the actors. Raises `Unspelled`."""
+    pair = raced.pair
+    rows = ["connection = await session.connection()", "raw = await connection.get_raw_connection()"]
+    rows += ["await raw.driver_connection.execute(ROWS)", "await session.commit()"]
+    before = [each.spelled(spelling) for each in pair.between]
+    for number, (sent, spelled) in enumerate(zip(pair.between, before, strict=True), 1):
+        rows += _asked(sent, spelled, f"self.before_{number}")
+    wants = ("session", "client") if any("client" in each.wants for each in before) else ("session",)
+    yield from _method("setup", wants, rows)
+    for number, each in enumerate(before, 1):
+        yield from _method(f"before_{number}", each.wants, each.lines)
+    for name, sent in zip(pair.names, pair.both, strict=True):
+        yield f"    @lab.actor(allows={sent.ALLOWS!r})" if sent.ALLOWS else "    @lab.actor"
+        spelled = sent.spelled(spelling)
+        yield from _method(_method_name(name), spelled.wants, spelled.lines)
+
+
+def _method_name(name: str) -> str:
+    """A method of that name, or nearly, where it means something else."""
+    name = re.sub(r"\W", "_", name)
+    return f"do_{name}" if keyword.iskeyword(name) or hasattr(Scenario, name) or name == "app" else name
+
+
+def _asked(sent: Sent, spelled: Spelled, method: str) -> Iterator[str]:
+    """What a setup does for something that lies between the two: with a session of its own, if it needs one."""
+    given = ", ".join(spelled.wants)
+    indent = ""
+    if sent.refused:
+        yield "with contextlib.suppress(Exception):  # it was refused in the test as well"
+        indent = "    "
+    opened = {"session": "AsyncSession(session.bind, **self.session_options)", "connection": "session.bind.connect()"}
+    for each in spelled.wants:
+        if each in opened:
+            yield f"{indent}async with {opened[each]} as own:"
+            indent, given = f"{indent}    ", given.replace(each, "own")
+    yield f"{indent}await {method}({given})"
+
+
+def _method(name: str, wants: Sequence[str], lines: Sequence[str]) -> Iterator[str]:
+    yield f"    async def {name}({', '.join(('self', *wants))}):"
+    yield from (f"        {line}" for line in lines)
+    yield ""
 
 
 def _rows(script: str) -> str:

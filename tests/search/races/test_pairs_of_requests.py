@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from lab.search.races.named import touched_by
 from lab.search.races.pairs import TIMES, Kind, pairs_of, ranked
-from lab.search.races.sent import Recording, Sent, Touched
+from lab.search.races.sent import Recording, Request, Touched
 from lab.search.races.states import State
 from lab.search.races.trials import Trials
 
@@ -15,7 +15,7 @@ APP = object()
 def sent(path, *, read=(), written=(), status=200, app=APP, state=STATE, trouble="", answer=""):
     touched = Touched(frozenset(read), frozenset(written), 1)
     url, known = f"http://shop{path}", {"state": state, "touched": touched, "status": status, "trouble": trouble}
-    return Sent("test_it", 0, "POST", url, (), b"", app, **known, answer=answer)
+    return Request(test="test_it", method="POST", url=url, app=app, **known, answer=answer)
 
 
 def recording(*all_sent):

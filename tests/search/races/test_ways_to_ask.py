@@ -170,7 +170,7 @@ def test_requests_of_a_test_that_fails_are_not_raced_and_it_says_so(tmp_path):
     (tmp_path / "service.py").write_text(APP)
     (tmp_path / "test_orders.py").write_text(TEST_CLIENT.replace('{"left": 1}', '{"left": 5}'))
     done, data = raced(tmp_path)
-    assert [each["trouble"] for each in data["tests"]] == ["it failed, so its requests are not raced"]
+    assert [each["trouble"] for each in data["tests"]] == ["it failed, so nothing of it is raced"]
     assert "test_orders.py::test_orders: it failed" in done.stdout
 
 

@@ -17,7 +17,7 @@ from lab.explore.invariants import bounded
 from lab.search.races.files.asked import BASE_URL, Asked
 from lab.search.races.files.told import Told
 from lab.search.races.recording import Recorder
-from lab.search.races.sent import Recording
+from lab.search.races.sent import Recording, Request
 
 __all__ = ["NotStarted", "Sending", "engines_disposed"]
 
@@ -64,6 +64,7 @@ class Sending:
         title = f"{asked.method} {request.url.raw_path.decode()}"
         await bounded(send, f"the answer to {title}, {asked.place},", "step")
         sent = recording.sent[-1]
+        assert isinstance(sent, Request), "nothing else is sent through a client"
         if asked.status is not None and sent.status != asked.status:
             error = f" ({sent.error})" if sent.error else ""
             self.others.append(f"{asked.place}: {title} answers {sent.status}{error}, and {asked.status} in the file")
