@@ -227,7 +227,7 @@ WRONG = [
     ("service has no 'nix'; --before takes module:function", "service:app", "--before", "service:nix"),
     ("--before service:engine is no function", "service:app", "--before", "service:engine"),
     ("--before failed: RuntimeError: no migrations today (", "service:app", "--before", "service:broken"),
-    ("--json no/x.json: there is no folder", "service:app", "--json", "no/x.json"),
+    ("--json no/report: there is no folder", "service:app", "--json", "no/report"),
     ("this URL names mysql", "service:app", "--rows-from", "mysql://a"),
     ("has no request to b; the hosts are a (1)", "service:app", "--requests", "hosts.jsonl", "--host", "b"),
     ("; --no-lifespan leaves its start out", "late:app"),
