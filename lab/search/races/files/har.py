@@ -8,7 +8,7 @@ import json
 import re
 from collections import Counter
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urldefrag, urlencode, urlsplit
 
 from lab.errors import UsageError
 from lab.search.races.files.asked import Asked, Requests, kept_headers, typed
@@ -66,7 +66,7 @@ def _asked(place: str, entry: dict[str, Any]) -> Asked:
     if content and data.get("mimeType"):
         headers = typed(headers, data["mimeType"])
     status = response.get("status") or None
-    url = urlsplit(request["url"])._replace(fragment="").geturl()
+    url = urldefrag(request["url"]).url
     return Asked(
         request["method"].upper(),
         url,
