@@ -50,8 +50,6 @@ class Conditions:
     """Asked for beside the scenario's own invariants; see `lab.checkers`."""
     recorded: bool = False
     """Record the history: who read and wrote which version of which row."""
-    compared: bool = True
-    """Compare with serial runs, where a check or the scenario asks for it."""
     starts: bool = False
     """That an actor begins is a decision. A replay does as its schedule says."""
     drawn: bool = False

@@ -170,7 +170,7 @@ class Explorer:
         scheduler.end(record.trace)
         if caught_in_recording(performed.finished.errors):
             return record
-        if conditions.actors is None and conditions.compared:
+        if conditions.actors is None:
             record = await self._blame.judged(performed, record, conditions, asked=by_serial_runs)
         return judged(record, conditions.checks)
 

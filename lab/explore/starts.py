@@ -57,9 +57,7 @@ class Beginnings:
 
     async def _found(self, scenario: Scenario, conditions: Conditions, until: float) -> Starts:
         names = [each.name for each in conditions.of(actors_of(type(scenario)))]
-        bare = replace(
-            conditions, starts=True, breakpoints=False, checks=(), recorded=False, remedy=None, compared=False
-        )
+        bare = replace(conditions, starts=True, breakpoints=False, checks=(), recorded=False, remedy=None)
         for order in (names, names[::-1]) if len(names) > 1 else ():
             found = await _in_order(self._run, scenario, bare, order, until)
             if found is not Starts.FIXED:

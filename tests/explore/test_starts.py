@@ -12,10 +12,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from lab import actor, invariant, schedules, serializable
+from lab import actor, invariant, schedules
 from lab.errors import Violation
 from lab.explore import Conditions
-from lab.explore.serial_runs import SerialJudge
 from lab.model.replay_token import decode, encode, token_for
 from lab.model.starts import Starts
 from lab.report.hunts import hunt_lines
@@ -144,23 +143,6 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 async def test_it_is_noticed_that_the_order_of_beginnings_matters(explorer, kind):
     assert await explorer.starts(KINDS[kind]()) is Starts.DECIDED
-
-
-async def test_what_is_tried_to_find_out_who_may_begin_is_compared_with_no_serial_run(explorer, monkeypatch):
-    """The runs are compared with each other; the scenario's own check would make two more of each."""
-    judged = []
-    monkeypatch.setattr(SerialJudge, "effects", lambda *given: judged.append(given))
-
-    class Compared(Bank):
-        same = serializable()
-
-        @actor(names=("alice", "bob"))
-        async def work(self, session) -> None:
-            await session.execute(add(1))
-            await session.commit()
-
-    assert await explorer.starts(Compared()) is Starts.FIXED
-    assert not judged
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)

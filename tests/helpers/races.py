@@ -24,7 +24,7 @@ HOSTILE = (
 def sent(path: str, number: int = 1) -> Request:
     """A request with a body that is hostile."""
     content = f'{{"name": "{HOSTILE[number % len(HOSTILE)]}"}}'.encode()
-    test, url = "tests/test_it.py::test_it[<b>]", f"http://shop{path}"
+    test, url = "test_it.py::test_it[<b>]", f"http://shop{path}"
     return Request(test=test, number=number, method="POST", url=url, content=content, status=201)
 
 
@@ -37,8 +37,8 @@ def pair_of(path: str, other: str = "", kind: Kind = Kind.TWICE) -> Pair:
 def recordings_of(trouble: str) -> list[Recording]:
     """One that can be used, and one that cannot."""
     return [
-        Recording("tests/test_it.py::test_it", [sent("/1")]),
-        Recording("tests/test_it.py::test_no", trouble=trouble),
+        Recording("test_it.py::test_it", [sent("/1")]),
+        Recording("test_it.py::test_no", trouble=trouble),
     ]
 
 
