@@ -37,7 +37,7 @@ _ONCE = (
     *(asyncio.AbstractEventLoop, asyncio.Transport),
 )
 _MOST_SEEN = 5000
-_FOREIGN = ("sqlalchemy.", "asyncpg.", "builtins", "_", "asyncio.", "logging")
+_FOREIGN = ("sqlalchemy.", "asyncpg.", "builtins", "_io", "_asyncio", "_thread", "asyncio.", "logging")
 
 
 class NotGiven(Exception):
