@@ -40,7 +40,8 @@ def is_raced(folder, file):
 
 def test_a_coupon_is_used_up_twice_until_it_is_mended(shop):
     is_raced(shop, "coupon.jsonl")
-    hunt = ("hunt", "found.race_coupons_other_coupons:CouponsOtherCoupons", "--no-remedies", "--no-fresh")
+    options = ("--no-remedies", "--no-fresh", "--scheduler", "dpor", "--executions", "40")
+    hunt = ("hunt", "found.race_coupons_other_coupons:CouponsOtherCoupons", *options)
     done = lab(*hunt, cwd=shop)
     assert "LOST UPDATE" in done.stdout, done
     assert done.returncode == 1
