@@ -6,6 +6,7 @@ import asyncio
 import copy
 import inspect
 import io
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -37,7 +38,8 @@ _ONCE = (
     *(asyncio.AbstractEventLoop, asyncio.Transport),
 )
 _MOST_SEEN = 5000
-_FOREIGN = ("sqlalchemy.", "asyncpg.", "builtins", "_io", "_asyncio", "_thread", "asyncio.", "logging")
+_IN_C = tuple(each.__module__ for each in (io.FileIO, asyncio.Future, type(threading.Lock())))
+_FOREIGN = ("sqlalchemy.", "asyncpg.", "builtins", "asyncio.", "logging", *_IN_C)
 
 
 class NotGiven(Exception):

@@ -106,7 +106,7 @@ async def recorded(server, bank):
 async def test_a_written_scenario_runs_as_the_calls_did(server, explorer, bank, tmp_path):
     deposit, close, seen, double = await recorded(server, bank)
     raced = Raced(Pair(Kind.SAME_TABLES, deposit, double, (close, seen)), Standing.RACY, "")
-    (said,) = write_races(tmp_path, [raced])
+    (said,) = write_races(tmp_path, [raced], "pytest --lab-races")
     assert said.startswith(f"wrote {tmp_path / 'race_deposit_setup.py'}: ")
     written = importlib.import_module("race_deposit_setup")
     record = await explorer.run(written.DepositSetup(), Serial())
