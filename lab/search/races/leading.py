@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
-from contextvars import ContextVar
 from typing import Any
 
 import asyncpg
@@ -24,28 +23,18 @@ from asyncpg import connect_utils
 from lab.engine.replaced import replaced
 from lab.postgres.connections.connection import LabConnection
 from lab.postgres.connections.others import CONNECT
+from lab.postgres.server.monitor import OwnConnection
 from lab.postgres.server.monitor import connect as own_connection
 from lab.postgres.server.server import Server
 
-__all__ = ["ADMIN", "Leading", "as_the_lab"]
+__all__ = ["ADMIN", "Leading"]
 
-_the_labs: ContextVar[bool] = ContextVar("lab_opens_its_own", default=False)
 _PLACE = {"dsn", "host", "port", "user", "password", "passfile", "service", "servicefile", "ssl", "direct_tls"}
 """What says where a connection leads, among the options of asyncpg; those that its version has."""
 ADMIN = "postgres"
 """The database over which others are made."""
 _OTHERS = {"psycopg": ("", "Connection", "AsyncConnection"), "psycopg2": ("",)}
 """Driver -> the classes whose `connect` opens connections; "" for the module itself."""
-
-
-@contextlib.contextmanager
-def as_the_lab() -> Iterator[None]:
-    """Connections of the block are the lab's own, and lead where they say."""
-    token = _the_labs.set(True)
-    try:
-        yield
-    finally:
-        _the_labs.reset(token)
 
 
 class Leading:
@@ -86,7 +75,7 @@ class Leading:
 
     def _connect(self, real: Callable[..., Any]) -> Callable[..., Any]:
         async def connect(*, connection_class: type[Any], **options: Any) -> Any:
-            if _the_labs.get() or issubclass(connection_class, LabConnection):
+            if issubclass(connection_class, LabConnection | OwnConnection):
                 return await real(connection_class=connection_class, **options)
             database = self._named(options)
             await self._make(database)
@@ -111,20 +100,17 @@ class Leading:
         self._asked(database)
         if database in self._there:
             return
-        with as_the_lab():
-            admin = await own_connection(self._server, database=ADMIN)
-            try:
-                if not await admin.fetchval("SELECT true FROM pg_database WHERE datname = $1", database):
-                    quoted = database.replace('"', '""')
-                    with contextlib.suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
-                        await admin.execute(f'CREATE DATABASE "{quoted}" TEMPLATE {self._template}')
-            finally:
-                admin.terminate()
+        admin = await own_connection(self._server, database=ADMIN)
+        try:
+            if not await admin.fetchval("SELECT true FROM pg_database WHERE datname = $1", database):
+                quoted = database.replace('"', '""')
+                with contextlib.suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
+                    await admin.execute(f'CREATE DATABASE "{quoted}" TEMPLATE {self._template}')
+        finally:
+            admin.terminate()
 
     def _synchronous(self, real: Callable[..., Any], module: str) -> Any:
         def connect(*args: Any, **named: Any) -> Any:
-            if _the_labs.get():
-                return real(*args, **named)
             conninfo = args[0] if args else named.pop("conninfo", None) or named.pop("dsn", None) or ""
             known = _parsed(module, conninfo) | {key: value for key, value in named.items() if key in _CONNINFO}
             rest = {key: value for key, value in named.items() if key not in _CONNINFO}

@@ -20,7 +20,6 @@ from lab.postgres.server.monitor import LOST, Monitor
 from lab.postgres.server.server import Server
 from lab.postgres.tables.definition import definition_of
 from lab.postgres.tables.reset import Tables
-from lab.search.races.leading import as_the_lab
 
 __all__ = ["State", "States"]
 
@@ -103,8 +102,7 @@ class States:
     async def _monitor(self, database: str) -> Monitor:
         if (known := self._monitors.get(database)) is None or known.is_closed():
             settings = {"lock_timeout": LOCK_TIMEOUT}
-            with as_the_lab():
-                self._monitors[database] = await Monitor.open(self._server, database=database, server_settings=settings)
+            self._monitors[database] = await Monitor.open(self._server, database=database, server_settings=settings)
         return self._monitors[database]
 
     def _wait(self, code: Callable[[], Awaitable[Made]]) -> Made:

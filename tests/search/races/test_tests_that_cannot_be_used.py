@@ -24,8 +24,21 @@ TESTS = """
 import asyncio
 import pytest
 from httpx import ASGITransport, AsyncClient
-from sqlalchemy import text
+from lab import Scenario, actor, invariant
+from sqlalchemy import select, text, update
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from service import app, engine, other
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Counter(Base):
+    __tablename__ = "counted"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    n: Mapped[int]
+
 
 pytestmark = pytest.mark.anyio
 TABLE = text("CREATE TABLE counter (n int)")
@@ -77,8 +90,24 @@ async def test_that_skips_itself(client):
     pytest.skip("no")
 
 
+class Counts(Scenario):
+    metadata = Base.metadata
+
+    async def setup(self, session):
+        session.add(Counter(id=1, n=0))
+
+    @actor(names=("ann", "ben"))
+    async def counts(self, session):
+        await session.execute(update(Counter).values(n=Counter.n + 1))
+        await session.commit()
+
+    @invariant
+    async def both_count(self, session):
+        assert await session.scalar(select(Counter.n)) == 2
+
+
 async def test_with_the_lab(lab):
-    pass
+    await lab.hunt(Counts())
 
 
 async def test_of_fixtures_that_fail(broken):
@@ -99,10 +128,20 @@ def test_each_test_that_cannot_be_used_says_why(tmp_path):
     (tmp_path / "service.py").write_text(SERVICE)
     (tmp_path / "test_it.py").write_text(TESTS)
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "LAB_"))}
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--lab-races", "--lab-races-json=races.json"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-rp",
+        "-p",
+        "no:cacheprovider",
+        "--lab-races",
+        "--lab-races-json=races.json",
+    ]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     data = json.loads((tmp_path / "races.json").read_text())
     troubles = {each["test"].partition("::")[2]: each["trouble"] for each in data["tests"]}
+    assert "PASSED test_it.py::test_with_the_lab\n" in done.stdout
     asked_nothing = "it sent no request and called no action"
     assert {name: why for name, why in troubles.items() if not name.startswith("test_many")} == {
         "test_of_psycopg": "",
