@@ -23,8 +23,6 @@ WIDTH = 120
 
 NARROWEST = 60
 """Columns below which a report is not folded: a terminal does that itself."""
-_INTO_A_FILE = {"races"}
-"""Commands whose `--json` names a file."""
 REPORT_VERSION = 1
 """Of the form that `docs/report.schema.json` describes: raised when a field goes or means something else."""
 
@@ -77,7 +75,7 @@ def _stated(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def show_failure(sentence: str, status: int) -> None:
     """The same for a command that came to nothing, if it was to show JSON and has not done so."""
-    if "--json" in sys.argv and not out.answered and not _INTO_A_FILE & set(sys.argv[1:2]):
+    if "--json" in sys.argv and not out.answered:
         with contextlib.suppress(OSError, ValueError):  # nobody reads it
             show_json({"error": sentence, "exit_status": status})
 

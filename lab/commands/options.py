@@ -47,6 +47,11 @@ def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
     command = click.option(
         "--url", envvar="LAB_URL", help="An external PostgreSQL; the lab works in databases of its own there."
     )(command)
+    return version_option(command)
+
+
+def version_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The option that says which embedded server to use."""
     return click.option(
         "--postgres",
         "version",

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lab.commands.complete import complete_application
-from lab.commands.console import err, print_lines, progress_bar
-from lab.commands.options import bound_options
-from lab.postgres.server.versions import DEFAULT_VERSION, VERSIONS
+from lab.commands.console import err, print_lines, progress_bar, show_json
+from lab.commands.options import bound_options, json_option, version_option
 from lab.search.races import SECONDS
 
 if TYPE_CHECKING:
@@ -75,14 +74,6 @@ def _in_a_folder(ctx: click.Context, param: click.Parameter, value: Path | None)
     help="Write each race that is found as a scenario into this folder: the regression test of its fix.",
 )
 @click.option(
-    "--json",
-    "json_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    callback=_in_a_folder,
-    help="Write the report for programs into this file.",
-)
-@click.option(
     "--html",
     "page",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -91,14 +82,8 @@ def _in_a_folder(ctx: click.Context, param: click.Parameter, value: Path | None)
     help="Write the report as a page into this file, with the story of each race drawn.",
 )
 @click.option("--verbose", "-v", is_flag=True, help="Name every pair that shows a race.")
-@click.option(
-    "--postgres",
-    "version",
-    type=click.Choice([str(version) for version in sorted(VERSIONS, reverse=True)]),
-    default=str(DEFAULT_VERSION),
-    show_default=True,
-    help="Major version of the embedded server.",
-)
+@json_option
+@version_option
 @bound_options("step", "setup", "imports")
 async def command(app: str, **options: Any) -> str:
     """Race the requests of a file that are sent to APP, an ASGI application (module:attribute, or a function there).
@@ -112,7 +97,7 @@ async def command(app: str, **options: Any) -> str:
 
     requests = read_requests(options["file"], options["host"])
     accepted = accepted_in(Path.cwd())
-    with progress_bar(quiet=False) as bar, ExitStack() as stack:
+    with progress_bar(quiet=options["as_json"]) as bar, ExitStack() as stack:
         racing, server = await _recorded(app, requests, options, bar, stack)
         task = bar.add_task("races", total=None)
 
@@ -120,11 +105,13 @@ async def command(app: str, **options: Any) -> str:
             bar.update(task, completed=done, total=pairs, description=f"races · {text}")
 
         await racing.race(server, options["seconds"], accepted, progress)
-    wrote = racing.write(options["write"]) if options["write"] is not None else []
-    print_lines(racing.lines(verbose=options["verbose"]))
-    print_lines([*wrote, *filter(None, (racing.trouble, racing.nothing))])
-    if options["json_file"] is not None:
-        racing.write_data(options["json_file"])
+    if options["write"] is not None:
+        racing.write(options["write"])
+    if options["as_json"]:
+        show_json(racing.data())
+    else:
+        print_lines(racing.lines(verbose=options["verbose"]))
+        print_lines([*racing.wrote, *filter(None, (racing.trouble, racing.nothing))])
     if options["page"] is not None:
         racing.write_page(options["page"], said=[*filter(None, (racing.nothing,))])
     return racing.verdict

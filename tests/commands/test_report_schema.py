@@ -46,6 +46,7 @@ WITH_CASES = {
     "doctor": ("doctor", "doctor"),
     "specs": ("specs", "spec", "specs/specs/markers.spec", "specs/specs/broken_setup.spec"),
     "specs searched": ("specs", "spec", "counter.spec", "--search"),
+    "races": ("races", "races", "asked:app", "--requests", "asked.jsonl", "--seconds", "20"),
     "wrong target": ("error", "hunt", "LostCoun"),
     "wrong token": ("error", "replay", "lab1:nothing"),
     "no file": ("error", "check-history", "there_is_no_such_file.json"),

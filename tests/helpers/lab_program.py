@@ -93,6 +93,7 @@ def _launched(
         order.seek(0)
         files = [file.fileno() for file in (order, nothing, stdout or out, err)]
         socket.send_fds(launcher, [b"?"], files)
+        launcher.settimeout(SECONDS * max(1, len(lines) if several else 1))
         with launcher.makefile() as answers:
             pid = int(answers.readline())
             try:

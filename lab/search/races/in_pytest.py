@@ -107,7 +107,6 @@ class Races:
         self, pattern: str, seconds: float, server: Callable[[], Server], accepted: Sequence[Accepted]
     ) -> None:
         self._pattern, self._seconds, self._make_server, self._accepted = pattern, seconds, server, accepted
-        self._wrote: list[str] = []
         self._recorder: Recorder | None = None
         self._racing: Racing | None = None
 
@@ -187,7 +186,7 @@ class Races:
         await self._racing.race(server, self._seconds, self._accepted, progress)
         self._say(config, "")
         if (folder := config.getoption(f"{OPTION}-write")) is not None:
-            self._wrote = self._racing.write(folder)
+            self._racing.write(folder)
 
     def _say(self, config: pytest.Config, text: str) -> None:
         """How far the races are, on one line of a terminal."""
@@ -238,5 +237,5 @@ class Races:
         with suppress(BrokenPipeError):
             for line in self._racing.lines(verbose=verbose):
                 terminalreporter.write_line(line)
-            for each in filter(None, (*self._wrote, self._racing.trouble, self._nothing)):
+            for each in filter(None, (*self._racing.wrote, self._racing.trouble, self._nothing)):
                 terminalreporter.write_line(each)

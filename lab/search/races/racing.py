@@ -44,6 +44,8 @@ class Racing:
     """What else there is to say of the recordings, as sentences."""
     trouble: str = ""
     """Why it ended before its time; "" if it did not."""
+    wrote: list[str] = field(default_factory=list)
+    """Scenarios that were written, and races of which none could be, as sentences."""
 
     async def race(
         self,
@@ -95,11 +97,17 @@ class Racing:
     def data(self) -> dict[str, Any]:
         """The report for programs."""
         data = races_data(self.raced, self.skipped, self.recordings)
-        return {"version": FORM, **data, "notes": self.notes, "trouble": self.trouble or self.nothing}
+        return {
+            "verdict": self.verdict,
+            **data,
+            "notes": self.notes,
+            "wrote": self.wrote,
+            "trouble": self.trouble or self.nothing,
+        }
 
     def write_data(self, file: Path) -> None:
-        """The same into a file."""
-        file.write_text(json.dumps(self.data(), indent=2) + "\n")
+        """The same into a file, with the version of its form."""
+        file.write_text(json.dumps({"version": FORM, **self.data()}, indent=2) + "\n")
 
     def write_page(self, file: Path, *, said: Sequence[str] = ()) -> None:
         """The report as a page into a file; `said` stands below its summary. Raises `UsageError`."""
@@ -109,9 +117,9 @@ class Racing:
         beside = [*said, *self.notes, *filter(None, (self.trouble,))]
         written(file, races_html(self.raced, self.skipped, self.recordings, said=beside))
 
-    def write(self, folder: Path) -> list[str]:
-        """Each race as a scenario, into a folder; returns sentences on what was written, and what could not be."""
-        return write_races(folder, self.raced, self.command, self.place)
+    def write(self, folder: Path) -> None:
+        """Each race as a scenario, into a folder."""
+        self.wrote = write_races(folder, self.raced, self.command, self.place)
 
 
 @contextmanager

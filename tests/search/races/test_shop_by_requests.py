@@ -25,10 +25,10 @@ def shop(tmp_path):
 
 
 def raced(folder, file):
-    arguments = ("--requests", file, "--before", "shop.seed:main", "--write", "found", "--json", "races.json")
+    arguments = ("--requests", file, "--before", "shop.seed:main", "--write", "found", "--json")
     done = lab("races", "shop.main:app", *arguments, cwd=folder)
     assert done.stderr == "", done
-    return done, json.loads((folder / "races.json").read_text())["races"]
+    return done, json.loads(done.stdout)["races"]
 
 
 def is_raced(folder, file):
