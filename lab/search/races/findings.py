@@ -97,10 +97,15 @@ class Raced:
 
 
 def line_of(failure: ReportedFailure) -> str:
-    """File and line that show the cause of a failure last, else of its last step with a known line; "" for none."""
+    """File and line that show the cause of a failure last; "" for none.
+
+    Without a cause they are those of its last statement with a known line, else of its last such step: where a
+    transaction ends is seldom where it went wrong.
+    """
     known = {each["number"]: f"{each['at']['file']}:{each['at']['line']}" for each in _steps(failure) if each["at"]}
     shown = [known[number] for number in (failure.cause or {}).get("steps", ()) if number in known]
-    return next(iter((shown or list(known.values()))[-1:]), "")
+    said = [known[each["number"]] for each in _steps(failure) if each["number"] in known and each["sql"]]
+    return next(iter((shown or said or list(known.values()))[-1:]), "")
 
 
 def _steps(failure: ReportedFailure) -> Sequence[Mapping[str, Any]]:
