@@ -169,9 +169,11 @@ def _reasons(pair: Pair) -> Iterator[str]:
     yield from (f"{each.once}, and lies between them" for each in pair.between if each.once)
     if len(pair.apps) > 1:
         yield "the two were sent to different applications"
-    if not pair.first.touched.written and not pair.second.touched.written:
-        yield "both only read"
-    if not pair.tables:
-        yield "neither writes a table that the other touches"
+    seen = [each.touched for each in pair.both]
+    if not any(each.more for each in seen):
+        if all(each.only_reads for each in seen):
+            yield "both only read"
+        if not pair.tables:
+            yield "neither writes a table that the other touches"
     if len(pair.between) > MOST_BETWEEN:
         yield f"more than {MOST_BETWEEN} requests lie between them"

@@ -29,8 +29,9 @@ from lab.search.races.keeping import flush
 from lab.search.races.leading import ADMIN, Leading
 from lab.search.races.named import touched_by
 from lab.search.races.overrides import carrier, shared_sessions
-from lab.search.races.sent import Recording, Request, Sent, Touched
+from lab.search.races.sent import Recording, Request, Sent
 from lab.search.races.states import State, States, read_over
+from lab.search.races.touched import Touched
 
 __all__ = ["Recorder"]
 
@@ -120,9 +121,9 @@ class Recorder:
                     answer = await real(transport, request)
                     await answer.aread()
                 except Exception as error:
-                    self._add(recording, replace(sent, status=500, error=first_line(error)), statements)
+                    await self._add(recording, replace(sent, status=500, error=first_line(error)), statements)
                     raise
-            self._add(recording, _answered(sent, answer), statements)
+            await self._add(recording, _answered(sent, answer), statements)
             return answer
 
         return handle_async_request
@@ -138,9 +139,9 @@ class Recorder:
                     answer = real(client, request, **named)
                     answer.read()
                 except Exception as error:
-                    self._add(recording, replace(sent, status=500, error=first_line(error)), statements)
+                    self._add_at_once(recording, replace(sent, status=500, error=first_line(error)), statements)
                     raise
-            self._add(recording, _answered(sent, answer), statements)
+            self._add_at_once(recording, _answered(sent, answer), statements)
             return answer
 
         return send
@@ -162,11 +163,11 @@ class Recorder:
                     "error": first_line(error),
                     "ends": frozenset(ended),
                 }
-                self._add(recording, replace(call, **raised), statements)
+                await self._add(recording, replace(call, **raised), statements)
                 raise
             statements.extend(unflushed(call))
         answer = described(value, lambda kind: None)[:_ANSWER_KEPT]
-        self._add(recording, replace(call, answer=answer, tells=told(value), ends=frozenset(ended)), statements)
+        await self._add(recording, replace(call, answer=answer, tells=told(value), ends=frozenset(ended)), statements)
         return value
 
     def _entering(self, real: Callable[..., Any]) -> Callable[..., Any]:
@@ -177,9 +178,15 @@ class Recorder:
 
         return enter
 
-    def _add(self, recording: Recording, sent: Sent, statements: list[str]) -> None:
-        touched = Touched() if sent.state is None else touched_by(statements, sent.state)
-        recording.sent.append(replace(sent, touched=touched, number=len(recording.sent) + 1))
+    async def _add(self, recording: Recording, sent: Sent, statements: list[str]) -> None:
+        """What was asked, with its answer and what it touched."""
+        sent = _numbered(recording, sent, statements)
+        recording.sent.append(_compared(sent, await self._seen()) if sent.touched.only_reads else sent)
+
+    def _add_at_once(self, recording: Recording, sent: Sent, statements: list[str]) -> None:
+        """The same where nobody can wait."""
+        sent = _numbered(recording, sent, statements)
+        recording.sent.append(_compared(sent, self._committed()) if sent.touched.only_reads else sent)
 
     # ------------------------------------------------------------------ the database before a request
 
@@ -221,6 +228,17 @@ def _statements() -> Iterator[list[str]]:
         yield heard
     finally:
         _request.reset(token)
+
+
+def _numbered(recording: Recording, sent: Sent, statements: list[str]) -> Sent:
+    """With its place in the test, and the tables that its statements named."""
+    touched = Touched() if sent.state is None else touched_by(statements, sent.state)
+    return replace(sent, touched=touched, number=len(recording.sent) + 1)
+
+
+def _compared(sent: Sent, after: Mapping[str, Any]) -> Sent:
+    """What was heard of it only reads: COPY, and what another driver sends, are not heard, but change rows."""
+    return replace(sent, touched=replace(sent.touched, more=after.get("state") != sent.state))
 
 
 def _notes(connection: Any, cursor: Any, statement: str, *_: object) -> None:

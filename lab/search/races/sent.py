@@ -20,8 +20,9 @@ from lab.scenario.declare import Allowed
 from lab.search.races.overrides import Ways, applied, asking_with
 from lab.search.races.spelling import Spelled, Spelling
 from lab.search.races.states import State
+from lab.search.races.touched import Touched
 
-__all__ = ["TELLING", "Errors", "Recording", "Request", "Sent", "Touched", "naming", "told_by"]
+__all__ = ["TELLING", "Errors", "Recording", "Request", "Sent", "naming", "told_by"]
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _NAMING = re.compile(r"[\w-]+")
@@ -29,20 +30,6 @@ _BODY_SHOWN = 60
 _REFUSED = 400
 _LEFT_OUT = {"host", "content-length", "accept", "accept-encoding", "connection", "user-agent"}
 """Headers that a client adds by itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Touched:
-    """The tables that statements named, those of them that were written, and the SQL that says so."""
-
-    read: frozenset[str] = frozenset()
-    written: frozenset[str] = frozenset()
-    statements: int = 0
-
-    @property
-    def all(self) -> frozenset[str]:
-        """Read or written."""
-        return self.read | self.written
 
 
 class Errors(Enum):

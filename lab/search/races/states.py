@@ -19,6 +19,7 @@ from lab.errors import ScenarioError, first_line
 from lab.postgres.server.monitor import LOST, Monitor
 from lab.postgres.server.server import Server
 from lab.postgres.tables.definition import definition_of
+from lab.postgres.tables.opaque import opaque_in
 from lab.postgres.tables.reset import Tables
 
 __all__ = ["State", "States"]
@@ -39,13 +40,20 @@ class State:
     tables: tuple[str, ...]
     references: frozenset[tuple[str, str]] = frozenset()
     """(table, table that a foreign key of it names)."""
+    cascades: frozenset[tuple[str, str]] = frozenset()
+    """Those of them whose first table changes when a row of the second one goes or gets another key."""
+    opaque: frozenset[str] = frozenset()
+    """Functions and views of the database: a statement that names one may touch any table."""
+    reacting: frozenset[str] = frozenset()
+    """Tables of which a changed row runs such a function, by a trigger, a check, a default or an index."""
     uncommitted: bool = False
     """Only the test's own transaction saw it."""
 
 
 _REFERENCES = """
-SELECT DISTINCT child.relname, parent.relname FROM pg_constraint k JOIN pg_class child ON child.oid = k.conrelid
-JOIN pg_class parent ON parent.oid = k.confrelid WHERE k.contype = 'f'
+SELECT child.relname, parent.relname, bool_or(k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd'))
+FROM pg_constraint k JOIN pg_class child ON child.oid = k.conrelid JOIN pg_class parent ON parent.oid = k.confrelid
+WHERE k.contype = 'f' GROUP BY 1, 2
 """
 
 
@@ -118,5 +126,16 @@ async def read_over(connection: Any, database: str, *, uncommitted: bool = False
     tables = Tables(connection, privileged=True)
     await tables.learn(installs=False)
     snapshot = await tables.capture()
-    references = frozenset(map(tuple, await connection.fetch(_REFERENCES)))
-    return State(database, definition, snapshot.script, tuple(sorted(tables.names)), references, uncommitted)
+    references = await connection.fetch(_REFERENCES)
+    opaque, reacting = await opaque_in(connection)
+    return State(
+        database,
+        definition,
+        snapshot.script,
+        tuple(sorted(tables.names)),
+        frozenset((child, parent) for child, parent, _ in references),
+        frozenset((child, parent) for child, parent, cascades in references if cascades),
+        opaque,
+        reacting,
+        uncommitted,
+    )

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from lab.search.races.named import touched_by
 from lab.search.races.pairs import TIMES, Kind, pairs_of, ranked
-from lab.search.races.sent import Recording, Request, Touched
+from lab.search.races.sent import Recording, Request
 from lab.search.races.states import State
+from lab.search.races.touched import Touched
 from lab.search.races.trials import Trials
 
 STATE = State("shop", "", "rows", ("customers", "orders", "audit.log"), frozenset({("orders", "customers")}))
