@@ -27,8 +27,11 @@ UNKNOWN_LOCKS = (
 )
 UNKNOWN_ROWS = "Rows that no actor read or wrote are not shown: what is in them at a step is not known."
 NO_TRANSACTION = "no transaction is open"
+BROKEN_OFF = "none: the server broke the transaction off, and accepts nothing but its ROLLBACK"
 _LOCKING = re.compile(r"\bFOR (?:NO KEY UPDATE|UPDATE|KEY SHARE|SHARE)\b", re.IGNORECASE)
 _STATED = re.compile(r"\bLOCK TABLE\b.*|\bpg(?:_try)?_advisory(?:_xact)?_lock(?:_shared)?\b", re.IGNORECASE)
+
+_NOT_SENT = (ActionKind.START, ActionKind.POINT, ActionKind.SLEEP, ActionKind.FAULT)
 
 Changes = tuple[tuple[int, str], ...]
 """The number of a step, and what holds from its end on; 0: from the beginning."""
@@ -83,6 +86,8 @@ def _open(number: int, own: Sequence[Tenure]) -> Tenure | None:
 def _snapshot(number: int, actor: str, own: Sequence[Tenure], trace: Trace) -> str:
     tenure = _open(number, own)
     if tenure is None:
+        if _is_broken_off(number, actor, trace):
+            return BROKEN_OFF
         since = _unrecorded(number, actor, trace)
         return (
             f"a transaction may be open since #{since}; its reads and writes are not known" if since else NO_TRANSACTION
@@ -92,6 +97,15 @@ def _snapshot(number: int, actor: str, own: Sequence[Tenure], trace: Trace) -> s
         last = _last_statement(number, actor, trace)
         return f"{level}: each statement takes its own; the last one in #{last}"
     return f"{level}: taken in #{tenure.began}, kept to the end of the transaction"
+
+
+def _is_broken_off(number: int, actor: str, trace: Trace) -> bool:
+    """Whether its last statement failed, and the ROLLBACK of the transaction is yet to come."""
+    sent = [step for step in trace if step.actor == actor and step.action.kind not in _NOT_SENT]
+    behind = [step for step in sent if step.number <= number]
+    ahead = sent[len(behind) :]
+    failed = bool(behind) and behind[-1].result is not None and bool(behind[-1].result.error)
+    return failed and bool(ahead) and ahead[0].action.kind is ActionKind.ROLLBACK
 
 
 def _unrecorded(number: int, actor: str, trace: Trace) -> int:

@@ -189,7 +189,24 @@ async def test_a_transaction_of_which_nothing_was_recorded_is_not_said_to_be_abs
     (grocer,) = (view for view in failure_page(Message(record)).dump()["views"] if view["actor"] == "grocer")
     said = dict(grocer["snapshot"])
     assert said[1] == "a transaction may be open since #1; its reads and writes are not known"
-    assert said[3] == "no transaction is open"
+    assert said[3].startswith("none: the server broke the transaction off")
+    assert list(said.values())[-1] == "no transaction is open"
+
+
+async def test_a_transaction_that_the_server_broke_off_is_open_until_its_rollback(explorer):
+    """It has no snapshot and no locks, but it is not gone: whatever else is sent in it fails."""
+    cls = PLANTED["OrmUpdatesInOppositeOrder"]
+    token = decode(planted_bug_of(cls).token)
+    record = await explorer.run(scenario_of(token, cls), Replay(token.schedule), recorded=True)
+    refused = next(step for step in record.trace if step.result is not None and step.result.error)
+    rolled_back = next(
+        step for step in record.trace if step.actor == refused.actor and step.action.kind is ActionKind.ROLLBACK
+    )
+    (view,) = (each for each in failure_page(Message(record)).dump()["views"] if each["actor"] == refused.actor)
+    said = dict(view["snapshot"])
+    assert said[refused.number].startswith("none: the server broke the transaction off")
+    assert said[rolled_back.number] == "no transaction is open"
+    assert dict(view["locks"])[refused.number] == "none known"
 
 
 def test_what_no_record_holds_breaks_a_page_and_nothing_of_it_is_an_element():
