@@ -19,7 +19,7 @@ class LostAnswer(Fault):
 
     name = "lost-answer"
     help = "The server commits, and the connection breaks before its answer comes: the COMMIT is in doubt."
-    story = "the answer to the COMMIT of {} gets lost"
+    story = "the COMMIT of {} reaches the server, and its answer gets lost"
     brings: tuple[str, ...] = ("lost-request",)
     cut = Cut.BEFORE_ANSWER
 

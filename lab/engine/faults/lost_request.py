@@ -13,7 +13,7 @@ class LostRequest(LostAnswer):
 
     name = "lost-request"
     help = "The connection breaks before the COMMIT reaches the server, which rolls back: the COMMIT is in doubt."
-    story = "the COMMIT of {} gets lost"
+    story = "the COMMIT of {} gets lost before it reaches the server"
     brings = ()
     cut = Cut.BEFORE_REQUEST
 

@@ -89,7 +89,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """All lanes. `actors`: name and x of each."""
+    """All lanes. `actors`: name and x of each; `notes`: the number of a step, and what else is to be known of it."""
 
     width: int
     height: int
@@ -99,6 +99,7 @@ class Drawing:
     bands: tuple[Band, ...]
     curves: tuple[Curve, ...]
     marks: tuple[Mark, ...]
+    notes: Mapping[int, str]
 
 
 def drawing(page: Mapping[str, Any]) -> Drawing:
@@ -122,6 +123,7 @@ def drawing(page: Mapping[str, Any]) -> Drawing:
         tuple(_bands(steps, at)),
         tuple(curves(arrows(page), {dot.number: (dot.lane, dot.x, dot.y) for dot in dots}, ROW // 2)),
         (*_stale(page["story"], lane, at), *_stuck(page["story"], lane, at)),
+        notes,
     )
 
 
@@ -152,13 +154,15 @@ def _heights(steps: Sequence[Mapping[str, Any]], *, stuck: bool) -> list[int]:
 
 def _notes(story: Mapping[str, Any]) -> dict[int, str]:
     """Number of a step -> what else is to be known of it: that it acts by a stale read, what it takes meanwhile."""
-    found: dict[int, str] = {}
+    stale: dict[int, list[str]] = {}
     for each in story["stale"]:
-        found[each["acted"]] = f"by stale #{each['read']}: "
+        stale.setdefault(each["acted"], []).append(f"#{each['read']}")
+    found = {number: f"by stale {' and '.join(dict.fromkeys(reads))}" for number, reads in stale.items()}
     for stall in story["stalls"]:
         for held in stall["holds"]:
             if not held["what"].startswith("row "):  # a statement took it, which says so
-                found[held["step"]] = f"{found.get(held['step'], '')}takes {_shortly(held['what'])}: "
+                before = f"{found[held['step']]}, " if held["step"] in found else ""
+                found[held["step"]] = f"{before}takes {_shortly(held['what'])}"
     return found
 
 
@@ -171,13 +175,13 @@ def _shortly(what: str) -> str:
 
 def _dot(step: Mapping[str, Any], lane: int, at: _Places, notes: Mapping[int, str]) -> Dot:
     result = step["result"] or {}
-    number = step["number"]
+    note = notes.get(step["number"])
     return Dot(
         step["number"],
         lane,
         at.x(lane),
         at.y(step["number"]),
-        cut(f"{notes.get(number, '')}{_label(step)}", int((at.wide - GUTTER - 12) / LETTER)),
+        cut(f"{f'{note}: ' if note else ''}{_label(step)}", int((at.wide - GUTTER - 12) / LETTER)),
         step["text"],
         step["kind"] in ("COMMIT", "ROLLBACK"),
         bool(result.get("error")),

@@ -98,9 +98,9 @@ WHY = {
     "LocksInOppositeOrder": ("takes Shop.prices", "waits for Shop.stock", "process locks in opposite order"),
     "TwoConnectionsARequest": ("takes a connection of the pool", "second connection of a full pool"),
     "RowBeforeTheProcessLock": ("takes Shop.stock", "waits for row (0,1) of counter", "row held while waiting"),
-    "KeyMadeAnew": ("⚡ fault: the answer to the COMMIT of bob gets lost", "commit in doubt"),
+    "LostUpdate": ("stale from here: bob committed it", "by stale #1 and #2: UPDATE account"),
+    "KeyMadeAnew": ("⚡ fault: the COMMIT of bob reaches the server, and its answer gets lost", "commit in doubt"),
     "LimitCheckedInPython": ("stale from here: laptop committed it", "by stale #1: UPDATE credit_line"),
-    "LostUpdate": ("stale from here: bob committed it", "UPDATE account id = 1: balance=130"),
     "CountsAdminsWithoutLock": ("stale from here: ben committed it", "by stale #1: COMMIT"),
 }
 
@@ -112,6 +112,8 @@ async def test_the_lanes_show_what_was_stale_taken_and_waited_for_and_the_page_w
     seen = Seen(failure_html(FailurePage.load(page)))
     for each in WHY[name]:
         assert squeezed(each) in seen.text("all"), each
+        if each.startswith(("takes ", "by stale ")):  # so do the steps, one by one
+            assert squeezed(each.partition(":")[0]) in squeezed("".join(seen.texts["steps"])), each
     assert squeezed(page["cause"]["fix"]) in squeezed("".join(seen.texts["why"]))
     assert squeezed("it was not run") in squeezed("".join(seen.texts["why"]))
 
