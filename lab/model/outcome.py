@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
+from functools import lru_cache
 from itertools import chain, combinations
 
 from lab.model.server_time import ServerTime
@@ -151,12 +152,40 @@ _UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
+def _parsed(text: str) -> int | None:
+    """A moment of PostgreSQL's or of ISO 8601 in microseconds since 1970; without a zone it is UTC's. None if none."""
+    zone = re.search(r"[+-]\d\d$", text)
+    try:
+        return _number_of(datetime.fromisoformat(text + ":00" if zone else text))
+    except ValueError:
+        return None
+
+
+def _number_of(moment: datetime) -> int:
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _counted(text: str) -> int:
+    """The same of a number of seconds, microseconds or nanoseconds."""
+    whole, _, fraction = text.partition(".")
+    return int(whole) * SECOND + round(float(f"0.{fraction}") * SECOND) if fraction else int(whole[:16])
+
+
+@lru_cache(maxsize=8)
+def _moments_in(text: str) -> frozenset[int]:
+    """The moments that rows hold, in microseconds since 1970."""
+    dates = filter(None, map(_parsed, _CLOCK.findall(text)))
+    return frozenset((*dates, *map(_counted, _CLOCK_NUMBER.findall(text))))
+
+
 class Mask:
     """Replaces what no schedule controls in texts of one execution.
 
     A timestamp is taken for a value of the server's clock exactly when that clock, `server`, showed it in this
-    execution and it is none of the actors' clock `time`; times that a scenario sets itself stay. A UUID is taken for
-    random when the setup did not already hold it.
+    execution and it is none of the actors' clock `time`; times that a scenario sets itself stay. So do those that the
+    rows, `known`, held before the first step: were they told by their microseconds, too, it would depend on the number
+    of steps what they are taken for. A UUID is taken for random when the setup did not already hold it.
     """
 
     def __init__(self, server: ServerTime, known: str = "", time: VirtualTime | None = None) -> None:
@@ -191,13 +220,8 @@ class Mask:
         return _ADDRESS.sub("", text) if " at 0x" in text else text
 
     def _clock(self, match: re.Match[str]) -> str:
-        text = match[0]
-        zone = re.search(r"[+-]\d\d$", text)
-        try:
-            moment = datetime.fromisoformat(text + ":00" if zone else text)
-        except ValueError:
-            return text
-        return self._now_or(text, moment)
+        number = _parsed(match[0])
+        return match[0] if number is None else self._now_or(match[0], number)
 
     def _clock_repr(self, match: re.Match[str]) -> str:
         numbers, days, seconds = match.groups()
@@ -207,12 +231,17 @@ class Mask:
             moment = datetime(year, month, day, hour, minute, second, micro, timezone(ahead))
         except ValueError:
             return match[0]
-        return self._now_or(match[0], moment)
+        return self._now_or(match[0], _number_of(moment))
 
-    def _now_or(self, text: str, moment: datetime) -> str:
-        """The mark, or the text of a moment outside the execution. A moment without a zone is taken for UTC's."""
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-        number = (moment - _EPOCH) // _MICROSECOND
+    def _stood_before(self, number: int) -> bool:
+        """Whether the rows held a moment before the first step, and it is not one that a setup took from this clock."""
+        own = self._time is not None and self._time.is_of_the_beginning(number)
+        return not own and number in _moments_in(self._known)
+
+    def _now_or(self, text: str, number: int) -> str:
+        """The mark, or the text of a moment outside the execution."""
+        if self._stood_before(number):
+            return text
         shown = self._server.showed(number)
         if self._time is not None and (said := self._time.said(number, shown=shown)) is not None:
             if number > self._server.now:
@@ -227,9 +256,8 @@ class Mask:
     def _clock_number(self, match: re.Match[str]) -> str:
         """A number that an actor made from its clock. One that the server made is a number like any other."""
         assert self._time is not None
-        whole, _, fraction = match[0].partition(".")
-        number = int(whole) * SECOND + round(float(f"0.{fraction}") * SECOND) if fraction else int(whole[:16])
-        return self._time.said(number) or match[0]
+        number = _counted(match[0])
+        return match[0] if self._stood_before(number) else self._time.said(number) or match[0]
 
     def _uuid(self, match: re.Match[str]) -> str:
         text = match[0]

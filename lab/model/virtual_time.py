@@ -94,6 +94,10 @@ class VirtualTime:
             return "<now>"
         return f"<now {'-' if away < 0 else '+'} {abs(away) / SECOND:.15g} s>"
 
+    def is_of_the_beginning(self, moment: int) -> bool:
+        """Whether it may have been reckoned from this clock before the first step, as a setup does."""
+        return (moment - self.began) % MILLISECOND == 0
+
     def foresee(self, moment: int) -> None:
         """Remember a moment of this clock that the server's has not reached."""
         if len(self._ahead) < KEPT:

@@ -9,6 +9,7 @@ import pytest
 
 from lab.model.outcome import ActorResult, Ending, Mask, Outcome, ResultKind
 from lab.model.server_time import ServerTime
+from lab.model.virtual_time import SECOND, VirtualTime
 
 STARTED = datetime.now(UTC) - timedelta(seconds=5)
 
@@ -126,6 +127,27 @@ def test_times_that_a_scenario_sets_itself_stay(text):
     mask = Mask(server_time(STARTED))
     assert mask(text) == text
     assert not mask.found
+
+
+@pytest.mark.parametrize("text", ["{0:%Y-%m-%d %H:%M:%S.%f+00}", "{0!r}", "{1}"])
+def test_a_moment_that_rows_held_before_stays_however_many_steps_there_were(text):
+    """By its microseconds it could be the clock's from some number of steps on: two orders would hold other rows."""
+    clock = VirtualTime(int(datetime.now(UTC).timestamp()))
+    for steps in range(20):
+        number = clock.began - 86_400 * SECOND + 5
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=number)
+        held = f"(1,'{moment:%Y-%m-%d %H:%M:%S.%f+00}',{number})"
+        shown = text.format(moment, number)
+        assert Mask(server_time(STARTED), held, clock)(shown) == shown, steps
+        clock.step()
+    assert Mask(server_time(STARTED), "", clock)(shown) == "<now - 86400 s>"
+
+
+def test_a_moment_that_a_setup_took_from_the_clock_is_a_moment_of_the_clock():
+    clock = VirtualTime(int(datetime.now(UTC).timestamp()))
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=clock.began)
+    shown = f"{moment:%Y-%m-%d %H:%M:%S.%f+00}"
+    assert Mask(server_time(STARTED), f"(1,'{shown}')", clock)(shown) == "<now>"
 
 
 def test_new_uuids_are_numbered_in_the_order_of_their_appearance():
