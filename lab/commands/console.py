@@ -45,8 +45,8 @@ class _Console(Console):
         _FILE.__set__(self, stream)
 
 
-out = _Console(highlight=False, width=None if sys.stdout and sys.stdout.isatty() else WIDTH)
-err = _Console(stderr=True, highlight=False, soft_wrap=True)
+out = _Console(highlight=False, emoji=False, width=None if sys.stdout and sys.stdout.isatty() else WIDTH)
+err = _Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 
 def report_width() -> int:

@@ -6,6 +6,7 @@ import difflib
 import importlib
 import importlib.util
 import inspect
+import os
 import pkgutil
 import sys
 import traceback
@@ -20,7 +21,10 @@ from lab.scenario.folders import folders_of, project_folder, python_path
 from lab.scenario.project import no_scenarios, packages_of_project
 from lab.scenario.validation import validate
 
-__all__ = ["discover", "imported", "instance_of", "resolve"]
+__all__ = ["discover", "does_not_import", "imported", "instance_of", "resolve"]
+
+_FOREIGN = ("<", f"{Path(os.__file__).parent}/", f"{Path(__file__).parents[1]}/")
+"""Where the names of files begin that are not the user's: Python's own, and the lab's."""
 
 
 def discover(package: str | None = None) -> list[type[Scenario]]:
@@ -122,11 +126,11 @@ def imported(name: str) -> ModuleType:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             where = "" if name == error.name else f" (there is no {error.name})"
             raise UsageError(f"no module named {name!r}{where}; run the lab from the folder that holds it") from None
-        raise _does_not_import(name, error) from error
+        raise does_not_import(name, error) from error
     except Interrupted:
         raise
     except BaseException as error:
-        raise _does_not_import(name, error) from error
+        raise does_not_import(name, error) from error
 
 
 def _make_findable(package: str) -> None:
@@ -138,9 +142,11 @@ def _make_findable(package: str) -> None:
         sys.path += [str(each) for each in (*found, *python_path()) if str(each) not in sys.path]
 
 
-def _does_not_import(name: str, error: BaseException) -> UsageError:
+def does_not_import(name: str, error: BaseException) -> UsageError:
+    """What to say of it: the error, and the last line that is neither Python's nor an installed package's."""
     frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    own = [each for each in frames if not each.filename.startswith(_FOREIGN) and "-packages/" not in each.filename]
+    place = f" ({(own or frames)[-1].filename}:{(own or frames)[-1].lineno})" if frames else ""
     if isinstance(error, SyntaxError):
         place = f" ({error.filename}:{error.lineno})"
     return UsageError(f"module {name} does not import: {first_line(error)}{place}")

@@ -264,6 +264,8 @@ WRONG = {
     "unknown module": (["hunt", "nowhere:X"], 2, "no module named 'nowhere'"),
     "missing dependency": (["hunt", "missing_dependency:X"], 2, "No module named 'no_such_dependency'"),
     "module raises": (["hunt", "raises:X"], 2, "does not import: RuntimeError: no configuration ("),
+    "module reads the environment": (["hunt", "configured:X"], 2, "configured.py:3)"),
+    "emoji in what was entered": (["explain", ":b:"], 2, "no page of ':b:'"),
     "module leaves": (["hunt", "leaves:X"], 2, "does not import: SystemExit: not without a terminal"),
     "no scenario class": (["hunt", "scenarios.counter:Counter"], 2, "does not derive from lab.Scenario"),
     "list of nowhere": (["list", "nowhere"], 2, "no module named 'nowhere'"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import traceback
 import types
 import typing
 from collections.abc import Callable
@@ -16,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, a
 from lab.commands.sketch.mentioned import mentioned, table_of
 from lab.commands.sketch.names import Names
 from lab.commands.sketch.values import value_of
-from lab.errors import Interrupted, UsageError, first_line
+from lab.errors import Interrupted, UsageError
+from lab.scenario.registry import does_not_import
 
 __all__ = [
     "Function",
@@ -62,19 +62,11 @@ def imported(name: str, taken: str = _TAKEN) -> types.ModuleType:
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             raise UsageError(f"no module named {name!r}; {taken}") from None
-        raise _does_not_import(name, error) from error
+        raise does_not_import(name, error) from error
     except Interrupted:
         raise
     except BaseException as error:
-        raise _does_not_import(name, error) from error
-
-
-def _does_not_import(name: str, error: BaseException) -> UsageError:
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    if isinstance(error, SyntaxError):
-        place = f" ({error.filename}:{error.lineno})"
-    return UsageError(f"module {name} does not import: {first_line(error)}{place}")
+        raise does_not_import(name, error) from error
 
 
 def is_application(value: object) -> bool:
