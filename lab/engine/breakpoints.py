@@ -50,10 +50,11 @@ class Breakpoints:
         for actor in sorted(filter(_is_bulk, self._execution.actors.values()), key=lambda actor: actor.rank):
             rows = self._rows[actor.name] = await self._locks.rows(actor.bulk)
             self._execution.own[self._locks.pid] = BREAKPOINT
-            if len(rows) > 1 and not self._may_pause:
+            places = _spread(rows)
+            if places and not self._may_pause:
                 self.missed, self._left = True, 0
                 return ()
-            found += [Alternative(Pause(actor.name, number), actor.action) for number in _spread(len(rows))]
+            found += [Alternative(Pause(actor.name, number), actor.action) for number in places]
         return tuple(found)
 
     async def set(self, pause: Pause) -> None:
@@ -72,15 +73,15 @@ class Breakpoints:
         assert self._locks is not None
         waits = actor.state is State.WAITING and actor.wait is not None and BREAKPOINT in actor.wait.holders
         rows = self._rows[pause.actor]
-        before, after = rows[pause.place - 1], rows[pause.place - 2]
+        before, after = rows[pause.place - 1], rows[pause.place - 2] if pause.place > 1 else None
         # Nobody else ran in this step, so a row that was free and no longer is has been locked by this statement.
-        passed = waits and await self._locks.is_taken(statement, after)
+        passed = waits and after is not None and await self._locks.is_taken(statement, after)
         await self._locks.let_go()
         await self._execution.rest()
         if not waits:
             return None
         place = f"before row {before.text} of {before.table}"
-        return LockWait((BREAKPOINT,), target=f"after row {after.text}, {place}" if passed else place)
+        return LockWait((BREAKPOINT,), target=f"after row {after.text}, {place}" if after and passed else place)
 
     async def abandon(self) -> None:
         """Let the row go, whatever happened."""
@@ -94,8 +95,9 @@ def _is_bulk(actor: Actor) -> bool:
     return asks and actor.state is State.PARKED and actor.action.kind is ActionKind.STATEMENT
 
 
-def _spread(rows: int) -> Sequence[int]:
-    """The numbers of a few rows, never the first: a statement that pauses there holds no row yet."""
-    if rows <= FOR_A_STATEMENT + 1:
-        return range(2, rows + 1)
-    return 2, (rows + 2) // 2, rows
+def _spread(rows: Sequence[LockableRow]) -> Sequence[int]:
+    """The numbers of a few rows; the first only where it matters: a statement that pauses there holds no row yet."""
+    first, last = 1 if rows and rows[0].is_early else 2, len(rows)
+    if last < first + FOR_A_STATEMENT:
+        return range(first, last + 1)
+    return first, (last + 2) // 2, last

@@ -90,6 +90,8 @@ class LockableRow:
     table: str
     key: tuple[object, ...]
     text: str
+    is_early: bool = False
+    """It is the first of its statement, which has looked at other rows when it comes to it."""
 
 
 HELD = object()

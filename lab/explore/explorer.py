@@ -250,7 +250,7 @@ class Explorer:
             judged = database.house, scenario, outcome, notes.altered, performed.served, performed.moments
             broken = await broken_invariants(*judged) if asks else broken_before(scenario, performed.moments)
         steps, sessions, pauses = finished.trace.steps, finished.sessions, conditions.pauses(scenario)
-        met = self._natures.met(scenario, conditions.level).texts
+        met = self._natures.met(scenario, conditions.level)
         return ExecutionRecord(
             scenario,
             conditions.level or scenario.isolation,

@@ -9,7 +9,7 @@ from functools import lru_cache
 from lab.engine.plan import Finished
 from lab.model.text import cut
 from lab.model.trace import ActionKind, Step
-from lab.postgres.statements.met import notices_pauses
+from lab.postgres.statements.met import MetRows, notices_pauses
 
 __all__ = ["ORDERS_OF_ROWS", "unsearched"]
 
@@ -27,11 +27,12 @@ MANY = "executed for each row"
 """The answer to a statement for several sets of parameters."""
 
 
-def unsearched(finished: Finished, met: Collection[str], unseen: Collection[str], *, pauses: bool) -> tuple[str, ...]:
+def unsearched(finished: Finished, met: MetRows, unseen: Collection[str], *, pauses: bool) -> tuple[str, ...]:
     """What could have been done in another order, but by no schedule, and what was not looked at.
 
-    `met` are the statements that were seen to write several rows, also through functions and triggers; `unseen` those
-    whose reads the history does not know; `pauses`: whether statements are paused between two rows at all.
+    `met` are the statements that were seen to write several rows, also through functions and triggers, or to look at
+    others before they write one; `unseen` those whose reads the history does not know; `pauses`: whether statements
+    are paused at all.
     """
     found = dict.fromkeys(_whole(finished, met, pauses=pauses))
     if finished.unpaused:
@@ -44,16 +45,23 @@ def unsearched(finished: Finished, met: Collection[str], unseen: Collection[str]
     return tuple(found)
 
 
-def _whole(finished: Finished, met: Collection[str], *, pauses: bool) -> Iterator[str]:
-    """The statements on several rows that could not be paused between two of them."""
+def _whole(finished: Finished, met: MetRows, *, pauses: bool) -> Iterator[str]:
+    """The statements on several rows, or that look before they write, that could not be paused within."""
     for step in finished.trace:
         if step.woken or step.action.kind is not ActionKind.STATEMENT:
             continue
         if pauses and step.number not in finished.unpausable:
             continue
-        if step.action.text in met or _rows(step) > 1:
+        if _is_met(step, met) or _rows(step) > 1:
             why = _why(step) if pauses else "the scenario or an option says so"
             yield f"orders within {_short(step.action.text)}, which is one step: {why}"
+
+
+def _is_met(step: Step, met: MetRows) -> bool:
+    """Whether others could come between. At SERIALIZABLE what a statement saw is never old: somebody is refused."""
+    text, touches = step.action.text, step.action.touches
+    serializable = touches is not None and touches.level == "SERIALIZABLE"
+    return met.is_several(text) if serializable else text in met.texts
 
 
 @lru_cache(maxsize=2000)
@@ -76,7 +84,7 @@ def _why(step: Step) -> str:
         return "at SERIALIZABLE a pause may decide who is refused"
     if notices_pauses(step.action.text):
         return "it would notice a pause"
-    return "no serial run showed which rows it writes, or the session would notice a pause"
+    return "no serial run showed which rows it writes, by a primary key, or the session would notice a pause"
 
 
 def _short(text: str) -> str:

@@ -232,7 +232,7 @@ class Database:
 
     def met(self) -> MetRows:
         """The rows that statements of the execution that was recorded wrote."""
-        return met_in(self.journal, self.tables.relations, self.tables.keys, self.tables.quoted)
+        return met_in(self.journal, self.tables.relations, self.tables.keys, self.tables.quoted, self.tables.beyond)
 
     async def end_open_transactions(self) -> None:
         """End sessions whose actor is done but left a transaction open, or them; what they hold would stay."""

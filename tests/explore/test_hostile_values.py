@@ -119,6 +119,10 @@ async def big_numbers(session: AsyncSession) -> object:
     return int(await session.scalar(select(THING.c.n).where(THING.c.id == 8)))
 
 
+async def several_big_numbers(session: AsyncSession) -> None:
+    await session.execute(insert(THING).values([{"id": 9, "n": Decimal(BIG)}, {"id": 8, "n": Decimal(BIG)}]))
+
+
 async def mute(session: AsyncSession) -> object:
     await session.execute(insert(THING).values(id=9, mute=3, words=Loud("x")))
     return [Mute(1), Loud("y"), "\ud800", {"\x1b": "[red]"}, (await session.execute(select(THING))).all()]
@@ -165,7 +169,7 @@ async def numbers_in_an_error(session: AsyncSession) -> None:
     await session.execute(text(f"DO $$ BEGIN RAISE 'x' USING DETAIL = '{detail}', ERRCODE = '40P01'; END $$"))
 
 
-HARMLESS = (big_numbers, mute, half_characters, huge, empty, light, numbers_in_an_error)
+HARMLESS = (big_numbers, several_big_numbers, mute, half_characters, huge, empty, light, numbers_in_an_error)
 
 
 async def hunted(explorer, scenario: Scenario, **more: Any) -> HuntResult:

@@ -78,7 +78,8 @@ class PostgresRowLocks:
             if taken is None:
                 taken = await self._taken(statement)
             free = itertools.takewhile(lambda row: row not in taken, statement.rows)
-            return [LockableRow(row.name, (number,), row.text) for number, row in enumerate(free)]
+            early = statement.looks
+            return [LockableRow(row.name, (at,), row.text, early and not at) for at, row in enumerate(free)]
         assert isinstance(statement, Bulk)
         if statement.question is None:
             return ()
@@ -90,7 +91,8 @@ class PostgresRowLocks:
                 break  # the statement waits there by itself, and never gets further in this step
             name = statement.table.name
             name = name if statement.table.schema else qualified(name, statement.schema)
-            found.setdefault(key, LockableRow(name, key, _readable(statement, key)))
+            early = statement.looks and not found
+            found.setdefault(key, LockableRow(name, key, _readable(statement, key), early))
         return tuple(found.values())
 
     async def hold(self, statement: object, row: LockableRow) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lab.postgres.connections.journal import Journal, Sent
+from lab.postgres.statements.beyond import NOTHING_BEYOND, Beyond
 from lab.postgres.statements.met import Met, MetRow, MetRows, notices_pauses
 
 __all__ = ["met_in"]
@@ -15,24 +16,34 @@ Keys = Mapping[str, tuple[str, ...]]
 Quoted = Mapping[str, tuple[str, Sequence[str]]]
 
 
-def met_in(journal: Journal, relations: Mapping[int, str], keys: Keys, quoted: Quoted) -> MetRows:
-    """The statements that wrote several rows.
+def met_in(
+    journal: Journal, relations: Mapping[int, str], keys: Keys, quoted: Quoted, beyond: Beyond = NOTHING_BEYOND
+) -> MetRows:
+    """The statements that wrote several rows, or looked at others before they wrote one.
 
     `keys`: table -> primary key. `quoted`: table -> its name and those of the columns that can be given, for SQL.
     """
     found: list[tuple[str, object, Met]] = []
     for session in journal.sessions:
         for event in session.events:
-            if not isinstance(event, Sent) or len(event.written) < 2 or notices_pauses(event.text):  # noqa: PLR2004
+            if not isinstance(event, Sent) or not event.written or notices_pauses(event.text):
                 continue
+            looks = beyond.looks_before_it_writes(event.text)
+            if not (looks or beyond.looking or len(event.written) > 1):
+                continue
+            try:
+                written = [json.loads(detail) for detail in event.written]
+                tables = [relations.get(relation, "") for _, relation, _, _ in written]
+            except ValueError:  # a number of more digits than Python reads, or what an actor itself reported
+                written, tables = [], []
             rows: dict[tuple[str, str], MetRow] = {}
-            for detail in event.written:
-                _, relation, old, new = json.loads(detail)
-                table = relations.get(relation, "")
+            for table, (_, _, old, new) in zip(tables, written, strict=True):
+                looks |= beyond.whole(table) in beyond.looking
                 if (row := _row(table, quoted.get(table), keys.get(table, ()), old or new)) is not None:
                     rows.setdefault((table, row.text), row)
-            if len(rows) > 1:
-                found.append((event.text, event.parameters, Met(tuple(rows.values()))))
+            # Without a key there is no row to hold, and with such values none that can be named: that has to be said.
+            if looks or len(rows) > 1 or not written:
+                found.append((event.text, event.parameters, Met(tuple(rows.values()), looks)))
     return MetRows(found)
 
 

@@ -10,15 +10,25 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["NOTHING_BEYOND", "Beyond", "words_of"]
+__all__ = ["NOTHING_BEYOND", "Beyond", "looks_at_others", "words_of"]
 
 _WORD = re.compile(r"[a-z_][a-z0-9_$]*")
+_OF_OTHERS = re.compile(
+    r"\s*(?:SELECT|DO|CALL|MERGE|EXECUTE)\b|.*\bSELECT\b|.*\bUPDATE\b.*\bFROM\b|.*\bDELETE\b.*\bUSING\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""In a statement that writes: it may compute what it writes from rows that it does not lock."""
 _CALL = re.compile(r'([a-z_][a-z0-9_$]*)"?\s*\(')
 
 
 def words_of(text: str) -> frozenset[str]:
     """The words of a text of SQL, in small letters."""
     return frozenset(_WORD.findall(text.lower()))
+
+
+def looks_at_others(text: str) -> bool:
+    """Whether the text of a statement that writes names rows that it only reads, or code that may read some."""
+    return bool(_OF_OTHERS.match(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,10 @@ class Beyond:
     def whole(self, table: str) -> str:
         """The table that a row is found in by those who read it."""
         return self.wholes.get(table, table)
+
+    def looks_before_it_writes(self, text: str) -> bool:
+        """Whether a statement that writes may have looked at other rows before, or at those it writes in a function."""
+        return looks_at_others(text) or self.is_met_in(text)
 
     def is_met_in(self, text: str) -> bool:
         """Whether a text names something that reads more than it says."""

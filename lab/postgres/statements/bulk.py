@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Delete, Select, Table, Update, and_, func, select, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 
+from lab.postgres.statements.beyond import looks_at_others
 from lab.postgres.statements.construct import read, statement_of, unlocked, values_of, where
 from lab.postgres.statements.statement import Kind, Statement
 
@@ -27,10 +28,12 @@ _NOTICES = re.compile(r"\b(?:NOWAIT|SKIP\s+LOCKED)\b", re.IGNORECASE)
 class Bulk:
     """A statement that may lock several rows of one table, and the query that finds them, made when it is needed."""
 
-    def __init__(self, table: Table, construct: Any, context: Any, schema: str = "") -> None:
+    def __init__(self, table: Table, construct: Any, context: Any, schema: str = "", *, looks: bool = False) -> None:
         self.table = table
         self.schema = schema
         """Where tables are whose names say no schema; "" for the lab's first."""
+        self.looks = looks
+        """It looks at other rows before it comes to the first that it locks."""
         self._construct = construct
         self._context = context
 
@@ -67,7 +70,8 @@ def bulk_of(context: Any, text: str, *, locked: bool = False, schema: str = "") 
         return None
     if context.cursor.server_side:
         return None
-    return Bulk(table, construct, context, schema)
+    looks = not isinstance(construct, Select) and looks_at_others(text)
+    return Bulk(table, construct, context, schema, looks=looks)
 
 
 def _table(statement: Statement) -> Table | None:

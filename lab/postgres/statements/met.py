@@ -1,7 +1,8 @@
 """Rows that a statement was seen to write: between two of them the same statement can be paused another time.
 
 That is for statements whose construct does not say which rows they will meet: text SQL, a multi-row INSERT, an
-`executemany`, a COPY, functions and triggers.
+`executemany`, a COPY, functions and triggers. One that looks at others before it writes its first row can be paused
+before that one, too: what it saw may be old by then.
 """
 
 from __future__ import annotations
@@ -44,9 +45,16 @@ class MetRow:
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """A statement with two rows or more, in the order in which it wrote them."""
+    """A statement with its rows, in the order in which it wrote them."""
 
     rows: tuple[MetRow, ...]
+    looks: bool = False
+    """It looks at rows before it writes the first of these."""
+
+    @property
+    def can_pause(self) -> bool:
+        """Whether there is a row before which a pause makes a difference."""
+        return len(self.rows) > (0 if self.looks else 1)
 
 
 Case = tuple[Values, MetRow]
@@ -66,6 +74,10 @@ class MetRows:
         """The statements."""
         return self._by_text.keys()
 
+    def is_several(self, text: str) -> bool:
+        """Whether a statement was seen to write two rows or more."""
+        return any(len(met.rows) > 1 for _, met in self._by_text.get(text, {}).values())
+
     def rows_of(self, text: str, parameters: object) -> Met | None:
         """The rows that a statement writes, if that is known.
 
@@ -77,7 +89,8 @@ class MetRows:
         if known is None:
             return None
         found = known.get(repr(parameters or ()))
-        return _placed(tuple(known.values()), parameters) if found is None else found[1]
+        met = _placed(tuple(known.values()), parameters) if found is None else found[1]
+        return met if met.can_pause else None
 
 
 def notices_pauses(text: str) -> bool:
@@ -85,10 +98,10 @@ def notices_pauses(text: str) -> bool:
     return bool(_NOTICES.search(text))
 
 
-def _placed(seen: Sequence[tuple[object, Met]], parameters: object) -> Met | None:
-    """The rows for these parameters, None where they are not known."""
+def _placed(seen: Sequence[tuple[object, Met]], parameters: object) -> Met:
+    """The rows for these parameters, as far as they are known."""
     rows = tuple(row for cases, own in _cases(seen, _sets(parameters)) if (row := _row(cases, own)) is not None)
-    return Met(rows) if len(rows) > 1 else None
+    return Met(rows, looks=all(met.looks for _, met in seen))
 
 
 def _cases(seen: Sequence[tuple[object, Met]], own: Sequence[Values]) -> Iterator[tuple[Sequence[Case], Values]]:
