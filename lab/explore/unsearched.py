@@ -9,6 +9,7 @@ from functools import lru_cache
 from lab.engine.plan import Finished
 from lab.model.text import cut
 from lab.model.trace import ActionKind, Step
+from lab.postgres.statements.beyond import Beyond
 from lab.postgres.statements.met import MetRows, notices_pauses
 
 __all__ = ["ORDERS_OF_ROWS", "unsearched"]
@@ -27,7 +28,9 @@ MANY = "executed for each row"
 """The answer to a statement for several sets of parameters."""
 
 
-def unsearched(finished: Finished, met: MetRows, unseen: Collection[str], *, pauses: bool) -> tuple[str, ...]:
+def unsearched(
+    finished: Finished, met: MetRows, unseen: Collection[str], beyond: Beyond, *, pauses: bool
+) -> tuple[str, ...]:
     """What could have been done in another order, but by no schedule, and what was not looked at.
 
     `met` are the statements that were seen to write several rows, also through functions and triggers, or to look at
@@ -37,6 +40,7 @@ def unsearched(finished: Finished, met: MetRows, unseen: Collection[str], *, pau
     found = dict.fromkeys(_whole(finished, met, pauses=pauses))
     if finished.unpaused:
         found = {ORDERS_OF_ROWS: None}
+    found |= dict.fromkeys(_between(finished, beyond))
     found |= dict.fromkeys(f"what else {_short(text)} read than the rows that it returned" for text in unseen)
     if finished.crossed:
         found[SHARED] = None
@@ -55,6 +59,15 @@ def _whole(finished: Finished, met: MetRows, *, pauses: bool) -> Iterator[str]:
         if _is_met(step, met) or _rows(step) > 1:
             why = _why(step) if pauses else "the scenario or an option says so"
             yield f"orders within {_short(step.action.text)}, which is one step: {why}"
+
+
+def _between(finished: Finished, beyond: Beyond) -> Iterator[str]:
+    """Code of several statements that is one step, where each of them has a snapshot of its own."""
+    for step in finished.trace:
+        if step.woken or step.action.kind is not ActionKind.STATEMENT or not beyond.comes_apart(step.action.text):
+            continue
+        if step.action.touches is None or step.action.touches.level not in ("REPEATABLE READ", "SERIALIZABLE"):
+            yield f"what others commit between the statements within {_short(step.action.text)}, which is one step"
 
 
 def _is_met(step: Step, met: MetRows) -> bool:

@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lab.postgres.statements.several import reads_later
+
 __all__ = ["NOTHING_BEYOND", "Beyond", "looks_at_others", "words_of"]
 
 _WORD = re.compile(r"[a-z_][a-z0-9_$]*")
@@ -18,6 +20,7 @@ _OF_OTHERS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """In a statement that writes: it may compute what it writes from rows that it does not lock."""
+_WRITES = re.compile(r"\s*(?:WITH|INSERT|UPDATE|DELETE|MERGE|COPY)\b", re.IGNORECASE)
 _CALL = re.compile(r'([a-z_][a-z0-9_$]*)"?\s*\(')
 
 
@@ -45,6 +48,10 @@ class Beyond:
     """The application's functions, the same way."""
     looking: frozenset[str] = frozenset()
     """Tables with a trigger of the application's that looks at relations."""
+    several: frozenset[str] = frozenset()
+    """The application's functions whose statements have snapshots of their own, and of which a later one reads."""
+    counting: frozenset[str] = frozenset()
+    """Tables with a trigger whose function is one of these, in small letters, without a schema."""
 
     def whole(self, table: str) -> str:
         """The table that a row is found in by those who read it."""
@@ -53,6 +60,12 @@ class Beyond:
     def looks_before_it_writes(self, text: str) -> bool:
         """Whether a statement that writes may have looked at other rows before, or at those it writes in a function."""
         return looks_at_others(text) or self.is_met_in(text)
+
+    def comes_apart(self, text: str) -> bool:
+        """Whether a text is several statements, of which a later one reads what others may have committed meanwhile."""
+        if reads_later(text) or not self.several.isdisjoint(_CALL.findall(text.lower())):
+            return True
+        return bool(self.counting and _WRITES.match(text)) and not self.counting.isdisjoint(words_of(text))
 
     def is_met_in(self, text: str) -> bool:
         """Whether a text names something that reads more than it says."""

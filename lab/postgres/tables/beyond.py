@@ -7,6 +7,7 @@ from collections.abc import Collection
 from lab.postgres.connections.triggers import SCHEMA, TRIGGER
 from lab.postgres.server.monitor import Monitor
 from lab.postgres.statements.beyond import Beyond, words_of
+from lab.postgres.statements.several import closed, reads_later
 
 __all__ = ["learn_beyond"]
 
@@ -21,12 +22,13 @@ FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhrelid AND p.relispartition AN
 """
 _VIEWS = f"SELECT {_SHORT}, c.relkind::text, pg_get_viewdef(c.oid) {_NAMED} WHERE c.relkind IN ('v', 'm')"
 _FUNCTIONS = f"""
-SELECT p.proname::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE n.nspname NOT IN {_OURS} AND p.prorettype <> 'trigger'::regtype
+SELECT p.proname::text, p.prosrc, p.provolatile = 'v', p.prorettype = 'trigger'::regtype
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE n.nspname NOT IN {_OURS}
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
 """
 _TRIGGERS = f"""
-SELECT {_SHORT}, p.prosrc {_NAMED}
+SELECT {_SHORT}, p.prosrc, p.proname::text {_NAMED}
 JOIN pg_trigger t ON t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgname <> '{TRIGGER}'
 JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_language l ON l.oid = p.prolang
 """
@@ -36,7 +38,13 @@ async def learn_beyond(monitor: Monitor, tables: Collection[str]) -> Beyond:
     """What there is beside `tables`, by the names that people use for them."""
     wholes = dict(map(tuple, await monitor.fetch(_PARTS)))
     views = list(map(tuple, await monitor.fetch(_VIEWS)))
-    functions = frozenset(name.lower() for (name,) in await monitor.fetch(_FUNCTIONS))
+    made = [(name.lower(), *more) for name, *more in map(tuple, await monitor.fetch(_FUNCTIONS))]
+    functions = frozenset(name for name, _, _, by_trigger in made if not by_trigger)
+    several = closed(
+        {name: source for name, source, _, _ in made},
+        (name for name, source, volatile, _ in made if volatile and reads_later(source)),
+    )
+    triggers = list(map(tuple, await monitor.fetch(_TRIGGERS)))
     names = frozenset(map(_last, (*wholes, *(name for name, _, _ in views))))
     looked_at = {*names, *functions, *map(_last, (*tables, *wholes.values())), "execute"}
     return Beyond(
@@ -45,10 +53,10 @@ async def learn_beyond(monitor: Monitor, tables: Collection[str]) -> Beyond:
         names,
         functions,
         frozenset(
-            wholes.get(table, table)
-            for table, source in await monitor.fetch(_TRIGGERS)
-            if not looked_at.isdisjoint(words_of(source))
+            wholes.get(table, table) for table, source, _ in triggers if not looked_at.isdisjoint(words_of(source))
         ),
+        several,
+        frozenset(_last(wholes.get(table, table)) for table, _, name in triggers if name.lower() in several),
     )
 
 
