@@ -67,6 +67,8 @@ class Raced:
             searched = f"{searched}, each statement a transaction of its own (AUTOCOMMIT)"
         if apart:
             searched = f"they do not meet; {searched}"
+        if result.unsearched:
+            searched = f"{searched}; not searched: {'; '.join(result.unsearched)}"
         if result.aborts:
             states = ", ".join(f"{state} {times}" for state, times in sorted(result.aborts.items()))
             return cls(pair, Standing.ABORTED, f"refused by the server: {states}; {searched}", seconds=result.seconds)

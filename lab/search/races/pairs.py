@@ -38,6 +38,8 @@ class Pair:
     first: Sent
     second: Sent
     between: tuple[Sent, ...] = ()
+    starts: bool = False
+    """The application is started for them, since without that it answers otherwise than in the test."""
 
     @property
     def title(self) -> str:
@@ -79,7 +81,7 @@ class Pair:
     @property
     def lifespan(self) -> bool:
         """Its application was started before."""
-        return any(each.lifespan for each in (self.first, *self.between, self.second))
+        return self.starts or any(each.lifespan for each in (self.first, *self.between, self.second))
 
     @property
     def tables(self) -> tuple[str, ...]:

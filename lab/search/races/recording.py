@@ -6,6 +6,7 @@ database is read, which is the state that its races begin with; after it, which 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib
 import importlib.util
@@ -37,6 +38,8 @@ __all__ = ["Recorder"]
 
 _TEST_CLIENT = "starlette.testclient"
 _ANSWER_KEPT = 2000
+Left = Callable[[], bool]
+"""Whether a request left tasks behind that still run."""
 _UNFINISHED = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
 _request: ContextVar[list[str] | None] = ContextVar("lab_recorded_request", default=None)
 """The statements of the request or call that runs."""
@@ -57,6 +60,8 @@ class Recorder:
         self._databases: dict[int, str] = {}
         """`id` of a connection -> its database."""
         self._current: Recording | None = None
+        self._heard: list[list[str]] = []
+        """The statements of each of its requests: a task that one left behind goes on to send some."""
         self._latest = ""
         """The database that was asked last."""
 
@@ -85,10 +90,12 @@ class Recorder:
     @contextlib.contextmanager
     def test(self, name: str) -> Iterator[Recording]:
         """Record what is sent in the block."""
-        self._current = Recording(name)
+        self._current, self._heard = Recording(name), []
         try:
             yield self._current
         finally:
+            sent = self._current.sent
+            sent[:] = [_in_the_end(*each) for each in zip(sent, self._heard, strict=True)]
             self._current = None
 
     def _asked(self, database: str) -> None:
@@ -116,14 +123,15 @@ class Recorder:
             await request.aread()
             sent = _sent(recording, request, transport.app)
             sent = replace(sent, **await self._seen(), shared=await shared_sessions(sent.overrides))
+            left = _left_behind()
             with _statements() as statements:
                 try:
                     answer = await real(transport, request)
                     await answer.aread()
                 except Exception as error:
-                    await self._add(recording, replace(sent, status=500, error=first_line(error)), statements)
+                    await self._add(recording, replace(sent, status=500, error=first_line(error)), statements, left)
                     raise
-            await self._add(recording, _answered(sent, answer), statements)
+            await self._add(recording, _answered(sent, answer), statements, left)
             return answer
 
         return handle_async_request
@@ -154,6 +162,7 @@ class Recorder:
         call = call_of(recording.test, action, arguments, named)
         if not call.trouble:
             call = replace(call, **await self._seen())
+        left = _left_behind()
         with _statements() as statements, watching(call) as ended:
             try:
                 value = await action.function(*arguments, **named)
@@ -163,11 +172,12 @@ class Recorder:
                     "error": first_line(error),
                     "ends": frozenset(ended),
                 }
-                await self._add(recording, replace(call, **raised), statements)
+                await self._add(recording, replace(call, **raised), statements, left)
                 raise
             statements.extend(unflushed(call))
         answer = described(value, lambda kind: None)[:_ANSWER_KEPT]
-        await self._add(recording, replace(call, answer=answer, tells=told(value), ends=frozenset(ended)), statements)
+        call = replace(call, answer=answer, tells=told(value), ends=frozenset(ended))
+        await self._add(recording, call, statements, left)
         return value
 
     def _entering(self, real: Callable[..., Any]) -> Callable[..., Any]:
@@ -178,14 +188,20 @@ class Recorder:
 
         return enter
 
-    async def _add(self, recording: Recording, sent: Sent, statements: list[str]) -> None:
-        """What was asked, with its answer and what it touched."""
+    async def _add(self, recording: Recording, sent: Sent, statements: list[str], left: Left) -> None:
+        """What was asked, with its answer and what it touched; tasks that it left behind may touch anything."""
         sent = _numbered(recording, sent, statements)
-        recording.sent.append(_compared(sent, await self._seen()) if sent.touched.only_reads else sent)
+        if left():
+            sent = replace(sent, touched=replace(sent.touched, more=True))
+        if sent.touched.only_reads:
+            sent = _compared(sent, await self._seen())
+        self._heard.append(statements)
+        recording.sent.append(sent)
 
     def _add_at_once(self, recording: Recording, sent: Sent, statements: list[str]) -> None:
         """The same where nobody can wait."""
         sent = _numbered(recording, sent, statements)
+        self._heard.append(statements)
         recording.sent.append(_compared(sent, self._committed()) if sent.touched.only_reads else sent)
 
     # ------------------------------------------------------------------ the database before a request
@@ -228,6 +244,23 @@ def _statements() -> Iterator[list[str]]:
         yield heard
     finally:
         _request.reset(token)
+
+
+def _left_behind() -> Left:
+    """What tells later whether tasks that begin from now on still run."""
+    try:
+        before = asyncio.all_tasks()
+    except RuntimeError:  # an event loop of another kind
+        return lambda: False
+    return lambda: any(not each.done() for each in asyncio.all_tasks() - before)
+
+
+def _in_the_end(sent: Sent, statements: list[str]) -> Sent:
+    """With the tables of what its tasks sent behind its answer as well."""
+    if sent.state is None:
+        return sent
+    touched = touched_by(statements, sent.state)
+    return replace(sent, touched=replace(touched, more=touched.more or sent.touched.more))
 
 
 def _numbered(recording: Recording, sent: Sent, statements: list[str]) -> Sent:

@@ -40,7 +40,7 @@ class Stage:
         all errors of calls.
         """
         assert pair.first.state is not None, "such a pair is skipped"
-        key = (id(pair.first), id(pair.second), *map(id, pair.between), way, allows)
+        key = (id(pair.first), id(pair.second), *map(id, pair.between), way, allows, pair.lifespan)
         if key not in self._known:
             self._known[key] = self._scenario(pair, way, allows, number=len(self._known) + 1)
         return self._known[key]

@@ -86,6 +86,8 @@ class _Alone:
     differs: str
     autocommits: bool = False
     """Each of its statements is a transaction of its own."""
+    starts: bool = False
+    """The application is started for it."""
 
 
 @dataclass(slots=True)
@@ -118,8 +120,9 @@ class Trials:
             for each in (pair.first, pair.second):
                 if why := (await self._alone(each)).differs:
                     return Raced(pair, Standing.NOT_TRIED, why)
-            own = self.alone[id(pair.first)]
-            autocommits = own.autocommits or self.alone[id(pair.second)].autocommits
+            own, other = self.alone[id(pair.first)], self.alone[id(pair.second)]
+            autocommits = own.autocommits or other.autocommits
+            pair = replace(pair, starts=own.starts or other.starts)
             result, same = await self._searched(pair, own.way, left)
             made = Raced.of(pair, result, same, autocommits=autocommits)
             if made.standing is Standing.SAFE and (why := await self._now_differs(pair.first)):
@@ -176,19 +179,29 @@ class Trials:
         return self.stage.scenario(pair, way)
 
     async def _alone(self, sent: Sent) -> _Alone:
-        """How a request is answered otherwise than in its test, in the first way in which it is not, if any."""
-        if id(sent) not in self.alone:
-            for way in [Ways.OWN, *([Ways.FRESH] if sent.shared else [])]:
-                scenario = self._scenario(Pair(Kind.TWICE, sent, sent), way)
-                try:
-                    record = await _alone(self.explorer, scenario, sent)
-                    made = _Alone(scenario, way, _difference(record, sent), _autocommits(record))
-                except ScenarioError as error:
-                    made = _Alone(scenario, way, str(error))
-                self.alone[id(sent)] = made
-                if not made.differs:
-                    break
+        """How a request is answered otherwise than in its test, in the first way in which it is not, if any.
+
+        A test may have started the application in a way that nobody saw, such as a call of its lifespan function.
+        """
+        if id(sent) in self.alone:
+            return self.alone[id(sent)]
+        ways = [Ways.OWN, *([Ways.FRESH] if sent.shared else [])]
+        starts = [False] if sent.app is None or sent.lifespan else [False, True]
+        made = [await self._tried(sent, ways[0], starts=False)]
+        for way, start in [(way, start) for start in starts for way in ways][1:]:
+            if not made[-1].differs:
+                break
+            made.append(await self._tried(sent, way, starts=start))
+        self.alone[id(sent)] = made[0] if made[-1].differs else made[-1]
         return self.alone[id(sent)]
+
+    async def _tried(self, sent: Sent, way: Ways, *, starts: bool) -> _Alone:
+        scenario = self._scenario(Pair(Kind.TWICE, sent, sent, starts=starts), way)
+        try:
+            record = await _alone(self.explorer, scenario, sent)
+        except ScenarioError as error:
+            return _Alone(scenario, way, str(error), starts=starts)
+        return _Alone(scenario, way, _difference(record, sent), _autocommits(record), starts)
 
     async def _now_differs(self, sent: Sent) -> str:
         return _difference(await _alone(self.explorer, self.alone[id(sent)].scenario, sent), sent)

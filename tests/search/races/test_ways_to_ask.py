@@ -10,6 +10,7 @@ import pytest
 from helpers.environments import Environment
 
 from lab.engine.clock import Clock
+from lab.search.races.pairs import TIMES
 
 APP = """
 import contextlib
@@ -111,6 +112,26 @@ async def test_orders(session):
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
         assert (await client.post("/items/7/orders")).json() == {"left": 1}
 '''
+CALLED = """
+import asyncpg
+import pytest
+from httpx import ASGITransport, AsyncClient
+from service import app
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_orders(anyio_backend):
+    async with app.router.lifespan_context(app):
+        async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
+            item = (await client.post("/items", params={"stock": 2})).json()["id"]
+            assert (await client.post(f"/items/{item}/orders")).json() == {"left": 1}
+"""
+POOL = """
+    app.state.pool = await asyncpg.create_pool("postgresql://shop@db.internal/shop", min_size=1)
+    yield
+    await app.state.pool.close()
+"""
 
 
 def raced(folder, *more, python=sys.executable):
@@ -149,6 +170,90 @@ def finds_it(tmp_path, test, python):
     assert (race["anomaly"], race["cause"]) == ("P4", "read-modify-write"), done.stdout
     assert race["line"].startswith("service.py:")
     assert done.returncode == 1
+
+
+def test_an_application_whose_lifespan_the_test_called_itself_is_started_again(tmp_path):
+    """What it opened then is closed when its requests are raced; nobody saw who started it."""
+    pooled = APP.replace("\n    yield\n    await engine", f"{POOL}    await engine").replace(
+        "import contextlib", "import asyncpg, contextlib"
+    )
+    asked = "    item = await session.get_one(Item, item_id)\n"
+    (tmp_path / "service.py").write_text(pooled.replace(asked, f'{asked}    await app.state.pool.fetch("SELECT 1")\n'))
+    (tmp_path / "test_orders.py").write_text(CALLED)
+    done, data = raced(tmp_path, "--lab-races-write=written")
+    assert not [each for each in data["pairs"] if each["standing"] == "not tried"], done.stdout
+    ((race),) = data["races"]
+    assert (race["anomaly"], race["cause"]) == ("P4", "read-modify-write"), done.stdout
+    (written,) = (tmp_path / "written").glob("*.py")
+    assert "lifespan='execution'" in written.read_text()
+
+
+SPENDING = '''
+import contextlib
+import asyncpg
+from fastapi import FastAPI
+
+SCHEMA = """
+CREATE TABLE credit (amount int);
+INSERT INTO credit VALUES (10);
+CREATE FUNCTION spend() RETURNS int LANGUAGE plpgsql AS $$
+DECLARE have int;
+BEGIN
+  SELECT amount INTO have FROM credit;
+  UPDATE credit SET amount = have - 1;
+  RETURN have;
+END $$;
+"""
+
+
+async def connect():
+    return contextlib.aclosing(Connection(await asyncpg.connect("postgresql://shop@db.internal/shop")))
+
+
+class Connection:
+    def __init__(self, real):
+        self.real, self.aclose = real, real.close
+
+
+app = FastAPI()
+
+
+@app.post("/spend")
+async def spend():
+    async with await connect() as connection:
+        return await connection.real.fetchval("SELECT spend()")
+
+
+@app.post("/careful")
+async def careful():
+    async with await connect() as connection, connection.real.transaction():
+        return await connection.real.fetchval("SELECT spend()")
+'''
+SPENT = """
+import pytest
+from httpx import ASGITransport, AsyncClient
+from service import SCHEMA, app, connect
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_spend(anyio_backend):
+    async with await connect() as connection:
+        await connection.real.execute(SCHEMA)
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
+        assert (await client.post("/spend")).json() == 10
+        assert (await client.post("/careful")).json() == 9
+"""
+
+
+def test_nothing_is_called_safe_where_statements_of_a_function_lose_an_update_in_one_step(tmp_path):
+    """Where the function is called in a transaction, its end is a step of its own: the race is found."""
+    (tmp_path / "service.py").write_text(SPENDING)
+    (tmp_path / "test_spend.py").write_text(SPENT)
+    done, data = raced(tmp_path)
+    standing = {each["title"]: each["standing"] for each in data["pairs"]}
+    assert standing[f"POST /careful {TIMES} itself"] == "racy", done.stdout
+    assert standing[f"POST /spend {TIMES} itself"] == "inconclusive", done.stdout
 
 
 def test_the_line_of_a_race_is_the_applications_own_where_a_library_sends_the_statements(tmp_path):

@@ -1,5 +1,7 @@
 """What a request touches beyond the tables that its statements name: such pairs are raced, and not called hopeless."""
 
+import asyncio
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -34,6 +36,8 @@ INSERT INTO account VALUES (1, 10);
 class Service:
     """Sends what it is given, and commits."""
 
+    held = asyncio.Event()
+
     def __init__(self, session):
         self.session = session
 
@@ -46,21 +50,34 @@ class Service:
         await raw.driver_connection.copy_records_to_table("plain", records=[(1,)])
         await self.session.commit()
 
+    async def leave(self, statement):
+        async def later():
+            await self.held.wait()
+            await self.ask(statement)
+
+        self.left = asyncio.create_task(later())
+
 
 @pytest.fixture
-async def recorded(server):
-    """A service, and the recording of its calls."""
+async def recorder(server):
+    """A recorder that is on, and an engine whose database has the tables."""
     recorder = Recorder(server)
     engine = create_async_engine("postgresql+asyncpg://nobody@nowhere/no_name")
     with replaced(Actions, "wanted", True), recorder.on():
         async with engine.begin() as connection:
             raw = await connection.get_raw_connection()
             await raw.driver_connection.execute(f"DROP SCHEMA public CASCADE; CREATE SCHEMA public; {MADE}")
-        with recorder.test("test_it") as recording:
-            async with AsyncSession(engine) as session:
-                yield lab.actions(Service(session)), recording
+        yield recorder, engine
         await engine.dispose()
     recorder.close()
+
+
+@pytest.fixture
+async def recorded(recorder):
+    """A service, and the recording of its calls."""
+    with recorder[0].test("test_it") as recording:
+        async with AsyncSession(recorder[1]) as session:
+            yield lab.actions(Service(session)), recording
 
 
 @pytest.mark.parametrize(
@@ -111,3 +128,26 @@ async def test_such_calls_are_paired_and_those_that_only_read_are_not(recorded):
     assert [(each.pair.first.body, each.why) for each in skipped] == [
         ("'SELECT balance FROM account'", "both only read")
     ]
+
+
+async def test_what_a_task_sends_behind_the_answer_is_of_the_call(recorder, monkeypatch):
+    """The double click of a request that answers 202 and works later was called a pair that only reads."""
+    monkeypatch.setattr(Service, "held", asyncio.Event())
+    with recorder[0].test("test_it") as recording:
+        async with AsyncSession(recorder[1]) as session:
+            service = Service(session)
+            await lab.actions(service).leave("INSERT INTO plain VALUES (1)")
+            Service.held.set()
+            await service.left
+    assert [(each.touched.written, each.touched.more) for each in recording.sent] == [({"plain"}, True)]
+
+
+async def test_a_task_that_never_ended_may_touch_anything(recorder, monkeypatch):
+    monkeypatch.setattr(Service, "held", asyncio.Event())
+    with recorder[0].test("test_it") as recording:
+        async with AsyncSession(recorder[1]) as session:
+            service = Service(session)
+            await lab.actions(service).leave("SELECT 1")
+            await lab.actions(service).ask("SELECT 1")
+    assert [each.touched.more for each in recording.sent] == [True, False]
+    service.left.cancel()
