@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -34,6 +35,17 @@ def _in_a_folder(ctx: click.Context, param: click.Parameter, value: Path | None)
 
     if value is not None and not value.absolute().parent.is_dir():
         raise UsageError(f"{param.opts[0]} {value}: there is no folder {value.absolute().parent}")
+    return value
+
+
+def _to_write_into(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    """The path of a folder that there is, or that can be made. Raises `UsageError`: races take long."""
+    from lab.errors import UsageError
+
+    if value is not None:
+        there = next(each for each in (value.absolute(), *value.absolute().parents) if each.exists())
+        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+            raise UsageError(f"{param.opts[0]} {value}: {there} cannot be written into")
     return value
 
 
@@ -71,6 +83,7 @@ def _in_a_folder(ctx: click.Context, param: click.Parameter, value: Path | None)
     "--write",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
+    callback=_to_write_into,
     help="Write each race that is found as a scenario into this folder: the regression test of its fix.",
 )
 @click.option(

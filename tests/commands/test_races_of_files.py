@@ -223,6 +223,7 @@ WRONG = [
     ("service has no 'nix'; --before takes module:function", "service:app", "--before", "service:nix"),
     ("--before service:engine is no function", "service:app", "--before", "service:engine"),
     ("--before failed: RuntimeError: no migrations today (", "service:app", "--before", "service:broken"),
+    ("service.py cannot be written into", "service:app", "--write", "service.py/found"),
     ("--html no/report: there is no folder", "service:app", "--html", "no/report"),
     ("this URL names mysql", "service:app", "--rows-from", "mysql://a"),
     ("has no request to b; the hosts are a (1)", "service:app", "--requests", "hosts.jsonl", "--host", "b"),

@@ -30,24 +30,28 @@ _ROWS = re.compile(r"^(?:INSERT INTO|SELECT setval)", re.MULTILINE)
 def write_races(folder: Path, raced: Sequence[Raced], command: str, known: tuple[str, str] | None = None) -> list[str]:
     """Write a module for each race that was found; returns what was written, and what could not be, as sentences.
 
-    `command` is what found them, as entered. `known` are the module of the application and an expression for it there,
-    where that is known: `app`, `container.app` or `create_app()`.
+    A folder that cannot be written into is such a sentence, so what was found is not lost for it. `command` is what
+    found them, as entered. `known` are the module of the application and an expression for it there, where that is
+    known: `app`, `container.app` or `create_app()`.
     """
-    said = []
-    folder.mkdir(parents=True, exist_ok=True)
-    for pairs in races_of(raced).values():
-        first = pairs[0]
-        stem = "race_" + "_".join(dict.fromkeys(re.sub(r"\W", "_", each) for each in _names(first)))
-        path = _free(folder, stem)
-        try:
-            lines = list(_lines(first, command, known))
-        except (Unspelled, NotGiven) as error:
-            said.append(f"{first.pair.title}: {error}, so no scenario is written")
-            continue
-        path.write_text("\n".join(lines) + "\n")
-        module = path.stem if path.is_absolute() else ".".join(path.with_suffix("").parts)
-        said.append(f"wrote {path}: lab hunt {module}:{_class(first)}")
-    return said
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return [f"no scenario is written into {folder}: {error.strerror or error}"]
+    return [_written(folder, pairs[0], command, known) for pairs in races_of(raced).values()]
+
+
+def _written(folder: Path, first: Raced, command: str, known: tuple[str, str] | None) -> str:
+    """Write one; says what became of it."""
+    path = _free(folder, "race_" + "_".join(dict.fromkeys(re.sub(r"\W", "_", each) for each in _names(first))))
+    try:
+        path.write_text("\n".join(_lines(first, command, known)) + "\n")
+    except OSError as error:
+        return f"{first.pair.title}: no scenario is written into {folder}: {error.strerror or error}"
+    except (Unspelled, NotGiven) as error:
+        return f"{first.pair.title}: {error}, so no scenario is written"
+    module = path.stem if path.is_absolute() else ".".join(path.with_suffix("").parts)
+    return f"wrote {path}: lab hunt {module}:{_class(first)}"
 
 
 def _names(raced: Raced) -> tuple[str, ...]:

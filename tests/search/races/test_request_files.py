@@ -79,15 +79,17 @@ def test_a_line_is_a_request(tmp_path):
         ({"log": {}}, "a HAR has log.entries"),
         (har({"request": {"method": "GET"}}), "entry 1 has no url"),
         (har(entry("GET", "https://shop/"), 7), "entry 2 is not as HAR has it"),
+        (har({"request": {"method": "GET", "url": 7}}), "entry 1 is not as HAR has it: a value has another type"),
         (har(), "has no request that could be sent"),
         (har(entry("OPTIONS", "https://shop/")), "has no request that could be sent (left out: 1 OPTIONS)"),
         ({"swagger": "2.0", "paths": {}}, "version '2.0', and the lab reads versions 3.x"),
         (openapi({"/x": {"get": {"parameters": [{"name": "a"}]}}}), "GET /x: not as OpenAPI has it: there is no 'in'"),
         (openapi({"/x": {"get": {"parameters": [{"$ref": "#/no/where"}]}}}), "GET /x: not as OpenAPI has it"),
         (openapi({"/x": 7}), "paths: not as OpenAPI has it"),
+        ({"openapi": "3.0.0", "paths": []}, "paths: not as OpenAPI has it: a value has another type"),
         (openapi({}), "has no request that could be sent"),
     ],
-    ids=range(25),
+    ids=range(27),
 )
 def test_a_file_that_cannot_be_read_is_refused_in_one_sentence_with_the_place(tmp_path, content, said):
     with pytest.raises(UsageError) as error:

@@ -37,9 +37,15 @@ def read_har(file: str, document: dict[str, Any]) -> Requests:
             else:
                 found.append(_asked(place, entry))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            missing = f"has no {error.args[0]}" if isinstance(error, KeyError) else f"is not as HAR has it: {error}"
-            raise UsageError(f"{file}, {place} {missing}") from None
+            raise UsageError(f"{file}, {place} {_wrong(error)}") from None
     return Requests(tuple(found), left_out)
+
+
+def _wrong(error: Exception) -> str:
+    """What is wrong with an entry, in words that are not Python's."""
+    if isinstance(error, KeyError):
+        return f"has no {error.args[0]}"
+    return f"is not as HAR has it: {error if isinstance(error, ValueError) else 'a value has another type'}"
 
 
 def _left_out(entry: dict[str, Any]) -> str:

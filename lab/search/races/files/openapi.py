@@ -45,7 +45,8 @@ def read_openapi(file: str, document: dict[str, Any]) -> Requests:
                 except _Missing as error:
                     unused.append(f"{title} is not used: {error}")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        what = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+        what = str(error) if isinstance(error, ValueError) else "a value has another type"
+        what = f"there is no {error}" if isinstance(error, KeyError) else what
         raise UsageError(f"{file}, {title or 'paths'}: not as OpenAPI has it: {what}") from None
     return Requests(tuple(asked), unused=tuple(unused))
 
