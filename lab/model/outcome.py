@@ -162,8 +162,8 @@ def _parsed(text: str) -> int | None:
 
 
 def _number_of(moment: datetime) -> int:
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return (moment - _EPOCH) // _MICROSECOND
+    """The same of a value. Also for the first and the last hours that there are, which no other zone has."""
+    return (moment.replace(tzinfo=UTC) - _EPOCH - (moment.utcoffset() or timedelta())) // _MICROSECOND
 
 
 def _counted(text: str) -> int:
@@ -172,7 +172,7 @@ def _counted(text: str) -> int:
     return int(whole) * SECOND + round(float(f"0.{fraction}") * SECOND) if fraction else int(whole[:16])
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=2)
 def _moments_in(text: str) -> frozenset[int]:
     """The moments that rows hold, in microseconds since 1970."""
     dates = filter(None, map(_parsed, _CLOCK.findall(text)))
@@ -240,9 +240,9 @@ class Mask:
 
     def _now_or(self, text: str, number: int) -> str:
         """The mark, or the text of a moment outside the execution."""
-        if self._stood_before(number):
-            return text
         shown = self._server.showed(number)
+        if not shown and self._stood_before(number):
+            return text
         if self._time is not None and (said := self._time.said(number, shown=shown)) is not None:
             if number > self._server.now:
                 self._time.foresee(number)

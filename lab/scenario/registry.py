@@ -8,6 +8,7 @@ import importlib.util
 import inspect
 import os
 import pkgutil
+import re
 import sys
 import traceback
 from collections.abc import Iterable, Mapping
@@ -25,6 +26,7 @@ __all__ = ["discover", "does_not_import", "imported", "instance_of", "resolve"]
 
 _FOREIGN = ("<", f"{Path(os.__file__).parent}/", f"{Path(__file__).parents[1]}/")
 """Where the names of files begin that are not the user's: Python's own, and the lab's."""
+_INSTALLED = re.compile(r"/(?:site|dist)-packages/")
 
 
 def discover(package: str | None = None) -> list[type[Scenario]]:
@@ -145,7 +147,7 @@ def _make_findable(package: str) -> None:
 def does_not_import(name: str, error: BaseException) -> UsageError:
     """What to say of it: the error, and the last line that is neither Python's nor an installed package's."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [each for each in frames if not each.filename.startswith(_FOREIGN) and "-packages/" not in each.filename]
+    own = [each for each in frames if not (each.filename.startswith(_FOREIGN) or _INSTALLED.search(each.filename))]
     place = f" ({(own or frames)[-1].filename}:{(own or frames)[-1].lineno})" if frames else ""
     if isinstance(error, SyntaxError):
         place = f" ({error.filename}:{error.lineno})"

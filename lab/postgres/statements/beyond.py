@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lab.postgres.statements.several import reads_later
+from lab.postgres.statements.several import called_in, reads_later
 
 __all__ = ["NOTHING_BEYOND", "Beyond", "looks_at_others", "words_of"]
 
@@ -21,7 +21,6 @@ _OF_OTHERS = re.compile(
 )
 """In a statement that writes: it may compute what it writes from rows that it does not lock."""
 _WRITES = re.compile(r"\s*(?:WITH|INSERT|UPDATE|DELETE|MERGE|COPY)\b", re.IGNORECASE)
-_CALL = re.compile(r'([a-z_][a-z0-9_$]*)"?\s*\(')
 
 
 def words_of(text: str) -> frozenset[str]:
@@ -63,13 +62,13 @@ class Beyond:
 
     def comes_apart(self, text: str) -> bool:
         """Whether a text is several statements, of which a later one reads what others may have committed meanwhile."""
-        if reads_later(text) or not self.several.isdisjoint(_CALL.findall(text.lower())):
+        if reads_later(text) or not self.several.isdisjoint(called_in(text)):
             return True
         return bool(self.counting and _WRITES.match(text)) and not self.counting.isdisjoint(words_of(text))
 
     def is_met_in(self, text: str) -> bool:
         """Whether a text names something that reads more than it says."""
-        return not (self.names.isdisjoint(words_of(text)) and self.functions.isdisjoint(_CALL.findall(text.lower())))
+        return not (self.names.isdisjoint(words_of(text)) and self.functions.isdisjoint(called_in(text)))
 
 
 NOTHING_BEYOND = Beyond()

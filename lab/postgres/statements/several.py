@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-__all__ = ["closed", "reads_later"]
+__all__ = ["called_in", "closed", "reads_later"]
 
 _DATA = re.compile(
     r"\b(?:select|perform|insert|update|delete|merge|execute|call|copy|fetch|commit)\b(?!\s+of\b)", re.IGNORECASE
@@ -18,6 +18,11 @@ _DATA = re.compile(
 _READS = re.compile(r"\b(?:select|perform|execute|call|fetch)\b", re.IGNORECASE)
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _CALL = re.compile(r'([a-z_][a-z0-9_$]*)"?\s*\(')
+
+
+def called_in(text: str) -> frozenset[str]:
+    """The names before a parenthesis, in small letters: functions, and words of SQL."""
+    return frozenset(_CALL.findall(text.lower()))
 
 
 @lru_cache(maxsize=2000)
@@ -30,7 +35,7 @@ def reads_later(text: str) -> bool:
 def closed(sources: Mapping[str, str], names: Iterable[str]) -> frozenset[str]:
     """These functions and all that call one of them. `sources`: name -> its code."""
     found = set(names)
-    calls = {name: set(_CALL.findall(source.lower())) for name, source in sources.items()}
+    calls = {name: called_in(source) for name, source in sources.items()}
     while more := {name for name, called in calls.items() if name not in found and not found.isdisjoint(called)}:
         found |= more
     return frozenset(found)

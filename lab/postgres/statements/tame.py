@@ -11,10 +11,11 @@ import re
 from collections.abc import Collection
 from functools import lru_cache
 
+from lab.postgres.statements.several import called_in
+
 __all__ = ["is_tame", "tame_functions"]
 
 _FIRST = re.compile(r"[\s(]*(SELECT|WITH|INSERT|UPDATE|DELETE|MERGE|VALUES|TABLE)\b", re.IGNORECASE)
-_CALL = re.compile(r'([a-z_][a-z0-9_$]*)"?\s*\(', re.IGNORECASE)
 _LOUD = re.compile(
     r"\b(NOTIFY|LISTEN|UNLISTEN|LOCK|COPY|CALL|EXECUTE|COMMIT|ROLLBACK|CREATE|ALTER|DROP)\b", re.IGNORECASE
 )
@@ -57,9 +58,7 @@ def is_tame(sql: str, functions: frozenset[str]) -> bool:
 
 
 def _calls_only(sql: str, functions: Collection[str]) -> bool:
-    return not _LOUD.search(sql) and all(
-        name in functions or name in _WORDS for name in map(str.lower, _CALL.findall(sql))
-    )
+    return not _LOUD.search(sql) and all(name in functions or name in _WORDS for name in called_in(sql))
 
 
 def tame_functions(

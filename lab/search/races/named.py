@@ -32,10 +32,10 @@ def touched_by(statements: Iterable[str], state: State) -> Touched:
     read, written, number, more = set[str](), set[str](), 0, False
     for statement in statements:
         number += not statement.lstrip().upper().startswith(_SILENT)
-        named, changed, opaque = _of(statement, state.tables, state.opaque)
+        named, changed, advises = _of(statement, state.tables)
         read |= named
         written |= changed
-        more |= opaque
+        more |= advises or state.beyond.is_met_in(statement)
     while gone := {child for child, parent in state.cascades if parent in written} - written:
         written |= gone
     read |= {parent for child, parent in state.references if child in written}
@@ -44,8 +44,8 @@ def touched_by(statements: Iterable[str], state: State) -> Touched:
 
 
 @lru_cache(maxsize=5000)
-def _of(statement: str, tables: tuple[str, ...], opaque: frozenset[str]) -> tuple[frozenset[str], frozenset[str], bool]:
-    """The tables that a statement names, those that it writes, and whether it may touch others."""
+def _of(statement: str, tables: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str], bool]:
+    """The tables that a statement names, those that it writes, and whether it takes an advisory lock."""
     text = _STRINGS.sub("''", statement)
     words = {quoted or plain.lower() for quoted, plain in _WORDS.findall(text)}
     named = {each for each in tables if each.rpartition(".")[2] in words}
@@ -53,4 +53,4 @@ def _of(statement: str, tables: tuple[str, ...], opaque: frozenset[str]) -> tupl
     written = {each for each in named if each.rpartition(".")[2].lower() in targets}
     if _LOCKS.search(text):
         written |= named
-    return frozenset(named), frozenset(written), bool(_ADVISORY.search(text)) or not opaque.isdisjoint(words)
+    return frozenset(named), frozenset(written), bool(_ADVISORY.search(text))

@@ -18,8 +18,9 @@ from typing import Any, TypeVar
 from lab.errors import ScenarioError, first_line
 from lab.postgres.server.monitor import LOST, Monitor
 from lab.postgres.server.server import Server
+from lab.postgres.statements.beyond import NOTHING_BEYOND, Beyond
 from lab.postgres.tables.definition import definition_of
-from lab.postgres.tables.opaque import opaque_in
+from lab.postgres.tables.reacting import reacting_in
 from lab.postgres.tables.reset import Tables
 
 __all__ = ["State", "States"]
@@ -42,8 +43,8 @@ class State:
     """(table, table that a foreign key of it names)."""
     cascades: frozenset[tuple[str, str]] = frozenset()
     """Those of them whose first table changes when a row of the second one goes or gets another key."""
-    opaque: frozenset[str] = frozenset()
-    """Functions and views of the database: a statement that names one may touch any table."""
+    beyond: Beyond = NOTHING_BEYOND
+    """Its functions, views and partitions: a statement that names one may touch any table."""
     reacting: frozenset[str] = frozenset()
     """Tables of which a changed row runs such a function, by a trigger, a check, a default or an index."""
     uncommitted: bool = False
@@ -127,7 +128,6 @@ async def read_over(connection: Any, database: str, *, uncommitted: bool = False
     await tables.learn(installs=False)
     snapshot = await tables.capture()
     references = await connection.fetch(_REFERENCES)
-    opaque, reacting = await opaque_in(connection)
     return State(
         database,
         definition,
@@ -135,7 +135,7 @@ async def read_over(connection: Any, database: str, *, uncommitted: bool = False
         tuple(sorted(tables.names)),
         frozenset((child, parent) for child, parent, _ in references),
         frozenset((child, parent) for child, parent, cascades in references if cascades),
-        opaque,
-        reacting,
+        tables.beyond,
+        await reacting_in(connection),
         uncommitted,
     )

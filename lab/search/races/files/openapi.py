@@ -45,10 +45,15 @@ def read_openapi(file: str, document: dict[str, Any]) -> Requests:
                 except _Missing as error:
                     unused.append(f"{title} is not used: {error}")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        what = str(error) if isinstance(error, ValueError) else "a value has another type"
-        what = f"there is no {error}" if isinstance(error, KeyError) else what
-        raise UsageError(f"{file}, {title or 'paths'}: not as OpenAPI has it: {what}") from None
+        raise UsageError(f"{file}, {title or 'paths'}: not as OpenAPI has it: {_wrong(error)}") from None
     return Requests(tuple(asked), unused=tuple(unused))
+
+
+def _wrong(error: Exception) -> str:
+    """What is wrong with a document, in words that are not Python's."""
+    if isinstance(error, KeyError):
+        return f"there is no {error}"
+    return str(error) if isinstance(error, ValueError) else "a value has another type"
 
 
 def _of_operation(document: Any, title: str, item: Any, operation: Any) -> Iterator[Asked]:
