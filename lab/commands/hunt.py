@@ -177,7 +177,7 @@ async def _hunted(
         desk.first(failure)
         bar.update(task, description=f"{job.target.rpartition(':')[2]} · minimising")
         if options["fresh"]:
-            check.expect()
+            check.expect(failure)
 
     workers = workers_of(options["workers"], default=1)
     async with aclosing(check), aclosing(Explorer(server)) as explorer:

@@ -9,15 +9,17 @@ from typing import Any, Self
 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from lab.checkers import Need, needed
-from lab.engine.faults import survived, with_brought
+from lab.checkers import Need, needed, refuse_unknown_checks
+from lab.engine.faults import FAULTS, refuse_wrong_faults, survived, with_brought
 from lab.engine.plan import Body, Plan
 from lab.explore.asgi.served import Served
 from lab.model.decision import Strike
 from lab.model.remedy import Remedy
 from lab.postgres.locks.remedy_locks import Locking
+from lab.scenario.checks import refuse_too_many_orders
 from lab.scenario.databases import metadata_of
 from lab.scenario.declare import ActorDeclaration, Scenario, actors_of
+from lab.scenario.validation import validate
 from lab.schedulers import Scheduler
 
 __all__ = ["AS_IT_STANDS", "STEP_LIMIT", "Conditions", "body"]
@@ -70,6 +72,11 @@ class Conditions:
         return Need.HISTORY in needed(self.checks)
 
     @property
+    def asks_serial_runs(self) -> bool:
+        """Whether a check that was asked for judges by serial runs."""
+        return Need.SERIAL_RUNS in needed(self.checks)
+
+    @property
     def level(self) -> str | None:
         """The level of every transaction where it is not the actors' own; a remedy's wins."""
         return (self.remedy and self.remedy.isolation) or self.isolation
@@ -78,6 +85,14 @@ class Conditions:
         """Whether statements are paused between two rows, where they can be."""
         return self.breakpoints and scenario.breakpoints
 
+    def refuse_wrong(self, scenario: Scenario, replayed: Sequence[Strike] = ()) -> None:
+        """Raise `ScenarioError` or `UsageError` where the scenario cannot be run like this."""
+        cls = type(scenario)
+        validate(cls)
+        refuse_wrong_faults(cls, self.added_faults, [each.fault for each in replayed])
+        refuse_unknown_checks(self.checks)
+        refuse_too_many_orders(cls, asked=self.asks_serial_runs)
+
     def may_strike(self, scenario: Scenario | type[Scenario], replayed: Sequence[Strike] = ()) -> tuple[str, ...]:
         """The faults that may strike, by name: of the scenario, of those who asked, of a schedule that is repeated."""
         if not self.faults:
@@ -85,6 +100,10 @@ class Conditions:
         survives = self._survived(scenario)
         more = [each.fault for each in replayed if each.fault not in survives.get(each.actor, ())]
         return with_brought((*scenario.faults, *self.added_faults, *more))
+
+    def crashes(self, scenario: Scenario, replayed: Sequence[Strike] = ()) -> str:
+        """A fault that may strike and needs a server that nobody else is at work on; "" if there is none."""
+        return next((name for name in self.may_strike(scenario, replayed) if FAULTS[name].needs_own_server), "")
 
     def most_faults(self, scenario: Scenario | type[Scenario], replayed: Sequence[Strike] = ()) -> int:
         """How many may strike in an execution."""

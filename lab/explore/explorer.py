@@ -13,10 +13,9 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from lab.checkers import Need, judged, needed, refuse_unknown_checks
+from lab.checkers import judged
 from lab.engine import runner
 from lab.engine.clock import Clock
-from lab.engine.faults import FAULTS, refuse_wrong_faults
 from lab.errors import SearchOver, ServerError, UsageError
 from lab.explore.asgi.applications import Applications
 from lab.explore.blame import Blame
@@ -48,9 +47,7 @@ from lab.postgres.server.embedded import embedded_server
 from lab.postgres.server.monitor import LOST
 from lab.postgres.server.server import Server
 from lab.postgres.tables.reset import Snapshot
-from lab.scenario.checks import refuse_too_many_orders
 from lab.scenario.declare import Scenario, actors_of
-from lab.scenario.validation import validate
 from lab.schedulers.base import Scheduler
 from lab.schedulers.guided import Wished
 from lab.schedulers.serial import Serial
@@ -75,7 +72,7 @@ class Explorer:
         self._watched: list[AsyncEngine] = []
         self._serial = SerialJudge(self._under)
         self._blame = Blame(self._under, self._serial)
-        self._natures = Natures(self._observe)
+        self._natures = Natures(self._observe, learns=learns)
         self.starts = Beginnings(self._under).starts
 
     async def open(self) -> Cluster:
@@ -100,8 +97,11 @@ class Explorer:
             await own_explorer.aclose()
             own_server.close()
 
-    def _private(self, fault: str) -> Explorer:
-        """An explorer on a server of its own, which a fault needs. Raises `UsageError` where there is none."""
+    def _fit(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> Explorer:
+        """One whose server may do what may happen: one of its own if a fault needs that. Raises `UsageError` if not."""
+        fault = conditions.crashes(scenario, scheduler.faults)
+        if self._may_crash or not fault:
+            return self
         if self._own is None:
             if self._server.version is None:
                 raise UsageError(f"a scenario with the fault {fault!r} needs the embedded server; leave the URL out")
@@ -145,25 +145,17 @@ class Explorer:
     async def _under(
         self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions, execution: int = 0
     ) -> ExecutionRecord:
-        validate(type(scenario))
-        refuse_wrong_faults(type(scenario), conditions.added_faults, [each.fault for each in scheduler.faults])
-        refuse_unknown_checks(conditions.checks)
-        by_serial_runs = Need.SERIAL_RUNS in needed(conditions.checks)
-        refuse_too_many_orders(type(scenario), asked=by_serial_runs)
-        faults = conditions.may_strike(scenario, scheduler.faults)
-        taken = [name for name in faults if FAULTS[name].needs_own_server]
-        if taken and not self._may_crash:
-            own = self._private(taken[0])
-            return await own._under(scenario, scheduler, conditions, execution)  # noqa: SLF001 - one of its own kind
+        conditions.refuse_wrong(scenario, scheduler.faults)
+        if (own := self._fit(scenario, scheduler, conditions)) is not self:
+            return await own._under(scenario, scheduler, conditions, execution)  # noqa: SLF001 - the same
         if not scheduler.begin(execution):
             raise SearchOver(f"the search is over: the scheduler has no execution {execution + 1}")
-        learnt = self._natures.places(scenario, conditions.level, drawn=conditions.drawn) if self._learns else None
-        places = Places() if learnt is None else await learnt
+        places = await self._natures.places(scenario, conditions.level, drawn=conditions.drawn)
         async with self._one(scenario):
             performed = await self._perform(scenario, scheduler, conditions)
             with said("record this execution"):
                 record = await self._record(performed, conditions, places)
-                news = self._learns and self._natures.has_news(scenario, conditions.level, places, record.trace)
+                news = self._natures.has_news(scenario, conditions.level, places, record.trace)
                 seen = await performed.seen() if news else None
         if seen is not None:
             performed, record = await self._repeated(seen, record, conditions, places)
@@ -171,8 +163,14 @@ class Explorer:
         if caught_in_recording(performed.finished.errors):
             return record
         if conditions.actors is None:
-            record = await self._blame.judged(performed, record, conditions, asked=by_serial_runs)
+            record = await self._blame.judged(performed, record, conditions, asked=conditions.asks_serial_runs)
         return judged(record, conditions.checks)
+
+    async def get_ready(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> None:
+        """Do what comes before the first execution: make the tables, learn what differs by nature. Raises as `run`."""
+        conditions.refuse_wrong(scenario, scheduler.faults)
+        natures = self._fit(scenario, scheduler, conditions)._natures  # noqa: SLF001 - of one of its own kind
+        await natures.places(scenario, conditions.level, drawn=conditions.drawn)
 
     @contextlib.asynccontextmanager
     async def _one(self, scenario: Scenario) -> AsyncIterator[None]:

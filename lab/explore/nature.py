@@ -36,10 +36,10 @@ Key = tuple[type[Scenario], str, str | None]
 
 
 class Natures:
-    """What was learnt of scenarios. `observe` makes one serial run of a scenario at a level."""
+    """What was learnt of scenarios, if it `learns`. `observe` makes one serial run of a scenario at a level."""
 
-    def __init__(self, observe: Callable[[Scenario, str | None], Awaitable[Seen]]) -> None:
-        self._observe = observe
+    def __init__(self, observe: Callable[[Scenario, str | None], Awaitable[Seen]], *, learns: bool = True) -> None:
+        self._observe, self._learns = observe, learns
         self._known: dict[Key, Places] = {}
         self._met: dict[Key, MetRows] = {}
         self._repeated = Counter[Key]()
@@ -49,6 +49,8 @@ class Natures:
 
         Of those, what was learnt of a few will do.
         """
+        if not self._learns:
+            return Places()
         key = _key(scenario, level)
         if key in self._known:
             return self._known[key]

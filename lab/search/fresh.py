@@ -117,9 +117,11 @@ class FreshCheck:
         """A process that is there before it is needed, and of use afterwards."""
         self._trying: Beside | None = None
 
-    def expect(self) -> None:
-        """There will be a failure to try."""
-        self.standby = self.standby or self._early or Standby(self._place)
+    def expect(self, failure: ReportedFailure) -> None:
+        """There will be a failure to try: this one, made smaller. Until then a process gets ready for it."""
+        if self.standby is None:
+            self.standby = self._early or Standby(self._place)
+            self.standby.ask(replace(self._job, token=failure.token, ahead=True, seconds=None))
 
     def begin(self, result: HuntResult) -> None:
         """Try the failures of a hunt that is over."""

@@ -249,9 +249,12 @@ async def replay_once(explorer: Explorer, job: Job) -> HuntResult:
     named = decode(job.token)
     scenario = scenario_of(named, resolve(named.target))
     conditions = replace(job.conditions, isolation=named.isolation or None)
-    result = HuntResult(job.target, job.seed)
+    result, scheduler = HuntResult(job.target, job.seed), Replay(named.schedule)
+    if job.ahead:
+        await explorer.get_ready(scenario, scheduler, conditions)
+        return result
     try:
-        record = await explorer.run(scenario, Replay(named.schedule), conditions)
+        record = await explorer.run(scenario, scheduler, conditions)
     except Divergence as error:
         result.trouble = str(error)
     except asyncio.CancelledError:

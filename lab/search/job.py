@@ -43,6 +43,8 @@ class Job:
     conditions: Conditions = AS_IT_STANDS
     token: str = ""
     """Replay this once, instead of a search."""
+    ahead: bool = False
+    """Only get ready to replay the token: do what comes before its execution."""
     follow: bool = False
     """Where the token does not replay, take its decisions as far as they can be: does that still break something?"""
     remedy: str = ""

@@ -51,9 +51,12 @@ class Standby:
         self._lock = threading.Lock()
         self._orders: deque[Order | None] = deque()
         self._come: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
-        self._busy: Future[JobResult] | None = None
+        self._taken: deque[Future[JobResult]] = deque()
+        """Those that have no answer yet, in their order: a job may be taken before the last one's answer is seen."""
         self._over = False
         self.is_fresh = True
+        """It has run nothing but what comes before the first execution of a process."""
+        self._is_idle = True
         """Nothing was asked of it."""
         self._beside = Beside(self._work)
         if place is not None:
@@ -72,7 +75,8 @@ class Standby:
     def ask(self, job: Job) -> Future[JobResult]:
         """Let it do a job. The future is cancelled, or has the error that ended it, where it comes to no answer."""
         answer: Future[JobResult] = Future()
-        self.is_fresh = False
+        self.is_fresh = job.ahead and self.is_fresh
+        self._is_idle = False
         self._put((job, answer))
         return answer
 
@@ -86,8 +90,8 @@ class Standby:
             untaken = [order[1] for order in self._orders if order is not None]
             self._orders.clear()
             self._orders.append(None)
-            to_be_ended = self._busy is not None or not self._place.done()
-            if self.is_fresh and self._early is not None and not self._over:
+            to_be_ended = bool(self._taken) or not self._place.done()
+            if self._is_idle and self._early is not None and not self._over:
                 signalled(self._early.process.pid, signal.SIGKILL)  # it has run nothing, so it has nothing to put away
         for answer in untaken:
             answer.cancel()
@@ -119,7 +123,8 @@ class Standby:
                     self._come[1].clear()
                 if order is None:
                     return
-                job, self._busy = order
+                job, asked = order
+                self._taken.append(asked)
             yield job
 
     async def _work(self) -> None:
@@ -132,7 +137,7 @@ class Standby:
                 await self._perform(await asyncio.wrap_future(self._place), self._early)
         except OSError:
             if not self.is_fresh:
-                raise  # else nobody has asked anything yet, and whoever does starts another one
+                raise  # else nobody has asked for an answer yet, and whoever does starts another one
         finally:
             self._end()
 
@@ -141,16 +146,13 @@ class Standby:
 
         async with contextlib.aclosing(Workers(place, 1, process).perform(self._jobs())) as done:
             async for _, answer in done:
-                asked, self._busy = self._busy, None
                 with contextlib.suppress(InvalidStateError):  # nobody waits for it any more
-                    if asked is not None:
-                        asked.set_result(answer)
+                    self._taken.popleft().set_result(answer)
 
     def _end(self) -> None:
         """Whoever still waits for an answer is told that there is none."""
         with self._lock:
             self._over = True
-            left = [self._busy, *(order[1] for order in self._orders if order is not None)]
+            left = [*self._taken, *(order[1] for order in self._orders if order is not None)]
         for answer in left:
-            if answer is not None:
-                answer.cancel()
+            answer.cancel()

@@ -11,11 +11,13 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
+import asyncpg
 import psutil
 import pytest
 from helpers.lab_program import CASES, PROGRAM, environment, temporary_folder
 
 from lab.analysis.tally import HuntResult
+from lab.postgres.server.cluster import PREFIX
 from lab.postgres.server.place import Place
 from lab.search.fresh import FreshCheck, tried_in_fresh_processes
 from lab.search.hunt import INTERRUPTED
@@ -64,6 +66,45 @@ async def test_one_process_is_there_before_the_first_job_and_does_them_all(hunte
     assert not before.is_running()
 
 
+async def test_one_that_got_ready_is_fresh_still_and_its_first_execution_is_that_of_the_token(hunted, server):
+    """It has made the tables and two runs that no process does without; what it answers is what any answers."""
+    once = replace(LOST, token=hunted.failures[0].token)
+    async with aclosing(Standby(Place().of(server))) as standby:
+        ready = await asyncio.wrap_future(standby.ask(replace(once, ahead=True)))
+        assert (ready.error, ready.result.executions, ready.result.failures) == ("", 0, [])
+        assert standby.is_fresh
+        answer = await asyncio.wrap_future(standby.ask(once))
+        assert not standby.is_fresh
+    assert [each.key for each in answer.result.failures] == [hunted.failures[0].key]
+    assert answer.result.executions == 1
+
+
+async def test_one_that_is_only_to_get_ready_and_cannot_is_replaced_by_another_one(hunted, server):
+    """Its scenario ends the process as it is imported, for example. That says nothing of the token either."""
+    result = replace(hunted, failures=list(hunted.failures))
+    async with aclosing(Standby(Place().of(server))) as standby:
+        standby.ask(replace(LOST, token=hunted.failures[0].token, ahead=True))
+        (await started()).kill()
+        await tried_in_fresh_processes(Place().of(server), LOST, result, standby)
+    assert result.failures[0].fresh_process is True
+
+
+async def test_on_a_server_given_by_url_one_that_only_got_ready_drops_its_database(hunted, server):
+    """It is not killed as one that has nothing to put away."""
+    before = await databases(server)
+    async with aclosing(Standby(Place(f"postgresql://postgres@/postgres?host={server.folder / 's'}"))) as standby:
+        await asyncio.wrap_future(standby.ask(replace(LOST, token=hunted.failures[0].token, ahead=True)))
+        assert await databases(server) > before
+    assert await databases(server) == before
+
+
+async def databases(server) -> set[str]:
+    connection = await asyncpg.connect(**server.connect)
+    rows = await connection.fetch("SELECT datname FROM pg_database WHERE starts_with(datname, $1)", PREFIX)
+    await connection.close()
+    return {row[0] for row in rows}
+
+
 async def test_one_that_is_asked_nothing_leaves(server):
     async with aclosing(Standby(Place().of(server))):
         process = await started()
@@ -89,10 +130,10 @@ async def test_where_it_was_ended_the_check_is_made_by_another_process(hunted, s
     assert result.failures[0].fresh_process is True
 
 
-async def test_a_check_of_which_nothing_came_leaves_no_process(server):
+async def test_a_check_of_which_nothing_came_leaves_no_process(hunted, server):
     """A failure was met, and then the hunt was broken off."""
     async with aclosing(FreshCheck(Place().of(server), LOST)) as check:
-        check.expect()
+        check.expect(hunted.failures[0])
         process = await started()
         assert check.is_over
         assert check.helper() is None
@@ -102,7 +143,7 @@ async def test_a_check_of_which_nothing_came_leaves_no_process(server):
 async def test_it_is_of_use_to_others_when_the_check_is_over(hunted, server):
     result = replace(hunted, failures=list(hunted.failures))
     async with aclosing(FreshCheck(Place().of(server), LOST)) as check:
-        check.expect()
+        check.expect(hunted.failures[0])
         check.begin(result)
         await check.over()
         assert check.helper() is check.standby is not None
@@ -159,7 +200,7 @@ async def test_one_that_was_started_early_begins_when_its_server_is_known(hunted
     async with aclosing(Standby()) as early:
         before = await started()
         async with aclosing(FreshCheck(Place().of(server), LOST, early)) as check:
-            check.expect()
+            check.expect(hunted.failures[0])
             assert check.standby is early
             answer = await asyncio.wrap_future(early.ask(once))
             assert await started() == before
@@ -185,7 +226,7 @@ async def test_where_no_process_can_be_started_early_another_one_is_tried_when_i
     async with aclosing(Standby()) as early:
         await early._beside.over()
         async with aclosing(FreshCheck(Place().of(server), LOST, early)) as check:
-            check.expect()
+            check.expect(hunted.failures[0])
             check.begin(result)
             await check.over()
     assert result.failures[0].fresh_process is True
