@@ -9,7 +9,7 @@ from sqlalchemy import DDL, Column, Integer, MetaData, Table, event, insert, tex
 
 from lab import Scenario, actor, invariant
 from lab.explore import Conditions
-from lab.postgres.statements.several import reads_later
+from lab.postgres.statements.several import reads_beside, reads_later
 from lab.scenario.declare import target_of
 from lab.search.hunt import Hunt
 from lab.search.job import Job
@@ -34,12 +34,17 @@ for made in (
 NAMED = {
     "a function": text("SELECT reads()"),
     "one that calls it": text("SELECT calls()"),
+    "two that are called": text("SELECT once() + once()"),
+    "one beside a query": text("SELECT once() + sum(n) FROM item"),
+    "one for each row": text("SELECT once() FROM generate_series(1, 2)"),
     "a block": text(f"DO $$DECLARE a int; b int; BEGIN {READ} {WROTE} END$$"),
     "a trigger": insert(COUNTED).values(id=1),
 }
 SEARCHED = {
     "one snapshot": text("SELECT steady()"),
     "one statement": text("SELECT once()"),
+    "one statement as a source": text("SELECT * FROM public.once()"),
+    "one snapshot for both": text("SELECT steady() + sum(n) FROM item"),
     "a query": text("SELECT sum(n) FROM item"),
 }
 
@@ -118,3 +123,22 @@ async def test_nor_have_statements_of_a_level_with_one_snapshot(explorer):
 )
 def test_which_code_reads_later(source, later):
     assert reads_later(source) is later
+
+
+@pytest.mark.parametrize(
+    ("text", "beside"),
+    [
+        ("SELECT f(1)", False),
+        ("SELECT f(1) + f(2)", True),
+        ("SELECT f(1) + g(2)", False),
+        ('SELECT * FROM "f"(1)', False),
+        ("SELECT * FROM public.f(1) x", False),
+        ("SELECT * FROM f(1) JOIN item USING (id)", True),
+        ("SELECT f(id) FROM ONLY item", True),
+        ("UPDATE item SET n = f(1)", True),
+        ("INSERT INTO total VALUES (1, f(1))", False),
+        ("SELECT g(id) FROM item", False),
+    ],
+)
+def test_which_queries_read_beside_a_function(text, beside):
+    assert reads_beside(text, frozenset({"f"})) is beside

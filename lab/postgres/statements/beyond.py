@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lab.postgres.statements.several import called_in, reads_later
+from lab.postgres.statements.several import called_in, reads_beside, reads_later
 
 __all__ = ["NOTHING_BEYOND", "Beyond", "looks_at_others", "words_of"]
 
@@ -49,6 +49,8 @@ class Beyond:
     """Tables with a trigger of the application's that looks at relations."""
     several: frozenset[str] = frozenset()
     """The application's functions whose statements have snapshots of their own, and of which a later one reads."""
+    reading: frozenset[str] = frozenset()
+    """The application's functions that read with another snapshot than the statement that calls them."""
     counting: frozenset[str] = frozenset()
     """Tables with a trigger whose function is one of these, in small letters, without a schema."""
 
@@ -61,8 +63,10 @@ class Beyond:
         return looks_at_others(text) or self.is_met_in(text)
 
     def comes_apart(self, text: str) -> bool:
-        """Whether a text is several statements, of which a later one reads what others may have committed meanwhile."""
+        """Whether a text reads with several snapshots, of which a later one shows what was committed meanwhile."""
         if reads_later(text) or not self.several.isdisjoint(called_in(text)):
+            return True
+        if self.reading and reads_beside(text, self.reading):
             return True
         return bool(self.counting and _WRITES.match(text)) and not self.counting.isdisjoint(words_of(text))
 

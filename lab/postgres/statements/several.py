@@ -1,7 +1,8 @@
 """Code of several statements that is sent as one: a block, a procedure, a function, several statements in one text.
 
-At READ COMMITTED each of them has a snapshot of its own, so what others commit in between shows. The lab pauses such
-code where it comes to a row that it writes. Where a later statement only reads, nothing stops it, and that is said.
+At READ COMMITTED each of them has a snapshot of its own, so what others commit in between shows. So it is with a query
+that calls a volatile function that reads: the function does not see what the query sees. The lab pauses such code where
+it comes to a row that it writes. Where a later statement only reads, nothing stops it, and that is said.
 """
 
 from __future__ import annotations
@@ -10,19 +11,36 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-__all__ = ["called_in", "closed", "reads_later"]
+__all__ = ["called_in", "closed", "reads", "reads_beside", "reads_later"]
 
 _DATA = re.compile(
     r"\b(?:select|perform|insert|update|delete|merge|execute|call|copy|fetch|commit)\b(?!\s+of\b)", re.IGNORECASE
 )
 _READS = re.compile(r"\b(?:select|perform|execute|call|fetch)\b", re.IGNORECASE)
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+_SOURCE = re.compile(r'\b(?:from|join|using|update)\s+(?:only\s+|lateral\s+)?"?([a-z_][\w$."]*)', re.IGNORECASE)
 _CALL = re.compile(r'([a-z_][a-z0-9_$]*)"?\s*\(')
 
 
 def called_in(text: str) -> frozenset[str]:
     """The names before a parenthesis, in small letters: functions, and words of SQL."""
     return frozenset(_CALL.findall(text.lower()))
+
+
+def reads(text: str) -> bool:
+    """Whether code has a statement that reads, or may."""
+    return bool(_READS.search(_COMMENT.sub(" ", text)))
+
+
+@lru_cache(maxsize=2000)
+def reads_beside(text: str, reading: frozenset[str]) -> bool:
+    """Whether a statement calls one of these functions twice, or once and has other sources of rows."""
+    calls = [name for name in _CALL.findall(text.lower()) if name in reading]
+    return len(calls) > 1 or (bool(calls) and not reading.issuperset(map(_last, _SOURCE.findall(text))))
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2].strip('"').lower()
 
 
 @lru_cache(maxsize=2000)

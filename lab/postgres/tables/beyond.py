@@ -7,7 +7,7 @@ from collections.abc import Collection
 from lab.postgres.connections.triggers import SCHEMA, TRIGGER
 from lab.postgres.server.monitor import Monitor
 from lab.postgres.statements.beyond import Beyond, words_of
-from lab.postgres.statements.several import closed, reads_later
+from lab.postgres.statements.several import closed, reads, reads_later
 
 __all__ = ["learn_beyond"]
 
@@ -44,6 +44,10 @@ async def learn_beyond(monitor: Monitor, tables: Collection[str]) -> Beyond:
         {name: source for name, source, _, _ in made},
         (name for name, source, volatile, _ in made if volatile and reads_later(source)),
     )
+    reading = closed(
+        {name: source for name, source, volatile, _ in made if volatile},
+        (name for name, source, volatile, by_trigger in made if volatile and not by_trigger and reads(source)),
+    )
     triggers = list(map(tuple, await monitor.fetch(_TRIGGERS)))
     names = frozenset(map(_last, (*wholes, *(name for name, _, _ in views))))
     looked_at = {*names, *functions, *map(_last, (*tables, *wholes.values())), "execute"}
@@ -56,6 +60,7 @@ async def learn_beyond(monitor: Monitor, tables: Collection[str]) -> Beyond:
             wholes.get(table, table) for table, source, _ in triggers if not looked_at.isdisjoint(words_of(source))
         ),
         several,
+        reading,
         frozenset(_last(wholes.get(table, table)) for table, _, name in triggers if name.lower() in several),
     )
 
