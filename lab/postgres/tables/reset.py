@@ -68,7 +68,7 @@ WHERE NOT t.tgisinternal AND t.tgname <> '{TRIGGER}' ORDER BY 1
 """
 _FOREIGN_KEYS = "SELECT conrelid, confrelid FROM pg_constraint WHERE contype = 'f' AND conrelid <> confrelid"
 _KEYS = f"""
-SELECT {_SHORT}, array_agg(a.attname ORDER BY k.place)
+SELECT {_SHORT}, array_agg(a.attname::text ORDER BY k.place)
 FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN unnest(i.indkey::int[]) WITH ORDINALITY AS k(number, place)
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number
