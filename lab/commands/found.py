@@ -12,6 +12,7 @@ from rich.text import Text
 
 from lab.analysis.tally import HuntResult, ReportedFailure
 from lab.commands.console import out
+from lab.commands.guard import violation_shown
 from lab.commands.progress import ProgressBelow
 from lab.report.hunts import failure_texts
 
@@ -41,6 +42,8 @@ class Found:
         else:
             self._bar.above = Text(f"{failure.report}\n")
             self._bar.refresh()
+        out.file.flush()
+        violation_shown()
 
     def known(self, lines: Sequence[str]) -> None:
         """What became of violations that were known before; it stands above all others."""

@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from types import FrameType
 from typing import IO, Any, TypeVar
 
@@ -34,9 +35,11 @@ from lab.model.bounds import Bounds
 from lab.search.lifeline import let_go_on
 from lab.search.streams import answers_aside
 
-__all__ = ["BROKEN", "Guard", "guarded"]
+__all__ = ["BROKEN", "Guard", "guarded", "violation_shown"]
 
-BROKEN = 3
+VIOLATION, BROKEN = 1, 3
+SO_FAR = 0x80
+"""Set in a mark that is not the last: the status if the process does not come to an end of its own."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SAME_PRESS_SECONDS = 1.0
 """A terminal sends Ctrl-C to parent and child, and the parent passes it on: within this time it is the same one. On a
@@ -61,13 +64,25 @@ class Guard:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[Any] | None = None
         self._pressed = 0.0
+        self._found = False
         self._runner = asyncio.Runner()
         self.watched: contextlib.ExitStack | None = None
         """What watches the process until it ends; held here so that it is not collected."""
 
+    def violation_shown(self) -> None:
+        """Should the process be ended before it is done, it has found something all the same."""
+        self._found = True
+        with contextlib.suppress(OSError):
+            os.write(self._mark, self._seal + bytes([SO_FAR | VIOLATION]))
+
     def end(self, status: int) -> int:
-        """The work is done and its answer written: set the mark, then let go of what is left, however long it takes."""
+        """The work is done and its answer written: set the mark, then let go of what is left, however long it takes.
+
+        Returns the status that it comes to: that of a violation, if one was shown before the work was interrupted.
+        """
         leave_if_forked(self._process)
+        if status == BROKEN and self._pressed and self._found:
+            status = VIOLATION
         with contextlib.suppress(OSError):
             os.write(self._mark, self._seal + bytes([status]))
         with contextlib.suppress(BaseException):  # tasks and threads that were left behind
@@ -126,6 +141,15 @@ class Guard:
                 self._task.exception()  # or asyncio would say that nobody retrieved it
 
 
+_GUARD: ContextVar[Guard] = ContextVar("guard")
+
+
+def violation_shown() -> None:
+    """A violation is on the screen."""
+    if guard := _GUARD.get(None):
+        guard.violation_shown()
+
+
 def _listen(press: Callable[[int, FrameType | None], None]) -> None:
     """Signals that ask the process to end; those that were ignored when it was started (`nohup`) stay ignored."""
     for number in SIGNALS:
@@ -161,6 +185,7 @@ def guarded(bounds: Bounds) -> Guard:
     dog = block.enter_context(watched(bounds, leave, dump.fileno()))
     guard = Guard(mark, seal, answers, dog)
     guard.watched = block
+    _GUARD.set(guard)
     _listen(guard.press)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     return guard
@@ -209,10 +234,17 @@ def _wait_for(child: int, reader: int, seal: bytes, dump: IO[bytes]) -> int:
                 until = time.monotonic() + (0.2 if pressed else LINGER_SECONDS)
     while reader in listening and select.select([reader], [], [], 0.0)[0] and mark.read():
         pass
+    return _status(mark, ended[1], dump, interrupted=bool(pressed))
+
+
+def _status(mark: _EndMark, ended: int, dump: IO[bytes], *, interrupted: bool) -> int:
+    """What a child that is gone came to. Where it has not said so itself, that is said here."""
     if mark.status is not None:
         return mark.status
-    why = _why(os.waitstatus_to_exitcode(ended[1]), dump, interrupted=bool(pressed))
+    why = _why(os.waitstatus_to_exitcode(ended), dump, interrupted=interrupted)
     click.echo(f"lab: {why}", err=True)
+    if interrupted and mark.so_far is not None:
+        return mark.so_far
     show_failure(why, BROKEN)
     return BROKEN
 
@@ -222,13 +254,18 @@ class _EndMark:
 
     def __init__(self, reader: int, seal: bytes) -> None:
         self.status: int | None = None
+        self.so_far: int | None = None
+        """What the child would have come to, had it gone no further."""
         self._reader, self._seal, self._said = reader, seal, b""
 
     def read(self) -> bool:
         """Read what is there, also what others have written. Whether there is anything to wait for."""
         self._said += (more := os.read(self._reader, 4096))
-        _, _, after = self._said.partition(self._seal)
-        self.status = after[0] if after else None
+        for after in filter(None, self._said.split(self._seal)[1:]):
+            if after[0] & SO_FAR:
+                self.so_far = after[0] & ~SO_FAR
+            else:
+                self.status = after[0]
         return bool(more) and self.status is None
 
 

@@ -316,6 +316,7 @@ PRESSED = {
     "InSearch": "ended early: interrupted",
     "InInvariant": "",
     "InMinimise": TOKEN,
+    "InMinimiseDeaf": TOKEN,
     "InRemedies": TOKEN,
 }
 

@@ -100,6 +100,17 @@ class InMinimise(Racing):
 
 
 @dataclass(frozen=True)
+class InMinimiseDeaf(Racing):
+    """The same, and then nothing of it runs on, so that its process has to be ended."""
+
+    async def tried(self, session: AsyncSession) -> None:
+        seen["later"] += seen["failed"][:1]
+        if len(seen["later"]) == 3:
+            press()
+            sum(range(10**11))  # no signal's handler runs meanwhile
+
+
+@dataclass(frozen=True)
 class InRemedies(Racing):
     """In the second execution of the remedies."""
 
