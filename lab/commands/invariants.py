@@ -44,7 +44,10 @@ async def command(*, task: str | None, workers: int | str | None, url: str | Non
 
 
 def _written(text: str, size: str) -> str:
-    FILE.write_text(text)
+    try:
+        FILE.write_text(text)
+    except OSError as error:
+        raise click.UsageError(f"{FILE} cannot be written: {error.strerror or error}") from None
     out.out(f"wrote {FILE}: {size}")
     return Verdict.PASS
 

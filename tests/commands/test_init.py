@@ -113,6 +113,14 @@ def test_a_function_is_called_twice_with_rows_that_its_tables_need(tmp_path):
     assert (tmp_path / "scenarios" / "order.py").read_text() == text
 
 
+def test_a_folder_that_cannot_be_written_into_is_wrong_use(tmp_path):
+    project(tmp_path, shop__models=MODELS, shop__services=SERVICES.format(models="shop.models"))
+    (tmp_path / "scenarios").touch()
+    done = lab("init", "shop.services:order", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "scenarios/order.py cannot be written: File exists" in " ".join(done.stderr.split())
+
+
 def test_a_refusal_of_the_second_call_is_allowed(tmp_path):
     """What the application raises when both come in turn is an answer; a row is handed over as the object it is."""
     project(tmp_path, shop__models=MODELS, shop__services=SERVICES.format(models="shop.models"))

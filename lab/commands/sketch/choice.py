@@ -23,7 +23,7 @@ from lab.commands.sketch.trial import Trial, tried
 from lab.commands.sketch.values import quoted
 from lab.commands.sketch.wanted import Subject, subjects_for
 from lab.engine.watchdog import importing
-from lab.errors import ServerError
+from lab.errors import ServerError, UsageError
 from lab.postgres.server.place import Place
 from lab.postgres.server.server import Server
 
@@ -150,9 +150,12 @@ def _folder_of_migrations(draft: Draft, root: Path, folder: str) -> str:
 
 def _write(draft: Draft, trial: Trial, target: Target, survey: Survey, trouble: str) -> Written:
     name = f"{target.module}:{draft.class_name}"
-    target.file.parent.mkdir(parents=True, exist_ok=True)
-    with target.file.open("x", encoding="utf-8") as file:
-        file.write(draft.text(name))
+    try:
+        target.file.parent.mkdir(parents=True, exist_ok=True)
+        with target.file.open("x", encoding="utf-8") as file:
+            file.write(draft.text(name))
+    except OSError as error:
+        raise UsageError(f"the scenario {target.file} cannot be written: {error.strerror or error}") from None
     found = []
     if known := draft.tables.all():
         found.append(("tables", f"{len(known)}, made from metadata"))
