@@ -6,6 +6,7 @@ counter is written as JSON for another process, and what `--json` shows of it, s
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -13,13 +14,13 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from lab.analysis.counters import ENDS, LAST, NAMES, REASON, SUM, TALLY, TIME, TRACES, counter
-from lab.analysis.coverage import Coverage, in_both_orders
+from lab.analysis.coverage import Coverage
+from lab.analysis.doubt import doubt_of
 from lab.analysis.repetition import repeating
 from lab.model.outcome import Ending
 from lab.model.record import ExecutionRecord
 from lab.model.remedy import Price
 from lab.model.starts import Starts
-from lab.model.text import count
 from lab.model.verdict import Verdict
 from lab.scenario.declare import invariants_of
 
@@ -163,6 +164,8 @@ class HuntResult:
     """What could have been done in another order, but by no schedule here, so that not every trace was run."""
     trouble: str = field(default="", metadata=REASON)
     """Why the hunt ended early, "" if it did not."""
+    ran_out: bool = field(default=False, metadata=counter(operator.or_, shown=None))
+    """The given time was over before the search was."""
     seconds: float = field(default=0.0, metadata=TIME)
     curve: list[tuple[int, int]] = field(default_factory=list, compare=False, repr=False)
     """How many traces were known after so many executions, wherever that grew while this value was at hand."""
@@ -174,40 +177,12 @@ class HuntResult:
         """`fail` with a violation; `pass` only when all was run to its end and could have shown something."""
         if self.failures:
             return Verdict.FAIL
-        return Verdict.INCONCLUSIVE if self._doubt else Verdict.PASS
+        return Verdict.INCONCLUSIVE if doubt_of(self) else Verdict.PASS
 
     @property
     def reason(self) -> str:
         """Why the hunt ended early, whatever it found, or why the verdict is inconclusive; "" for neither."""
-        return self.trouble if self.failures else self._doubt
-
-    @property
-    def _doubt(self) -> str:
-        """Why the executions without a violation say too little; "" if they do not."""
-        reasons = (
-            (self.trouble, self.trouble),
-            (self.unsteady, self.unsteady),
-            (bool(self.not_checked), "; ".join(self.not_checked)),
-            (
-                self.endless,
-                f"{count(self.endless, 'execution')} met the step limit{self.repeats and f': {self.repeats}'}",
-            ),
-            (not self.executions, "the given time was too short for a single execution"),
-            (self.unjudged == self.executions, f"nothing could be judged: {self.obstacle}"),
-            (
-                not self.coverage.overlapped,
-                "nothing overlapped: no actor took a step while another one was within a transaction",
-            ),
-            (
-                not self.coverage.conflicted,
-                "nothing conflicted: no two actors touched the same rows, waited for each other or were refused",
-            ),
-            (
-                not self.complete and bool(pairs := self.coverage.pairs) and not in_both_orders(pairs),
-                "no two conflicting steps were met in both orders",
-            ),
-        )
-        return next((words for holds, words in reasons if holds), "")
+        return self.trouble if self.failures else doubt_of(self)
 
     @property
     def price(self) -> Price:

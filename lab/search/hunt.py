@@ -107,6 +107,7 @@ class Hunt:
         for number in range(job.first, job.first + job.executions):
             last, began = began, time.monotonic()
             if job.seconds is not None and began + (began - last) - started >= job.seconds:
+                result.ran_out = True
                 return  # nor is one begun for which the time is too short, if it is like the last one
             bound = None if result.starts is Starts.UNKNOWN else scheduler.bound
             result.preemption_bound = bound - 1 if bound else None

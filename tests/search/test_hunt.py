@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 import pytest
 from helpers.kit import Account, Bank
@@ -24,6 +25,8 @@ from lab.scenario.declare import actors_of
 from lab.schedulers import SCHEDULERS
 from lab.schedulers.guided import Guided
 from lab.search.hunt import INTERRUPTED, Hunt
+from lab.search.races.findings import Raced, Standing
+from lab.search.races.pairs import Pair
 from lab.shrink.replays import replay_times
 from lab.testing import Lab
 from scenarios.deadlock import RingOfTwo, SwallowedDeadlock
@@ -120,6 +123,17 @@ async def test_a_search_that_could_not_have_shown_a_race_is_no_pass(plain, scena
     result = await hunt(scenario, scheduler=scheduler, executions=20).run(plain)
     assert (result.verdict, result.bound) == ("inconclusive", None)
     assert result.reason.startswith(reason)
+
+
+async def test_where_the_time_was_over_that_is_the_reason(plain):
+    """And a pair of requests of which a few executions showed nothing is not said to be safe."""
+    result = await hunt(Single(), scheduler="random", executions=1_000_000, seconds=1.0).run(plain)
+    assert result.verdict == "inconclusive"
+    began = f"the given time was over after {result.executions} executions, and until then nothing overlapped: "
+    assert result.reason.startswith(began)
+    pair = cast(Pair, None)  # it is only handed on
+    assert Raced.of(pair, result, autocommits=True).standing is Standing.UNKNOWN
+    assert Raced.of(pair, replace(result, ran_out=False), autocommits=True).standing is Standing.SAFE
 
 
 async def test_equal_seeds_give_equal_hunts(plain):

@@ -58,7 +58,7 @@ class Raced:
                 limits = f"{limits}, as it was met: the race was minimised for {same.title}"
             return cls(pair, Standing.RACY, limits, failure, result.seconds, same)
         apart = _is_apart(result) and not autocommits
-        sampled = autocommits and _is_quiet(result)
+        sampled = autocommits and _is_quiet(result) and not result.ran_out
         if result.verdict == Verdict.INCONCLUSIVE and not apart and not sampled:
             return cls(pair, Standing.UNKNOWN, result.reason, seconds=result.seconds)
         executions = count(result.executions, "execution")
