@@ -118,7 +118,7 @@ def test_a_folder_that_cannot_be_written_into_is_wrong_use(tmp_path):
     (tmp_path / "scenarios").touch()
     done = lab("init", "shop.services:order", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "scenarios/order.py cannot be written: File exists" in " ".join(done.stderr.split())
+    assert "order.py cannot be written: File exists" in " ".join(done.stderr.split())
 
 
 def test_a_refusal_of_the_second_call_is_allowed(tmp_path):
