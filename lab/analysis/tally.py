@@ -1,4 +1,4 @@
-"""What hunts found: counters and failures as plain values that may come from another process, and the verdict on them.
+"""What hunts found: counters as plain values that may come from another process, and the verdict on them.
 
 A counter is one field of `HuntResult`. How the counters of two parts of a hunt are made those of the whole, how a
 counter is written as JSON for another process, and what `--json` shows of it, stand beside the field and nowhere else.
@@ -8,86 +8,28 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from lab.analysis.counters import ENDS, LAST, NAMES, REASON, SUM, TALLY, TIME, TRACES, counter
-from lab.analysis.coverage import Coverage
-from lab.analysis.doubt import doubt_of
+from lab.analysis.coverage import Coverage, in_both_orders
 from lab.analysis.repetition import repeating
+from lab.analysis.reported import ReportedFailure
 from lab.model.outcome import Ending
 from lab.model.record import ExecutionRecord
 from lab.model.remedy import Price
 from lab.model.starts import Starts
+from lab.model.text import count
 from lab.model.verdict import Verdict
 from lab.scenario.declare import invariants_of
 
-__all__ = ["FAILURES_KEPT", "HuntResult", "ReportedFailure"]
+__all__ = ["FAILURES_KEPT", "HuntResult"]
 
 FAILURES_KEPT = 20
 ONE_TRACE = "two executions of one trace ended differently"
 LOST = "other schedules had an outcome that it did not find"
-
-
-@dataclass(frozen=True, slots=True)
-class ReportedFailure:
-    """A failure as a hunt hands it out: plain values, so that it may come from another process."""
-
-    token: str
-    checker: str
-    anomaly: str | None
-    invariant: str | None
-    broken: str
-    """The sentence that does not hold: of an invariant, or what the checker insists on."""
-    preemptions: int
-    steps: int
-    execution: int
-    identical: int
-    replays: int
-    report: str
-    needed: str = ""
-    """What the violation needs, as each was taken away in a run of its own; "" if nothing was tried."""
-    irrelevant: str = ""
-    """What makes no difference, as each was turned round in a run of its own."""
-    least: bool = False
-    """Every schedule with fewer preemptions was run, and none of them breaks it."""
-    late: bool = False
-    """Minimising was ended by its time."""
-    sqlstate: str = ""
-    """Of the error with which an actor ended unexpectedly, "" if PostgreSQL gave none."""
-    explanation: Mapping[str, Any] | None = None
-    """The anomaly explained, as `lab.checkers.isolation.explanation.Explanation` has it; None where there is none."""
-    cause: Mapping[str, Any] | None = None
-    """The pattern that was recognised, as `lab.model.cause.Cause` has it; None where there is none."""
-    found_token: str = ""
-    """The token of the execution that showed it first, before it was minimised."""
-    fresh_process: bool | None = None
-    """Whether the token broke the same in a process that had run nothing before; None where that was not tried."""
-    reproduced_by: str = ""
-    """The command that reproduces it in such a process where the token does not, if one was found."""
-    without_overlap: bool = False
-    """It breaks as well where no actors overlap."""
-    about_database: bool = False
-    """The database broke a promise of its isolation level."""
-    levels: Sequence[Mapping[str, Any]] = ()
-    """What the same order gave at the levels above: isolation, refused (actor, SQLSTATE), broken."""
-    relevance: Mapping[str, Any] = field(default_factory=dict)
-    """What `needed` and `irrelevant` say, as `lab.model.record.Relevance` has it."""
-    story: Mapping[str, Any] = field(default_factory=dict)
-    """The execution step by step, as `lab.report.data.story_data` makes it."""
-    page: Mapping[str, Any] = field(default_factory=dict)
-    """What its page is made from, as `lab.report.html.contents.FailurePage` has it; empty where none was asked for."""
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What makes two violations the same, however different the schedules are."""
-        return self.checker, self.broken
-
-    def shown(self) -> dict[str, Any]:
-        """For programs: all but the report and the page for people."""
-        return {key: value for key, value in asdict(self).items() if key not in ("report", "page")}
 
 
 def _covered(mine: Coverage, theirs: Coverage) -> Coverage:
@@ -177,12 +119,47 @@ class HuntResult:
         """`fail` with a violation; `pass` only when all was run to its end and could have shown something."""
         if self.failures:
             return Verdict.FAIL
-        return Verdict.INCONCLUSIVE if doubt_of(self) else Verdict.PASS
+        return Verdict.INCONCLUSIVE if self._doubt else Verdict.PASS
 
     @property
     def reason(self) -> str:
         """Why the hunt ended early, whatever it found, or why the verdict is inconclusive; "" for neither."""
-        return self.trouble if self.failures else doubt_of(self)
+        return self.trouble if self.failures else self._doubt
+
+    @property
+    def _doubt(self) -> str:
+        """Why the executions without a violation say too little; "" if they do not."""
+        endless = count(self.endless, "execution")
+        reasons = (
+            (self.trouble, self.trouble),
+            (self.unsteady, self.unsteady),
+            (self.not_checked, "; ".join(self.not_checked)),
+            (self.endless, f"{endless} met the step limit{self.repeats and f': {self.repeats}'}"),
+            (not self.executions, "the given time was too short for a single execution"),
+            (self.unjudged == self.executions, f"nothing could be judged: {self.obstacle}"),
+        )
+        return next((words for holds, words in reasons if holds), "") or self._unmet
+
+    @property
+    def _unmet(self) -> str:
+        """What a race would need and no execution showed; "" if they did. Where the time was over, that is why."""
+        reasons = (
+            (
+                not self.coverage.overlapped,
+                "nothing overlapped: no actor took a step while another one was within a transaction",
+            ),
+            (
+                not self.coverage.conflicted,
+                "nothing conflicted: no two actors touched the same rows, waited for each other or were refused",
+            ),
+            (
+                not self.complete and bool(pairs := self.coverage.pairs) and not in_both_orders(pairs),
+                "no two conflicting steps were met in both orders",
+            ),
+        )
+        words = next((words for holds, words in reasons if holds), "")
+        over = f"the given time was over after {count(self.executions, 'execution')}, "
+        return f"{over}and until then {words}" if words and self.ran_out else words
 
     @property
     def price(self) -> Price:

@@ -25,7 +25,8 @@ from lab.commands.pages import draw_hunt, html_option, plot_option, write_hunt
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from lab.analysis.tally import HuntResult, ReportedFailure
+    from lab.analysis.reported import ReportedFailure
+    from lab.analysis.tally import HuntResult
     from lab.explore import Explorer
     from lab.model.remedy import Remedies
     from lab.postgres.server.place import Place

@@ -16,7 +16,8 @@ from lab.commands.console import err, out
 from lab.commands.options import HuntCommand
 
 if TYPE_CHECKING:
-    from lab.analysis.tally import HuntResult, ReportedFailure
+    from lab.analysis.reported import ReportedFailure
+    from lab.analysis.tally import HuntResult
     from lab.commands.found import Found
     from lab.explore import Explorer
     from lab.postgres.server.place import Place

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lab.analysis.tally import ReportedFailure
+from lab.analysis.reported import ReportedFailure
 from lab.report.setting import sure
 
 __all__ = ["Fresh", "with_fresh"]

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lab.analysis.overview import Line
-from lab.analysis.tally import HuntResult, ReportedFailure
+from lab.analysis.reported import ReportedFailure
+from lab.analysis.tally import HuntResult
 from lab.engine.faults import FAULTS
 from lab.errors import UsageError
 from lab.explore import Explorer

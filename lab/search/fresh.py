@@ -14,7 +14,8 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 
-from lab.analysis.tally import HuntResult, ReportedFailure
+from lab.analysis.reported import ReportedFailure
+from lab.analysis.tally import HuntResult
 from lab.postgres.server.place import Place
 from lab.report.fresh import Fresh, with_fresh
 from lab.schedulers import DEFAULT

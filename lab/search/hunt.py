@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from lab.analysis.tally import FAILURES_KEPT, HuntResult, ReportedFailure
+from lab.analysis.reported import ReportedFailure
+from lab.analysis.tally import FAILURES_KEPT, HuntResult
 from lab.errors import Divergence, LabError, SearchOver, ServerError
 from lab.explore import Conditions, Explorer
 from lab.model.record import ExecutionRecord, Failure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.analysis.tally import ReportedFailure
+from lab.analysis.reported import ReportedFailure
 from lab.checkers.causes import cause_of
 from lab.checkers.isolation.explanation import Explanation
 from lab.checkers.isolation.promises import ISOLATION

@@ -17,7 +17,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, M
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
-from lab.analysis.tally import HuntResult, ReportedFailure
+from lab.analysis.reported import ReportedFailure
+from lab.analysis.tally import HuntResult
 from lab.engine.watchdog import hurried, importing, watchdog, watched
 from lab.errors import LabError
 from lab.explore import Explorer

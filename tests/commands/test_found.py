@@ -10,7 +10,8 @@ import pytest
 from helpers.lab_program import lab_each
 from rich.console import Console
 
-from lab.analysis.tally import HuntResult, ReportedFailure
+from lab.analysis.reported import ReportedFailure
+from lab.analysis.tally import HuntResult
 from lab.commands import found as module
 from lab.commands.found import AS_IT_WAS_MET, REPLACED, Found
 from lab.commands.progress import ProgressBelow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lab.analysis.tally import ReportedFailure
+from lab.analysis.reported import ReportedFailure
 from lab.search.races.findings import Raced, Same, Standing
 from lab.search.races.pairs import Kind, Pair, Skipped
 from lab.search.races.sent import Recording, Request

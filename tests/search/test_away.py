@@ -12,7 +12,8 @@ from uuid import UUID
 
 import pytest
 
-from lab.analysis.tally import HuntResult, ReportedFailure
+from lab.analysis.reported import ReportedFailure
+from lab.analysis.tally import HuntResult
 from lab.model.footprint import Rows
 from lab.model.remedy import Remedies, Remedy
 from lab.postgres.server.place import Place

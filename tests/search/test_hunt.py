@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from lab import actor, invariant
 from lab.analysis.coverage import Coverage
-from lab.analysis.tally import FAILURES_KEPT, HuntResult, ReportedFailure
+from lab.analysis.reported import ReportedFailure
+from lab.analysis.tally import FAILURES_KEPT, HuntResult
 from lab.errors import ScenarioError, Violation
 from lab.explore import Conditions, Explorer
 from lab.model.replay_token import decode, scenario_of

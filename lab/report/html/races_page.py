@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lab.analysis.tally import ReportedFailure
+from lab.analysis.reported import ReportedFailure
 from lab.report.html.contents import FailurePage
 from lab.report.html.render import rendered, told
 

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from lab.analysis.tally import HuntResult, ReportedFailure
+from lab.analysis.reported import ReportedFailure
+from lab.analysis.tally import HuntResult
 from lab.schedulers import Scheduler
 from lab.search.job import Job
 from lab.search.kept.file import NotKept

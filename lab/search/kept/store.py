@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import RowMapping, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from lab.analysis.tally import HuntResult, ReportedFailure
+from lab.analysis.reported import ReportedFailure
+from lab.analysis.tally import HuntResult
 from lab.errors import UsageError
 from lab.model.shown import shown
 from lab.search.job import Job

@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lab.analysis.tally import HuntResult, ReportedFailure
+from lab.analysis.reported import ReportedFailure
+from lab.analysis.tally import HuntResult
 from lab.errors import LabError, ScenarioError, ServerError
 from lab.explore import Explorer
 from lab.explore.conditions import Conditions

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lab.analysis.facts import FOREIGN, UNIQUE
-from lab.analysis.tally import HuntResult, ReportedFailure
+from lab.analysis.reported import ReportedFailure
+from lab.analysis.tally import HuntResult
 from lab.checkers import CHECKERS
 from lab.search.job import Job
 from lab.search.remedies import REMEDIES

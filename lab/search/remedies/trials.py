@@ -27,7 +27,8 @@ from dataclasses import replace
 from functools import partial
 
 from lab.analysis.facts import Facts
-from lab.analysis.tally import HuntResult, ReportedFailure
+from lab.analysis.reported import ReportedFailure
+from lab.analysis.tally import HuntResult
 from lab.errors import DEFECTS, LabError, ServerError, defect
 from lab.explore import Explorer
 from lab.model.record import ExecutionRecord

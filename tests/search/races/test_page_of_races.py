@@ -13,7 +13,7 @@ from helpers.failures import KINDS, failure_of
 from helpers.races import HOSTILE, Report, pair_of, report_of, sent
 from helpers.seen import HTML, Seen, leaves, squeezed
 
-from lab.analysis.tally import ReportedFailure
+from lab.analysis.reported import ReportedFailure
 from lab.errors import printable
 from lab.report.html.contents import FailurePage
 from lab.report.html.texts import harmless
