@@ -24,6 +24,7 @@ SHOWN = 60
 _CHANGED = re.compile(r"(?:UPDATE|DELETE|MERGE|COPY|INSERT \d+) (\d+)$")
 _LOCKED = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+UPDATE|UPDATE|KEY\s+SHARE|SHARE)\b", re.IGNORECASE)
 _SELECTED = re.compile(r"SELECT (\d+)$")
+_ONE_SNAPSHOT = ("REPEATABLE READ", "SERIALIZABLE")
 MANY = "executed for each row"
 """The answer to a statement for several sets of parameters."""
 
@@ -41,6 +42,7 @@ def unsearched(
     if finished.unpaused:
         found = {ORDERS_OF_ROWS: None}
     found |= dict.fromkeys(_between(finished, beyond))
+    found |= dict.fromkeys(_before_the_end(finished, beyond))
     found |= dict.fromkeys(f"what else {_short(text)} read than the rows that it returned" for text in unseen)
     if finished.crossed:
         found[SHARED] = None
@@ -66,8 +68,36 @@ def _between(finished: Finished, beyond: Beyond) -> Iterator[str]:
     for step in finished.trace:
         if step.woken or step.action.kind is not ActionKind.STATEMENT or not beyond.comes_apart(step.action.text):
             continue
-        if step.action.touches is None or step.action.touches.level not in ("REPEATABLE READ", "SERIALIZABLE"):
+        if step.action.touches is None or step.action.touches.level not in _ONE_SNAPSHOT:
             yield f"what others commit between the statements within {_short(step.action.text)}, which is one step"
+
+
+def _before_the_end(finished: Finished, beyond: Beyond) -> Iterator[str]:
+    """Steps in which a trigger reads, with a snapshot of its own, and the transaction ends."""
+    if not beyond.late:
+        return
+    steps = [step for step in finished.trace if not step.woken and step.action.touches is not None]
+    before = {step.number: _before(step) for step in steps}
+    texts = {id(step.action.touches): step.action.text for step in steps if step.action.kind is ActionKind.STATEMENT}
+    continued = set().union(*before.values())
+    for step in steps:
+        touches, found = step.action.touches, ""
+        if touches is None or touches.level in _ONE_SNAPSHOT or step.actor.partition("/")[0] in finished.struck:
+            continue
+        if step.action.kind is ActionKind.COMMIT:
+            sent = [texts[each] for each in before[step.number] if each in texts]
+            if beyond.reads_at_commit(sent):
+                found = f"the COMMIT of {_short(sent[0])}"
+        elif step.action.kind is ActionKind.STATEMENT and beyond.reads_late(step.action.text):
+            alone = touches.level == "AUTOCOMMIT" or id(touches) not in continued
+            found = _short(step.action.text) if alone else ""
+        if found:
+            yield f"what others commit between what a trigger reads within {found} and its end, which are one step"
+
+
+def _before(step: Step) -> list[int]:
+    """The statements before a step in its transaction, by identity, the last one first."""
+    return [id(each) for each in step.action.touches.transaction][1:] if step.action.touches is not None else []
 
 
 def _is_met(step: Step, met: MetRows) -> bool:

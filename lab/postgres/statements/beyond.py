@@ -7,9 +7,10 @@ at whatever it likes. Where one of these is met, a read is followed by its defin
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from lab.postgres.statements.late import LateTrigger, fired
 from lab.postgres.statements.several import called_in, reads_beside, reads_later
 
 __all__ = ["NOTHING_BEYOND", "Beyond", "looks_at_others", "words_of"]
@@ -20,6 +21,7 @@ _OF_OTHERS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """In a statement that writes: it may compute what it writes from rows that it does not lock."""
+_ASKS_TO_DEFER = re.compile(r"\s*SET\s+CONSTRAINTS\b", re.IGNORECASE)
 _WRITES = re.compile(r"\s*(?:WITH|INSERT|UPDATE|DELETE|MERGE|COPY)\b", re.IGNORECASE)
 
 
@@ -53,6 +55,8 @@ class Beyond:
     """The application's functions that read with another snapshot than the statement that calls them."""
     counting: frozenset[str] = frozenset()
     """Tables with a trigger whose function is one of these, in small letters, without a schema."""
+    late: tuple[LateTrigger, ...] = ()
+    """Triggers that read once their row is locked or written, and functions that fire one."""
 
     def whole(self, table: str) -> str:
         """The table that a row is found in by those who read it."""
@@ -69,6 +73,18 @@ class Beyond:
         if self.reading and reads_beside(text, self.reading):
             return True
         return bool(self.counting and _WRITES.match(text)) and not self.counting.isdisjoint(words_of(text))
+
+    def reads_late(self, text: str) -> bool:
+        """Whether a text may fire a trigger that reads later than a pause before the row would stop it."""
+        return bool(self.late and fired(text, self.late))
+
+    def reads_at_commit(self, texts: Collection[str]) -> bool:
+        """Whether the COMMIT of a transaction with these statements may run such a trigger."""
+        if not self.late:
+            return False
+        asked = any(_ASKS_TO_DEFER.match(text) for text in texts)
+        found = (trigger for text in texts for trigger in fired(text, self.late))
+        return any(trigger.deferred or (asked and trigger.deferrable) for trigger in found)
 
     def is_met_in(self, text: str) -> bool:
         """Whether a text names something that reads more than it says."""

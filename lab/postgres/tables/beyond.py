@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from lab.postgres.connections.triggers import SCHEMA, TRIGGER
 from lab.postgres.server.monitor import Monitor
 from lab.postgres.statements.beyond import Beyond, words_of
+from lab.postgres.statements.late import CALLS, LateTrigger, fired, reads_rows
 from lab.postgres.statements.several import closed, reads, reads_later
 
 __all__ = ["learn_beyond"]
@@ -28,10 +31,15 @@ WHERE n.nspname NOT IN {_OURS}
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
 """
 _TRIGGERS = f"""
-SELECT {_SHORT}, p.prosrc, p.proname::text {_NAMED}
+SELECT {_SHORT}, p.prosrc, p.proname::text, p.provolatile = 'v', t.tgtype::int, t.tginitdeferred, t.tgdeferrable
+{_NAMED}
 JOIN pg_trigger t ON t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgname <> '{TRIGGER}'
 JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_language l ON l.oid = p.prolang
 """
+
+
+_EVENTS = {4: ("insert", "copy"), 8: ("delete",), 16: ("update",), 32: ("truncate",)}
+"""Bit of `pg_trigger.tgtype` -> words of statements."""
 
 
 async def learn_beyond(monitor: Monitor, tables: Collection[str]) -> Beyond:
@@ -57,12 +65,50 @@ async def learn_beyond(monitor: Monitor, tables: Collection[str]) -> Beyond:
         names,
         functions,
         frozenset(
-            wholes.get(table, table) for table, source, _ in triggers if not looked_at.isdisjoint(words_of(source))
+            wholes.get(table, table) for table, source, *_ in triggers if not looked_at.isdisjoint(words_of(source))
         ),
         several,
         reading,
-        frozenset(_last(wholes.get(table, table)) for table, _, name in triggers if name.lower() in several),
+        frozenset(_last(wholes.get(table, table)) for table, _, name, *_ in triggers if name.lower() in several),
+        _late(triggers, wholes, made, {*looked_at, *functions}),
     )
+
+
+def _late(
+    triggers: Iterable[Sequence[Any]], wholes: Mapping[str, str], made: Iterable[Sequence[Any]], names: Collection[str]
+) -> tuple[LateTrigger, ...]:
+    """The triggers that read late, those that fire one, and the functions that do. `names`: see `reads_rows`."""
+    found: dict[LateTrigger, None] = {}
+    code: list[tuple[str, LateTrigger]] = []
+    for table, source, _, volatile, kind, *when in triggers:
+        each = LateTrigger(_last(wholes.get(table, table)), frozenset(_events(kind)), *when)
+        code.append((source, each))
+        if (volatile or each.deferrable) and _is_late(kind) and reads_rows(source, names):
+            found[each] = None
+    code += [(source, LateTrigger(name, CALLS)) for name, source, _, by_trigger in made if not by_trigger]
+    known = -1
+    while known != len(found):
+        known = len(found)
+        for source, each in code:
+            more = fired(source, found)
+            deferred = each.deferred or any(other.deferred for other in more)
+            deferrable = each.deferrable or any(other.deferrable for other in more)
+            if more:
+                found[replace(each, deferred=deferred, deferrable=deferrable)] = None
+    return tuple(found)
+
+
+def _events(kind: int) -> Iterator[str]:
+    """The words that fire a trigger of this `pg_trigger.tgtype`."""
+    for bit, words in _EVENTS.items():
+        if kind & bit:
+            yield from words
+
+
+def _is_late(kind: int) -> bool:
+    """Whether it runs once its row is locked: AFTER, or BEFORE an UPDATE or DELETE of a row."""
+    before, instead, row, changed = kind & 2, kind & 64, kind & 1, kind & (8 | 16)
+    return not instead and not (before and not (row and changed))
 
 
 def _last(name: str) -> str:

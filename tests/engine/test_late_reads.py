@@ -1,0 +1,132 @@
+"""A trigger that reads behind a pause, in the step that ends its transaction, is named: nothing stops in between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from lab import Scenario, actor, invariant
+from lab.postgres.statements.late import LateTrigger, fired, reads_rows
+from lab.scenario.declare import target_of
+from lab.search.hunt import Hunt
+from lab.search.job import Job
+
+BELOW = "IF (SELECT sum(n) FROM account) < 0 THEN RAISE EXCEPTION 'below' USING ERRCODE = '23514'; END IF;"
+STAMP = "IF NEW.n IS DISTINCT FROM OLD.n THEN PERFORM pg_notify('account', 'x'); END IF;"
+TRIGGERS = {
+    "after": (BELOW, "TRIGGER checks AFTER UPDATE ON account"),
+    "before": (BELOW, "TRIGGER checks BEFORE UPDATE ON account"),
+    "deferred": (BELOW, "CONSTRAINT TRIGGER checks AFTER UPDATE ON account DEFERRABLE INITIALLY DEFERRED"),
+    "deferrable": (BELOW, "CONSTRAINT TRIGGER checks AFTER UPDATE ON account DEFERRABLE"),
+    "stamps": (STAMP, "TRIGGER checks BEFORE UPDATE ON account"),
+    "inserts": (BELOW, "TRIGGER checks AFTER INSERT ON account"),
+}
+DRAWS = "UPDATE account SET n = n - 80 WHERE id = :id"
+CALLS = "SELECT draws(:id)"
+
+
+@dataclass(frozen=True)
+class Draws(Scenario):
+    """Two accounts that together must not be below 0, which a trigger checks."""
+
+    way: str = "after"
+    autocommit: bool = True
+    first: str = ""
+    sent: str = DRAWS
+    level: str = "READ COMMITTED"
+
+    async def schema(self, connection):
+        code, fires = TRIGGERS[self.way]
+        drawing = DRAWS.replace(":id", "$1")
+        for made in (
+            "CREATE TABLE account (id int PRIMARY KEY, n int)",
+            f"CREATE FUNCTION draws(int) RETURNS void LANGUAGE sql AS '{drawing}'",
+            f"CREATE FUNCTION checks() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {code} RETURN NEW; END$$",
+            f"CREATE {fires} FOR EACH ROW EXECUTE FUNCTION checks()",
+        ):
+            await connection.exec_driver_sql(made)
+
+    async def setup(self, session):
+        await session.execute(text("INSERT INTO account VALUES (1, 50), (2, 50)"))
+
+    @actor(names=("ann", "ben"), allows=(IntegrityError,))
+    async def draw(self, engine, name):
+        level = "AUTOCOMMIT" if self.autocommit else self.level
+        async with engine.execution_options(isolation_level=level).begin() as connection:
+            if self.first:
+                await connection.execute(text(self.first))
+            await connection.execute(text(self.sent), {"id": {"ann": 1, "ben": 2}[name]})
+
+    @invariant
+    async def not_below(self, session):
+        assert await session.scalar(text("SELECT sum(n) FROM account")) >= 0
+
+
+async def named(explorer, scenario) -> list[str]:
+    job = Job(target_of(Draws), "dpor", 4, refine=False, keep_going=True)
+    return [each for each in (await Hunt(scenario, job).run(explorer)).unsearched if "what a trigger reads" in each]
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        Draws(),
+        Draws("before"),
+        Draws("deferred"),
+        Draws(sent=CALLS),
+        Draws("deferred", autocommit=False),
+        Draws("deferrable", autocommit=False, first="SET CONSTRAINTS ALL DEFERRED"),
+    ],
+    ids=str,
+)
+async def test_what_is_read_and_committed_in_one_step_is_named(explorer, scenario):
+    (said,) = await named(explorer, scenario)
+    assert ("the COMMIT of" in said) is not scenario.autocommit
+    assert said.endswith("and its end, which are one step")
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        Draws(autocommit=False),
+        Draws("deferrable", autocommit=False),
+        Draws("stamps"),
+        Draws("inserts"),
+        Draws("deferred", autocommit=False, level="SERIALIZABLE"),
+    ],
+    ids=str,
+)
+async def test_what_a_schedule_can_come_between_is_not(explorer, scenario):
+    """Nor what does not read, is not fired, or sees what its transaction saw first."""
+    assert await named(explorer, scenario) == []
+
+
+async def test_a_read_before_the_commit_is_found(explorer):
+    job = Job(target_of(Draws), "dpor", 100, refine=False)
+    assert (await Hunt(Draws(autocommit=False), job).run(explorer)).verdict == "fail"
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("SELECT count(*) INTO n FROM account", True),
+        ('SELECT 1 FROM public."account" a', True),
+        ("SELECT 1 FROM other JOIN account USING (id)", True),
+        ("EXECUTE format('SELECT 1 FROM %I', TG_ARGV[0])", True),
+        ("DELETE FROM account WHERE id = OLD.id", False),
+        ("UPDATE account SET n = n + 1", False),
+        ("PERFORM pg_notify('account', NEW.id::text)", False),
+    ],
+)
+def test_which_code_reads_rows(source, expected):
+    assert reads_rows(source, {"account"}) is expected
+
+
+def test_a_trigger_is_fired_by_its_events_on_its_table():
+    trigger = LateTrigger("account", frozenset({"update"}))
+    assert fired('UPDATE "account" SET n = 1', [trigger]) == [trigger]
+    assert fired("INSERT INTO account VALUES (1)", [trigger]) == []
+    assert fired("UPDATE other SET n = 1", [trigger]) == []
