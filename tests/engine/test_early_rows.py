@@ -101,6 +101,15 @@ class ClaimsAgain(Claims):
     statement = update(JOB).where(JOB.c.id == FIRST, JOB.c.who.is_(None))
 
 
+class ClaimsFree(Claims):
+    """The idiom with SKIP LOCKED, which would skip a row that the lab holds."""
+
+    statement = update(JOB).where(
+        JOB.c.id
+        == select(JOB.c.id).where(JOB.c.who.is_(None)).limit(1).with_for_update(skip_locked=True).scalar_subquery()
+    )
+
+
 class Numbers(Alone):
     """A trigger counts."""
 
@@ -154,6 +163,14 @@ async def test_a_condition_that_is_checked_again_holds(explorer):
     result = await hunted(explorer, ClaimsAgain())
     assert result.verdict == "pass"
     assert result.complete
+
+
+async def test_what_would_skip_a_held_row_is_said_to_be_one_step(explorer):
+    result = await hunted(explorer, ClaimsFree())
+    (said,) = result.unsearched
+    assert said.startswith("orders within UPDATE job")
+    assert said.endswith("it would notice a pause")
+    assert not result.complete
 
 
 async def test_without_a_key_it_is_said_that_nothing_came_between(explorer):

@@ -26,7 +26,7 @@ def met_in(
     found: list[tuple[str, object, Met]] = []
     for session in journal.sessions:
         for event in session.events:
-            if not isinstance(event, Sent) or not event.written or notices_pauses(event.text):
+            if not isinstance(event, Sent) or not event.written:
                 continue
             looks = beyond.looks_before_it_writes(event.text)
             if not (looks or beyond.looking or len(event.written) > 1):
@@ -41,6 +41,8 @@ def met_in(
                 looks |= beyond.whole(table) in beyond.looking
                 if (row := _row(table, quoted.get(table), keys.get(table, ()), old or new)) is not None:
                     rows.setdefault((table, row.text), row)
+            if notices_pauses(event.text):
+                rows.clear()  # a row that is held would be skipped or refused
             # Without a key there is no row to hold, and with such values none that can be named: that has to be said.
             if looks or len(rows) > 1 or not written:
                 found.append((event.text, event.parameters, Met(tuple(rows.values()), looks)))
