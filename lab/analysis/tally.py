@@ -145,7 +145,7 @@ class HuntResult:
         """What a race would need and no execution showed; "" if they did. Where the time was over, that is why."""
         reasons = (
             (
-                not self.coverage.overlapped,
+                not self.coverage.overlapped and not (self.complete and in_both_orders(self.coverage.pairs)),
                 "nothing overlapped: no actor took a step while another one was within a transaction",
             ),
             (

@@ -165,6 +165,15 @@ async def test_a_condition_that_is_checked_again_holds(explorer):
     assert result.complete
 
 
+@pytest.mark.parametrize(("scheduler", "verdict"), [("dpor", "pass"), ("serial", "inconclusive")])
+@pytest.mark.parametrize("way", ATOMIC)
+async def test_statements_that_have_no_inside_pass_once_every_trace_was_run(explorer, way, scheduler, verdict):
+    """There are two traces, and nothing overlaps in either: a proof by reduction, and by nothing else."""
+    job = Job(target_of(Alone), scheduler, 100, refine=False)
+    result = await Hunt(Alone(way), job).run(explorer)
+    assert (result.verdict, result.coverage.overlapped) == (verdict, 0)
+
+
 async def test_what_would_skip_a_held_row_is_said_to_be_one_step(explorer):
     result = await hunted(explorer, ClaimsFree())
     (said,) = result.unsearched
