@@ -112,8 +112,9 @@ class PostgresRowLocks:
 
         Its key is then taken until the insert is rolled back.
         """
-        if await self._lock_met(row):
-            return True
+        locked = await self._lock_met(row)
+        if locked is None or locked:
+            return bool(locked)
         if await self._driver.fetch(f"SELECT {_place(row)}", row.values):
             return False  # somebody has locked it
         columns = ", ".join(row.columns)
@@ -149,10 +150,19 @@ class PostgresRowLocks:
         """See `RowLocks`. A row that the lab would have to make is one that the statement has made."""
         if not isinstance(statement, Met):
             return not await self.hold(statement, row)
-        return not await self._lock_met(statement.rows[int(str(row.key[0]))])
+        return await self._lock_met(statement.rows[int(str(row.key[0]))]) is False
 
-    async def _lock_met(self, row: MetRow) -> bool:
-        return bool(await self._driver.fetch(f"SELECT {_place(row)} FOR UPDATE OF t SKIP LOCKED", row.values))
+    async def _lock_met(self, row: MetRow) -> bool | None:
+        """Lock a row if it is there and free; None where its values may no longer be made, as those of a domain."""
+        try:
+            return bool(await self._driver.fetch(f"SELECT {_place(row)} FOR UPDATE OF t SKIP LOCKED", row.values))
+        except PostgresError as error:
+            if is_connection_loss(error):
+                raise ServerError(DIED) from error
+            if self._holding:
+                await self._driver.execute("ROLLBACK")
+                await self._driver.execute("BEGIN")
+            return None
 
     async def let_go(self) -> None:
         """See `RowLocks`."""

@@ -48,7 +48,7 @@ class Beyond:
     functions: frozenset[str] = frozenset()
     """The application's functions, the same way."""
     looking: frozenset[str] = frozenset()
-    """Tables with a trigger of the application's that looks at relations."""
+    """Tables with a trigger, a default, a check or a domain of the application's that looks at relations."""
     several: frozenset[str] = frozenset()
     """The application's functions whose statements have snapshots of their own, and of which a later one reads."""
     reading: frozenset[str] = frozenset()

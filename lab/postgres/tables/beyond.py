@@ -24,20 +24,34 @@ SELECT (SELECT {_SHORT} {_NAMED} WHERE c.oid = i.inhrelid) AS part,
 FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhrelid AND p.relispartition AND p.relkind IN ('r', 'p')
 """
 _VIEWS = f"SELECT {_SHORT}, c.relkind::text, pg_get_viewdef(c.oid) {_NAMED} WHERE c.relkind IN ('v', 'm')"
+_CODE = "coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)"
 _FUNCTIONS = f"""
-SELECT p.proname::text, p.prosrc, p.provolatile = 'v', p.prorettype = 'trigger'::regtype
+SELECT p.proname::text, {_CODE}, p.provolatile = 'v', p.prorettype = 'trigger'::regtype
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE n.nspname NOT IN {_OURS}
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
 """
 _TRIGGERS = f"""
-SELECT {_SHORT}, p.prosrc, p.proname::text, p.provolatile = 'v', t.tgtype::int, t.tginitdeferred, t.tgdeferrable
+SELECT {_SHORT}, {_CODE}, p.proname::text, p.provolatile = 'v', t.tgtype::int, t.tginitdeferred, t.tgdeferrable
 {_NAMED}
 JOIN pg_trigger t ON t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgname <> '{TRIGGER}'
 JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_language l ON l.oid = p.prolang
 """
 
 
+_HIDDEN = f"""
+WITH behind AS (SELECT classid, objid, refobjid FROM pg_depend WHERE refclassid = 'pg_proc'::regclass),
+found (relation, function) AS (
+    SELECT d.adrelid, b.refobjid FROM pg_attrdef d
+    JOIN behind b ON (b.classid, b.objid) = ('pg_attrdef'::regclass, d.oid)
+    UNION SELECT k.conrelid, b.refobjid FROM pg_constraint k
+    JOIN behind b ON (b.classid, b.objid) = ('pg_constraint'::regclass, k.oid)
+    UNION SELECT a.attrelid, b.refobjid FROM pg_attribute a LEFT JOIN pg_constraint k ON k.contypid = a.atttypid
+    JOIN behind b ON (b.classid, b.objid) IN (('pg_constraint'::regclass, k.oid), ('pg_type'::regclass, a.atttypid))
+)
+SELECT {_SHORT}, {_CODE} {_NAMED} JOIN found f ON f.relation = c.oid JOIN pg_proc p ON p.oid = f.function
+"""
+"""The functions behind defaults, checks and domains of columns."""
 _EVENTS = {4: ("insert", "copy"), 8: ("delete",), 16: ("update",), 32: ("truncate",)}
 """Bit of `pg_trigger.tgtype` -> words of statements."""
 
@@ -57,6 +71,7 @@ async def learn_beyond(monitor: Monitor, tables: Collection[str]) -> Beyond:
         (name for name, source, volatile, by_trigger in made if volatile and not by_trigger and reads(source)),
     )
     triggers = list(map(tuple, await monitor.fetch(_TRIGGERS)))
+    hidden = list(map(tuple, await monitor.fetch(_HIDDEN)))
     names = frozenset(map(_last, (*wholes, *(name for name, _, _ in views))))
     looked_at = {*names, *functions, *map(_last, (*tables, *wholes.values())), "execute"}
     return Beyond(
@@ -65,7 +80,9 @@ async def learn_beyond(monitor: Monitor, tables: Collection[str]) -> Beyond:
         names,
         functions,
         frozenset(
-            wholes.get(table, table) for table, source, *_ in triggers if not looked_at.isdisjoint(words_of(source))
+            wholes.get(table, table)
+            for table, source, *_ in (*triggers, *hidden)
+            if not looked_at.isdisjoint(words_of(source))
         ),
         several,
         reading,
