@@ -271,13 +271,12 @@ class Execution:
         timer = self.clock.timers.first()
         if len(self._order) != len(self.actors):
             self._order = sorted(self.actors.values(), key=lambda actor: actor.rank)
-        order = self._order
-        if last is not None:
-            start = order.index(self.actors[last])
-            order = order[start:] + order[:start]
+        start = 0 if last is None else self._order.index(self.actors[last])
+        order = self._order[start:] + self._order[:start]
         can = [actor for actor in order if actor.state is State.PARKED or actor.state is State.GRANTED]
         if timer is not None:
             can = [actor for actor in can if actor.wakes is None or actor.wakes <= timer.due]
+        can = self.families.fairness.fair(can)
         for actor in can:
             actor.offered = offered(actor.offered, actor.go, actor.action, woken=actor.state is State.GRANTED)
         return tuple([actor.offered for actor in can if actor.offered])

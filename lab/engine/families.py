@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from lab.engine.fairness import Fairness
 from lab.engine.gate import Actor, State
 from lab.engine.turn import Turn
 from lab.model.trace import ActionKind
@@ -26,6 +27,7 @@ class Families:
         self._actors, self._turn = actors, turn
         self.all_points = False
         """A sleep for no time is a decision wherever it is."""
+        self.fairness = Fairness()
         self._crossed = False
         """An actor waited for what another root actor then did."""
         self.undecided = False

@@ -38,6 +38,8 @@ class Finished:
     """The numbers of the steps whose statements could not be paused, however many rows they meet."""
     crossed: bool = False
     """A root actor waited in the process for what another one gave."""
+    held_back: tuple[str, ...] = ()
+    """The root actors that slept so often that they had to let another one go first."""
     elsewhere: tuple[str, ...] = ()
     """The root actors that started a process or a thread of their own, or waited for a socket that is not the lab's."""
     threads: tuple[str, ...] = ()

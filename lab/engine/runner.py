@@ -117,6 +117,7 @@ class _Runner:
             unpaused=self._breakpoints.missed,
             unpausable=frozenset(self._unpausable),
             crossed=self.execution.families.undecided,
+            held_back=tuple(self.execution.families.fairness.held_back),
             elsewhere=tuple(self.execution.outside.waiters),
             threads=tuple(self.execution.outside.threads),
         )
@@ -158,7 +159,7 @@ class _Runner:
         if self._looks is not None and self._looks.owed:
             return False
         alternatives = self._end_step(None)
-        if not alternatives or self._is_at_its_limit or self._observer.needs_a_question:
+        if not alternatives or len(self._steps) >= self._step_limit or self._observer.needs_a_question:
             return False
         self._begin_step(self._choice(alternatives), alternatives)
         return True
@@ -185,7 +186,7 @@ class _Runner:
             await self._looks.look(self._steps[-1])
         if not alternatives:
             return await self._without_an_actor()
-        if self._is_at_its_limit:
+        if len(self._steps) >= self._step_limit:
             return Ending.STEP_LIMIT
         alternatives += (*self._strikes.alternatives(), *await self._breakpoints.alternatives())
         chosen = self._choice(alternatives)
@@ -210,10 +211,6 @@ class _Runner:
         await self._strike(chosen, chosen.decision, alternatives)
         return None
 
-    @property
-    def _is_at_its_limit(self) -> bool:
-        return len(self._steps) >= self._step_limit
-
     async def _strike(self, chosen: Alternative, fault: Strike, alternatives: tuple[Alternative, ...]) -> None:
         self._striking = True
         await self._strikes.strike(fault)
@@ -227,6 +224,7 @@ class _Runner:
         actor = self.execution.actors[chosen.actor]
         actor.wait = None
         self.execution.clock.step_of(actor)
+        self.execution.families.fairness.steps(actor, chosen.action.kind)
         self.chance.begin_step(actor.name)
         self.execution.turn = Turn(actor, chosen, alternatives, chosen.woken or actor.bulk is not None)
         self.execution.step = len(self._steps) + 1

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterator
 from functools import lru_cache
 
+from lab.engine.fairness import SLEEPS
 from lab.engine.plan import Finished
 from lab.model.text import cut
 from lab.model.trace import ActionKind, Step
@@ -46,6 +47,9 @@ def unsearched(
     found |= dict.fromkeys(f"what else {_short(text)} read than the rows that it returned" for text in unseen)
     if finished.crossed:
         found[SHARED] = None
+    found |= dict.fromkeys(
+        f"that {who} sleeps more than {SLEEPS} times before another one goes on" for who in finished.held_back
+    )
     found |= dict.fromkeys(f"the order of what {who} did outside the lab's control" for who in finished.elsewhere)
     found |= dict.fromkeys(f"orders within what {what}" for what in finished.threads)
     return tuple(found)
