@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from lab import actor, invariant
 from lab.errors import Divergence, ScenarioError, TokenError, UsageError
 from lab.explore import Explorer
+from lab.explore.conditions import AS_IT_STANDS
 from lab.model.decision import Go, Strike
 from lab.model.outcome import Ending, ResultKind
 from lab.model.replay_token import decode, encode, scenario_of, token_for
@@ -656,7 +657,7 @@ async def test_a_server_that_has_been_up_for_long_is_started_anew(explorer, monk
     """Its WAL writer wakes by the clock, and would write out what was committed without waiting."""
     await explorer.run(Acknowledges(), Order("crash@server"))
     crashes = []
-    cluster = await explorer._private("crash").open()
+    cluster = await explorer._fit(Acknowledges(), Order("crash@server"), AS_IT_STANDS).open()
     real = type(cluster).crash
     monkeypatch.setattr(type(cluster), "crash", lambda self: crashes.append(1) or real(self))
     await explorer.run(Acknowledges(), Order())
