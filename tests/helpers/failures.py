@@ -40,8 +40,18 @@ KINDS = {
 """Planted bug -> the kind that it stands for."""
 
 
+_known: dict[str, Failure] = {}
+"""What was made of a planted bug; a function of its token, and a frozen value, so all tests may look at one."""
+
+
 async def failure_of(explorer: Explorer, name: str) -> Failure:
     """A planted bug by its token: minimised, tried and replayed."""
+    if name not in _known:
+        _known[name] = await _refined(explorer, name)
+    return _known[name]
+
+
+async def _refined(explorer: Explorer, name: str) -> Failure:
     cls = PLANTED[name]
     text = planted_bug_of(cls).token
     token = decode(text)
