@@ -29,7 +29,7 @@ _COLUMN_OF = re.compile(r"\b([A-Za-z_]\w*)\.([A-Za-z_]\w*)")
 _OTHER_VERSIONS = {"excluded", "old", "new"}
 """No tables: `SET runs = excluded.runs` takes the value that was to be inserted."""
 _ALIAS = re.compile(r" AS (\w+_\w+)(?=[,\s]|$)")
-_LITERAL = re.compile(r"('(?:[^']|'')*')")
+_LITERAL = re.compile(r"('[^']*(?:''[^']*)*')")
 
 
 def statement_text(sql: str, parameters: tuple[object, ...] = (), columns: Columns = ALL) -> str:
