@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/ready
+# Files with a test that is marked so: to import all others, which have none, takes a core twenty seconds.
+ALONE = $(shell grep -rl --include='test_*.py' 'pytest\.mark\.alone' tests)
 
 .PHONY: hunt test test-all check versions invariants coverage bench docs clean
 
@@ -14,12 +16,12 @@ hunt: $(READY)
 # own, so that what a file shares is made once, and at the end takes work from the others.
 test: $(READY)
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not alone and not long"
-	$(BIN)/python -m pytest -m "alone and not long"
+	$(BIN)/python -m pytest -m "alone and not long" $(ALONE)
 
 # What `test` leaves out as well: the same checks, repeated more often.
 test-all: $(READY)
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not alone"
-	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest -m alone $(ALONE)
 
 check: $(READY)
 	$(BIN)/ruff check
@@ -36,7 +38,7 @@ invariants: $(READY)
 coverage: $(READY)
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n 3 -m "not alone and not long"
-	$(BIN)/coverage run -m pytest -m alone
+	$(BIN)/coverage run -m pytest -m alone $(ALONE)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

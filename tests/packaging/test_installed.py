@@ -22,7 +22,6 @@ from helpers.lab_program import temporary_folder
 
 ROOT = Path(__file__).parents[2]
 SHOP = Path(__file__).parent / "shop"
-pytestmark = pytest.mark.alone
 
 USER = """
 from sqlalchemy.ext.asyncio import AsyncSession
