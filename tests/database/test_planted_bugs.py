@@ -18,8 +18,9 @@ pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parents[2]
 PLANTED = [cls for cls in discover() if kind_of(cls) == "planted"]
-SAMPLE = {cls.__module__: cls for cls in reversed(PLANTED)}.values()
-"""The first one of each subject. Each is found in `tests/quality`; that it gets small is the dear part."""
+BY_LENGTH = sorted(PLANTED, key=lambda cls: len(decode(planted_bug_of(cls).token).schedule.decisions))
+SAMPLE = {cls.__module__: cls for cls in reversed(BY_LENGTH)}.values()
+"""The shortest one of each subject. Each is found in `tests/quality`; that it gets small is the dear part."""
 CLAIMED = [cls for cls in discover() if claim_of(cls) is not None]
 
 

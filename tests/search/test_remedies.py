@@ -245,8 +245,9 @@ async def test_a_pause_that_the_lab_makes_is_no_price(explorer):
     assert len(waits) == 1 + record.lock_waits == 2
 
 
-async def test_a_failure_inside_a_statement_is_not_said_to_be_cured_where_the_lab_cannot_pause(explorer):
+async def test_a_failure_inside_a_statement_is_not_said_to_be_cured_where_the_lab_cannot_pause(explorer, monkeypatch):
     """At SERIALIZABLE no statement is paused between two rows, so a deadlock there could not have been met."""
+    monkeypatch.setattr(trials, "kinds_against", lambda checker: [REMEDIES["level"]])  # no other one is looked at
     job = Job(PRICE_LISTS, DEFAULT, 5 * FEW)  # a statement may pause before its first row, too
     failure = curable(job, await found(explorer, PRICE_LISTS))
     assert failure is not None
