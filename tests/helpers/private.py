@@ -84,12 +84,17 @@ class Code:
     """The files of one or several folders."""
 
     def __init__(self, root: Path, *folders: str) -> None:
-        self._trees = {
-            str(path.relative_to(root)): ast.parse(path.read_text())
-            for folder in folders
-            for path in sorted((root / folder).rglob("*.py"))
-        }
-        self._defined = {file: {each: _defined(each) for each in _classes(tree)} for file, tree in self._trees.items()}
+        self._root, self._folders = root, folders
+
+    @cached_property
+    def _trees(self) -> dict[str, ast.Module]:
+        """Read when they are asked for: each process that collects the tests would read them, and keep them."""
+        paths = [path for folder in self._folders for path in sorted((self._root / folder).rglob("*.py"))]
+        return {str(path.relative_to(self._root)): ast.parse(path.read_text()) for path in paths}
+
+    @cached_property
+    def _defined(self) -> dict[str, dict[ast.ClassDef, dict[str, int]]]:
+        return {file: {each: _defined(each) for each in _classes(tree)} for file, tree in self._trees.items()}
 
     def touches(self) -> list[Touch]:
         """Every touch of a private name that is not the code's own."""
