@@ -91,10 +91,7 @@ class Scenario:
         """Make what `metadata` cannot: migrations, raw SQL, extensions. Runs once for a database; the lab commits."""
 
     async def setup(self, session: AsyncSession) -> None:
-        """Fill the empty tables. Runs once for each set of parameters; the lab commits, and restores the rows later.
-
-        What it makes in the process is not made again.
-        """
+        """Fill the empty tables, once for each set of parameters; the lab commits, and later restores the rows alone."""
 
 
 @dataclass(frozen=True, slots=True)
