@@ -91,7 +91,7 @@ class Scenario:
         """Make what `metadata` cannot: migrations, raw SQL, extensions. Runs once for a database; the lab commits."""
 
     async def setup(self, session: AsyncSession) -> None:
-        """Fill the empty tables, once for each set of parameters; the lab commits, and later restores the rows alone."""
+        """Fill the empty tables, once for each set of parameters; the lab commits, and later restores rows alone."""
 
 
 @dataclass(frozen=True, slots=True)
