@@ -29,7 +29,8 @@ _COLUMN_OF = re.compile(r"\b([A-Za-z_]\w*)\.([A-Za-z_]\w*)")
 _OTHER_VERSIONS = {"excluded", "old", "new"}
 """No tables: `SET runs = excluded.runs` takes the value that was to be inserted."""
 _ALIAS = re.compile(r" AS (\w+_\w+)(?=[,\s]|$)")
-_LITERAL = re.compile(r"('[^']*(?:''[^']*)*')")
+_LITERAL = re.compile(r"('[^']*')")
+"""A quote within one is written twice: then it is two, with nothing in between."""
 
 
 def statement_text(sql: str, parameters: tuple[object, ...] = (), columns: Columns = ALL) -> str:
