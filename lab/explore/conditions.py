@@ -85,11 +85,11 @@ class Conditions:
         """Whether statements are paused between two rows, where they can be."""
         return self.breakpoints and scenario.breakpoints
 
-    def refuse_wrong(self, scenario: Scenario, replayed: Sequence[Strike] = ()) -> None:
+    def refuse_wrong(self, scenario: Scenario, scheduler: Scheduler) -> None:
         """Raise `ScenarioError` or `UsageError` where the scenario cannot be run like this."""
         cls = type(scenario)
         validate(cls)
-        refuse_wrong_faults(cls, self.added_faults, [each.fault for each in replayed])
+        refuse_wrong_faults(cls, self.added_faults, [each.fault for each in scheduler.faults])
         refuse_unknown_checks(self.checks)
         refuse_too_many_orders(cls, asked=self.asks_serial_runs)
 

@@ -145,7 +145,7 @@ class Explorer:
     async def _under(
         self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions, execution: int = 0
     ) -> ExecutionRecord:
-        conditions.refuse_wrong(scenario, scheduler.faults)
+        conditions.refuse_wrong(scenario, scheduler)
         if (own := self._fit(scenario, scheduler, conditions)) is not self:
             return await own._under(scenario, scheduler, conditions, execution)  # noqa: SLF001 - the same
         if not scheduler.begin(execution):
@@ -168,7 +168,7 @@ class Explorer:
 
     async def get_ready(self, scenario: Scenario, scheduler: Scheduler, conditions: Conditions) -> None:
         """Do what comes before the first execution: make the tables, learn what differs by nature. Raises as `run`."""
-        conditions.refuse_wrong(scenario, scheduler.faults)
+        conditions.refuse_wrong(scenario, scheduler)
         natures = self._fit(scenario, scheduler, conditions)._natures  # noqa: SLF001 - of one of its own kind
         await natures.places(scenario, conditions.level, drawn=conditions.drawn)
 
