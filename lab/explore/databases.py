@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from lab.errors import LabError, ScenarioError, ServerError, UncontrolledError, first_line
 from lab.explore.asgi.applications import Applications
 from lab.explore.asgi.served import asking
+from lab.explore.brought_back import Held, Holding
 from lab.explore.invariants import bounded, call, cancelled
 from lab.postgres.connections.apart import Apart
 from lab.postgres.database import Database, Hook
@@ -66,7 +67,8 @@ class Databases:
         self._setting_up = setting_up
         self._applications = applications
         self._kept: dict[Key, tuple[Apart, Database]] = {}
-        self._snapshots: dict[tuple[Key, type[Scenario], str], Snapshot] = {}
+        self._made: dict[tuple[Key, type[Scenario], str], tuple[Snapshot, Held]] = {}
+        """The rows that each setup made, and what it made in the process."""
         self._own_by_setup: set[Key] = set()
         self._beside: dict[str, Beside] = {}
         """What lay beside each database when its rows were made."""
@@ -82,18 +84,22 @@ class Databases:
     def forget(self) -> None:
         """Know of none; whoever calls this closed them, or cannot."""
         self._kept.clear()
-        self._snapshots.clear()
+        self._made.clear()
 
     async def ready(self, scenario: Scenario) -> tuple[Database, Snapshot]:
-        """The database of a scenario with the catalog that an execution begins with, and what its setup made.
+        """The database of a scenario with the catalog that an execution begins with, and the rows that its setup made.
+
+        The scenario holds in the process what it held then, too.
 
         Raises `ScenarioError` where schema hook or setup fail, do not end, or leave what cannot be restored.
         """
         key = self._key(scenario)
         database = await self._database(key, scenario)
         await database.undo()
-        snapshot = self._snapshots.get((key, type(scenario), repr(parameters_of(scenario))))
-        if snapshot is not None:
+        made = self._made.get((key, type(scenario), repr(parameters_of(scenario))))
+        if made is not None:
+            snapshot, held = made
+            held.restore(scenario)
             return database, snapshot
         if key in self._own_by_setup:  # what setup made is there, and would be in its way
             await self._drop(key)
@@ -148,14 +154,14 @@ class Databases:
 
     async def _drop(self, key: Key) -> None:
         _, database = self._kept.pop(key)
-        self._snapshots = {each: kept for each, kept in self._snapshots.items() if each[0] != key}
+        self._made = {each: made for each, made in self._made.items() if each[0] != key}
         await database.close()
 
     async def _set_up(self, key: Key, database: Database, scenario: Scenario) -> tuple[Database, Snapshot]:
         await database.tables.empty()
         await self._applications.close()  # it would be where the setup starts one
         what = f"the setup of {target_of(scenario)}"
-        before = await database.beside()
+        before, holding = await database.beside(), Holding(scenario)
         try:
             with database.leading(scenario.outside, what):
                 await self._run(partial(self._fill, scenario, database), what, database)
@@ -169,10 +175,10 @@ class Databases:
         if altered or key[1] is not None:
             await database.adopt(altered=altered)
         self._beside[database.name] = await database.beside()
-        if len(self._snapshots) >= SNAPSHOTS_KEPT:
-            self._snapshots.pop(next(iter(self._snapshots)))
+        if len(self._made) >= SNAPSHOTS_KEPT:
+            self._made.pop(next(iter(self._made)))
         snapshot = await database.tables.capture()
-        self._snapshots[key, type(scenario), repr(parameters_of(scenario))] = snapshot
+        self._made[key, type(scenario), repr(parameters_of(scenario))] = snapshot, holding.held()
         return database, snapshot
 
     async def _fill(self, scenario: Scenario, database: Database) -> None:
@@ -189,7 +195,7 @@ class Databases:
         own = _metadata(scenario), type(scenario), repr(parameters_of(scenario))
         self._own_by_setup.add(own)
         if own != key:
-            self._snapshots = {each: kept for each, kept in self._snapshots.items() if each[0] != key}
+            self._made = {each: made for each, made in self._made.items() if each[0] != key}
         self._kept[own] = self._kept.pop(key)
         return own
 

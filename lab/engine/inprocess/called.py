@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from lab.engine.watchdog import is_library
 
-__all__ = ["name_of"]
+__all__ = ["is_a_users", "name_of"]
 
 _PLAIN = (str, bytes, int, float, type(None), FunctionType, BuiltinFunctionType)
 _FAR = 2
@@ -74,7 +74,7 @@ def _parts(text: str, value: Any) -> Iterator[tuple[str, object]]:
         yield from ((f"{text}[{number}]", each) for number, each in enumerate(value))
     elif isinstance(value, set | frozenset):
         yield from ((f"{text}", each) for each in value)
-    elif not isinstance(value, ModuleType) or _is_a_users(value):
+    elif not isinstance(value, ModuleType) or is_a_users(value):
         kind = value if isinstance(value, type) else type(value)
         yield from ((f"{text}.{name}", each) for name, each in _variables(value))
         if kind is not value and not is_library(getattr(kind, "__module__", "")):
@@ -89,6 +89,7 @@ def _variables(value: object) -> list[tuple[str, object]]:
     return [(name, each) for name, each in list(found.items()) if isinstance(name, str) and not name.startswith("__")]
 
 
-def _is_a_users(module: ModuleType) -> bool:
+def is_a_users(module: ModuleType) -> bool:
+    """Whether a module is of the application's own: neither Python's nor the lab's nor of an installed library."""
     file = getattr(module, "__file__", None) or "<"
     return not is_library(file) and not any(folder in file for folder in _INSTALLED)
