@@ -9,7 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from lab import Scenario, actor, invariant
-from lab.postgres.statements.late import LateTrigger, fired, reads_rows
+from lab.postgres.statements.firing import Firing, fired
+from lab.postgres.statements.several import reads_rows
 from lab.scenario.declare import target_of
 from lab.search.hunt import Hunt
 from lab.search.job import Job
@@ -125,8 +126,111 @@ def test_which_code_reads_rows(source, expected):
     assert reads_rows(source, {"account"}) is expected
 
 
+GATE, DOOR = (f"CREATE TABLE {name} (id int PRIMARY KEY)" for name in ("gate", "door"))
+OPENS = """
+CREATE FUNCTION opens() RETURNS trigger LANGUAGE plpgsql
+AS $$BEGIN DELETE FROM account WHERE id = OLD.id; RETURN NULL; END$$
+"""
+REACHED = {
+    "a cascade": (
+        [DOOR],
+        "ALTER TABLE account ADD FOREIGN KEY (id) REFERENCES door ON DELETE CASCADE",
+        "DELETE FROM door WHERE id = :id",
+        "DELETE",
+    ),
+    "a cascade of a cascade": (
+        [GATE, "CREATE TABLE door (id int PRIMARY KEY REFERENCES gate ON DELETE CASCADE)"],
+        "ALTER TABLE account ADD FOREIGN KEY (id) REFERENCES door ON DELETE CASCADE",
+        "DELETE FROM gate WHERE id = :id",
+        "DELETE",
+    ),
+    "a key that is set to NULL": (
+        [DOOR],
+        "ALTER TABLE account ADD door int REFERENCES door ON DELETE SET NULL",
+        "DELETE FROM door WHERE id = :id",
+        "UPDATE",
+    ),
+    "a key that changes": (
+        [DOOR],
+        "ALTER TABLE account ADD door int REFERENCES door ON UPDATE CASCADE",
+        "UPDATE door SET id = id + 10 WHERE id = :id",
+        "UPDATE",
+    ),
+    "a view": ([], "CREATE VIEW shown AS SELECT * FROM account", "DELETE FROM shown WHERE id = :id", "DELETE"),
+    "a rule": (
+        [DOOR],
+        "CREATE RULE also AS ON DELETE TO door DO ALSO DELETE FROM account WHERE id = old.id",
+        "DELETE FROM door WHERE id = :id",
+        "DELETE",
+    ),
+    "a table that has children": (
+        ["CREATE TABLE door (id int)"],
+        "ALTER TABLE account INHERIT door",
+        "DELETE FROM door WHERE id = :id",
+        "DELETE",
+    ),
+    "a trigger": (
+        [DOOR, OPENS],
+        "CREATE TRIGGER opens AFTER DELETE ON door FOR EACH ROW EXECUTE FUNCTION opens()",
+        "DELETE FROM door WHERE id = :id",
+        "DELETE",
+    ),
+}
+"""What makes it before and after the table, what is sent, and what the trigger comes after."""
+READS = "IF (SELECT count(*) FROM account) < 1 THEN RAISE EXCEPTION 'below' USING ERRCODE = '23514'; END IF;"
+READS_AND_READS = f"{READS} {READS}"
+
+
+@dataclass(frozen=True)
+class Reached(Draws):
+    """The trigger is on a table that no statement names."""
+
+    by: str = "a cascade"
+    code: str = READS
+
+    async def schema(self, connection):
+        before, after, _, event = REACHED[self.by]
+        for made in (
+            *before,
+            "CREATE TABLE account (id int PRIMARY KEY, n int)",
+            after,
+            f"CREATE FUNCTION checks() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {self.code} RETURN NULL; END$$",
+            f"CREATE TRIGGER checks AFTER {event} ON account FOR EACH ROW EXECUTE FUNCTION checks()",
+        ):
+            await connection.exec_driver_sql(made)
+
+    async def setup(self, session):
+        for table in ("gate", "door", "account"):
+            if await session.scalar(text(f"SELECT count(*) FROM pg_tables WHERE tablename = '{table}'")):
+                await session.execute(text(f"INSERT INTO {table} (id) VALUES (1), (2)"))
+        if self.by.startswith("a key"):
+            await session.execute(text("UPDATE account SET door = id"))
+
+    @invariant
+    async def not_below(self, session):
+        assert await session.scalar(text("SELECT count(*) FROM account")) >= 1
+
+
+@pytest.mark.parametrize("by", REACHED)
+async def test_a_trigger_that_something_else_leads_to_is_named(explorer, by):
+    (said,) = await named(explorer, Reached(by=by, sent=REACHED[by][2]))
+    assert REACHED[by][2].partition(" ")[0] in said
+
+
+@pytest.mark.parametrize("by", REACHED)
+async def test_so_is_one_of_several_reads(explorer, by):
+    scenario = Reached(by=by, sent=REACHED[by][2], code=READS_AND_READS)
+    job = Job(target_of(Draws), "dpor", 4, refine=False, keep_going=True)
+    said = (await Hunt(scenario, job).run(explorer)).unsearched
+    assert [each for each in said if each.startswith("what others commit between the statements within")], said
+
+
+async def test_an_event_that_leads_to_none_is_not_named(explorer):
+    assert await named(explorer, Reached(by="a key that changes", sent="DELETE FROM account WHERE id = :id")) == []
+
+
 def test_a_trigger_is_fired_by_its_events_on_its_table():
-    trigger = LateTrigger("account", frozenset({"update"}))
+    trigger = Firing("account", frozenset({"update"}))
     assert fired('UPDATE "account" SET n = 1', [trigger]) == [trigger]
     assert fired("INSERT INTO account VALUES (1)", [trigger]) == []
     assert fired("UPDATE other SET n = 1", [trigger]) == []

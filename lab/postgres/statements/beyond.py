@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from lab.postgres.statements.late import LateTrigger, fired
+from lab.postgres.statements.firing import Firing, fired
 from lab.postgres.statements.several import called_in, reads_beside, reads_later
 
 __all__ = ["NOTHING_BEYOND", "Beyond", "looks_at_others", "words_of"]
@@ -22,7 +22,6 @@ _OF_OTHERS = re.compile(
 )
 """In a statement that writes: it may compute what it writes from rows that it does not lock."""
 _ASKS_TO_DEFER = re.compile(r"\s*SET\s+CONSTRAINTS\b", re.IGNORECASE)
-_WRITES = re.compile(r"\s*(?:WITH|INSERT|UPDATE|DELETE|MERGE|COPY)\b", re.IGNORECASE)
 
 
 def words_of(text: str) -> frozenset[str]:
@@ -53,10 +52,15 @@ class Beyond:
     """The application's functions whose statements have snapshots of their own, and of which a later one reads."""
     reading: frozenset[str] = frozenset()
     """The application's functions that read with another snapshot than the statement that calls them."""
-    counting: frozenset[str] = frozenset()
-    """Tables with a trigger whose function is one of these, in small letters, without a schema."""
-    late: tuple[LateTrigger, ...] = ()
-    """Triggers that read once their row is locked or written, and functions that fire one."""
+    counting: tuple[Firing, ...] = ()
+    """Triggers whose function is one of `several`, and what leads to one."""
+    late: tuple[Firing, ...] = ()
+    """Triggers that read once their row is locked or written, and what leads to one: too late for the pause before it.
+
+    At READ COMMITTED such a read shows what others have committed by then. Where the transaction ends in the same step,
+    as with AUTOCOMMIT or with a deferred trigger at COMMIT, two of them cannot both look before the other commits,
+    though in production they can.
+    """
 
     def whole(self, table: str) -> str:
         """The table that a row is found in by those who read it."""
@@ -72,7 +76,7 @@ class Beyond:
             return True
         if self.reading and reads_beside(text, self.reading):
             return True
-        return bool(self.counting and _WRITES.match(text)) and not self.counting.isdisjoint(words_of(text))
+        return bool(self.counting and fired(text, self.counting))
 
     def reads_late(self, text: str) -> bool:
         """Whether a text may fire a trigger that reads later than a pause before the row would stop it."""

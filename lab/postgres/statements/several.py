@@ -8,10 +8,10 @@ it comes to a row that it writes. Where a later statement only reads, nothing st
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 
-__all__ = ["called_in", "closed", "reads", "reads_beside", "reads_later"]
+__all__ = ["called_in", "closed", "reads", "reads_beside", "reads_later", "reads_rows"]
 
 _DATA = re.compile(
     r"\b(?:select|perform|insert|update|delete|merge|execute|call|copy|fetch|commit)\b(?!\s+of\b)", re.IGNORECASE
@@ -19,6 +19,8 @@ _DATA = re.compile(
 _READS = re.compile(r"\b(?:select|perform|execute|call|fetch)\b", re.IGNORECASE)
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _SOURCE = re.compile(r'\b(?:from|join|using|update)\s+(?:only\s+|lateral\s+)?"?([a-z_][\w$."]*)', re.IGNORECASE)
+_WRITTEN = re.compile(r"\b(?:delete\s+from|update)\b", re.IGNORECASE)
+_DYNAMIC = re.compile(r"\bexecute\b", re.IGNORECASE)
 _CALL = re.compile(r'([a-z_][a-z0-9_$]*)"?\s*\(')
 
 
@@ -36,11 +38,17 @@ def reads(text: str) -> bool:
 def reads_beside(text: str, reading: frozenset[str]) -> bool:
     """Whether a statement calls one of these functions twice, or once and has other sources of rows."""
     calls = [name for name in _CALL.findall(text.lower()) if name in reading]
-    return len(calls) > 1 or (bool(calls) and not reading.issuperset(map(_last, _SOURCE.findall(text))))
+    return len(calls) > 1 or (bool(calls) and not reading.issuperset(_sources(text)))
 
 
-def _last(name: str) -> str:
-    return name.rpartition(".")[2].strip('"').lower()
+def reads_rows(source: str, names: Collection[str]) -> bool:
+    """Whether code reads rows of these relations, or may."""
+    return bool(_DYNAMIC.search(source)) or not _sources(_WRITTEN.sub("", source)).isdisjoint(names)
+
+
+def _sources(text: str) -> set[str]:
+    """What rows come from, in small letters and without a schema."""
+    return {name.rpartition(".")[2].strip('"').lower() for name in _SOURCE.findall(text)}
 
 
 @lru_cache(maxsize=2000)

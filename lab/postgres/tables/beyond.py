@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
 
 from lab.postgres.connections.triggers import SCHEMA, TRIGGER
 from lab.postgres.server.monitor import Monitor
 from lab.postgres.statements.beyond import Beyond, words_of
-from lab.postgres.statements.late import CALLS, LateTrigger, fired, reads_rows
-from lab.postgres.statements.several import closed, reads, reads_later
+from lab.postgres.statements.firing import CALLS, WRITES, Firing, with_what_leads_there
+from lab.postgres.statements.several import closed, reads, reads_later, reads_rows
 
 __all__ = ["learn_beyond"]
 
@@ -52,8 +50,24 @@ found (relation, function) AS (
 SELECT {_SHORT}, {_CODE} {_NAMED} JOIN found f ON f.relation = c.oid JOIN pg_proc p ON p.oid = f.function
 """
 """The functions behind defaults, checks and domains of columns."""
+_TABLES = f"WITH named AS (SELECT c.oid, {_SHORT} AS name {_NAMED} WHERE c.relkind IN ('r', 'p', 'f'))"
+_CASCADES = f"""
+{_TABLES} SELECT a.name, b.name, k.confdeltype::text, k.confupdtype::text
+FROM pg_constraint k JOIN named a ON a.oid = k.confrelid JOIN named b ON b.oid = k.conrelid WHERE k.contype = 'f'
+"""
+_CHILDREN = f"""
+{_TABLES} SELECT a.name, b.name
+FROM pg_inherits i JOIN named a ON a.oid = i.inhparent JOIN named b ON b.oid = i.inhrelid
+"""
+_RULES = f"""
+SELECT {_SHORT}, CASE r.ev_type WHEN '2' THEN 'update' WHEN '3' THEN 'insert' WHEN '4' THEN 'delete' END,
+       pg_get_ruledef(r.oid)
+{_NAMED} JOIN pg_rewrite r ON r.ev_class = c.oid AND r.rulename <> '_RETURN'
+"""
 _EVENTS = {4: ("insert", "copy"), 8: ("delete",), 16: ("update",), 32: ("truncate",)}
 """Bit of `pg_trigger.tgtype` -> words of statements."""
+_CASCADED = {"c": "", "n": "update", "d": "update"}
+"""The action of a foreign key -> what it does to the rows that refer; "" for the same as was done."""
 
 
 async def learn_beyond(monitor: Monitor, tables: Collection[str]) -> Beyond:
@@ -74,6 +88,16 @@ async def learn_beyond(monitor: Monitor, tables: Collection[str]) -> Beyond:
     hidden = list(map(tuple, await monitor.fetch(_HIDDEN)))
     names = frozenset(map(_last, (*wholes, *(name for name, _, _ in views))))
     looked_at = {*names, *functions, *map(_last, (*tables, *wholes.values())), "execute"}
+    firings = [_firing(table, wholes, kind, *when) for table, _, _, _, kind, *when in triggers]
+    code = [*zip(firings, (source for _, source, *_ in triggers), strict=True), *await _leads(monitor, wholes, views)]
+    code += [(Firing(name, CALLS), source) for name, source, _, by_trigger in made if not by_trigger]
+    seen = {*looked_at, *functions}
+    late, counting = [], []
+    for each, (_, source, name, volatile, kind, *_) in zip(firings, triggers, strict=True):
+        if (volatile or each.deferrable) and _is_late(kind) and reads_rows(source, seen):
+            late.append(each)
+        if name.lower() in several:
+            counting.append(each)
     return Beyond(
         wholes,
         {name: query.strip().rstrip(";") for name, kind, query in views if kind == "v" and "." not in name},
@@ -86,33 +110,30 @@ async def learn_beyond(monitor: Monitor, tables: Collection[str]) -> Beyond:
         ),
         several,
         reading,
-        frozenset(_last(wholes.get(table, table)) for table, _, name, *_ in triggers if name.lower() in several),
-        _late(triggers, wholes, made, {*looked_at, *functions}),
+        with_what_leads_there(counting, code),
+        with_what_leads_there(late, code),
     )
 
 
-def _late(
-    triggers: Iterable[Sequence[Any]], wholes: Mapping[str, str], made: Iterable[Sequence[Any]], names: Collection[str]
-) -> tuple[LateTrigger, ...]:
-    """The triggers that read late, those that fire one, and the functions that do. `names`: see `reads_rows`."""
-    found: dict[LateTrigger, None] = {}
-    code: list[tuple[str, LateTrigger]] = []
-    for table, source, _, volatile, kind, *when in triggers:
-        each = LateTrigger(_last(wholes.get(table, table)), frozenset(_events(kind)), *when)
-        code.append((source, each))
-        if (volatile or each.deferrable) and _is_late(kind) and reads_rows(source, names):
-            found[each] = None
-    code += [(source, LateTrigger(name, CALLS)) for name, source, _, by_trigger in made if not by_trigger]
-    known = -1
-    while known != len(found):
-        known = len(found)
-        for source, each in code:
-            more = fired(source, found)
-            deferred = each.deferred or any(other.deferred for other in more)
-            deferrable = each.deferrable or any(other.deferrable for other in more)
-            if more:
-                found[replace(each, deferred=deferred, deferrable=deferrable)] = None
-    return tuple(found)
+async def _leads(
+    monitor: Monitor, wholes: Mapping[str, str], views: Iterable[Sequence[str]]
+) -> list[tuple[Firing, str]]:
+    """What writes to another table than a statement names, and what it does there."""
+    found = [(name, word, f"{word} {query}") for name, _, query in views for word in WRITES]
+    for referenced, child, *kinds in map(tuple, await monitor.fetch(_CASCADES)):
+        found.append((referenced, "truncate", f"truncate {child}"))
+        for word, kind in zip(("delete", "update"), kinds, strict=True):
+            if kind in _CASCADED:
+                found.append((referenced, word, f"{_CASCADED[kind] or word} {child}"))
+    for parent, child in map(tuple, await monitor.fetch(_CHILDREN)):
+        both = [(parent, child), (child, wholes[child])] if child in wholes else [(parent, child)]
+        found += [(name, word, f"{word} {other}") for name, other in both for word in WRITES]
+    found += map(tuple, await monitor.fetch(_RULES))
+    return [(Firing(_last(name), frozenset({word})), text) for name, word, text in found]
+
+
+def _firing(table: str, wholes: Mapping[str, str], kind: int, *when: bool) -> Firing:
+    return Firing(_last(wholes.get(table, table)), frozenset(_events(kind)), *when)
 
 
 def _events(kind: int) -> Iterator[str]:
