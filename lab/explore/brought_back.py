@@ -2,15 +2,16 @@
 
 A setup runs once. What it makes in the process, such as an `asyncio.Event` or a list, is changed by each execution, so
 the next one would begin with what the former left: an event that is set already lets an actor go on too soon, and a
-right program seems to break. So three things are brought back: the attributes of the scenario, the names that its setup
-bound elsewhere (attributes of its class, variables of modules of the application's own and of functions around it), and
-what is in these values. They are changed in place, since others may refer to them, too.
+right program seems to break. So these are brought back: the attributes of the scenario; the names that its setup bound
+elsewhere, as attributes of its class, variables of modules of the application's own and of functions around it; what is
+in these values; and the locks, events and queues that the application's modules and the functions of the scenario name,
+whoever made them. They are changed in place, since others may refer to them, too.
 
 In a value are, at any depth: elements of collections, attributes of locks, events and queues of asyncio and anyio,
 attributes of objects whose classes are the application's own, and the state of a `random.Random`. Anything else, an
-engine, a client or a mapped object, is let be: what it holds belongs to another library. So is what the setup did not
-bind and no attribute of the scenario leads to, a list of the module say: it may be meant to gather something over
-executions.
+engine, a client or a mapped object, is let be: what it holds belongs to another library. So is a collection that the
+setup did not bind and no attribute of the scenario leads to, a list of the module say: it may be meant to gather
+something over executions.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import inspect
 import random
 import sys
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from functools import partial
 from types import CellType, FunctionType, MethodType, ModuleType
@@ -54,22 +55,24 @@ class Holding:
 
     def held(self) -> Held:
         """The setup has ended: what the scenario holds, and what was bound meanwhile."""
+        places = list(_bound(self._scenario))
         bound = [
             (place, value)
-            for place, value in _bound(self._scenario)
+            for place, value in places
             if place[0] is self._scenario or self._before.get((id(place[0]), place[1]), _NOTHING) is not value
         ]
-        return Held(self._scenario, bound)
+        return Held(self._scenario, bound, _locks(value for _, value in places))
 
 
 class Held:
-    """What a scenario holds in the process. `bound`: values by the places that lead to them."""
+    """What a scenario holds in the process. `bound`: values by the places that lead to them; `locks`: wherever."""
 
-    def __init__(self, scenario: Scenario, bound: Iterable[tuple[_PLACE, object]]) -> None:
-        bound = list(bound)
+    def __init__(
+        self, scenario: Scenario, bound: Sequence[tuple[_PLACE, object]], locks: Iterable[object] = ()
+    ) -> None:
         self._own = {name: value for (owner, name), value in bound if owner is scenario}
         self._elsewhere = [(place, value) for place, value in bound if place[0] is not scenario]
-        self._back = list(_ways_back(value for _, value in bound))
+        self._back = list(_ways_back([*(value for _, value in bound), *locks]))
 
     def restore(self, scenario: Scenario) -> None:
         """Bring it back, for this scenario, which may be another one with the same parameters."""
@@ -95,8 +98,10 @@ def _bound(scenario: Scenario) -> Iterator[tuple[_PLACE, object]]:
     if isinstance(setup, MethodType) and _has_state(setup.__self__):  # of the object whose test races
         owner = setup.__self__
         yield from (((owner, name), value) for name, value in list(getattr(owner, "__dict__", {}).items()))
-    for cell in _cells(setup, set()):
-        yield (cell, _CONTENTS), _value(cell, _CONTENTS)
+    seen = set[int]()
+    for function in (setup, *(inspect.unwrap(each) for kind in ours for each in vars(kind).values() if callable(each))):
+        for cell in _cells(function, seen):
+            yield (cell, _CONTENTS), _value(cell, _CONTENTS)
 
 
 def _cells(function: Any, seen: set[int]) -> Iterator[CellType]:
@@ -107,6 +112,22 @@ def _cells(function: Any, seen: set[int]) -> Iterator[CellType]:
             yield cell
             if isinstance(inside := _value(cell, _CONTENTS), FunctionType):
                 yield from _cells(inside, seen)
+
+
+def _locks(values: Iterable[object]) -> Iterator[object]:
+    """The locks, events and queues among these, in the classes and objects of the application's own, in collections."""
+    for value in values:
+        inside = _inside(value)
+        if isinstance(value, type) and _is_own_module(sys.modules.get(value.__module__)):
+            inside += vars(value).values()
+        yield from (each for each in (value, *inside) if _is_lock(each))
+
+
+def _is_lock(value: object) -> bool:
+    cls = type(value)
+    if isinstance(value, _LOCKS) or cls.__module__ == _STREAMS_OF_ANYIO:
+        return True
+    return f"{cls.__module__}.".startswith("anyio.") and cls.__name__.removesuffix("Adapter") in _LOCKS_OF_ANYIO
 
 
 def _value(owner: Any, name: str) -> object:
@@ -202,10 +223,8 @@ def _has_state(value: Any) -> bool:
     cls = type(value)
     if isinstance(value, type | ModuleType | FunctionType | Enum | Scenario | BaseException):
         return False
-    if isinstance(value, _LOCKS) or cls.__module__ == _STREAMS_OF_ANYIO:
+    if _is_lock(value):
         return True
-    if f"{cls.__module__}.".startswith("anyio."):
-        return cls.__name__.removesuffix("Adapter") in _LOCKS_OF_ANYIO
     if sqlalchemy.inspect(cls, raiseerr=False) is not None:
         return False  # a mapped object: SQLAlchemy has a state of its own for it
     bases = [each for each in cls.__mro__ if each.__module__ not in _COMMON]

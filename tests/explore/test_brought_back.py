@@ -23,6 +23,7 @@ from lab.schedulers import make_scheduler
 pytestmark = pytest.mark.anyio
 
 GATHERED: list[str] = []
+OPEN = asyncio.Event()
 SET_BY_SETUP: asyncio.Event | None = None
 NOTHING = "nothing"
 
@@ -225,6 +226,44 @@ async def test_another_scenario_with_the_same_parameters_holds_what_was_made(exp
     assert await _looks(explorer, Counts(2)) == [[2, 1]] * 3
     assert await _looks(explorer, Counts(2)) == [[2, 1]] * 3
     assert await _looks(explorer, Counts(3)) == [[3, 1]] * 3
+
+
+class Door:
+    """Of the application's own: one for all."""
+
+    lock = asyncio.Lock()
+
+    def __init__(self) -> None:
+        self.waiting: asyncio.Queue[int] = asyncio.Queue()
+
+
+DOOR = Door()
+ROOMS = {"one": asyncio.Semaphore(1)}
+
+
+async def test_locks_that_the_code_names_are_as_they_were_whoever_made_them(explorer) -> None:
+    around = asyncio.Event()
+
+    class Names(Looking):
+        ready = anyio.Event()
+
+        async def look_and_change(self) -> object:
+            found = (
+                OPEN.is_set(),
+                self.ready.is_set(),
+                around.is_set(),
+                Door.lock.locked(),
+                DOOR.waiting.qsize(),
+                ROOMS["one"].locked(),
+            )
+            for event in (OPEN, self.ready, around):
+                event.set()
+            await Door.lock.acquire()
+            await ROOMS["one"].acquire()
+            DOOR.waiting.put_nowait(1)
+            return found
+
+    assert await _looks(explorer, Names()) == [(False, False, False, False, 0, False)] * 3
 
 
 async def test_what_gathers_something_over_executions_is_let_be(explorer) -> None:
