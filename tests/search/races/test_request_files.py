@@ -143,6 +143,8 @@ def test_of_several_hosts_the_most_frequent_is_meant_or_the_one_that_is_named(tm
     assert [each.url for each in requests_of(tmp_path, document, "a").asked] == ["https://a/x"]
     with pytest.raises(UsageError, match=r"no request to c; the hosts are b \(2\), a \(1\)"):
         requests_of(tmp_path, document, "c")
+    with pytest.raises(UsageError, match="no request to c; none of them names a host, so leave --host out"):
+        requests_of(tmp_path, '{"method": "GET", "path": "/x"}', "c")
 
 
 def test_a_har_gives_bodies_as_they_were_and_leaves_headers_of_the_way_out(tmp_path):

@@ -75,9 +75,10 @@ def _is_json(line: str) -> bool:
 
 def _of_one_host(path: Path, requests: Requests, host: str | None) -> Requests:
     hosts = Counter(netloc for each in requests.asked if (netloc := urlsplit(each.url).netloc))
-    if host is not None and hosts and host not in hosts:
+    if host is not None and host not in hosts:
         there = ", ".join(f"{name} ({number})" for name, number in hosts.most_common())
-        raise UsageError(f"{path} has no request to {host}; the hosts are {there}")
+        those = f"the hosts are {there}" if there else "none of them names a host, so leave --host out"
+        raise UsageError(f"{path} has no request to {host}; {those}")
     if not hosts:
         return requests
     wanted: Any = host or hosts.most_common(1)[0][0]
