@@ -211,6 +211,104 @@ class Reached(Draws):
         assert await session.scalar(text("SELECT count(*) FROM account")) >= 1
 
 
+TOTAL = "CREATE FUNCTION total() RETURNS bigint LANGUAGE sql {} AS 'SELECT sum(n) FROM account'"
+COVER = f"CREATE FUNCTION cover() RETURNS void LANGUAGE plpgsql AS $$BEGIN {BELOW} END$$"
+TAKES = """
+CREATE FUNCTION take(i int) RETURNS int LANGUAGE plpgsql
+AS $$BEGIN UPDATE account SET n = n - 80 WHERE id = i; RETURN i; END$$
+"""
+TAKES_ANY = """
+CREATE FUNCTION take(t regclass, i int) RETURNS void LANGUAGE plpgsql
+AS $$BEGIN EXECUTE format('UPDATE %s SET n = n - 80 WHERE id = $1', t) USING i; END$$
+"""
+LOG = "CREATE TABLE log (id int)"
+BEHIND = {
+    "a helper in SQL": ([TOTAL.format("")], BELOW.replace("(SELECT sum(n) FROM account)", "total()"), DRAWS),
+    "a steady helper": ([TOTAL.format("STABLE")], BELOW.replace("(SELECT sum(n) FROM account)", "total()"), DRAWS),
+    "a helper that is performed": ([COVER], "PERFORM cover();", DRAWS),
+    "a table that is named alone": (
+        [],
+        "IF (WITH a AS (TABLE account) SELECT sum(n) FROM a) < 0 THEN NULL; END IF;",
+        DRAWS,
+    ),
+    "values": ([TAKES], BELOW, "VALUES (take(:id))"),
+    "what is returned": ([LOG, TAKES], BELOW, "INSERT INTO log VALUES (:id) RETURNING take(id)"),
+    "a check": ([TAKES, "CREATE TABLE log (id int CHECK (take(id) > 0))"], BELOW, "INSERT INTO log VALUES (:id)"),
+    "what a view shows": (
+        [LOG, TAKES, "INSERT INTO log VALUES (1), (2)", "CREATE VIEW taken AS SELECT id, take(id) FROM log"],
+        BELOW,
+        "SELECT * FROM taken WHERE id = :id",
+    ),
+    "a statement made up": ([TAKES_ANY], BELOW, "SELECT take('account', :id)"),
+}
+"""What is made before, the code of the trigger, and what is sent."""
+
+
+@dataclass(frozen=True)
+class Behind(Draws):
+    """The trigger reads, or is fired, by something else that a name leads to."""
+
+    by: str = ""
+    table: str = "account"
+
+    async def schema(self, connection):
+        before, code, _ = BEHIND[self.by]
+        for made in (
+            "CREATE TABLE account (id int PRIMARY KEY, n int)",
+            *before,
+            f"CREATE FUNCTION checks() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {code} RETURN NULL; END$$",
+            "CREATE TRIGGER checks AFTER UPDATE ON account FOR EACH ROW EXECUTE FUNCTION checks()",
+        ):
+            await connection.exec_driver_sql(made.replace("account", self.table))
+
+    async def setup(self, session):
+        await session.execute(text(f"INSERT INTO {self.table} VALUES (1, 50), (2, 50)"))
+
+    @invariant
+    async def not_below(self, session):
+        assert await session.scalar(text(f"SELECT sum(n) FROM {self.table}")) is not None
+
+
+@pytest.mark.parametrize("by", BEHIND)
+async def test_nor_is_what_stands_behind_a_function_searched(explorer, by):
+    assert await named(explorer, Behind(by=by, sent=BEHIND[by][2]))
+
+
+@pytest.mark.parametrize("table", ['"bank-account"', '"größe"', '"BankAccount"'])
+async def test_a_table_may_have_any_name(explorer, table):
+    scenario = Behind(by="a helper in SQL", table=table, sent=DRAWS.replace("account", table))
+    assert await named(explorer, scenario)
+
+
+class Moves(Draws):
+    """A row that goes to another partition is deleted here."""
+
+    async def schema(self, connection):
+        code = READS.replace("account", "account WHERE id < 10")
+        for made in (
+            "CREATE TABLE account (id int PRIMARY KEY, n int) PARTITION BY RANGE (id)",
+            "CREATE TABLE low PARTITION OF account FOR VALUES FROM (0) TO (10)",
+            "CREATE TABLE high PARTITION OF account FOR VALUES FROM (10) TO (100)",
+            f"CREATE FUNCTION checks() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {code} RETURN NULL; END$$",
+            "CREATE TRIGGER checks AFTER DELETE ON account FOR EACH ROW EXECUTE FUNCTION checks()",
+        ):
+            await connection.exec_driver_sql(made)
+
+
+async def test_nor_is_a_row_that_moves(explorer):
+    assert await named(explorer, Moves(sent="UPDATE account SET id = id + 10 WHERE id = :id"))
+
+
+class Disabled(Draws):
+    async def schema(self, connection):
+        await super().schema(connection)
+        await connection.exec_driver_sql("ALTER TABLE account DISABLE TRIGGER checks")
+
+
+async def test_a_trigger_that_is_off_is_not_named(explorer):
+    assert await named(explorer, Disabled()) == []
+
+
 @pytest.mark.parametrize("by", REACHED)
 async def test_a_trigger_that_something_else_leads_to_is_named(explorer, by):
     (said,) = await named(explorer, Reached(by=by, sent=REACHED[by][2]))

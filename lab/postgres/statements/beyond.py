@@ -12,21 +12,16 @@ from dataclasses import dataclass, field
 
 from lab.postgres.statements.firing import Firing, fired
 from lab.postgres.statements.several import called_in, reads_beside, reads_later
+from lab.postgres.statements.words import words_of
 
-__all__ = ["NOTHING_BEYOND", "Beyond", "looks_at_others", "words_of"]
+__all__ = ["NOTHING_BEYOND", "Beyond", "looks_at_others"]
 
-_WORD = re.compile(r"[a-z_][a-z0-9_$]*")
 _OF_OTHERS = re.compile(
     r"\s*(?:SELECT|DO|CALL|MERGE|EXECUTE)\b|.*\bSELECT\b|.*\bUPDATE\b.*\bFROM\b|.*\bDELETE\b.*\bUSING\b",
     re.IGNORECASE | re.DOTALL,
 )
 """In a statement that writes: it may compute what it writes from rows that it does not lock."""
 _ASKS_TO_DEFER = re.compile(r"\s*SET\s+CONSTRAINTS\b", re.IGNORECASE)
-
-
-def words_of(text: str) -> frozenset[str]:
-    """The words of a text of SQL, in small letters."""
-    return frozenset(_WORD.findall(text.lower()))
 
 
 def looks_at_others(text: str) -> bool:

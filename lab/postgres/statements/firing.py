@@ -5,17 +5,19 @@ Told from names and words alone, so rather too often than not at all.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-__all__ = ["CALLS", "WRITES", "Firing", "fired", "with_what_leads_there"]
+from lab.postgres.statements.several import called_in
+from lab.postgres.statements.words import words_of
 
-CALLS = frozenset({"select", "call", "perform", "execute"})
-"""The words of statements that call a function."""
+__all__ = ["ANY", "WRITES", "Firing", "fired", "with_what_leads_there"]
+
+ANY = frozenset[str]()
+"""Whatever the statement does: that it reads the view or calls the function is enough."""
 WRITES = ("insert", "update", "delete", "truncate")
-
-_WORD = re.compile(r"[a-z_][a-z0-9_$]*")
+_DYNAMIC = "execute"
+"""The word of code that makes up its statements when it runs: nobody knows what it sets off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +31,29 @@ class Firing:
     """It runs at COMMIT, unless SET CONSTRAINTS says otherwise."""
     deferrable: bool = False
     """SET CONSTRAINTS may have it run at COMMIT."""
+    called: bool = False
+    """It is a function."""
 
-    def is_fired_by(self, words: Collection[str]) -> bool:
-        """Whether a statement of these words, in small letters, may set it off."""
-        return self.name in words and not self.events.isdisjoint(words)
+    def is_fired_by(self, words: Collection[str], calls: Collection[str]) -> bool:
+        """Whether a statement of these words may set it off; `calls` are those before a parenthesis."""
+        there = self.name in (calls if self.called else words)
+        return there and (not self.events or not self.events.isdisjoint(words))
 
 
 def fired(text: str, firings: Iterable[Firing]) -> list[Firing]:
     """Those of these that a text may set off."""
-    words = frozenset(_WORD.findall(text.lower()))
-    return [each for each in firings if each.is_fired_by(words)]
+    words, calls = words_of(text), called_in(text)
+    return [each for each in firings if each.is_fired_by(words, calls)]
 
 
 def with_what_leads_there(firings: Iterable[Firing], code: Iterable[tuple[Firing, str]]) -> tuple[Firing, ...]:
     """These, and all that leads to one. `code`: what runs when something is set off."""
     found, known = dict.fromkeys(firings), -1
-    runs = [(each, frozenset(_WORD.findall(text.lower()))) for each, text in code] if found else []
+    runs = [(each, words_of(text), called_in(text)) for each, text in code] if found else []
     while known != len(found):
         known = len(found)
-        for each, words in runs:
-            if more := [other for other in found if other.is_fired_by(words)]:
+        for each, words, calls in runs:
+            if more := [other for other in found if _DYNAMIC in words or other.is_fired_by(words, calls)]:
                 deferred = each.deferred or any(other.deferred for other in more)
                 deferrable = each.deferrable or any(other.deferrable for other in more)
                 found[replace(each, deferred=deferred, deferrable=deferrable)] = None

@@ -11,6 +11,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 
+from lab.postgres.statements.words import NAME, last_of
+
 __all__ = ["called_in", "closed", "reads", "reads_beside", "reads_later", "reads_rows"]
 
 _DATA = re.compile(
@@ -18,15 +20,21 @@ _DATA = re.compile(
 )
 _READS = re.compile(r"\b(?:select|perform|execute|call|fetch)\b", re.IGNORECASE)
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
-_SOURCE = re.compile(r'\b(?:from|join|using|update)\s+(?:only\s+|lateral\s+)?"?([a-z_][\w$."]*)', re.IGNORECASE)
+_SOURCE = re.compile(
+    rf"\b(?:from|join|using|update|table)\s+(?:only\s+|lateral\s+)?((?:{NAME}\s*\.\s*)*{NAME})", re.IGNORECASE
+)
 _WRITTEN = re.compile(r"\b(?:delete\s+from|update)\b", re.IGNORECASE)
 _DYNAMIC = re.compile(r"\bexecute\b", re.IGNORECASE)
-_CALL = re.compile(r'([a-z_][a-z0-9_$]*)"?\s*\(')
+_CALL = re.compile(rf"({NAME})\s*\(")
 
 
 def called_in(text: str) -> frozenset[str]:
     """The names before a parenthesis, in small letters: functions, and words of SQL."""
-    return frozenset(_CALL.findall(text.lower()))
+    return frozenset(_calls(text))
+
+
+def _calls(text: str) -> list[str]:
+    return [name.strip('"') for name in _CALL.findall(text.lower())]
 
 
 def reads(text: str) -> bool:
@@ -37,7 +45,7 @@ def reads(text: str) -> bool:
 @lru_cache(maxsize=2000)
 def reads_beside(text: str, reading: frozenset[str]) -> bool:
     """Whether a statement calls one of these functions twice, or once and has other sources of rows."""
-    calls = [name for name in _CALL.findall(text.lower()) if name in reading]
+    calls = [name for name in _calls(text) if name in reading]
     return len(calls) > 1 or (bool(calls) and not reading.issuperset(_sources(text)))
 
 
@@ -48,7 +56,7 @@ def reads_rows(source: str, names: Collection[str]) -> bool:
 
 def _sources(text: str) -> set[str]:
     """What rows come from, in small letters and without a schema."""
-    return {name.rpartition(".")[2].strip('"').lower() for name in _SOURCE.findall(text)}
+    return set(map(last_of, _SOURCE.findall(text)))
 
 
 @lru_cache(maxsize=2000)

@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from lab.postgres.connections.triggers import SCHEMA, TRIGGER
 from lab.postgres.server.monitor import Monitor
-from lab.postgres.statements.beyond import Beyond, words_of
-from lab.postgres.statements.firing import CALLS, WRITES, Firing, with_what_leads_there
-from lab.postgres.statements.several import closed, reads, reads_later, reads_rows
+from lab.postgres.statements.beyond import Beyond
+from lab.postgres.statements.firing import ANY, WRITES, Firing, with_what_leads_there
+from lab.postgres.statements.several import called_in, closed, reads, reads_later, reads_rows
+from lab.postgres.statements.words import words_of
 
 __all__ = ["learn_beyond"]
 
@@ -33,6 +34,7 @@ _TRIGGERS = f"""
 SELECT {_SHORT}, {_CODE}, p.proname::text, p.provolatile = 'v', t.tgtype::int, t.tginitdeferred, t.tgdeferrable
 {_NAMED}
 JOIN pg_trigger t ON t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgname <> '{TRIGGER}'
+    AND t.tgenabled IN ('O', 'A')
 JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_language l ON l.oid = p.prolang
 """
 
@@ -76,8 +78,9 @@ async def learn_beyond(monitor: Monitor, tables: Collection[str]) -> Beyond:
     views = list(map(tuple, await monitor.fetch(_VIEWS)))
     made = [(name.lower(), *more) for name, *more in map(tuple, await monitor.fetch(_FUNCTIONS))]
     functions = frozenset(name for name, _, _, by_trigger in made if not by_trigger)
+    sources = {name: source for name, source, _, _ in made}
     several = closed(
-        {name: source for name, source, _, _ in made},
+        sources,
         (name for name, source, volatile, _ in made if volatile and reads_later(source)),
     )
     reading = closed(
@@ -90,11 +93,14 @@ async def learn_beyond(monitor: Monitor, tables: Collection[str]) -> Beyond:
     looked_at = {*names, *functions, *map(_last, (*tables, *wholes.values())), "execute"}
     firings = [_firing(table, wholes, kind, *when) for table, _, _, _, kind, *when in triggers]
     code = [*zip(firings, (source for _, source, *_ in triggers), strict=True), *await _leads(monitor, wholes, views)]
-    code += [(Firing(name, CALLS), source) for name, source, _, by_trigger in made if not by_trigger]
+    code += [(Firing(name, ANY, called=True), source) for name, source, _, by_trigger in made if not by_trigger]
+    code += [(Firing(_last(table), frozenset(("insert", "copy", "update"))), source) for table, source in hidden]
     seen = {*looked_at, *functions}
+    seeing = closed(sources, (name for name, source in sources.items() if reads_rows(source, seen)))
     late, counting = [], []
     for each, (_, source, name, volatile, kind, *_) in zip(firings, triggers, strict=True):
-        if (volatile or each.deferrable) and _is_late(kind) and reads_rows(source, seen):
+        looks = reads_rows(source, seen) or not called_in(source).isdisjoint(seeing)
+        if looks and (volatile or each.deferrable) and _is_late(kind):
             late.append(each)
         if name.lower() in several:
             counting.append(each)
@@ -119,17 +125,19 @@ async def _leads(
     monitor: Monitor, wholes: Mapping[str, str], views: Iterable[Sequence[str]]
 ) -> list[tuple[Firing, str]]:
     """What writes to another table than a statement names, and what it does there."""
-    found = [(name, word, f"{word} {query}") for name, _, query in views for word in WRITES]
+    found = [(name, word, f"{word} {query}") for name, _, query in views for word in (*WRITES, "")]
+    # A row that moves to another partition is deleted here and inserted there.
+    found += [(whole, "update", f'insert delete "{_last(whole)}"') for whole in set(wholes.values())]
     for referenced, child, *kinds in map(tuple, await monitor.fetch(_CASCADES)):
-        found.append((referenced, "truncate", f"truncate {child}"))
+        found.append((referenced, "truncate", f'truncate "{_last(child)}"'))
         for word, kind in zip(("delete", "update"), kinds, strict=True):
             if kind in _CASCADED:
-                found.append((referenced, word, f"{_CASCADED[kind] or word} {child}"))
+                found.append((referenced, word, f'{_CASCADED[kind] or word} "{_last(child)}"'))
     for parent, child in map(tuple, await monitor.fetch(_CHILDREN)):
         both = [(parent, child), (child, wholes[child])] if child in wholes else [(parent, child)]
-        found += [(name, word, f"{word} {other}") for name, other in both for word in WRITES]
+        found += [(name, word, f'{word} "{_last(other)}"') for name, other in both for word in WRITES]
     found += map(tuple, await monitor.fetch(_RULES))
-    return [(Firing(_last(name), frozenset({word})), text) for name, word, text in found]
+    return [(Firing(_last(name), frozenset({word}) if word else ANY), text) for name, word, text in found]
 
 
 def _firing(table: str, wholes: Mapping[str, str], kind: int, *when: bool) -> Firing:
@@ -150,4 +158,4 @@ def _is_late(kind: int) -> bool:
 
 
 def _last(name: str) -> str:
-    return name.rpartition(".")[2].lower()
+    return name.rpartition(".")[2].strip('"').lower()
