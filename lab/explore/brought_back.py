@@ -1,237 +1,231 @@
-"""What a scenario holds in the process, as its setup left it: brought back before each execution, as the rows are.
+"""What a setup makes in the process, brought back before each execution, as the rows are.
 
 A setup runs once. What it makes in the process, such as an `asyncio.Event` or a list, is changed by each execution, so
 the next one would begin with what the former left: an event that is set already lets an actor go on too soon, and a
-right program seems to break. So these are brought back: the attributes of the scenario; the names that its setup bound
-elsewhere, as attributes of its class, variables of modules of the application's own and of functions around it; what is
-in these values; and the locks, events and queues that the application's modules and the functions of the scenario name,
-whoever made them. They are changed in place, since others may refer to them, too.
+right program seems to break. So these are brought back: the attributes of the scenario; the names that its setup binds
+elsewhere, as attributes of its class, variables of modules of the application's own and of functions around it; the
+objects that its setup names; and what is in these values. They are changed in place, since others may refer to them.
 
-In a value are, at any depth: elements of collections, attributes of locks, events and queues of asyncio and anyio,
-attributes of objects whose classes are the application's own, and the state of a `random.Random`. Anything else, an
-engine, a client or a mapped object, is let be: what it holds belongs to another library. So is a collection that the
-setup did not bind and no attribute of the scenario leads to, a list of the module say: it may be meant to gather
-something over executions.
+In a value are, at any depth: elements of collections, attributes of locks, events and queues of asyncio, anyio and
+threads, of mocks and of objects whose classes are the application's own, the state of a `random.Random`. Anything else,
+an engine, a client or a mapped object, is let be: what it holds belongs to another library. So is what the setup does
+not name. To bring back part of an object, or a lock without its owner, would make states that no program can be in.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
+import queue
 import random
 import sys
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import threading
+from collections import ChainMap, OrderedDict, UserDict, UserList, deque
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from functools import partial
-from types import CellType, FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
 import sqlalchemy
 
-from lab.engine.inprocess.called import is_a_users
+from lab.explore.names_of_setup import Place, in_sight_of_setup, is_own, put, value_at
+from lab.explore.only_forward import another
 from lab.scenario.declare import Scenario
 
 __all__ = ["Held", "Holding"]
 
-_PLACE = tuple[Any, str]
-"""A scenario, a class or a module, and the name of an attribute; a cell, and "cell_contents"."""
-_LOCKS = (asyncio.Lock, asyncio.Event, asyncio.Condition, asyncio.Semaphore, asyncio.Queue, asyncio.Barrier)
-_LOCKS_OF_ANYIO = ("Event", "Lock", "Semaphore", "Condition", "CapacityLimiter")
-_STREAMS_OF_ANYIO = "anyio.streams.memory"
-_COMMON = {"builtins", "abc", "typing", "typing_extensions", "collections", "collections.abc", "contextlib"}
-"""Modules whose classes an application's own may be derived from."""
-_CONTENTS = "cell_contents"
+_STATEFUL = (
+    *(asyncio.Lock, asyncio.Event, asyncio.Condition, asyncio.Semaphore, asyncio.Queue, asyncio.Barrier),
+    *(threading.Event, threading.Semaphore, queue.Queue),
+    *(SimpleNamespace, UserDict, UserList, ChainMap),
+)
+_STATEFUL_MODULES = ("anyio.streams.memory", "unittest.mock")
+_OF_ANYIO = ("Event", "Lock", "Semaphore", "Condition", "CapacityLimiter")
+_COMMON = {"builtins", "abc", "typing", "types", "collections", "contextlib", "unittest"}
+_COMMON |= {"typing_extensions", "pydantic", "pydantic_settings", "attr", "attrs"}
+"""Packages whose classes an application's own may be derived from: all that these hold are attributes."""
+_STATELESS = (type, ModuleType, FunctionType, Enum, Scenario, BaseException)
 _NOTHING = object()
 
 
 class Holding:
-    """What is bound when a setup begins."""
+    """What there is when a setup begins."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
-        self._before = {(id(owner), name): value for (owner, name), value in _bound(scenario)}
+        self._before = {_key(each.place): each.value for each in in_sight_of_setup(scenario)}
 
     def held(self) -> Held:
-        """The setup has ended: what the scenario holds, and what was bound meanwhile."""
-        places = list(_bound(self._scenario))
-        bound = [
-            (place, value)
-            for place, value in places
-            if place[0] is self._scenario or self._before.get((id(place[0]), place[1]), _NOTHING) is not value
-        ]
-        return Held(self._scenario, bound, _locks(value for _, value in places))
+        """The setup has ended: what the scenario holds, what was bound meanwhile, and the objects that were named."""
+        bound: list[tuple[Place, object]] = []
+        named: list[object] = []
+        for each in in_sight_of_setup(self._scenario):
+            if each.binds or self._before.get(_key(each.place), _NOTHING) is not each.value:
+                bound.append((each.place, each.value))
+            elif each.named and _has_state(each.value):
+                named.append(each.value)
+        return Held(dict(vars(self._scenario)), bound, named)
+
+
+def _key(place: Place) -> tuple[int, str]:
+    owner, name = place
+    return id(owner), name
 
 
 class Held:
-    """What a scenario holds in the process. `bound`: values by the places that lead to them; `locks`: wherever."""
+    """What a scenario holds in the process: its attributes, what is bound at other places, and further objects."""
 
-    def __init__(
-        self, scenario: Scenario, bound: Sequence[tuple[_PLACE, object]], locks: Iterable[object] = ()
-    ) -> None:
-        self._own = {name: value for (owner, name), value in bound if owner is scenario}
-        self._elsewhere = [(place, value) for place, value in bound if place[0] is not scenario]
-        self._back = list(_ways_back([*(value for _, value in bound), *locks]))
+    def __init__(self, own: dict[str, Any], bound: list[tuple[Place, object]], named: list[object]) -> None:
+        self._own, self._bound = own, bound
+        self._values = _Values([*own.values(), *(value for _, value in bound), *named])
 
     def restore(self, scenario: Scenario) -> None:
         """Bring it back, for this scenario, which may be another one with the same parameters."""
-        attributes = vars(scenario)
-        if not _same(attributes, self._own):
-            attributes.clear()
-            attributes.update(self._own)
-        for (owner, name), value in self._elsewhere:
-            if _value(owner, name) is not value:
-                setattr(owner, name, value)
+        self._values.restore()
+        now = self._values.now
+        _fill(vars(scenario), {name: now(value) for name, value in self._own.items()})
+        for place, value in self._bound:
+            if value_at(*place) is not now(value):
+                put(*place, now(value))
+
+
+class _Values:
+    """Values and those in them, as they are now."""
+
+    def __init__(self, values: list[object]) -> None:
+        self._seen: dict[int, object] = {}
+        """By id; held, so that an id stays that of one value."""
+        self._another: dict[int, Callable[[], object]] = {}
+        """Of those that can only go on: what makes another one."""
+        self._now: dict[int, object] = {}
+        attributes: list[Callable[[], None]] = []
+        collections: list[Callable[[], None]] = []
+        while values:
+            value = values.pop()
+            if id(value) in self._seen:
+                continue
+            self._seen[id(value)] = value
+            inside = _inside(value)
+            self._another |= {id(each): make for each in (value, *inside) if (make := another(each))}
+            values += inside
+            attributes += self._attributes_back(value)
+            collections += self._elements_back(value)
+        self._back = attributes + collections  # where an element belongs in a set may depend on its attributes
+
+    def restore(self) -> None:
+        """Bring them back."""
+        self._now = {number: make() for number, make in self._another.items()}
         for back in self._back:
             back()
 
+    def now(self, value: object) -> object:
+        """The value itself, or what stands for it in this execution."""
+        return self._now.get(id(value), value)
 
-def _bound(scenario: Scenario) -> Iterator[tuple[_PLACE, object]]:
-    """The places where the setup of a scenario may bind a name, and what is bound there now."""
-    cls = type(scenario)
-    ours = cls.__mro__[: cls.__mro__.index(Scenario)]
-    modules = [each for each in list(sys.modules.values()) if _is_own_module(each)]
-    for owner in (scenario, *ours, *modules):
-        yield from (((owner, name), value) for name, value in list(vars(owner).items()) if not name.startswith("__"))
-    setup = inspect.unwrap(cls.setup)
-    if isinstance(setup, MethodType) and _has_state(setup.__self__):  # of the object whose test races
-        owner = setup.__self__
-        yield from (((owner, name), value) for name, value in list(getattr(owner, "__dict__", {}).items()))
-    seen = set[int]()
-    for function in (setup, *(inspect.unwrap(each) for kind in ours for each in vars(kind).values() if callable(each))):
-        for cell in _cells(function, seen):
-            yield (cell, _CONTENTS), _value(cell, _CONTENTS)
+    def _attributes_back(self, value: Any) -> Iterator[Callable[[], None]]:
+        if _has_state(value):
+            if (attributes := _attributes(value)) is not None:
+                yield self._items_back(attributes)
+            if slots := list(_in_slots(value)):
+                yield self._slots_back(value, slots)
 
+    def _elements_back(self, value: Any) -> Iterator[Callable[[], None]]:
+        kind = type(value)
+        if issubclass(kind, dict):
+            yield self._items_back(value)
+        elif issubclass(kind, list | deque | set):
+            base: Any = next(each for each in (list, deque, set) if issubclass(kind, each))
+            yield self._collection_back(value, base)
+        elif issubclass(kind, bytearray):
+            yield partial(_bytes_back, value, bytes(value))
+        elif issubclass(kind, random.Random):
+            yield partial(value.setstate, value.getstate())
 
-def _cells(function: Any, seen: set[int]) -> Iterator[CellType]:
-    """The variables of functions around it that a function names, and those that the functions among these name."""
-    for cell in getattr(function, "__closure__", None) or ():
-        if id(cell) not in seen:
-            seen.add(id(cell))
-            yield cell
-            if isinstance(inside := _value(cell, _CONTENTS), FunctionType):
-                yield from _cells(inside, seen)
+    def _items_back(self, value: dict[Any, Any]) -> Callable[[], None]:
+        before = dict(dict.items(value))
+        if self._another.keys().isdisjoint(map(id, before.values())):
+            ids = [*map(id, before), *map(id, before.values())]
+            return lambda: None if [*map(id, value), *map(id, dict.values(value))] == ids else _fill(value, before)
+        return lambda: _fill(value, {key: self.now(each) for key, each in before.items()})
 
+    def _collection_back(self, value: Any, kind: Any) -> Callable[[], None]:
+        before, add = list(kind.__iter__(value)), kind.update if kind is set else kind.extend
 
-def _locks(values: Iterable[object]) -> Iterator[object]:
-    """The locks, events and queues among these, in the classes and objects of the application's own, in collections."""
-    for value in values:
-        inside = _inside(value)
-        if isinstance(value, type) and _is_own_module(sys.modules.get(value.__module__)):
-            inside += vars(value).values()
-        yield from (each for each in (value, *inside) if _is_lock(each))
+        def back() -> None:
+            kind.clear(value)
+            add(value, map(self.now, before))
 
+        return back
 
-def _is_lock(value: object) -> bool:
-    cls = type(value)
-    if isinstance(value, _LOCKS) or cls.__module__ == _STREAMS_OF_ANYIO:
-        return True
-    return f"{cls.__module__}.".startswith("anyio.") and cls.__name__.removesuffix("Adapter") in _LOCKS_OF_ANYIO
+    def _slots_back(self, value: Any, before: list[tuple[str, object]]) -> Callable[[], None]:
+        def back() -> None:
+            there = dict(_in_slots(value))
+            for name in there.keys() - dict(before).keys():
+                object.__delattr__(value, name)
+            for name, each in before:
+                if there.get(name, _NOTHING) is not self.now(each):
+                    object.__setattr__(value, name, self.now(each))
 
-
-def _value(owner: Any, name: str) -> object:
-    """What is bound at a place, without asking descriptors."""
-    if isinstance(owner, CellType):
-        with contextlib.suppress(ValueError):  # it is empty
-            return owner.cell_contents
-        return _NOTHING
-    return vars(owner).get(name, _NOTHING)
+        return back
 
 
-def _is_own_module(module: object) -> bool:
-    return isinstance(module, ModuleType) and is_a_users(module)
+def _fill(value: dict[Any, Any], before: dict[Any, Any]) -> None:
+    """Give a dict these items, in this order, whatever its own class makes of that."""
+    kind = OrderedDict if issubclass(type(value), OrderedDict) else dict
+    kind.clear(value)
+    for key, each in before.items():
+        kind.__setitem__(value, key, each)
 
 
-def _ways_back(values: Iterable[object]) -> Iterator[Callable[[], None]]:
-    """For each value that can change, and those in it: what brings it back to what it is now."""
-    seen: dict[int, object] = {}
-    ahead = [*values]
-    while ahead:
-        value = ahead.pop()
-        if id(value) in seen:
-            continue
-        seen[id(value)] = value  # kept, so that its id stays its own
-        ahead += _inside(value)
-        yield from _back(value)
+def _bytes_back(value: bytearray, before: bytes) -> None:
+    """Nothing resizes one that somebody looks into."""
+    if value != before:
+        bytearray.__setitem__(value, slice(None), before)
 
 
 def _inside(value: Any) -> list[Any]:
     """The values in a value."""
-    if isinstance(value, MethodType):
+    kind = type(value)
+    if kind is MethodType:
         return [value.__self__]
-    if isinstance(value, partial):
+    if kind is partial:
         return [value.func, *value.args, *value.keywords.values()]
     found: list[Any] = []
-    if isinstance(value, dict):
+    if issubclass(kind, dict):
         found += dict.values(value)
-    elif isinstance(value, list | tuple | deque | set | frozenset):
-        found += value
+    for base in (list, tuple, deque, set, frozenset):
+        if issubclass(kind, base):
+            found += base.__iter__(value)
     if _has_state(value):
-        found += getattr(value, "__dict__", {}).values()
+        found += (_attributes(value) or {}).values()
         found += (each for _, each in _in_slots(value))
     return found
 
 
-def _back(value: Any) -> Iterator[Callable[[], None]]:
-    if isinstance(value, dict):
-        yield _dict_back(value)
-    elif isinstance(value, list | deque | bytearray | set):
-        yield _collection_back(value)
-    elif isinstance(value, random.Random):
-        yield partial(value.setstate, value.getstate())
-    if _has_state(value):
-        if isinstance(attributes := getattr(value, "__dict__", None), dict):
-            yield _dict_back(attributes)
-        if slots := list(_in_slots(value)):
-            yield partial(_fill_slots, value, slots)
-
-
-def _dict_back(value: dict[Any, Any]) -> Callable[[], None]:
-    kind = OrderedDict if isinstance(value, OrderedDict) else dict
-    before = dict(value.items())
-
-    def back() -> None:
-        if not _same(value, before):
-            kind.clear(value)
-            for key, each in before.items():
-                kind.__setitem__(value, key, each)
-
-    return back
-
-
-def _collection_back(value: Any) -> Callable[[], None]:
-    kind: Any = next(each for each in (list, deque, bytearray, set) if isinstance(value, each))
-    before, add = list(value), kind.update if kind is set else kind.extend
-
-    def back() -> None:
-        kind.clear(value)
-        add(value, before)
-
-    return back
-
-
-def _same(one: dict[Any, Any], other: dict[Any, Any]) -> bool:
-    """Whether the very same keys lead to the very same values, in the same order."""
-    return len(one) == len(other) and all(
-        key is its_key and value is its for (key, value), (its_key, its) in zip(one.items(), other.items(), strict=True)
-    )
-
-
 def _has_state(value: Any) -> bool:
-    """Whether its attributes are brought back: a lock, event or queue, or an object of the application's own."""
-    cls = type(value)
-    if isinstance(value, type | ModuleType | FunctionType | Enum | Scenario | BaseException):
+    """Whether its attributes are brought back. No code of the value's own is run for that."""
+    kind = type(value)
+    if issubclass(kind, _STATELESS):
         return False
-    if _is_lock(value):
+    if issubclass(kind, _STATEFUL) or kind.__module__ in _STATEFUL_MODULES:
         return True
-    if sqlalchemy.inspect(cls, raiseerr=False) is not None:
-        return False  # a mapped object: SQLAlchemy has a state of its own for it
-    bases = [each for each in cls.__mro__ if each.__module__ not in _COMMON]
-    return bool(bases) and all(_is_own_module(sys.modules.get(each.__module__)) for each in bases)
+    if f"{kind.__module__}.".startswith("anyio."):
+        return kind.__name__.removesuffix("Adapter") in _OF_ANYIO
+    bases = [each for each in kind.__mro__ if each.__module__.partition(".")[0] not in _COMMON]
+    if not bases or not all(is_own(sys.modules.get(each.__module__)) for each in bases):
+        return False
+    return sqlalchemy.inspect(kind, raiseerr=False) is None  # SQLAlchemy has a state of its own for mapped objects
 
 
-def _in_slots(value: Any) -> Iterator[tuple[str, object]]:
+def _attributes(value: object) -> dict[str, Any] | None:
+    with contextlib.suppress(AttributeError):
+        found: dict[str, Any] = object.__getattribute__(value, "__dict__")
+        return found
+    return None
+
+
+def _in_slots(value: Any) -> Iterable[tuple[str, object]]:
     """The slots that are filled, and what is in them."""
     for cls in type(value).__mro__:
         slots = vars(cls).get("__slots__", ())
@@ -241,12 +235,3 @@ def _in_slots(value: Any) -> Iterator[tuple[str, object]]:
             inner = f"_{cls.__name__.lstrip('_')}{name}" if name.startswith("__") and not name.endswith("__") else name
             with contextlib.suppress(AttributeError):  # it is empty
                 yield inner, object.__getattribute__(value, inner)
-
-
-def _fill_slots(value: Any, before: list[tuple[str, object]]) -> None:
-    now = dict(_in_slots(value))
-    for name in now.keys() - dict(before).keys():
-        object.__delattr__(value, name)
-    for name, each in before:
-        if now.get(name, _NOTHING) is not each:
-            object.__setattr__(value, name, each)

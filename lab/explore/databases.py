@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
@@ -70,6 +71,8 @@ class Databases:
         self._made: dict[tuple[Key, type[Scenario], str], tuple[Snapshot, Held]] = {}
         """The rows that each setup made, and what it made in the process."""
         self._own_by_setup: set[Key] = set()
+        self._texts: dict[int, tuple[weakref.ref[Scenario], str]] = {}
+        """By the id of a scenario: its parameters as they were, since an execution may change what is in one."""
         self._beside: dict[str, Beside] = {}
         """What lay beside each database when its rows were made."""
 
@@ -96,7 +99,7 @@ class Databases:
         key = self._key(scenario)
         database = await self._database(key, scenario)
         await database.undo()
-        made = self._made.get((key, type(scenario), repr(parameters_of(scenario))))
+        made = self._made.get((key, type(scenario), self._parameters(scenario)))
         if made is not None:
             snapshot, held = made
             held.restore(scenario)
@@ -131,8 +134,15 @@ class Databases:
             database.journal.altered = True
             raise ScenarioError(f"an actor of {target_of(scenario)} {refused}")
 
+    def _parameters(self, scenario: Scenario) -> str:
+        known, text = self._texts.get(id(scenario), (None, ""))
+        if known is None or known() is not scenario:
+            text = repr(parameters_of(scenario))
+            self._texts[id(scenario)] = weakref.ref(scenario), text
+        return text
+
     def _key(self, scenario: Scenario) -> Key:
-        metadata, cls, parameters = _metadata(scenario), type(scenario), repr(parameters_of(scenario))
+        metadata, cls, parameters = _metadata(scenario), type(scenario), self._parameters(scenario)
         if (metadata, cls, parameters) in self._own_by_setup:
             return metadata, cls, parameters
         if not _has_hook(cls):
@@ -178,7 +188,7 @@ class Databases:
         if len(self._made) >= SNAPSHOTS_KEPT:
             self._made.pop(next(iter(self._made)))
         snapshot = await database.tables.capture()
-        self._made[key, type(scenario), repr(parameters_of(scenario))] = snapshot, holding.held()
+        self._made[key, type(scenario), self._parameters(scenario)] = snapshot, holding.held()
         return database, snapshot
 
     async def _fill(self, scenario: Scenario, database: Database) -> None:
@@ -192,7 +202,7 @@ class Databases:
 
     def _give_to(self, scenario: Scenario, key: Key) -> Key:
         """Make a database the scenario's own, because its setup changed the catalog there."""
-        own = _metadata(scenario), type(scenario), repr(parameters_of(scenario))
+        own = _metadata(scenario), type(scenario), self._parameters(scenario)
         self._own_by_setup.add(own)
         if own != key:
             self._made = {each: made for each, made in self._made.items() if each[0] != key}

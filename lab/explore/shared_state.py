@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from types import CodeType, FunctionType
 from typing import Any
 
+from lab.explore.names_of_setup import codes
 from lab.scenario.declare import Scenario, parameter_names
 
 __all__ = ["shares_state"]
@@ -50,20 +51,13 @@ def shares_state(scenario: Scenario, attribute: str) -> bool:
 
 def _assigns(code: CodeType) -> bool:
     """Whether it assigns a variable of its module."""
-    instructions = (each for part in _all(code) for each in dis.get_instructions(part))
+    instructions = (each for part in codes(code) for each in dis.get_instructions(part))
     return any(each.opname in ("STORE_GLOBAL", "DELETE_GLOBAL") for each in instructions)
-
-
-def _all(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for each in code.co_consts:
-        if isinstance(each, CodeType):
-            yield from _all(each)
 
 
 def _named(function: FunctionType, scenario: Scenario) -> Iterator[Any]:
     """The values behind the names in a function: of its module, of the functions around it, of the scenario."""
-    names = {name for code in _all(function.__code__) for name in code.co_names}
+    names = {name for code in codes(function.__code__) for name in code.co_names}
     variables: Mapping[str, Any] = function.__globals__
     yield from (variables[name] for name in names if name in variables)
     yield from (vars(scenario)[name] for name in names if name in vars(scenario))

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import queue
 import random
-from collections import Counter, OrderedDict, defaultdict, deque
+import threading
+from collections import Counter, OrderedDict, UserDict, UserList, defaultdict, deque
 from dataclasses import dataclass, field
 from functools import partial
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import anyio
+import pydantic
 import pytest
 from helpers.kit import Account, Bank, Base, add
 from sqlalchemy import text
@@ -23,7 +28,6 @@ from lab.schedulers import make_scheduler
 pytestmark = pytest.mark.anyio
 
 GATHERED: list[str] = []
-OPEN = asyncio.Event()
 SET_BY_SETUP: asyncio.Event | None = None
 NOTHING = "nothing"
 
@@ -60,8 +64,26 @@ def _use_shelf(shelf) -> None:
     shelf.uses += 1
 
 
+def _is_done(it) -> bool:
+    return it[0].done()
+
+
 async def _take(lock) -> None:
     await lock.acquire()
+
+
+class Settings(pydantic.BaseModel):
+    hits: int = 0
+    names: list[str] = []
+
+
+def _use_settings(it) -> None:
+    it.hits += 1
+    it.names.append("a")
+
+
+def _use_plain(it) -> None:
+    it.hits = 1
 
 
 KINDS = {
@@ -79,11 +101,20 @@ KINDS = {
     "an object with slots": (Cache, Cache.use, Cache.look),
     "what a method is bound to": (lambda: Cache().use, lambda it: it(), lambda it: it.__self__.look()),
     "what is given beforehand": (lambda: partial(Cache.use, Cache()), lambda it: it(), lambda it: it.args[0].look()),
+    "plain attributes": (SimpleNamespace, _use_plain, lambda it: dict(vars(it))),
+    "a model": (Settings, _use_settings, lambda it: (it.hits, it.names[:], it.model_fields_set)),
+    "a mock": (Mock, lambda it: it.send(1), lambda it: it.send.call_count),
+    "a dict in Python": (UserDict, lambda it: it.update(a=1), dict),
+    "a list in Python": (UserList, lambda it: it.append(1), list),
+    "a counter in a list": (lambda: [itertools.count(3, 2)], lambda it: next(it[0]), repr),
+    "a future": (lambda: [asyncio.get_running_loop().create_future()], lambda it: it[0].set_result(1), _is_done),
     "an event": (asyncio.Event, asyncio.Event.set, asyncio.Event.is_set),
     "a lock": (asyncio.Lock, _take, asyncio.Lock.locked),
     "a condition": (asyncio.Condition, _take, lambda it: it.locked()),
     "a semaphore": (lambda: asyncio.Semaphore(2), _take, lambda it: it._value),
     "a queue": (asyncio.Queue, lambda it: it.put_nowait(1), asyncio.Queue.qsize),
+    "an event of threads": (threading.Event, threading.Event.set, threading.Event.is_set),
+    "a queue of threads": (queue.Queue, lambda it: it.put(1), queue.Queue.qsize),
     "an event of anyio": (anyio.Event, lambda it: it.set(), lambda it: it.is_set()),
     "a semaphore of anyio": (lambda: anyio.Semaphore(2), _take, lambda it: it.value),
     "a stream of anyio": (
@@ -131,9 +162,12 @@ async def test_each_execution_begins_with_what_the_setup_made(explorer, kind) ->
         async def setup(self, session: AsyncSession) -> None:
             self.thing = self.same = make()
             made.append(self.thing)
+            self.count, self.future = itertools.count(), asyncio.get_running_loop().create_future()
 
         async def look_and_change(self) -> str:
             assert self.same is self.thing
+            assert (next(self.count), self.future.done()) == (0, False)
+            self.future.set_result(1)
             found = look(self.thing)
             if asyncio.iscoroutine(done := change(self.thing)):
                 await done
@@ -228,42 +262,148 @@ async def test_another_scenario_with_the_same_parameters_holds_what_was_made(exp
     assert await _looks(explorer, Counts(3)) == [[3, 1]] * 3
 
 
-class Door:
-    """Of the application's own: one for all."""
-
-    lock = asyncio.Lock()
+class Pool:
+    """Of one thing, which is made when somebody asks for it."""
 
     def __init__(self) -> None:
-        self.waiting: asyncio.Queue[int] = asyncio.Queue()
+        self.free: asyncio.Queue[object] = asyncio.Queue()
+        self.made = 0
+
+    async def take(self) -> object:
+        if self.free.empty() and not self.made:
+            self.made = 1
+            return object()
+        return await self.free.get()
 
 
-DOOR = Door()
-ROOMS = {"one": asyncio.Semaphore(1)}
+class Proxy:
+    """Of what there is in an execution only, as applications have for a session."""
+
+    def __getattr__(self, name: str) -> object:
+        raise LookupError(name)
+
+    @property
+    def __class__(self) -> type:
+        raise RuntimeError
 
 
-async def test_locks_that_the_code_names_are_as_they_were_whoever_made_them(explorer) -> None:
-    around = asyncio.Event()
+class Service:
+    def __init__(self) -> None:
+        self.count = 5
+        self.ready = asyncio.Event()
 
-    class Names(Looking):
-        ready = anyio.Event()
+    def reset(self) -> None:
+        self.count = 0
 
-        async def look_and_change(self) -> object:
-            found = (
-                OPEN.is_set(),
-                self.ready.is_set(),
-                around.is_set(),
-                Door.lock.locked(),
-                DOOR.waiting.qsize(),
-                ROOMS["one"].locked(),
-            )
-            for event in (OPEN, self.ready, around):
-                event.set()
-            await Door.lock.acquire()
-            await ROOMS["one"].acquire()
-            DOOR.waiting.put_nowait(1)
+
+POOL, PROXIES, SERVICE = Pool(), [Proxy()], Service()
+COUNTED = 0
+
+
+async def test_no_part_of_an_object_is_brought_back_without_the_rest(explorer) -> None:
+    class Takes(Looking):
+        async def look_and_change(self) -> int:
+            POOL.free.put_nowait(await POOL.take())
+            return POOL.made
+
+    assert await _looks(explorer, Takes()) == [1] * 3
+    assert POOL.free.qsize() == POOL.made
+
+
+async def test_no_code_of_a_value_runs_for_that(explorer) -> None:
+    class Holds(Looking):
+        async def setup(self, session: AsyncSession) -> None:
+            self.buffer = bytearray(b"abc")
+            self.view = memoryview(self.buffer)
+            self.values = [*PROXIES, Proxy()]
+
+        async def look_and_change(self) -> bytes:
+            found = bytes(self.buffer)
+            self.view[0] = 0
             return found
 
-    assert await _looks(explorer, Names()) == [(False, False, False, False, 0, False)] * 3
+    assert await _looks(explorer, Holds()) == [b"abc"] * 3
+
+
+async def test_a_name_may_be_bound_to_what_it_is_already(explorer) -> None:
+    around = None
+
+    class Resets(Looking):
+        count = 0
+
+        async def setup(self, session: AsyncSession) -> None:
+            global COUNTED  # noqa: PLW0603 - as an application may
+            nonlocal around
+            around = None
+            COUNTED = 0
+            type(self).count = 0
+
+        async def look_and_change(self) -> object:
+            global COUNTED  # noqa: PLW0603
+            nonlocal around
+            found = (COUNTED, around, self.count)
+            COUNTED += 1
+            around = self
+            type(self).count += 1
+            return found
+
+    assert await _looks(explorer, Resets()) == [(0, None, 0)] * 3
+
+
+async def test_an_object_that_the_setup_names_is_brought_back(explorer) -> None:
+    class Names(Looking):
+        async def setup(self, session: AsyncSession) -> None:
+            self.begin()
+
+        def begin(self) -> None:
+            SERVICE.reset()
+
+        async def look_and_change(self) -> object:
+            found = SERVICE.count, SERVICE.ready.is_set()
+            SERVICE.count += 1
+            SERVICE.ready.set()
+            return found
+
+    assert await _looks(explorer, Names()) == [(0, False)] * 3
+
+
+async def test_a_parameter_that_is_a_list_is_brought_back(explorer) -> None:
+    @dataclass(frozen=True)
+    class Logs(Looking):
+        log: list[int] = field(default_factory=list)
+
+        async def look_and_change(self) -> list[int]:
+            self.log.append(1)
+            return list(self.log)
+
+    assert await _looks(explorer, Logs()) == [[1]] * 3
+
+
+class Keyed:
+    """Where it belongs in a set depends on an attribute."""
+
+    def __init__(self) -> None:
+        self.key = 1
+
+    def __hash__(self) -> int:
+        return self.key
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Keyed) and self.key == other.key
+
+
+async def test_elements_are_as_they_were_before_they_are_put_back(explorer) -> None:
+    class Holds(Looking):
+        async def setup(self, session: AsyncSession) -> None:
+            self.one = Keyed()
+            self.all = {self.one}
+
+        async def look_and_change(self) -> bool:
+            found = self.one in self.all
+            self.one.key = 2
+            return found
+
+    assert await _looks(explorer, Holds()) == [True] * 3
 
 
 async def test_what_gathers_something_over_executions_is_let_be(explorer) -> None:

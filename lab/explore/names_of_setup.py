@@ -1,0 +1,129 @@
+"""The places that the setup of a scenario may bind a name at, and what its code says of each."""
+
+from __future__ import annotations
+
+import contextlib
+import dis
+import inspect
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+from lab.engine.inprocess.called import is_a_users
+from lab.scenario.declare import Scenario
+
+__all__ = ["Place", "Sight", "codes", "in_sight_of_setup", "is_own", "put", "value_at"]
+
+Place = tuple[Any, str]
+"""A class, a module or an object, and the name of an attribute; a cell, and "cell_contents"."""
+_CONTENTS = "cell_contents"
+_BINDS = frozenset({"STORE_GLOBAL", "STORE_ATTR", "STORE_DEREF"})
+_DEEPEST = 3
+"""How many functions one is behind another."""
+_NOTHING = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What is bound at a place."""
+
+    place: Place
+    value: object
+    named: bool
+    """The code of the setup names it, or that of a function that it calls."""
+    binds: bool
+    """And binds it, perhaps to the value that is there already."""
+
+
+def in_sight_of_setup(scenario: Scenario) -> Iterator[Sight]:
+    """The attributes of its class, of an object whose method the setup is, of modules of the application's own, cells.
+
+    What no code of the setup names is there as well, since it may be bound in ways that the code does not show.
+    """
+    cls = type(scenario)
+    setup = inspect.unwrap(cls.setup)
+    owners: list[Any] = [*cls.__mro__[: cls.__mro__.index(Scenario)]]
+    if isinstance(setup, MethodType):
+        owners.append(setup.__self__)
+    functions = list(_functions(setup, owners))
+    names, binds = set[str](), set[str]()
+    for each in functions:
+        for code in codes(each.__code__):
+            names.update(code.co_names, code.co_freevars)
+            binds.update(str(step.argval) for step in dis.get_instructions(code) if step.opname in _BINDS)
+    sees = [*owners, *(sys.modules.get(each.__module__) for each in functions)]
+    sees += [value for each in functions for value in _values_named(each) if isinstance(value, ModuleType)]
+    seen = {id(each) for each in sees}
+    for owner in (*owners, *filter(is_own, list(sys.modules.values()))):
+        for name, value in list(getattr(owner, "__dict__", {}).items()):
+            if not name.startswith("__"):
+                named = id(owner) in seen and name in names
+                yield Sight((owner, name), value, named, named and name in binds)
+    for each in functions:
+        for name, cell in zip(each.__code__.co_freevars, each.__closure__ or (), strict=True):
+            yield Sight((cell, _CONTENTS), value_at(cell, _CONTENTS), True, name in binds)  # noqa: FBT003 - see above
+
+
+def _functions(setup: Any, owners: list[Any]) -> Iterator[FunctionType]:
+    """The setup, and the functions of the application's own that its code names, and so on."""
+    ahead, seen = [(setup, 0)], set[int]()
+    while ahead:
+        value, depth = ahead.pop()
+        function = inspect.unwrap(getattr(value, "__func__", value))
+        if not isinstance(function, FunctionType) or id(function) in seen:
+            continue
+        if depth and not is_own(sys.modules.get(function.__module__)):
+            continue
+        seen.add(id(function))
+        yield function
+        if depth < _DEEPEST:
+            names = {name for code in codes(function.__code__) for name in code.co_names}
+            methods = (vars(owner).get(name) for owner in owners if isinstance(owner, type) for name in names)
+            ahead += ((each, depth + 1) for each in (*_values_named(function), *methods))
+
+
+def _values_named(function: FunctionType) -> Iterator[Any]:
+    """The values behind the names in a function: of its module, of modules named there, of functions around it."""
+    names = {name for code in codes(function.__code__) for name in code.co_names}
+    variables = function.__globals__
+    for name in names:
+        value = variables.get(name)
+        yield value
+        if isinstance(value, ModuleType) and is_own(value):
+            yield from (vars(value)[each] for each in names if each in vars(value))
+    for cell in function.__closure__ or ():
+        yield value_at(cell, _CONTENTS)
+
+
+def codes(code: CodeType) -> Iterator[CodeType]:
+    """The code of a function, and of the functions that are made in it."""
+    yield code
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield from codes(each)
+
+
+def value_at(owner: Any, name: str) -> object:
+    """What is bound at a place, without asking descriptors."""
+    if isinstance(owner, CellType):
+        with contextlib.suppress(ValueError):  # it is empty
+            return owner.cell_contents
+        return _NOTHING
+    return vars(owner).get(name, _NOTHING)
+
+
+def put(owner: Any, name: str, value: object) -> None:
+    """Bind a value at a place, without asking code of the owner's class."""
+    if isinstance(owner, type | ModuleType | CellType):
+        setattr(owner, name, value)
+    else:
+        vars(owner)[name] = value
+
+
+def is_own(module: object) -> bool:
+    """Whether it is a module of the application's own; what is entered line by line is one, too."""
+    if not isinstance(module, ModuleType):
+        return False
+    return is_a_users(module) or (module.__name__ == "__main__" and getattr(module, "__file__", None) is None)
