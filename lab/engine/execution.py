@@ -290,10 +290,10 @@ class Execution:
         elsewhere = self.outside.may_move(stalled := self.in_state(State.STALLED))
         # Where reports are pushed, the check has been by then.
         if not (elsewhere or (not self.waits.pushed and wait_in_a_circle(self.in_state(State.WAITING)))):
-            return False
+            return self.outside.is_to_come()
         before = [actor.state for actor in self.actors.values()]
         await self._listen(seconds := min(OUTSIDE_SECONDS, bounds().step))
         moved = before != [a.state for a in self.actors.values()]
         if moved or not elsewhere or self.clock.timers.first() or not self.outside.may_move(stalled):
-            return moved
+            return moved or self.outside.is_to_come()
         raise unanswered(stalled, seconds)

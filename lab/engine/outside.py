@@ -75,8 +75,15 @@ class Outside:
             return False
         return any(runs() for _, runs in self._started) or bool(self._elsewhere())
 
+    def is_to_come(self) -> bool:
+        """Whether something has ended whose last word the event loop has not come to yet.
+
+        What asks the loop for something does so before it ends, so this is asked after it is known to have ended.
+        """
+        return bool(self.waiters) and bool(self._loop._ready)  # noqa: SLF001 - nothing public says it
+
     async def answers(self, stalled: Collection[Actor], listen: Callable[[float], Awaitable[object]]) -> bool:
-        """Wait for the answers that these asked for elsewhere; whose came first must not matter. False if none came.
+        """Wait for the answers that these asked for elsewhere; whose came first must not matter. False if none comes.
 
         `listen` sleeps for some seconds, or until all are at rest.
         """
@@ -86,7 +93,9 @@ class Outside:
         while (left := self._still(asked)) and (seconds := until - self._loop.time()) > 0:
             await listen(seconds)
         self._silent.update((actor, awaited_by(actor.task)[1]) for actor in left)
-        return len(left) < len(asked)
+        if to_come := self.is_to_come():
+            await listen(0)
+        return to_come or len(left) < len(asked)
 
     def _still(self, asked: Iterable[Actor]) -> list[Actor]:
         """Those that still wait for an answer that may come."""

@@ -6,13 +6,14 @@ import asyncio
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import anyio.to_thread
 import pytest
 from helpers.kit import Bank, Order, add, replays, told
 
 from lab import actor
+from lab.engine.outside import Outside
 from lab.model.outcome import Ending
 
 POOL = ThreadPoolExecutor(2)
@@ -164,6 +165,40 @@ async def test_what_an_own_thread_asks_the_loop_for_is_a_step_of_its_actor(explo
     assert [each.partition(" ")[0] for each in told(record.trace)] == ["alice/1", "bob/1", "alice", "bob/1", "bob"]
     assert record.outcome.ending is Ending.COMPLETED
     assert await replays(explorer, record, 5)
+
+
+async def test_the_last_word_of_a_thread_is_waited_for(explorer, monkeypatch):
+    """It has ended when the engine looks, and the event loop has not come to what it asked for before."""
+    may_end, works = threading.Event(), []
+
+    class LastWord(Bank):
+        @actor
+        async def alice(self, session) -> None:
+            loop = asyncio.get_running_loop()
+            sent = loop.create_future()
+
+            def ask() -> None:
+                may_end.wait()
+                loop.call_soon_threadsafe(sent.set_result, None)
+
+            works.append(POOL.submit(ask))
+            await sent
+            await session.execute(add(1))
+
+        @actor
+        async def bob(self, session) -> None:
+            await session.execute(add(2))
+
+    real = Outside._asked_by
+
+    def asked_by(self, stalled):
+        may_end.set()
+        wait(works)
+        return real(self, stalled)
+
+    monkeypatch.setattr(Outside, "_asked_by", asked_by)
+    record = await explorer.run(LastWord(), Order())
+    assert [each.partition(" ")[0] for each in told(record.trace)] == ["alice", "alice", "bob", "bob"]
 
 
 class ThreadDies(Bank):

@@ -175,7 +175,7 @@ def nobody_left(seen: Observed) -> Cause | None:
         if want is None or not want.act or want.holders:
             continue
         last = _last(seen, stall.actor)
-        state = f", {want.state}," if want.state else ""
+        state = f", {want.state}{',' * bool(last)}" if want.state else ""
         others = [each.actor for each in seen.record.stalls if each.actor != stall.actor]
         left = f"{' and '.join(others)} cannot go on" if others else "all others have ended"
         return Cause(

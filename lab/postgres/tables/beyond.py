@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from lab.postgres.connections.triggers import SCHEMA, TRIGGER
 from lab.postgres.server.monitor import Monitor
@@ -79,10 +80,7 @@ async def learn_beyond(monitor: Monitor, tables: Collection[str]) -> Beyond:
     made = [(name.lower(), *more) for name, *more in map(tuple, await monitor.fetch(_FUNCTIONS))]
     functions = frozenset(name for name, _, _, by_trigger in made if not by_trigger)
     sources = {name: source for name, source, _, _ in made}
-    several = closed(
-        sources,
-        (name for name, source, volatile, _ in made if volatile and reads_later(source)),
-    )
+    several = closed(sources, (name for name, source, volatile, _ in made if volatile and reads_later(source)))
     reading = closed(
         {name: source for name, source, volatile, _ in made if volatile},
         (name for name, source, volatile, by_trigger in made if volatile and not by_trigger and reads(source)),
@@ -95,15 +93,8 @@ async def learn_beyond(monitor: Monitor, tables: Collection[str]) -> Beyond:
     code = [*zip(firings, (source for _, source, *_ in triggers), strict=True), *await _leads(monitor, wholes, views)]
     code += [(Firing(name, ANY, called=True), source) for name, source, _, by_trigger in made if not by_trigger]
     code += [(Firing(_last(table), frozenset(("insert", "copy", "update"))), source) for table, source in hidden]
-    seen = {*looked_at, *functions}
-    seeing = closed(sources, (name for name, source in sources.items() if reads_rows(source, seen)))
-    late, counting = [], []
-    for each, (_, source, name, volatile, kind, *_) in zip(firings, triggers, strict=True):
-        looks = reads_rows(source, seen) or not called_in(source).isdisjoint(seeing)
-        if looks and (volatile or each.deferrable) and _is_late(kind):
-            late.append(each)
-        if name.lower() in several:
-            counting.append(each)
+    late = _late(zip(firings, triggers, strict=True), sources, looked_at)
+    counting = [each for each, (_, _, name, *_) in zip(firings, triggers, strict=True) if name.lower() in several]
     return Beyond(
         wholes,
         {name: query.strip().rstrip(";") for name, kind, query in views if kind == "v" and "." not in name},
@@ -119,6 +110,17 @@ async def learn_beyond(monitor: Monitor, tables: Collection[str]) -> Beyond:
         with_what_leads_there(counting, code),
         with_what_leads_there(late, code),
     )
+
+
+def _late(
+    triggers: Iterable[tuple[Firing, Sequence[Any]]], sources: Mapping[str, str], relations: Collection[str]
+) -> Iterator[Firing]:
+    """Those that read rows of these relations once their own row is locked, by themselves or by functions they call."""
+    reading = closed(sources, (name for name, source in sources.items() if reads_rows(source, relations)))
+    for each, (_, source, _, volatile, kind, *_) in triggers:
+        reads_any = reads_rows(source, relations) or not called_in(source).isdisjoint(reading)
+        if reads_any and (volatile or each.deferrable) and _is_late(kind):
+            yield each
 
 
 async def _leads(
