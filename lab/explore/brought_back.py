@@ -29,7 +29,7 @@ from typing import Any
 
 import sqlalchemy
 
-from lab.explore.names_of_setup import Place, in_sight_of_setup, is_own, put, value_at
+from lab.explore.names_of_setup import CONTENTS, Place, is_own, named_by_setup, owners_of, put, value_at
 from lab.explore.only_forward import another
 from lab.scenario.declare import Scenario
 
@@ -54,23 +54,33 @@ class Holding:
 
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
-        self._before = {_key(each.place): each.value for each in in_sight_of_setup(scenario)}
+        self._owners = [(owner, dict(vars(owner))) for owner in owners_of(scenario)]
+        self._cells = {id(cell): value_at(cell, CONTENTS) for _, cell in named_by_setup(scenario).cells}
 
     def held(self) -> Held:
         """The setup has ended: what the scenario holds, what was bound meanwhile, and the objects that were named."""
         bound: list[tuple[Place, object]] = []
         named: list[object] = []
-        for each in in_sight_of_setup(self._scenario):
-            if each.binds or self._before.get(_key(each.place), _NOTHING) is not each.value:
-                bound.append((each.place, each.value))
-            elif each.named and _has_state(each.value):
-                named.append(each.value)
+        code = named_by_setup(self._scenario)
+        before = {id(owner): attributes for owner, attributes in self._owners}
+        for owner in owners_of(self._scenario):
+            was = before.get(id(owner), {})  # a module that the setup imported has none
+            if id(owner) not in code.owners and [*map(id, vars(owner).values())] == [*map(id, was.values())]:
+                continue  # as nearly all are
+            for name, value in list(vars(owner).items()):
+                if name.startswith("__"):
+                    continue
+                if was.get(name, _NOTHING) is not value or code.is_bound(owner, name):
+                    bound.append(((owner, name), value))
+                elif code.is_named(owner, name) and _has_state(value):
+                    named.append(value)
+        for name, cell in code.cells:
+            value = value_at(cell, CONTENTS)
+            if name in code.binds or self._cells.get(id(cell), _NOTHING) is not value:
+                bound.append(((cell, CONTENTS), value))
+            elif _has_state(value):
+                named.append(value)
         return Held(dict(vars(self._scenario)), bound, named)
-
-
-def _key(place: Place) -> tuple[int, str]:
-    owner, name = place
-    return id(owner), name
 
 
 class Held:

@@ -14,56 +14,65 @@ from typing import Any
 from lab.engine.inprocess.called import is_a_users
 from lab.scenario.declare import Scenario
 
-__all__ = ["Place", "Sight", "codes", "in_sight_of_setup", "is_own", "put", "value_at"]
+__all__ = ["CONTENTS", "Named", "Place", "codes", "is_own", "named_by_setup", "owners_of", "put", "value_at"]
 
 Place = tuple[Any, str]
 """A class, a module or an object, and the name of an attribute; a cell, and "cell_contents"."""
-_CONTENTS = "cell_contents"
+CONTENTS = "cell_contents"
 _BINDS = frozenset({"STORE_GLOBAL", "STORE_ATTR", "STORE_DEREF"})
 _DEEPEST = 3
 """How many functions one is behind another."""
 _NOTHING = object()
+_OWN: dict[tuple[str, str | None], bool] = {}
+"""Modules by name and file: there are many, and each setup asks for all."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """What is bound at a place."""
+class Named:
+    """What the code of a setup names, and that of the functions of the application's own that it calls."""
 
-    place: Place
-    value: object
-    named: bool
-    """The code of the setup names it, or that of a function that it calls."""
-    binds: bool
-    """And binds it, perhaps to the value that is there already."""
+    names: frozenset[str]
+    binds: frozenset[str]
+    """Those that it binds, perhaps to the value that is there already."""
+    owners: frozenset[int]
+    """By id: the classes, modules and objects whose attributes it can mean."""
+    cells: tuple[tuple[str, CellType], ...]
+    """The variables of functions around it."""
+
+    def is_bound(self, owner: object, name: str) -> bool:
+        """Whether it binds this attribute."""
+        return name in self.binds and id(owner) in self.owners
+
+    def is_named(self, owner: object, name: str) -> bool:
+        """Whether it names this attribute."""
+        return name in self.names and id(owner) in self.owners
 
 
-def in_sight_of_setup(scenario: Scenario) -> Iterator[Sight]:
-    """The attributes of its class, of an object whose method the setup is, of modules of the application's own, cells.
+def owners_of(scenario: Scenario) -> list[Any]:
+    """Its class, an object whose method the setup is, and each module of the application's own."""
+    return [*_nearby(scenario), *filter(is_own, list(sys.modules.values()))]
 
-    What no code of the setup names is there as well, since it may be bound in ways that the code does not show.
-    """
+
+def _nearby(scenario: Scenario) -> list[Any]:
     cls = type(scenario)
     setup = inspect.unwrap(cls.setup)
-    owners: list[Any] = [*cls.__mro__[: cls.__mro__.index(Scenario)]]
-    if isinstance(setup, MethodType):
-        owners.append(setup.__self__)
-    functions = list(_functions(setup, owners))
+    around = [setup.__self__] if isinstance(setup, MethodType) and hasattr(setup.__self__, "__dict__") else []
+    return [*cls.__mro__[: cls.__mro__.index(Scenario)], *around]
+
+
+def named_by_setup(scenario: Scenario) -> Named:
+    """What the setup of a scenario names."""
+    nearby = _nearby(scenario)
+    functions = list(_functions(inspect.unwrap(type(scenario).setup), nearby))
     names, binds = set[str](), set[str]()
     for each in functions:
         for code in codes(each.__code__):
             names.update(code.co_names, code.co_freevars)
             binds.update(str(step.argval) for step in dis.get_instructions(code) if step.opname in _BINDS)
-    sees = [*owners, *(sys.modules.get(each.__module__) for each in functions)]
+    sees = [*nearby, *(sys.modules.get(each.__module__) for each in functions)]
     sees += [value for each in functions for value in _values_named(each) if isinstance(value, ModuleType)]
-    seen = {id(each) for each in sees}
-    for owner in (*owners, *filter(is_own, list(sys.modules.values()))):
-        for name, value in list(getattr(owner, "__dict__", {}).items()):
-            if not name.startswith("__"):
-                named = id(owner) in seen and name in names
-                yield Sight((owner, name), value, named, named and name in binds)
-    for each in functions:
-        for name, cell in zip(each.__code__.co_freevars, each.__closure__ or (), strict=True):
-            yield Sight((cell, _CONTENTS), value_at(cell, _CONTENTS), True, name in binds)  # noqa: FBT003 - see above
+    cells = [pair for each in functions for pair in zip(each.__code__.co_freevars, each.__closure__ or (), strict=True)]
+    return Named(frozenset(names), frozenset(binds), frozenset(map(id, sees)), tuple(cells))
 
 
 def _functions(setup: Any, owners: list[Any]) -> Iterator[FunctionType]:
@@ -94,7 +103,7 @@ def _values_named(function: FunctionType) -> Iterator[Any]:
         if isinstance(value, ModuleType) and is_own(value):
             yield from (vars(value)[each] for each in names if each in vars(value))
     for cell in function.__closure__ or ():
-        yield value_at(cell, _CONTENTS)
+        yield value_at(cell, CONTENTS)
 
 
 def codes(code: CodeType) -> Iterator[CodeType]:
@@ -126,4 +135,7 @@ def is_own(module: object) -> bool:
     """Whether it is a module of the application's own; what is entered line by line is one, too."""
     if not isinstance(module, ModuleType):
         return False
-    return is_a_users(module) or (module.__name__ == "__main__" and getattr(module, "__file__", None) is None)
+    key = module.__name__, getattr(module, "__file__", None)
+    if key not in _OWN:
+        _OWN[key] = is_a_users(module) or key == ("__main__", None)
+    return _OWN[key]
