@@ -20,6 +20,7 @@ import queue
 import random
 import sys
 import threading
+from array import array
 from collections import ChainMap, OrderedDict, UserDict, UserList, deque
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
@@ -29,7 +30,7 @@ from typing import Any
 
 import sqlalchemy
 
-from lab.explore.names_of_setup import CONTENTS, Place, is_own, named_by_setup, owners_of, put, value_at
+from lab.explore.names_of_setup import CONTENTS, NOTHING, Place, is_own, named_by_setup, owners_of, put, value_at
 from lab.explore.only_forward import another
 from lab.scenario.declare import Scenario
 
@@ -46,7 +47,6 @@ _COMMON = {"builtins", "abc", "typing", "types", "collections", "contextlib", "u
 _COMMON |= {"typing_extensions", "pydantic", "pydantic_settings", "attr", "attrs"}
 """Packages whose classes an application's own may be derived from: all that these hold are attributes."""
 _STATELESS = (type, ModuleType, FunctionType, Enum, Scenario, BaseException)
-_NOTHING = object()
 
 
 class Holding:
@@ -70,15 +70,15 @@ class Holding:
             for name, value in list(vars(owner).items()):
                 if name.startswith("__"):
                     continue
-                if was.get(name, _NOTHING) is not value or code.is_bound(owner, name):
+                if was.get(name, NOTHING) is not value or code.is_bound(owner, name):
                     bound.append(((owner, name), value))
-                elif code.is_named(owner, name) and _has_state(value):
+                elif code.is_named(owner, name):
                     named.append(value)
         for name, cell in code.cells:
             value = value_at(cell, CONTENTS)
-            if name in code.binds or self._cells.get(id(cell), _NOTHING) is not value:
+            if name in code.binds or self._cells.get(id(cell), NOTHING) is not value:
                 bound.append(((cell, CONTENTS), value))
-            elif _has_state(value):
+            else:
                 named.append(value)
         return Held(dict(vars(self._scenario)), bound, named)
 
@@ -147,8 +147,9 @@ class _Values:
         elif issubclass(kind, list | deque | set):
             base: Any = next(each for each in (list, deque, set) if issubclass(kind, each))
             yield self._collection_back(value, base)
-        elif issubclass(kind, bytearray):
-            yield partial(_bytes_back, value, bytes(value))
+        elif issubclass(kind, bytearray | array):
+            base = bytearray if issubclass(kind, bytearray) else array
+            yield partial(_numbers_back, value, base, base.__getitem__(value, slice(None)))
         elif issubclass(kind, random.Random):
             yield partial(value.setstate, value.getstate())
 
@@ -174,7 +175,7 @@ class _Values:
             for name in there.keys() - dict(before).keys():
                 object.__delattr__(value, name)
             for name, each in before:
-                if there.get(name, _NOTHING) is not self.now(each):
+                if there.get(name, NOTHING) is not self.now(each):
                     object.__setattr__(value, name, self.now(each))
 
         return back
@@ -188,10 +189,10 @@ def _fill(value: dict[Any, Any], before: dict[Any, Any]) -> None:
         kind.__setitem__(value, key, each)
 
 
-def _bytes_back(value: bytearray, before: bytes) -> None:
+def _numbers_back(value: Any, kind: Any, before: Any) -> None:
     """Nothing resizes one that somebody looks into."""
     if value != before:
-        bytearray.__setitem__(value, slice(None), before)
+        kind.__setitem__(value, slice(None), before)
 
 
 def _inside(value: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 from lab.engine.inprocess.called import is_a_users
 from lab.scenario.declare import Scenario
 
-__all__ = ["CONTENTS", "Named", "Place", "codes", "is_own", "named_by_setup", "owners_of", "put", "value_at"]
+__all__ = ["CONTENTS", "NOTHING", "Named", "Place", "codes", "is_own", "named_by_setup", "owners_of", "put", "value_at"]
 
 Place = tuple[Any, str]
 """A class, a module or an object, and the name of an attribute; a cell, and "cell_contents"."""
@@ -22,7 +22,8 @@ CONTENTS = "cell_contents"
 _BINDS = frozenset({"STORE_GLOBAL", "STORE_ATTR", "STORE_DEREF"})
 _DEEPEST = 3
 """How many functions one is behind another."""
-_NOTHING = object()
+NOTHING = object()
+"""Stands for the value at a place where none is."""
 _OWN: dict[tuple[str, str | None], bool] = {}
 """Modules by name and file: there are many, and each setup asks for all."""
 
@@ -49,8 +50,14 @@ class Named:
 
 
 def owners_of(scenario: Scenario) -> list[Any]:
-    """Its class, an object whose method the setup is, and each module of the application's own."""
-    return [*_nearby(scenario), *filter(is_own, list(sys.modules.values()))]
+    """What attributes may be bound at.
+
+    Its class, an object whose method the setup is, each module of the application's own, and each class and function of
+    its own that the setup names.
+    """
+    nearby = _nearby(scenario)
+    named = (owner for each in _of_setup(scenario, nearby) for owner in _owners_named(each))
+    return list({id(each): each for each in (*nearby, *filter(is_own, list(sys.modules.values())), *named)}.values())
 
 
 def _nearby(scenario: Scenario) -> list[Any]:
@@ -63,7 +70,7 @@ def _nearby(scenario: Scenario) -> list[Any]:
 def named_by_setup(scenario: Scenario) -> Named:
     """What the setup of a scenario names."""
     nearby = _nearby(scenario)
-    functions = list(_functions(inspect.unwrap(type(scenario).setup), nearby))
+    functions = _of_setup(scenario, nearby)
     names, binds = set[str](), set[str]()
     for each in functions:
         for code in codes(each.__code__):
@@ -71,12 +78,17 @@ def named_by_setup(scenario: Scenario) -> Named:
             binds.update(str(step.argval) for step in dis.get_instructions(code) if step.opname in _BINDS)
     sees = [*nearby, *(sys.modules.get(each.__module__) for each in functions)]
     sees += [value for each in functions for value in _values_named(each) if isinstance(value, ModuleType)]
+    sees += [owner for each in functions for owner in _owners_named(each)]
     cells = [pair for each in functions for pair in zip(each.__code__.co_freevars, each.__closure__ or (), strict=True)]
     return Named(frozenset(names), frozenset(binds), frozenset(map(id, sees)), tuple(cells))
 
 
-def _functions(setup: Any, owners: list[Any]) -> Iterator[FunctionType]:
+def _of_setup(scenario: Scenario, nearby: list[Any]) -> list[FunctionType]:
     """The setup, and the functions of the application's own that its code names, and so on."""
+    return list(_functions(inspect.unwrap(type(scenario).setup), nearby))
+
+
+def _functions(setup: Any, owners: list[Any]) -> Iterator[FunctionType]:
     ahead, seen = [(setup, 0)], set[int]()
     while ahead:
         value, depth = ahead.pop()
@@ -89,7 +101,8 @@ def _functions(setup: Any, owners: list[Any]) -> Iterator[FunctionType]:
         yield function
         if depth < _DEEPEST:
             names = {name for code in codes(function.__code__) for name in code.co_names}
-            methods = (vars(owner).get(name) for owner in owners if isinstance(owner, type) for name in names)
+            classes = [*owners, *_owners_named(function)]
+            methods = (vars(owner).get(name) for owner in classes if isinstance(owner, type) for name in names)
             ahead += ((each, depth + 1) for each in (*_values_named(function), *methods))
 
 
@@ -106,6 +119,13 @@ def _values_named(function: FunctionType) -> Iterator[Any]:
         yield value_at(cell, CONTENTS)
 
 
+def _owners_named(function: FunctionType) -> Iterator[type | FunctionType]:
+    """The classes and functions of the application's own among these."""
+    for value in _values_named(function):
+        if isinstance(value, type | FunctionType) and is_own(sys.modules.get(value.__module__)):
+            yield value
+
+
 def codes(code: CodeType) -> Iterator[CodeType]:
     """The code of a function, and of the functions that are made in it."""
     yield code
@@ -119,13 +139,17 @@ def value_at(owner: Any, name: str) -> object:
     if isinstance(owner, CellType):
         with contextlib.suppress(ValueError):  # it is empty
             return owner.cell_contents
-        return _NOTHING
-    return vars(owner).get(name, _NOTHING)
+        return NOTHING
+    return vars(owner).get(name, NOTHING)
 
 
 def put(owner: Any, name: str, value: object) -> None:
-    """Bind a value at a place, without asking code of the owner's class."""
-    if isinstance(owner, type | ModuleType | CellType):
+    """Bind a value at a place, or nothing, without asking code of the owner's class."""
+    if value is NOTHING:  # only a variable of a function around can be empty and be a place
+        delattr(owner, name)
+    elif isinstance(owner, type):
+        type.__setattr__(owner, name, value)
+    elif isinstance(owner, ModuleType | CellType):
         setattr(owner, name, value)
     else:
         vars(owner)[name] = value

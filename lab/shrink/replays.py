@@ -74,9 +74,17 @@ async def replay_times(
         except Divergence as error:
             divergence = divergence or str(error)
             continue
-        if record.same_as(like or first or record):
+        model = like or first or record
+        if not record.same_as(model):
+            divergence = divergence or "the decisions could be repeated, but results or final rows differ"
+        elif _objections(record) != _objections(model):
+            divergence = divergence or "everything could be repeated, but the invariants did not say the same of it"
+        else:
             identical += 1
             first = first or record
-        else:
-            divergence = divergence or "the decisions could be repeated, but results or final rows differ"
     return Replays(times, identical, first, divergence)
+
+
+def _objections(record: ExecutionRecord) -> frozenset[str]:
+    """The invariants that broke: they may ask more than the database. Other checks follow from trace and outcome."""
+    return frozenset(finding.name for finding in record.findings if finding.checker == "invariant")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import itertools
 import queue
 import random
 import threading
+from array import array
 from collections import Counter, OrderedDict, UserDict, UserList, defaultdict, deque
 from dataclasses import dataclass, field
 from functools import partial
 from types import SimpleNamespace
+from typing import ClassVar
 from unittest.mock import Mock
 
 import anyio
@@ -106,6 +109,9 @@ KINDS = {
     "a mock": (Mock, lambda it: it.send(1), lambda it: it.send.call_count),
     "a dict in Python": (UserDict, lambda it: it.update(a=1), dict),
     "a list in Python": (UserList, lambda it: it.append(1), list),
+    "an array": (lambda: array("i", [0]), lambda it: it.append(1), list),
+    "an iterator": (lambda: [iter([1, 2])], lambda it: next(it[0]), lambda it: list(copy.copy(it[0]))),
+    "a cycle": (lambda: [itertools.cycle("ab")], lambda it: next(it[0]), lambda it: repr(it[0].__reduce__()[2])),
     "a counter in a list": (lambda: [itertools.count(3, 2)], lambda it: next(it[0]), repr),
     "a future": (lambda: [asyncio.get_running_loop().create_future()], lambda it: it[0].set_result(1), _is_done),
     "an event": (asyncio.Event, asyncio.Event.set, asyncio.Event.is_set),
@@ -325,6 +331,28 @@ async def test_no_code_of_a_value_runs_for_that(explorer) -> None:
     assert await _looks(explorer, Holds()) == [b"abc"] * 3
 
 
+async def test_a_variable_that_a_setup_leaves_empty_is_empty_again(explorer) -> None:
+    if explorer is None:
+        around = None
+
+    class Leaves(Looking):
+        async def setup(self, session: AsyncSession) -> None:
+            nonlocal around
+            around = 1
+            del around
+
+        async def look_and_change(self) -> object:
+            nonlocal around
+            try:
+                return around
+            except NameError:
+                return "empty"
+            finally:
+                around = 2
+
+    assert await _looks(explorer, Leaves()) == ["empty"] * 3
+
+
 async def test_a_name_may_be_bound_to_what_it_is_already(explorer) -> None:
     around = None
 
@@ -365,6 +393,62 @@ async def test_an_object_that_the_setup_names_is_brought_back(explorer) -> None:
             return found
 
     assert await _looks(explorer, Names()) == [(0, False)] * 3
+
+
+class Registry:
+    """State of a class that is not the scenario's."""
+
+    count = 0
+    names: ClassVar[list[str]] = []
+    made = None
+
+    def __init__(self) -> None:
+        self.uses = 0
+
+    @classmethod
+    def get(cls) -> Registry:
+        """The only one."""
+        cls.made = cls.made or cls()
+        return cls.made
+
+    @classmethod
+    def reset(cls) -> None:
+        """As it is at the beginning."""
+        cls.count = 0
+
+
+def count_up() -> int:
+    """A function that counts its calls."""
+    count_up.calls += 1
+    return count_up.calls
+
+
+SEEN: list[int] = []
+
+
+def reset_all() -> None:
+    """What a setup may call."""
+    Registry.reset()
+    Registry.names.clear()
+    SEEN.clear()
+    count_up.calls = 0
+
+
+async def test_classes_functions_and_lists_that_the_setup_names_are_brought_back(explorer) -> None:
+    class Resets(Looking):
+        async def setup(self, session: AsyncSession) -> None:
+            reset_all()
+            Registry.get().uses = 0
+
+        async def look_and_change(self) -> object:
+            found = (Registry.count, Registry.get().uses, len(Registry.names), len(SEEN), count_up())
+            Registry.count += 1
+            Registry.get().uses += 1
+            Registry.names.append("a")
+            SEEN.append(1)
+            return found
+
+    assert await _looks(explorer, Resets()) == [(0, 0, 0, 0, 1)] * 3
 
 
 async def test_a_parameter_that_is_a_list_is_brought_back(explorer) -> None:
