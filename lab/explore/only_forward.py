@@ -14,7 +14,7 @@ from typing import Any
 
 __all__ = ["another"]
 
-_OVER_ELEMENTS = (type(iter(())), type(iter([])), type(iter("")), type(iter(b"")), type(iter(range(0))))
+_OVER_ELEMENTS: tuple[type, ...] = tuple(map(type, (iter(()), iter([]), iter(""), iter(b""), iter(range(0)))))
 """Iterators of which a copy goes on by itself, over the same elements."""
 
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from lab.engine.fairness import SLEEPS
 from lab.engine.plan import Finished
+from lab.model.comments import AHEAD
 from lab.model.text import cut
 from lab.model.trace import ActionKind, Step
 from lab.postgres.statements.beyond import Beyond
@@ -24,6 +25,7 @@ SHOWN = 60
 """Characters of a statement in a sentence."""
 _CHANGED = re.compile(r"(?:UPDATE|DELETE|MERGE|COPY|INSERT \d+) (\d+)$")
 _LOCKED = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+UPDATE|UPDATE|KEY\s+SHARE|SHARE)\b", re.IGNORECASE)
+_MAKES = re.compile(rf"{AHEAD}CREATE\b.*\b(?:IF\s+NOT\s+EXISTS|OR\s+REPLACE)\b", re.IGNORECASE | re.DOTALL)
 _SELECTED = re.compile(r"SELECT (\d+)$")
 _ONE_SNAPSHOT = ("REPEATABLE READ", "SERIALIZABLE")
 MANY = "executed for each row"
@@ -44,6 +46,7 @@ def unsearched(
         found = {ORDERS_OF_ROWS: None}
     found |= dict.fromkeys(_between(finished, beyond))
     found |= dict.fromkeys(_before_the_end(finished, beyond))
+    found |= dict.fromkeys(_made_by_several(finished))
     found |= dict.fromkeys(f"what else {_short(text)} read than the rows that it returned" for text in unseen)
     if finished.crossed:
         found[SHARED] = None
@@ -77,7 +80,7 @@ def _between(finished: Finished, beyond: Beyond) -> Iterator[str]:
 
 
 def _before_the_end(finished: Finished, beyond: Beyond) -> Iterator[str]:
-    """Steps in which a trigger reads, with a snapshot of its own, and the transaction ends."""
+    """Steps in which a trigger or an index reads, with a snapshot of its own, and the transaction ends."""
     if not beyond.late:
         return
     steps = [step for step in finished.trace if not step.woken and step.action.touches is not None]
@@ -96,7 +99,19 @@ def _before_the_end(finished: Finished, beyond: Beyond) -> Iterator[str]:
             alone = touches.level == "AUTOCOMMIT" or id(touches) not in continued
             found = _short(step.action.text) if alone else ""
         if found:
-            yield f"what others commit between what a trigger reads within {found} and its end, which are one step"
+            what = "what a trigger or an index reads"
+            yield f"what others commit between {what} within {found} and its end, which are one step"
+
+
+def _made_by_several(finished: Finished) -> Iterator[str]:
+    """Statements of several actors that look whether something is there, make it, and commit that, in one step."""
+    found = {
+        step.actor: f"what others commit between the look and the end of {_short(step.action.text)}, which is one step"
+        for step in finished.trace
+        if step.action.touches is not None and step.action.touches.level == "AUTOCOMMIT"
+        if step.action.kind is ActionKind.STATEMENT and _MAKES.match(step.action.text)
+    }
+    return iter(found.values() if len(found) > 1 else ())
 
 
 def _before(step: Step) -> list[int]:

@@ -60,6 +60,7 @@ def resolve(target: str) -> type[Scenario]:
         return _by_short_name(target)
     if module_name.endswith(".py"):
         module_name = ".".join(Path(module_name).with_suffix("").parts)
+        class_name = class_name.removeprefix(":")  # as pytest writes it
     found: object = imported(module_name)
     for part in class_name.split("."):
         found = getattr(found, part, None)

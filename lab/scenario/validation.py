@@ -69,15 +69,15 @@ def validate(cls: type[Scenario]) -> None:
     refuse_wrong_databases(cls)
     refuse_too_many_orders(cls)
     annotated = {
-        name
+        name: base
         for base in cls.__mro__
         if issubclass(base, Scenario) and base is not Scenario
         for name, hint in vars(base).get("__annotations__", {}).items()
         if "ClassVar" not in str(hint)
     }
-    if missing := annotated - {f.name for f in dataclasses.fields(cls)}:
+    if missing := annotated.keys() - {f.name for f in dataclasses.fields(cls)}:
         raise ScenarioError(
-            f"{target_of(cls)} declares {', '.join(sorted(missing))} but is not a dataclass: "
+            f"{target_of(annotated[min(missing)])} declares {', '.join(sorted(missing))} but is not a dataclass: "
             "add @dataclass(frozen=True) above the class"
         )
 

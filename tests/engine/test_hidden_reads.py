@@ -23,6 +23,27 @@ MADE = {
         "CREATE FUNCTION few() RETURNS bool BEGIN ATOMIC SELECT count(*) < 1 FROM seat; END",
         "ALTER TABLE seat ADD CHECK (few())",
     ),
+    "a domain over a domain": (
+        FEW,
+        "CREATE DOMAIN inner_one AS int CHECK (few())",
+        "CREATE DOMAIN outer_one AS inner_one",
+        "ALTER TABLE seat ALTER n TYPE outer_one",
+    ),
+    "an array of a domain": (
+        FEW,
+        "CREATE DOMAIN inner_one AS int CHECK (few())",
+        "ALTER TABLE seat ADD all_n inner_one[] DEFAULT '{1}'",
+    ),
+    "an operator": (
+        "CREATE FUNCTION room(int, int) RETURNS bool LANGUAGE sql AS 'SELECT count(*) < 1 FROM seat'",
+        "CREATE OPERATOR <<<>>> (LEFTARG = int, RIGHTARG = int, FUNCTION = room)",
+        "ALTER TABLE seat ADD CHECK (n <<<>>> 1)",
+    ),
+    "a condition of a trigger": (
+        FEW,
+        "CREATE FUNCTION full_up() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'full'; END$$",
+        "CREATE TRIGGER t BEFORE INSERT ON seat FOR EACH ROW WHEN (NOT few()) EXECUTE FUNCTION full_up()",
+    ),
     "a default of a domain": (
         NEXT.format("AS"),
         "CREATE DOMAIN number AS int DEFAULT following()",
@@ -37,6 +58,7 @@ class Seats(Scenario):
     """Two inserts, each its own transaction."""
 
     way: str = ""
+    sent: str = "INSERT INTO seat (who) VALUES (:who)"
 
     async def schema(self, connection):
         await connection.exec_driver_sql("CREATE TABLE seat (who text PRIMARY KEY, n int DEFAULT 1)")
@@ -49,7 +71,7 @@ class Seats(Scenario):
     @actor(names=("ann", "ben"), allows=(DBAPIError,))
     async def sits_down(self, engine, name):
         async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-            await connection.execute(text("INSERT INTO seat (who) VALUES (:who)"), {"who": name})
+            await connection.execute(text(self.sent), {"who": name})
 
     @invariant
     async def numbers_are_apart(self, session):
@@ -79,6 +101,41 @@ class Plain(Seats):
         assert await session.scalar(text("SELECT count(*) FROM seat")) == 2
 
 
+SPELLED = {
+    "an operator": (
+        "CREATE FUNCTION next_of(text, int) RETURNS int LANGUAGE sql AS 'SELECT coalesce(max(n), 0) + 1 FROM seat'",
+        "CREATE OPERATOR @@+ (LEFTARG = text, RIGHTARG = int, FUNCTION = next_of)",
+        "INSERT INTO seat VALUES (:who, 'x' @@+ 1)",
+    ),
+    "a cast": (
+        "CREATE TYPE duty AS (n int)",
+        "CREATE FUNCTION next_of(duty) RETURNS int LANGUAGE sql AS 'SELECT coalesce(max(n), 0) + 1 FROM seat'",
+        "CREATE CAST (duty AS int) WITH FUNCTION next_of(duty)",
+        "INSERT INTO seat VALUES (:who, CAST(CAST(ROW(1) AS duty) AS int))",
+    ),
+    "a field that is none": (
+        "CREATE TYPE duty AS (n int)",
+        "CREATE FUNCTION following(duty) RETURNS int LANGUAGE sql AS 'SELECT coalesce(max(n), 0) + 1 FROM seat'",
+        "INSERT INTO seat SELECT :who, duty.following FROM CAST(ROW(1) AS duty) AS duty",
+    ),
+    "an aggregate": (
+        "CREATE FUNCTION next_of(int, int) RETURNS int LANGUAGE sql AS 'SELECT coalesce(max(n), 0) + 1 FROM seat'",
+        "CREATE AGGREGATE following(int) (SFUNC = next_of, STYPE = int, INITCOND = '0')",
+        "INSERT INTO seat VALUES (:who, (SELECT following(v) FROM (VALUES (1)) AS v (v)))",
+    ),
+    "a comment ahead": (
+        """/* route='sit' */ MERGE INTO seat USING (SELECT count(*) AS c FROM seat) AS s ON false
+        WHEN NOT MATCHED THEN INSERT VALUES (:who, c)""",
+    ),
+}
+"""What is made, and the statement, which does not name what reads."""
+
+
+class Spelled(Seats):
+    def made(self):
+        return SPELLED[self.way][:-1]
+
+
 async def hunted(explorer, scenario):
     return await Hunt(scenario, Job(target_of(type(scenario)), "dpor", 50, refine=False)).run(explorer)
 
@@ -86,6 +143,11 @@ async def hunted(explorer, scenario):
 @pytest.mark.parametrize("way", MADE)
 async def test_a_search_finds_it(explorer, way):
     assert (await hunted(explorer, Seats(way))).verdict == "fail"
+
+
+@pytest.mark.parametrize("way", SPELLED)
+async def test_so_it_does_where_the_statement_runs_code_by_another_name(explorer, way):
+    assert (await hunted(explorer, Spelled(way, SPELLED[way][-1]))).verdict == "fail"
 
 
 async def test_a_row_whose_values_may_not_be_made_again_ends_no_hunt(explorer):

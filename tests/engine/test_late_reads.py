@@ -66,9 +66,18 @@ class Draws(Scenario):
         assert await session.scalar(text("SELECT sum(n) FROM account")) >= 0
 
 
+class Defers(Draws):
+    async def schema(self, connection):
+        await super().schema(connection)
+        code = "SET CONSTRAINTS ALL DEFERRED"
+        made = f"CREATE FUNCTION defers() RETURNS void LANGUAGE plpgsql AS $$BEGIN {code}; END$$"
+        await connection.exec_driver_sql(made)
+
+
 async def named(explorer, scenario) -> list[str]:
     job = Job(target_of(Draws), "dpor", 4, refine=False, keep_going=True)
-    return [each for each in (await Hunt(scenario, job).run(explorer)).unsearched if "what a trigger reads" in each]
+    said = (await Hunt(scenario, job).run(explorer)).unsearched
+    return [each for each in said if "what a trigger or an index reads" in each]
 
 
 @pytest.mark.parametrize(
@@ -103,6 +112,12 @@ async def test_what_is_read_and_committed_in_one_step_is_named(explorer, scenari
 async def test_what_a_schedule_can_come_between_is_not(explorer, scenario):
     """Nor what does not read, is not fired, or sees what its transaction saw first."""
     assert await named(explorer, scenario) == []
+
+
+@pytest.mark.parametrize("first", ["/* ours */ SET CONSTRAINTS ALL DEFERRED", "SELECT defers()"])
+async def test_who_asks_for_the_commit_may_say_so_in_other_words(explorer, first):
+    (said,) = await named(explorer, Defers("deferrable", autocommit=False, first=first))
+    assert "the COMMIT of" in said
 
 
 async def test_a_read_before_the_commit_is_found(explorer):
@@ -239,6 +254,22 @@ BEHIND = {
         BELOW,
         "SELECT * FROM taken WHERE id = :id",
     ),
+    "an operator": (
+        [TAKES, "CREATE OPERATOR <<<>>> (RIGHTARG = int, FUNCTION = take)"],
+        BELOW,
+        "SELECT <<<>>> CAST(:id AS int)",
+    ),
+    "a condition": ([TOTAL.format("")], BELOW.replace("IF (", "IF total() < 0 AND ("), DRAWS),
+    "an index": (
+        [
+            TOTAL.format(""),
+            "CREATE FUNCTION low(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$BEGIN RETURN total(); END$$",
+            "CREATE INDEX ON account (low(n))",
+        ],
+        "",
+        DRAWS,
+    ),
+    "a name in unicode": ([], BELOW, 'UPDATE U&"acc\\006funt" SET n = n - 80 WHERE id = :id'),
     "a statement made up": ([TAKES_ANY], BELOW, "SELECT take('account', :id)"),
 }
 """What is made before, the code of the trigger, and what is sent."""

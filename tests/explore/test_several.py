@@ -11,6 +11,7 @@ from lab import Scenario, actor, invariant
 from lab.explore import Conditions
 from lab.postgres.statements.several import reads_beside, reads_later
 from lab.scenario.declare import target_of
+from lab.schedulers.serial import Serial
 from lab.search.hunt import Hunt
 from lab.search.job import Job
 
@@ -96,6 +97,28 @@ async def test_what_may_come_between_is_named(explorer, scenario):
     (said,) = result.unsearched
     assert said.startswith("what others commit between the statements within ")
     assert not result.complete
+
+
+@dataclass(frozen=True)
+class Makes(Scenario):
+    """Two that make what is missing, each in a statement of its own."""
+
+    sent: str
+
+    async def setup(self, session):
+        pass
+
+    @actor(names=("ann", "ben"))
+    async def make(self, engine):
+        async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            await connection.execute(text(self.sent))
+
+
+async def test_what_looks_and_makes_in_one_step_is_named(explorer):
+    sent = "CREATE TABLE IF NOT EXISTS made (id int)"
+    record = await explorer.run(Makes(sent), Serial())
+    assert record.unsearched == (f"what others commit between the look and the end of {sent}, which is one step",)
+    assert (await explorer.run(Makes("SELECT 1"), Serial())).unsearched == ()
 
 
 @pytest.mark.parametrize("way", SEARCHED)

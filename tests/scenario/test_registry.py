@@ -52,6 +52,7 @@ def test_discovery_finds_each_scenario_once_where_it_is_defined(package):
 def test_a_target_may_name_a_file_and_an_inner_class(package):
     """`shop/b.py:Sale` is `shop.b:Sale`; a class inside a class is reached with a dot."""
     assert resolve("shop/b.py:Sale") is resolve("shop.b:Sale")
+    assert resolve("shop/b.py::Sale") is resolve("shop.b:Sale")
     inner = CLASS.format(name="In").partition("@dataclass")
     (package / "inner.py").write_text(inner[0] + "class Outer:\n" + indent("".join(inner[1:]), "    "))
     assert resolve("shop.inner:Outer.In").__qualname__ == "Outer.In"

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from lab.model.comments import AHEAD, without_comments
+
 __all__ = [
     "asked_columns",
     "assigned",
@@ -28,7 +30,7 @@ _LITERAL = re.compile(r"'(?:[^']|'')*'")
 _NUMBER = re.compile(r"(?<![\w.$'])-?\d+(?:\.\d+)?(?![\w.])")
 _NAME = r'(?:"[^"]+"|\w+)(?:\.(?:"[^"]+"|\w+))?'
 _TABLE = re.compile(rf"\b(?:FROM|JOIN|INTO|UPDATE(?!\s+(?:OF|SKIP|NOWAIT)\b))\s+(?:ONLY\s+)?({_NAME})", re.IGNORECASE)
-_WRITTEN = re.compile(rf"^\s*(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+(?:ONLY\s+)?({_NAME})", re.IGNORECASE)
+_WRITTEN = re.compile(rf"^{AHEAD}(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+(?:ONLY\s+)?({_NAME})", re.IGNORECASE)
 _LOCKS = re.compile(r"\bFOR\s+(NO\s+KEY\s+UPDATE|UPDATE|KEY\s+SHARE|SHARE)\b", re.IGNORECASE)
 _SET = re.compile(r"\bSET\s+(.*?)(?:\s+FROM\s|\s+WHERE\s|\s+RETURNING\s|$)", re.IGNORECASE | re.DOTALL)
 _WHERE = re.compile(
@@ -47,7 +49,7 @@ def plain(text: str) -> str:
 
 def verb_of(text: str) -> str:
     """The first word, in capitals."""
-    words = text.split(maxsplit=1)
+    words = without_comments(text).split(maxsplit=1)
     return words[0].upper() if words else ""
 
 

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from lab.checkers.causes.grammar import asked_columns, tables_of, where, written_table
 from lab.checkers.causes.observed import Observed, Sent, Unit
 from lab.model.cause import Cause
+from lab.model.comments import AHEAD
 
 __all__ = ["cursor_over_ids", "released_before_commit", "unheard"]
 
 _ADVISORY = re.compile(r"\bpg_(?:try_)?advisory_(unlock|lock|xact_lock)(?:_shared)?\s*\(([^()]*)\)", re.IGNORECASE)
-_LISTEN = re.compile(r"^\s*LISTEN\s+\"?(\w+)", re.IGNORECASE)
-_NOTIFY = re.compile(r"^\s*NOTIFY\s+\"?(\w+)|\bpg_notify\s*\(\s*([^,]+),", re.IGNORECASE)
+_LISTEN = re.compile(rf"^{AHEAD}LISTEN\s+\"?(\w+)", re.IGNORECASE)
+_NOTIFY = re.compile(rf"^{AHEAD}NOTIFY\s+\"?(\w+)|\bpg_notify\s*\(\s*([^,]+),", re.IGNORECASE)
 _GREATER = re.compile(r"(\w+)\"?\s*>=?\s*(?:\$\d|\d)")
 
 

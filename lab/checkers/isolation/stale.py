@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lab.checkers.isolation.explanation import Explanation, Link
+from lab.model.comments import without_comments
 from lab.model.history import History, Read, Transaction, Write
 from lab.model.trace import ActionKind, Trace
 
@@ -112,6 +113,6 @@ def _acts(trace: Trace, actor: str, read: int, since: int) -> int:
     """The actor's next INSERT, UPDATE or DELETE behind a step; else its COMMIT, if it wrote behind the read."""
     verbs = ("INSERT", "UPDATE", "DELETE")
     own = [s for s in trace if s.actor == actor and s.number > read and s.action.kind is ActionKind.STATEMENT]
-    writes = [s.number for s in own if s.action.text.lstrip().upper().startswith(verbs)]
+    writes = [s.number for s in own if without_comments(s.action.text).lstrip().upper().startswith(verbs)]
     later = next((number for number in writes if number > since), 0)
     return later or (_commit_after(trace, actor, since) if writes else 0)

@@ -9,17 +9,19 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from lab.model.comments import AHEAD
+
 __all__ = ["Meddling"]
 
 _HUSHES = re.compile(r"\b(client_min_messages|log_lock_waits|deadlock_timeout)\b", re.IGNORECASE)
 """Settings without which a backend does not report that it waits."""
 _ALTERS = re.compile(
-    r"\s*(?:(?:DO|CALL)\b.*\b)?(?:ALTER|CREATE(?!\s+(?:(?:LOCAL|GLOBAL)\s+)?TEMP)|DROP|REINDEX|CLUSTER|VACUUM|GRANT|REVOKE)\b",
+    rf"{AHEAD}(?:(?:DO|CALL)\b.*\b)?(?:ALTER|CREATE(?!\s+(?:(?:LOCAL|GLOBAL)\s+)?TEMP)|DROP|REINDEX|CLUSTER|VACUUM|GRANT|REVOKE)\b",
     re.IGNORECASE | re.DOTALL,
 )
 _ENDS = re.compile(r"\b(pg_terminate_backend|pg_cancel_backend|DROP\s+DATABASE)\b", re.IGNORECASE)
 _BESIDE = re.compile(
-    r"\s*(?:DO|CALL)\b|\b(pg_authid|pg_auth_members|pg_db_role_setting|pg_database|allow_system_table_mods)\b",
+    rf"{AHEAD}(?:DO|CALL)\b|\b(pg_authid|pg_auth_members|pg_db_role_setting|pg_database|allow_system_table_mods)\b",
     re.IGNORECASE,
 )
 """What may change roles, or settings of roles and databases, without a command that says so."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from lab.engine.gate import Actor, State
 from lab.engine.ports import HELD
+from lab.model.comments import AHEAD, BEHIND
 from lab.model.footprint import Deferred
 from lab.model.text import reprs
 from lab.model.trace import Action, ActionKind
@@ -34,7 +35,7 @@ __all__ = [
     "texts",
 ]
 
-SAVEPOINT = re.compile(r"\s*(SAVEPOINT|RELEASE|ROLLBACK TO)\s+(?:SAVEPOINT\s+)?([^\s;]+)\s*;?\s*$", re.IGNORECASE)
+SAVEPOINT = re.compile(rf"{AHEAD}(SAVEPOINT|RELEASE|ROLLBACK TO)\s+(?:SAVEPOINT\s+)?([^\s;]+){BEHIND}", re.IGNORECASE)
 """SQLAlchemy sends these as statements like any other, so its events for them would be a second point each."""
 SAVEPOINT_KINDS = {
     "SAVEPOINT": ActionKind.SAVEPOINT,
@@ -46,8 +47,8 @@ _NOTICED = ("timeout", "serializable")
 _ENDS = {"COMMIT;": ActionKind.COMMIT, "ROLLBACK;": ActionKind.ROLLBACK}
 """How asyncpg ends a transaction. An actor parks here and not in SQLAlchemy's events for it: SQLAlchemy sends those
 before its clean-up begins, so a cancellation that strikes in one would leave the session's transaction open."""
-_WRITTEN_END = re.compile(r"\s*(COMMIT|END|ROLLBACK|ABORT)(\s+(WORK|TRANSACTION))?\s*;?\s*$", re.IGNORECASE)
-_BEGIN = re.compile(r"\s*(?:BEGIN|START\s+TRANSACTION)\b([^;]*);?\s*$", re.IGNORECASE)
+_WRITTEN_END = re.compile(rf"{AHEAD}(COMMIT|END|ROLLBACK|ABORT)(\s+(WORK|TRANSACTION))?{BEHIND}", re.IGNORECASE)
+_BEGIN = re.compile(rf"{AHEAD}(?:BEGIN|START\s+TRANSACTION)\b([^;]*){BEHIND}", re.IGNORECASE)
 _LEVEL = re.compile(r"ISOLATION\s+LEVEL\s+(SERIALIZABLE|REPEATABLE\s+READ|READ\s+\w+)", re.IGNORECASE)
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 
+from lab.model.comments import AHEAD
 from lab.postgres.statements.tame import is_tame
 
 __all__ = ["Query", "query_in"]
 
+_AHEAD = re.compile(AHEAD)
 _PART = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|\(|\)|[a-z_][a-z0-9_]*|\$\d+", re.IGNORECASE)
 _LOCKS = re.compile(
     r"\s+FOR\s+(?:NO\s+KEY\s+UPDATE|UPDATE|KEY\s+SHARE|SHARE)(?:\s+OF\s+[\w\", ]+?)?(?:\s+NOWAIT)?\s*$", re.IGNORECASE
@@ -45,7 +47,7 @@ class Query:
 
 def query_in(text: str, functions: Collection[str], keys: Mapping[str, Collection[str]]) -> Query | None:
     """The query in a statement. `functions` are those that do no more than touch relations; `keys` of tables."""
-    text = text.strip().rstrip(";")
+    text = _AHEAD.sub("", text, count=1).strip().rstrip(";")
     first = text.split(maxsplit=1)[0].upper() if text else ""
     if first in ("SELECT", "WITH"):
         found, whole = _LOCKS.sub("", text), True

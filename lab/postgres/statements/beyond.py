@@ -10,18 +10,19 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from lab.model.comments import AHEAD
 from lab.postgres.statements.firing import Firing, fired
-from lab.postgres.statements.several import called_in, reads_beside, reads_later
+from lab.postgres.statements.several import mentioned_in, reads_beside, reads_later
 from lab.postgres.statements.words import words_of
 
 __all__ = ["NOTHING_BEYOND", "Beyond", "looks_at_others"]
 
 _OF_OTHERS = re.compile(
-    r"\s*(?:SELECT|DO|CALL|MERGE|EXECUTE)\b|.*\bSELECT\b|.*\bUPDATE\b.*\bFROM\b|.*\bDELETE\b.*\bUSING\b",
+    rf"{AHEAD}(?:SELECT|TABLE|DO|CALL|MERGE|EXECUTE)\b|.*\b(?:SELECT|TABLE)\b|.*\bUPDATE\b.*\bFROM\b|.*\bDELETE\b.*\bUSING\b",
     re.IGNORECASE | re.DOTALL,
 )
 """In a statement that writes: it may compute what it writes from rows that it does not lock."""
-_ASKS_TO_DEFER = re.compile(r"\s*SET\s+CONSTRAINTS\b", re.IGNORECASE)
+_ASKS_TO_DEFER = re.compile(rf"{AHEAD}SET\s+CONSTRAINTS\b", re.IGNORECASE)
 
 
 def looks_at_others(text: str) -> bool:
@@ -40,15 +41,15 @@ class Beyond:
     names: frozenset[str] = frozenset()
     """What reads more than it says where a text names it: views and partitions, in small letters, without a schema."""
     functions: frozenset[str] = frozenset()
-    """The application's functions, the same way."""
+    """The application's functions, and what runs one without naming it; see `mentioned_in`."""
     looking: frozenset[str] = frozenset()
     """Tables with a trigger, a default, a check or a domain of the application's that looks at relations."""
-    several: frozenset[str] = frozenset()
-    """The application's functions whose statements have snapshots of their own, and of which a later one reads."""
+    deferring: frozenset[str] = frozenset()
+    """The application's functions that say SET CONSTRAINTS."""
     reading: frozenset[str] = frozenset()
     """The application's functions that read with another snapshot than the statement that calls them."""
     counting: tuple[Firing, ...] = ()
-    """Triggers whose function is one of `several`, and what leads to one."""
+    """Functions whose statements have snapshots of their own, and of which a later one reads, and what leads to one."""
     late: tuple[Firing, ...] = ()
     """Triggers that read once their row is locked or written, and what leads to one: too late for the pause before it.
 
@@ -67,9 +68,7 @@ class Beyond:
 
     def comes_apart(self, text: str) -> bool:
         """Whether a text reads with several snapshots, of which a later one shows what was committed meanwhile."""
-        if reads_later(text) or not self.several.isdisjoint(called_in(text)):
-            return True
-        if self.reading and reads_beside(text, self.reading):
+        if reads_later(text) or (self.reading and reads_beside(text, self.reading)):
             return True
         return bool(self.counting and fired(text, self.counting))
 
@@ -81,13 +80,13 @@ class Beyond:
         """Whether the COMMIT of a transaction with these statements may run such a trigger."""
         if not self.late:
             return False
-        asked = any(_ASKS_TO_DEFER.match(text) for text in texts)
+        asked = any(_ASKS_TO_DEFER.match(text) or not self.deferring.isdisjoint(mentioned_in(text)) for text in texts)
         found = (trigger for text in texts for trigger in fired(text, self.late))
         return any(trigger.deferred or (asked and trigger.deferrable) for trigger in found)
 
     def is_met_in(self, text: str) -> bool:
         """Whether a text names something that reads more than it says."""
-        return not (self.names.isdisjoint(words_of(text)) and self.functions.isdisjoint(called_in(text)))
+        return not (self.names.isdisjoint(words_of(text)) and self.functions.isdisjoint(mentioned_in(text)))
 
 
 NOTHING_BEYOND = Beyond()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from lab.postgres.statements.several import called_in
+from lab.postgres.statements.several import mentioned_in
 from lab.postgres.statements.words import words_of
 
 __all__ = ["ANY", "WRITES", "Firing", "fired", "with_what_leads_there"]
@@ -35,21 +35,21 @@ class Firing:
     """It is a function."""
 
     def is_fired_by(self, words: Collection[str], calls: Collection[str]) -> bool:
-        """Whether a statement of these words may set it off; `calls` are those before a parenthesis."""
+        """Whether a statement of these words may set it off; `calls` are the functions that it runs."""
         there = self.name in (calls if self.called else words)
         return there and (not self.events or not self.events.isdisjoint(words))
 
 
 def fired(text: str, firings: Iterable[Firing]) -> list[Firing]:
     """Those of these that a text may set off."""
-    words, calls = words_of(text), called_in(text)
+    words, calls = words_of(text), mentioned_in(text)
     return [each for each in firings if each.is_fired_by(words, calls)]
 
 
 def with_what_leads_there(firings: Iterable[Firing], code: Iterable[tuple[Firing, str]]) -> tuple[Firing, ...]:
     """These, and all that leads to one. `code`: what runs when something is set off."""
     found, known = dict.fromkeys(firings), -1
-    runs = [(each, words_of(text), called_in(text)) for each, text in code] if found else []
+    runs = [(each, words_of(text), mentioned_in(text)) for each, text in code] if found else []
     while known != len(found):
         known = len(found)
         for each, words, calls in runs:

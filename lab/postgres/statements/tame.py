@@ -11,11 +11,12 @@ import re
 from collections.abc import Collection
 from functools import lru_cache
 
+from lab.model.comments import AHEAD
 from lab.postgres.statements.several import called_in
 
 __all__ = ["is_tame", "tame_functions"]
 
-_FIRST = re.compile(r"[\s(]*(SELECT|WITH|INSERT|UPDATE|DELETE|MERGE|VALUES|TABLE)\b", re.IGNORECASE)
+_FIRST = re.compile(rf"{AHEAD}[\s(]*(SELECT|WITH|INSERT|UPDATE|DELETE|MERGE|VALUES|TABLE)\b", re.IGNORECASE)
 _LOUD = re.compile(
     r"\b(NOTIFY|LISTEN|UNLISTEN|LOCK|COPY|CALL|EXECUTE|COMMIT|ROLLBACK|CREATE|ALTER|DROP)\b", re.IGNORECASE
 )

@@ -10,12 +10,18 @@ __all__ = ["NAME", "last_of", "words_of"]
 NAME = r'(?:"[^"]+"|[^\W\d][\w$]*)'
 """A pattern: a word, or a name in quotes."""
 _NAME = re.compile(NAME)
+_UNICODE = re.compile(r'\bu&"([^"]+)"', re.IGNORECASE)
+_ESCAPE = re.compile(r"\\(?:([0-9a-f]{4})|\+([0-9a-f]{6}))", re.IGNORECASE)
 
 
 @lru_cache(maxsize=2000)
 def words_of(text: str) -> frozenset[str]:
     """The words and names, in small letters and without quotes."""
-    return frozenset(each.strip('"') for each in _NAME.findall(text.lower()))
+    return frozenset(each.strip('"') for each in _NAME.findall(_UNICODE.sub(_written_out, text).lower()))
+
+
+def _written_out(name: re.Match[str]) -> str:
+    return _ESCAPE.sub(lambda code: chr(int(code[1] or code[2], 16)), f'"{name[1]}"')
 
 
 def last_of(name: str) -> str:
