@@ -136,6 +136,14 @@ class Spelled(Seats):
         return SPELLED[self.way][:-1]
 
 
+class OfAnExtension(Plain):
+    """A type, an operator and a cast that are no code of the application's."""
+
+    def made(self):
+        yield "CREATE EXTENSION vector"
+        yield "ALTER TABLE seat ADD at vector(1) DEFAULT '[1]', ADD CHECK (at <-> '[1]' < 9)"
+
+
 async def hunted(explorer, scenario):
     return await Hunt(scenario, Job(target_of(type(scenario)), "dpor", 50, refine=False)).run(explorer)
 
@@ -156,6 +164,11 @@ async def test_a_row_whose_values_may_not_be_made_again_ends_no_hunt(explorer):
     assert result.verdict == "fail"
 
 
-async def test_what_reads_nothing_is_no_pause(explorer):
-    result = await hunted(explorer, Plain())
+@pytest.mark.parametrize(
+    "scenario",
+    [Plain(), OfAnExtension(sent="INSERT INTO seat (who, at) VALUES (:who, CAST('[2]' AS vector) + '[1]')")],
+    ids=["of its own", "of an extension"],
+)
+async def test_what_reads_nothing_is_no_pause(explorer, scenario):
+    result = await hunted(explorer, scenario)
     assert (len(result.traces), result.complete) == (2, True)

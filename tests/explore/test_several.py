@@ -9,6 +9,8 @@ from sqlalchemy import DDL, Column, Integer, MetaData, Table, event, insert, tex
 
 from lab import Scenario, actor, invariant
 from lab.explore import Conditions
+from lab.model.trace import ActionKind
+from lab.postgres.connections.points import ends_of
 from lab.postgres.statements.several import reads_beside, reads_later
 from lab.scenario.declare import target_of
 from lab.schedulers.serial import Serial
@@ -97,6 +99,19 @@ async def test_what_may_come_between_is_named(explorer, scenario):
     (said,) = result.unsearched
     assert said.startswith("what others commit between the statements within ")
     assert not result.complete
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("-- " + "-" * 200 + "\n/* why */ COMMIT -- " + "-" * 200, ActionKind.COMMIT),
+        ("-- " + "-" * 200 + "\nSELECT 1", None),
+        ("/*" + "*" * 200 + "/ SELECT 1", None),
+        ("/* COMMIT */ SELECT 1", None),
+    ],
+)
+def test_comments_do_not_hide_what_a_statement_is(query, expected):
+    assert ends_of(query) is expected
 
 
 @dataclass(frozen=True)

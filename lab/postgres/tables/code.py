@@ -17,12 +17,12 @@ FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhrelid AND p.relispartition AN
 """
 VIEWS = f"SELECT {_SHORT}, c.relkind::text, pg_get_viewdef(c.oid) {_NAMED} WHERE c.relkind IN ('v', 'm')"
 _CODE = "coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)"
-FUNCTIONS = f"""
-SELECT p.proname::text, {_CODE}, p.provolatile = 'v', p.prorettype = 'trigger'::regtype
-FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE n.nspname NOT IN {_OURS}
-  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+_OWN = f"""
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname NOT IN {_OURS}
+    AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = p.oid AND deptype = 'e')
 """
+"""The functions of the application's own: those of extensions are no code that looks at its rows."""
+FUNCTIONS = f"SELECT p.proname::text, {_CODE}, p.provolatile = 'v', p.prorettype = 'trigger'::regtype {_OWN}"
 _WHEN = r"substring(pg_get_triggerdef(t.oid) from ' WHEN \((.*)\) EXECUTE ')"
 TRIGGERS = f"""
 SELECT {_SHORT}, concat_ws(' ', {_CODE}, {_WHEN}),
@@ -35,9 +35,7 @@ JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_language l ON l.oid = p.prolang
 
 
 HIDDEN = f"""
-WITH RECURSIVE own AS (
-    SELECT p.oid FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname NOT IN {_OURS}
-),
+WITH RECURSIVE own AS (SELECT p.oid {_OWN}),
 found (class, id, function) AS (
     SELECT d.classid, d.objid, d.refobjid
     FROM pg_depend d JOIN own ON d.refclassid = 'pg_proc'::regclass AND d.refobjid = own.oid
@@ -81,9 +79,7 @@ FROM pg_policy y
 casts and types of columns. It runs when a row is stored, when it is in the table and its indexes get their entries, or
 whenever the table or type is used."""
 SPELLED = f"""
-SELECT s.name, p.proname || '()'
-FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname NOT IN {_OURS}
-JOIN (
+SELECT s.name, p.proname || '()' {_OWN} JOIN (
     SELECT o.oprname::text, o.oprcode::oid FROM pg_operator o
     WHERE NOT EXISTS (
         SELECT FROM pg_operator b WHERE b.oprname = o.oprname AND b.oprnamespace = 'pg_catalog'::regnamespace
