@@ -7,7 +7,8 @@ from functools import lru_cache
 
 __all__ = ["AHEAD", "BEHIND", "without_comments"]
 
-_COMMENT = r"--[^\n]*+|/\*(?:[^*]|\*(?!/))*+\*/"  # possessive: a line of dashes could be cut up in countless ways
+_COMMENT = r"--[^\n]*(?:\n|$)|/\*(?:[^*]|\*(?!/))*\*/"
+"""It ends where its line does: else a line of dashes could be cut up in countless ways."""
 AHEAD = rf"(?:\s|{_COMMENT})*"
 """A pattern: what may stand before the first word of a statement."""
 BEHIND = rf"(?:\s|;|{_COMMENT})*$"

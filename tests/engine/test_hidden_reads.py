@@ -116,13 +116,21 @@ SPELLED = {
     "a field that is none": (
         "CREATE TYPE duty AS (n int)",
         "CREATE FUNCTION following(duty) RETURNS int LANGUAGE sql AS 'SELECT coalesce(max(n), 0) + 1 FROM seat'",
-        "INSERT INTO seat SELECT :who, duty.following FROM CAST(ROW(1) AS duty) AS duty",
+        "INSERT INTO seat VALUES (:who, (CAST(ROW(1) AS duty)).following)",
     ),
     "an aggregate": (
         "CREATE FUNCTION next_of(int, int) RETURNS int LANGUAGE sql AS 'SELECT coalesce(max(n), 0) + 1 FROM seat'",
         "CREATE AGGREGATE following(int) (SFUNC = next_of, STYPE = int, INITCOND = '0')",
         "INSERT INTO seat VALUES (:who, (SELECT following(v) FROM (VALUES (1)) AS v (v)))",
     ),
+    "a composite type": (
+        FEW,
+        "CREATE DOMAIN inner_one AS int CHECK (few())",
+        "CREATE TYPE pair AS (a inner_one)",
+        "ALTER TABLE seat ADD both_of pair",
+        "INSERT INTO seat (who, both_of) VALUES (:who, ROW(1))",
+    ),
+    "a table by its name": ("INSERT INTO seat VALUES (:who, CASE WHEN EXISTS (TABLE seat) THEN 2 ELSE 1 END)",),
     "a comment ahead": (
         """/* route='sit' */ MERGE INTO seat USING (SELECT count(*) AS c FROM seat) AS s ON false
         WHEN NOT MATCHED THEN INSERT VALUES (:who, c)""",

@@ -269,6 +269,19 @@ BEHIND = {
         "",
         DRAWS,
     ),
+    "an aggregate": (
+        [
+            TAKES.replace("take(i int)", "take(int, i int)"),
+            "CREATE AGGREGATE takes(int) (SFUNC = take, STYPE = int, INITCOND = '0')",
+        ],
+        BELOW,
+        "SELECT takes(v) FROM (VALUES (CAST(:id AS int))) AS v (v)",
+    ),
+    "a policy": (
+        [LOG, TAKES, "ALTER TABLE log ENABLE ROW LEVEL SECURITY", "CREATE POLICY p ON log WITH CHECK (take(id) > 0)"],
+        BELOW,
+        "INSERT INTO log VALUES (:id)",
+    ),
     "a name in unicode": ([], BELOW, 'UPDATE U&"acc\\006funt" SET n = n - 80 WHERE id = :id'),
     "a statement made up": ([TAKES_ANY], BELOW, "SELECT take('account', :id)"),
 }
@@ -309,6 +322,23 @@ async def test_nor_is_what_stands_behind_a_function_searched(explorer, by):
 async def test_a_table_may_have_any_name(explorer, table):
     scenario = Behind(by="a helper in SQL", table=table, sent=DRAWS.replace("account", table))
     assert await named(explorer, scenario)
+
+
+class Asks(Draws):
+    """The trigger itself reads nothing: what decides whether it runs does."""
+
+    async def schema(self, connection):
+        for made in (
+            "CREATE TABLE account (id int PRIMARY KEY, n int)",
+            TOTAL.format(""),
+            "CREATE FUNCTION checks() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE SQLSTATE '23514'; END$$",
+            "CREATE TRIGGER checks AFTER UPDATE ON account FOR EACH ROW WHEN (total() < 0) EXECUTE FUNCTION checks()",
+        ):
+            await connection.exec_driver_sql(made)
+
+
+async def test_nor_is_the_condition_of_a_trigger(explorer):
+    assert await named(explorer, Asks())
 
 
 class Moves(Draws):

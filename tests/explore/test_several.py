@@ -30,6 +30,7 @@ for made in (
     FUNCTION.format("steady()", "int", "STABLE", f"{READ} RETURN a + b;"),
     FUNCTION.format("once()", "int", "", "RETURN (SELECT sum(n) FROM item);"),
     FUNCTION.format("sums()", "trigger", "", f"{READ} NEW.n = a + b; RETURN NEW;"),
+    "CREATE VIEW beside AS SELECT once() + sum(n) AS n FROM item",
     "CREATE TRIGGER sums BEFORE INSERT ON counted FOR EACH ROW EXECUTE FUNCTION sums()",
 ):
     event.listen(METADATA, "after_create", DDL(made))
@@ -39,6 +40,7 @@ NAMED = {
     "one that calls it": text("SELECT calls()"),
     "two that are called": text("SELECT once() + once()"),
     "one beside a query": text("SELECT once() + sum(n) FROM item"),
+    "one in a view": text("SELECT n FROM beside"),
     "one for each row": text("SELECT once() FROM generate_series(1, 2)"),
     "a block": text(f"DO $$DECLARE a int; b int; BEGIN {READ} {WROTE} END$$"),
     "a trigger": insert(COUNTED).values(id=1),
@@ -157,6 +159,12 @@ async def test_nor_have_statements_of_a_level_with_one_snapshot(explorer):
         ("SELECT 1; SELECT 2", True),
         ("UPDATE item SET n = 1; v := (SELECT n FROM total);", True),
         ("UPDATE item SET n = 1; PERFORM reads();", True),
+        ("UPDATE item SET n = 1; v := count(*) FROM total;", True),
+        ("UPDATE item SET n = 1; TABLE total", True),
+        ("DELETE FROM item; DELETE\nFROM total", False),
+        ("UPDATE item SET n = 1; UPDATE total SET n = extract(epoch FROM now())", False),
+        ("UPDATE item SET n = 1; UPDATE total SET n = 2 WHERE n IS DISTINCT FROM 2", False),
+        ("UPDATE item SET n = 1; COPY total FROM STDIN", False),
     ],
 )
 def test_which_code_reads_later(source, later):

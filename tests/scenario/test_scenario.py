@@ -129,6 +129,17 @@ def _without_the_decorator():
     return Bare()
 
 
+def _of_a_base_without_the_decorator():
+    class Bare(Right):
+        extra: int = 1
+
+    @dataclass(frozen=True)
+    class Decorated(Bare):
+        more: int = 1
+
+    return Decorated()
+
+
 def _with_a_strange_setup():
     class Setup(Right):
         async def setup(self, engine) -> None: ...
@@ -145,6 +156,7 @@ def _with_a_strange_setup():
         (_with_an_actor_that_is_no_coroutine, "Plain.alice must be `async def`"),
         (_at_a_strange_level, "Level asks for isolation 'READ UNCOMMITTED'; known are READ COMMITTED"),
         (_without_the_decorator, "Bare declares extra but is not a dataclass"),
+        (_of_a_base_without_the_decorator, "Bare declares extra but is not a dataclass"),
         (_with_a_strange_setup, "Setup.setup asks for 'engine'"),
     ],
 )

@@ -61,10 +61,6 @@ placed (relation, type, function, kind) AS (
         CASE WHEN i.indrelid IS NULL THEN 'stored' ELSE 'indexed' END
     FROM found f JOIN pg_class c ON f.class = 'pg_class'::regclass AND c.oid = f.id
     LEFT JOIN pg_index i ON i.indexrelid = c.oid
-    UNION SELECT t.tgrelid, NULL, f.function, 'stored' FROM found f
-    JOIN pg_trigger t ON f.class = 'pg_trigger'::regclass AND t.oid = f.id AND t.tgfoid <> f.function
-    UNION SELECT y.polrelid, NULL, f.function, 'used' FROM found f
-    JOIN pg_policy y ON f.class = 'pg_policy'::regclass AND y.oid = f.id
     UNION SELECT NULL, '::' || t.typname, f.function, 'used' FROM found f
     JOIN pg_type t ON f.class = 'pg_type'::regclass AND t.oid = f.id AND t.typtype = 'd'
 )
@@ -75,8 +71,8 @@ SELECT (SELECT {_SHORT} {_NAMED} WHERE c.oid = y.polrelid), NULL, '',
        concat_ws(' ', pg_get_expr(y.polqual, y.polrelid), pg_get_expr(y.polwithcheck, y.polrelid)), 'used'
 FROM pg_policy y
 """
-"""The code behind defaults, checks, domains, indexes, conditions of triggers, and policies: also by way of operators,
-casts and types of columns. It runs when a row is stored, when it is in the table and its indexes get their entries, or
+"""The code behind defaults, checks, domains, indexes, also by way of operators, casts and types of columns, and
+policies. It runs when a row is stored, when it is in the table and its indexes get their entries, or
 whenever the table or type is used."""
 SPELLED = f"""
 SELECT s.name, p.proname || '()' {_OWN} JOIN (
