@@ -1,11 +1,11 @@
 """Finds out whether it can matter in which order the actors of a scenario begin.
 
 What comes before an actor's first statement is seen by nobody: it may wait for a connection of a pool, take a lock,
-fill a cache. So it is tried. The actors run one after the other, once with each of them beginning when it is its turn,
-and once with all of them beginning before, the last one first; and both again with the actors turned round. Each
-beginning then stands once before and once behind every other one, and behind all that the other does. Where no
-statement, parameter, result or final row differs, all can begin in one order. Where an actor that began had to wait for
-another, the other one's statements came first, so the order of statements differs.
+fill a cache, read what another has put there for as long as it is busy. So it is tried. The actors run one after the
+other, once with each of them beginning when it is its turn, once with all of them beginning before, the last one first,
+and once for each place between two steps of the first one, with all others beginning there; and all of this again with
+the actors turned round. Where no statement, parameter, result or final row differs, all can begin in one order. Where
+an actor that began had to wait for another, the other one's statements came first, so the order of statements differs.
 
 It is more than a search of statements could show, and less than a proof: what shows only when the actors' statements
 are interleaved is not met here.
@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 from lab.explore.conditions import AS_IT_STANDS, Conditions
 from lab.model.outcome import Ending
@@ -31,6 +33,8 @@ __all__ = ["Beginnings"]
 
 Run = Callable[[Scenario, Scheduler, Conditions], Awaitable[ExecutionRecord]]
 Order = Sequence[str]
+MOST_WITHIN = 24
+"""Places within an actor at which others are let begin; an actor of hundreds of steps would take minutes."""
 
 
 class Beginnings:
@@ -67,19 +71,28 @@ class Beginnings:
 
 async def _in_order(run: Run, scenario: Scenario, conditions: Conditions, order: Order, until: float) -> Starts:
     """Whether it matters, as far as serial runs in this order show it."""
-    runs: list[ExecutionRecord] = []
-    for begin in ((), order[::-1]):
+    alone: ExecutionRecord | None = None
+    places = deque([InOrder(order), InOrder(order, begin=order[::-1])])
+    while places:
         if time.monotonic() >= until:
             return Starts.UNKNOWN
-        record = await run(scenario, InOrder(order, begin=begin), conditions)
+        record = await run(scenario, places.popleft(), conditions)
         if record.outcome.ending is Ending.STEP_LIMIT:
             return Starts.UNKNOWN
-        runs.append(record)
-    alone, before = runs
-    if _same(alone, before):
-        return Starts.FIXED
-    again = await run(scenario, InOrder(order), conditions)
-    return Starts.DECIDED if _same(alone, again) else Starts.UNKNOWN
+        if alone is None:
+            alone = record
+            places += [InOrder(order, begin=order[1:], at=each) for each in _within(alone.trace, order[0])]
+        elif not _same(alone, record):
+            again = await run(scenario, InOrder(order), conditions)
+            return Starts.DECIDED if _same(alone, again) else Starts.UNKNOWN
+    return Starts.FIXED
+
+
+def _within(trace: Trace, first: str) -> Sequence[int]:
+    """Decisions of the one that runs first before which others may begin: of many, some that lie evenly."""
+    own = list(takewhile(lambda step: step.actor.partition("/")[0] == first, trace))
+    stride = -(-len(own) // MOST_WITHIN) or 1
+    return range(1, len(own), stride)
 
 
 def _same(one: ExecutionRecord, other: ExecutionRecord) -> bool:

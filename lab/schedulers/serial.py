@@ -55,13 +55,14 @@ class Serial(Scheduler):
 class InOrder(Scheduler):
     """Runs the actors one after the other in one given order, each with the tasks that it starts.
 
-    Where that an actor begins is a decision, those of `begin` do so before all else, in that order.
+    Where that an actor begins is a decision, those of `begin` do so one after the other, as soon as so many decisions
+    (`at`) were made.
     """
 
-    def __init__(self, order: Sequence[str], *, begin: Sequence[str] = ()) -> None:
+    def __init__(self, order: Sequence[str], *, begin: Sequence[str] = (), at: int = 0) -> None:
         super().__init__()
         self._rank = {name: place for place, name in enumerate(order)}
-        self._begin = tuple(begin)
+        self._begin, self._at = tuple(begin), at
 
     def begin(self, execution: int) -> bool:
         """The same order each time."""
@@ -73,7 +74,7 @@ class InOrder(Scheduler):
         if not names:
             return 0
         starting = [each.actor for each in choices.alternatives if each.action.kind is ActionKind.START]
-        for name in self._begin:
+        for name in self._begin if choices.step >= self._at else ():
             if name in starting:
                 return choices.names.index(name)
         return min(range(len(names)), key=lambda index: (self._rank.get(names[index], len(self._rank)), index))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import asyncpg
 import pytest
@@ -19,6 +20,7 @@ from lab.model.replay_token import decode, encode, token_for
 from lab.model.starts import Starts
 from lab.report.hunts import hunt_lines
 from lab.schedulers import SCHEDULERS, make_scheduler
+from lab.schedulers.serial import InOrder
 from lab.search.hunt import Hunt
 from lab.shrink.replays import replay_times
 from lab.testing import Lab
@@ -108,6 +110,30 @@ def _cache(*, filled_after: bool) -> Bank:
     return Cached()
 
 
+def _flag(*, set_after: int) -> Bank:
+    """Who begins while another is busy, as a flag of the process says from its n-th statement on, adds ten times."""
+
+    class Flagged(Bank):
+        @actor(names=("alice", "bob"))
+        async def work(self, name, session) -> None:
+            amount = 10 if busy else 1
+            for number in range(4):
+                if number == set_after:
+                    busy.append(name)
+                if number == set_after + 1:
+                    busy.remove(name)
+                await session.execute(add(1, amount) if number == 2 else lock(3))
+            await session.commit()
+
+        @invariant
+        async def two_were_added(self, session) -> None:
+            busy.clear()
+            assert await session.scalar(text("SELECT balance FROM account WHERE id = 1")) == 102
+
+    busy: list[str] = []
+    return Flagged()
+
+
 def _asyncpg_pool() -> Bank:
     class Pooled(Ordered):
         @actor(names=("alice", "bob"))
@@ -137,6 +163,8 @@ KINDS = {
     "a cache filled before the first statement": lambda: _cache(filled_after=False),
     "a cache filled behind the first statement": lambda: _cache(filled_after=True),
     "a pool of asyncpg's": _asyncpg_pool,
+    "a flag that is set for the second statement": lambda: _flag(set_after=1),
+    "a flag that is set for the third statement": lambda: _flag(set_after=2),
 }
 
 
@@ -212,6 +240,29 @@ async def test_where_it_makes_no_difference_nobody_begins_by_a_decision(explorer
     result = await Hunt.of(Apart(), executions=3).run(explorer)
     assert result.shown()["starts"] == "fixed"
     assert not any(line.startswith("begin:") for line in hunt_lines(result, "portfolio"))
+
+
+async def test_beginnings_within_a_long_actor_are_tried_at_some_places(explorer, monkeypatch):
+    """And the last one of three is within the first one as well."""
+    tried = []
+
+    class Long(Bank):
+        @actor(names=("alice", "bob", "carol"))
+        async def work(self, session) -> None:
+            for _ in range(30):
+                await session.execute(text("SELECT 1"))
+
+    class Noted(InOrder):
+        def __init__(self, order, *, begin=(), at=0) -> None:
+            super().__init__(order, begin=begin, at=at)
+            tried.append((tuple(begin), at))
+
+    monkeypatch.setattr("lab.explore.starts.InOrder", Noted)
+    assert await explorer.starts(Long()) is Starts.FIXED
+    within = [at for begin, at in tried if begin == ("bob", "carol")]
+    assert (within[0], len(within)) == (1, 16)
+    assert [at for begin, at in tried if begin == ("bob", "alice")] == within
+    assert {after - before for before, after in pairwise(within)} == {2}
 
 
 async def test_a_token_made_before_beginnings_were_decided_replays_without_them(explorer):

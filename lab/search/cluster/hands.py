@@ -69,6 +69,9 @@ class ClusterHands:
             self.answers()
             await asyncio.sleep(LOOK_SECONDS)
 
+    def prepare(self) -> None:
+        """They are there."""
+
     def start(self) -> None:
         """They are there."""
 

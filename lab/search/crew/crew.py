@@ -2,7 +2,8 @@
 
 The search never waits while there is something useful to do: where a worker is about to make the next execution, its
 own process makes another one that is foreseen, and keeps it. The workers are started when the search has gone on for a
-moment and as much is left that a start pays: a short one never pays for them.
+moment and as much is left that a start pays: a short one never pays for them. Where a core would have nothing to do,
+they import what they need meanwhile.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ PAYS_SECONDS = 2.0
 GIVEN = 2
 """How many executions a worker has before it, so that it has one while the search is busy with its own. With more, the
 search comes to some that are not begun."""
+LONG = 100
+"""A hunt of fewer executions is likely to be over before its workers could join."""
 PATIENCE = 8
 """A worker is waited for as long as so many executions take, then the search makes that one itself."""
 LEAST_PATIENCE_SECONDS = 0.2
@@ -40,6 +43,8 @@ class Crew:
         self._hands, self._job, self._desk = hands, job, Desk()
         self._began = time.monotonic()
         self._started = False
+        if job.executions >= LONG and (job.seconds is None or job.seconds >= SEEN_SECONDS + PAYS_SECONDS):
+            hands.prepare()
 
     @property
     def figures(self) -> Figures:

@@ -22,6 +22,12 @@ class Hands(Protocol):
     def workers(self) -> Collection[int]:
         """Those that can be given something now; none before `start`, and while they start."""
 
+    def prepare(self) -> None:
+        """Begin with what a start needs whatever is made, where a core is free for it; returns at once.
+
+        It may turn out to be for nothing.
+        """
+
     def start(self) -> None:
         """Begin to start them; returns at once."""
 

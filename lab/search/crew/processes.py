@@ -19,6 +19,7 @@ from lab.explore import Explorer
 from lab.postgres.server.place import Place
 from lab.schedulers.course import Course
 from lab.search.child import command, greeting, manner, patience, signalled
+from lab.search.crew.cores import sensible_workers
 from lab.search.crew.made import Made
 from lab.search.crew.maker import Maker
 from lab.search.job import Job
@@ -38,6 +39,8 @@ class _Worker:
     """Its standard error."""
     unread: bytes = b""
     unsent: bytes = b""
+    greeted: bool = False
+    """It knows its server and its job; before that it only imports."""
     ready: bool = False
     missed: bool = False
     """It has ended, and that was said."""
@@ -83,13 +86,23 @@ class Processes:
         """Those that are there."""
         return [n for n, each in enumerate(self._workers) if each.ready and each.process.returncode is None]
 
+    def prepare(self) -> None:
+        """Let as many as have a core of their own import what they need, while the search goes on without them."""
+        self._begin(min(self._number, sensible_workers() - 1))
+
     def start(self) -> None:
         """Begin to start them."""
-        self._lifeline = os.pipe()
-        for _ in range(self._number):
-            self._workers.append(self._started(self._lifeline[0]))
+        self._begin(self._number)
+        for worker in self._workers:
+            worker.greeted = True
+            worker.send(greeting(self._place).decode() + json.dumps(replace(self._job, helps=True).dump()) + "\n")
 
-    def _started(self, lifeline: int) -> _Worker:
+    def _begin(self, number: int) -> None:
+        self._lifeline = self._lifeline or os.pipe()
+        while len(self._workers) < number:
+            self._workers.append(self._begun(self._lifeline[0]))
+
+    def _begun(self, lifeline: int) -> _Worker:
         words = tempfile.TemporaryFile()  # noqa: SIM115 - for the life of the process
         process = subprocess.Popen(  # noqa: S603 - this interpreter
             command(lifeline),
@@ -103,10 +116,7 @@ class Processes:
         assert process.stdout is not None
         os.set_blocking(process.stdin.fileno(), False)
         os.set_blocking(process.stdout.fileno(), False)
-        worker = _Worker(process, words)
-        job = replace(self._job, helps=True)
-        worker.send(greeting(self._place).decode() + json.dumps(job.dump()) + "\n")
-        return worker
+        return _Worker(process, words)
 
     def give(self, worker: int, courses: Sequence[Course]) -> None:
         """Let one make these, too."""
@@ -141,7 +151,7 @@ class Processes:
             assert worker.process.stdin is not None
             if worker.process.poll() is None:
                 # Nobody waits for the end of a start; the keeper clears away the server that it may be starting.
-                starting = self._place.url is None and not worker.ready
+                starting = not worker.greeted or (self._place.url is None and not worker.ready)
                 let_go_on(worker.process.pid)
                 signalled(worker.process.pid, signal.SIGKILL if starting else signal.SIGINT)
             worker.process.stdin.close()

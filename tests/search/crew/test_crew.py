@@ -81,6 +81,10 @@ class Nobody:
     """No workers at all."""
 
     workers: Collection[int] = ()
+    prepared: int = 0
+
+    def prepare(self) -> None:
+        self.prepared += 1
 
     def start(self) -> None: ...
 
@@ -330,6 +334,17 @@ async def test_nothing_is_given_out_beyond_the_last_execution(monkeypatch):
     for _ in range(2):
         await crew.execution(foreseen, 1, make)
     assert hands.orders == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("more", "prepared"),
+    [({"executions": 200}, 1), ({"executions": 40}, 0), ({"executions": 200, "seconds": 2.0}, 0)],
+)
+def test_nobody_is_prepared_for_what_is_over_at_once(more, prepared):
+    """A process that imports for nothing takes a core from the server."""
+    hands = Nobody()
+    Crew(hands, Job(LOST, **more))
+    assert hands.prepared == prepared
 
 
 @pytest.mark.parametrize(

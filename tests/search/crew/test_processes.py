@@ -123,6 +123,32 @@ async def test_an_interruption_ends_all_and_keeps_what_was_seen(server, figures,
 
 async def test_a_short_hunt_starts_no_process(server, monkeypatch):
     """It is over before a second process would be there."""
+    monkeypatch.setattr(Processes, "prepare", None)
     monkeypatch.setattr(Processes, "start", None)
     monkeypatch.setattr("lab.search.crew.crew.SEEN_SECONDS", 60.0)
     assert (await hunted(server, Job(RIGHT, "random", 10), 4)).executions == 10
+
+
+async def test_those_who_import_beforehand_are_as_many_as_have_a_core_and_go_unasked(monkeypatch, server):
+    """They were told nothing, so there is nothing that they could put away."""
+    monkeypatch.setattr("lab.search.crew.processes.sensible_workers", lambda: 3)
+    hands = Processes(Place().of(server), Job(RIGHT), 5)
+    hands.prepare()
+    assert len(children()) == 2
+    assert hands.workers == []
+    hands.dismiss()
+    await hands.aclose()
+    assert children() == []
+
+
+async def test_one_that_imported_beforehand_makes_what_it_is_given(monkeypatch, server, explorer, figures):
+    """It joins where a hunt is long enough, and no other is started in its place."""
+    begun = []
+    monkeypatch.setattr("lab.search.crew.processes.sensible_workers", lambda: 2)
+    begin = Processes._begun
+    monkeypatch.setattr(Processes, "_begun", lambda self, lifeline: begun.append(1) or begin(self, lifeline))
+    job = Job(RIGHT, "random", 100)
+    result = await hunted(server, job, 2)
+    assert shown(result) == shown((await perform(explorer, job)).result)
+    assert len(begun) == 1
+    assert figures[0].taken > 0
