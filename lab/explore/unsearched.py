@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 
 from lab.engine.fairness import SLEEPS
@@ -25,6 +25,22 @@ SHOWN = 60
 """Characters of a statement in a sentence."""
 _CHANGED = re.compile(r"(?:UPDATE|DELETE|MERGE|COPY|INSERT \d+) (\d+)$")
 _LOCKED = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+UPDATE|UPDATE|KEY\s+SHARE|SHARE)\b", re.IGNORECASE)
+_TAKES = re.compile(rf"\b(?:UPDATE|DELETE|INSERT|MERGE)\b|{_LOCKED.pattern}", re.IGNORECASE)
+"""A statement that takes rows, or the words of one."""
+_FETCHED = re.compile(r"(?:FETCH|MOVE) (?!0$|1$)\d+$")
+_LIMITS = re.compile(
+    r"\b(?:SET\s+(?:LOCAL\s+|SESSION\s+)?|set_config\(\s*')"
+    r"((?:lock|statement|transaction|idle_in_transaction_session|idle_session)_timeout)"
+    r"(?:\s*=\s*|\s+TO\s+|'\s*,\s*)('[^']*'|\w+)",
+    re.IGNORECASE,
+)
+_ENDLESS = re.compile(r"'?\s*0\s*(?:us|ms|s|min|h|d)?\s*'?|DEFAULT", re.IGNORECASE)
+_STRIKES = {
+    "lock_timeout": "lock-timeout",
+    "statement_timeout": "statement-timeout",
+    "idle_in_transaction_session_timeout": "idle-timeout",
+}
+"""What the server does when a limit is over, as a fault."""
 _MAKES = re.compile(rf"{AHEAD}CREATE\b.*\b(?:IF\s+NOT\s+EXISTS|OR\s+REPLACE)\b", re.IGNORECASE | re.DOTALL)
 _SELECTED = re.compile(r"SELECT (\d+)$")
 _ONE_SNAPSHOT = ("REPEATABLE READ", "SERIALIZABLE")
@@ -33,20 +49,22 @@ MANY = "executed for each row"
 
 
 def unsearched(
-    finished: Finished, met: MetRows, unseen: Collection[str], beyond: Beyond, *, pauses: bool
+    finished: Finished, met: MetRows, unseen: Collection[str], beyond: Beyond, *, pauses: bool, faults: Collection[str]
 ) -> tuple[str, ...]:
     """What could have been done in another order, but by no schedule, and what was not looked at.
 
     `met` are the statements that were seen to write several rows, also through functions and triggers, or to look at
     others before they write one; `unseen` those whose reads the history does not know; `pauses`: whether statements
-    are paused at all.
+    are paused at all; `faults`: what may strike, by name.
     """
     found = dict.fromkeys(_whole(finished, met, pauses=pauses))
+    found |= dict.fromkeys(_fetched(finished, pauses=pauses))
     if finished.unpaused:
         found = {ORDERS_OF_ROWS: None}
     found |= dict.fromkeys(_between(finished, beyond))
     found |= dict.fromkeys(_before_the_end(finished, beyond))
     found |= dict.fromkeys(_made_by_several(finished))
+    found |= dict.fromkeys(_timed(finished.trace, faults))
     found |= dict.fromkeys(f"what else {_short(text)} read than the rows that it returned" for text in unseen)
     if finished.crossed:
         found[SHARED] = None
@@ -68,6 +86,19 @@ def _whole(finished: Finished, met: MetRows, *, pauses: bool) -> Iterator[str]:
         if _is_met(step, met) or _rows(step) > 1:
             why = _why(step) if pauses else "the scenario or an option says so"
             yield f"orders within {_short(step.action.text)}, which is one step: {why}"
+
+
+def _fetched(finished: Finished, *, pauses: bool) -> Iterator[str]:
+    """The cursors of which one fetch locked or changed several rows, one after the other: nothing pauses within it."""
+    opened: dict[str, str] = {}
+    for step in finished.trace:
+        text, tag = step.action.text, "" if step.result is None else step.result.tag
+        if step.action.kind is ActionKind.STATEMENT and _TAKES.search(text):
+            opened[step.actor] = text
+        several = _FETCHED.match(tag) or (step.action.kind is ActionKind.FETCH and step.result and step.result.rows[1:])
+        if several and (cursor := opened.get(step.actor)) is not None:
+            why = "it is a fetch from a cursor" if pauses else "the scenario or an option says so"
+            yield f"orders within what is fetched of {_short(cursor)}, which is one step: {why}"
 
 
 def _between(finished: Finished, beyond: Beyond) -> Iterator[str]:
@@ -112,6 +143,22 @@ def _made_by_several(finished: Finished) -> Iterator[str]:
         if step.action.kind is ActionKind.STATEMENT and _MAKES.match(step.action.text)
     }
     return iter(found.values() if len(found) > 1 else ())
+
+
+def _timed(trace: Iterable[Step], faults: Collection[str]) -> Iterator[str]:
+    """Limits of time that actors set and that the server keeps: in an execution hardly any time passes there."""
+    limits: dict[str, str] = {}
+    for step in trace:
+        for name, value in _LIMITS.findall(step.action.text) if step.action.kind is ActionKind.STATEMENT else ():
+            if not _ENDLESS.fullmatch(value):
+                limits[step.actor] = name.lower()
+        limit = limits.get(step.actor)
+        if limit is None or (limit == "lock_timeout" and step.wait is None):
+            continue
+        fault = _STRIKES.get(limit, "")
+        if fault not in faults:
+            how = f", as the fault {fault!r} has it" if fault else ""
+            yield f"that the {limit} of {step.actor} is over{how}"
 
 
 def _before(step: Step) -> list[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import anyio
 import pytest
 from helpers.kit import Bank, Order, add, replays
@@ -61,3 +63,54 @@ async def test_it_strikes_nobody_who_is_in_no_scope_or_in_a_cancelled_one(explor
     ]
     assert offered[0] == {"alice"}
     assert not any(offered[1:])
+
+
+class Settled(Bank):
+    """Alice's shields are all that she has in her scope; the first one may have a time of its own."""
+
+    deadline = math.inf
+
+    @actor
+    async def alice(self) -> list[str]:
+        said = []
+        with anyio.CancelScope():
+            with anyio.CancelScope(shield=True, deadline=self.deadline):
+                await point("books")
+                said.append("booked")
+            try:
+                await point("waits")
+                said.append("waited")
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await point("takes it back")
+                    said.append("taken back")
+        return said
+
+    bob = Scoped.bob
+
+
+class InTime(Settled):
+    deadline = 1e12
+
+
+@pytest.mark.parametrize(("scenario", "first"), [(Settled, ["booked"]), (InTime, [])])
+async def test_a_shield_is_struck_through_the_scope_around_it(explorer, scenario, first):
+    """But one whose own time may be over is cancelled itself, and what is around it goes on."""
+    record = await explorer.run(scenario(), Order("cancel-scope@alice"), ASKED)
+    said = record.outcome.results["alice"].value
+    assert said == ([*first, "taken back"] if first else ["waited", "taken back"])
+    assert await replays(explorer, record, 5)
+
+
+async def test_nobody_is_struck_whose_only_scope_is_a_shield(explorer):
+    class Alone(Bank):
+        @actor
+        async def alice(self) -> None:
+            with anyio.CancelScope(shield=True):
+                await point("books")
+                await point("books more")
+
+        bob = Scoped.bob
+
+    record = await explorer.run(Alone(), Order("alice"), ASKED)
+    assert not any(isinstance(each, Strike) for step in record.trace for each in step.alternatives)

@@ -97,6 +97,78 @@ class Starts(Raises):
             await process.wait()
 
 
+class Limited(Raises):
+    """Waits for a lock as long as its limit says, which the server keeps."""
+
+    LIMIT = "SET LOCAL lock_timeout = '10min'"
+
+    async def raises(self, session: Any, name: str) -> None:
+        await session.execute(text(self.LIMIT))
+        await session.execute(update(Account).where(Account.id == 1).values(balance=Account.balance + 1))
+
+
+class LimitedByFunction(Limited):
+    LIMIT = "SELECT set_config('statement_timeout', '10min', true)"
+
+
+class LimitedForOthers(Limited):
+    LIMIT = "SET LOCAL idle_session_timeout TO '10min'"
+
+
+class Struck(Limited):
+    """What happens when it is over is searched."""
+
+    faults = ("lock-timeout",)
+
+
+class Unlimited(Limited):
+    LIMIT = "SET LOCAL lock_timeout = '0'"
+
+
+class Alone(Limited):
+    """Nobody waits for a lock."""
+
+    async def raises(self, session: Any, name: str) -> None:
+        await session.execute(text(self.LIMIT))
+        own = 1 if name == "alice" else 2
+        await session.execute(update(Account).where(Account.id == own).values(balance=Account.balance + 1))
+
+
+class Streams(Raises):
+    """Locks its rows one after the other, by a cursor of the server's."""
+
+    async def raises(self, session: Any, name: str) -> None:
+        rows = select(Account).order_by(Account.id).with_for_update()
+        async for _ in await session.stream_scalars(rows):
+            pass
+
+
+class Moves(Raises):
+    """The same in text, without a row that comes back."""
+
+    async def raises(self, session: Any, name: str) -> None:
+        await session.execute(text("DECLARE each CURSOR FOR SELECT FROM account ORDER BY id FOR NO KEY UPDATE"))
+        await session.execute(text("MOVE ALL FROM each"))
+
+
+class StreamsOne(Raises):
+    """One row is locked at once or not at all."""
+
+    async def raises(self, session: Any, name: str) -> None:
+        rows = select(Account).where(Account.id == 1).with_for_update()
+        async for _ in await session.stream_scalars(rows):
+            pass
+
+
+class OnlyReads(Raises):
+    """A cursor that locks nothing has no order of locks."""
+
+    async def raises(self, session: Any, name: str) -> None:
+        async for _ in await session.stream_scalars(select(Account).order_by(Account.id)):
+            pass
+        await session.execute(update(Account).where(Account.id == 1).values(balance=Account.balance + 1))
+
+
 class Plain(Raises):
     async def raises(self, session: Any, name: str) -> None:
         await session.execute(update(Account).where(Account.id == 1).values(balance=Account.balance + 1))
@@ -124,6 +196,11 @@ NAMED = {
     "the scenario says so": (RaisesWhole, None, (), "the scenario or an option says so"),
     "nobody saw it": (RaisesWhatNobodySaw, None, (), "no serial run showed which rows it writes"),
     "shared in the process": (Hands, None, (), SHARED),
+    "a limit": (Limited, None, (), "that the lock_timeout of bob is over, as the fault 'lock-timeout' has it"),
+    "a limit of a function": (LimitedByFunction, None, (), "that the statement_timeout of alice is over, as the fault"),
+    "a limit that no fault is": (LimitedForOthers, None, (), "that the idle_session_timeout of alice is over"),
+    "a stream": (Streams, None, (), "orders within what is fetched of SELECT account.id"),
+    "a cursor": (Moves, None, (), "orders within what is fetched of DECLARE each CURSOR"),
     "a thread": (Threads, None, (), "orders within what bob does in a thread: len (test_unsearched.py:"),
     "a process": (Starts, None, (), "the order of what alice did outside the lab's control"),
     "reads": (ReadsInText, None, ("isolation",), "what else SELECT sum(balance) FROM public.account read"),
@@ -138,12 +215,20 @@ async def test_the_verdict_names_it(explorer, name):
     assert not result.complete
 
 
-@pytest.mark.parametrize("cls", [Raises, Locks, RaisesInText, Plain, ReadsInText])
+@pytest.mark.parametrize(
+    "cls", [Raises, Locks, RaisesInText, Plain, ReadsInText, Unlimited, Alone, StreamsOne, OnlyReads]
+)
 async def test_it_is_not_named_where_it_is_searched(explorer, cls):
     result = await hunted(explorer, cls)
     assert result.unsearched == []
     assert result.complete
     assert result.verdict == "pass"
+
+
+async def test_a_limit_is_not_named_where_its_fault_strikes(explorer):
+    """Then the search knows what comes of it."""
+    result = await hunted(explorer, Struck)
+    assert not any("lock_timeout" in each for each in result.unsearched), result.unsearched
 
 
 def test_two_outcomes_of_one_trace_are_a_contradiction():

@@ -13,11 +13,12 @@ __all__ = ["FAULT"]
 class CancelScope(Fault):
     """All that is awaited in the scope from now on is cancelled as well, also while the actor cleans up.
 
-    That tells it from `cancel`, which strikes once, as asyncio does. What is awaited in a shielded scope within is not.
+    That tells it from `cancel`, which strikes once, as asyncio does. What is awaited in a shielded scope within is not:
+    who is in a shield is struck through the scope around it, and meets that when it leaves the shield.
     """
 
     name = "cancel-scope"
-    help = "The innermost scope of anyio in which the actor is, a task group's as well, is cancelled."
+    help = "The innermost scope of anyio in which the actor is, a task group's as well, is cancelled, but no shield."
     story = "the scope of {} is cancelled"
 
     def victims(self, execution: Execution) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from types import FrameType
 from typing import Any
@@ -81,7 +82,12 @@ FAMILY = Family(
 
 
 def scope_of(task: asyncio.Task[Any] | None) -> anyio.CancelScope | None:
-    """The innermost scope in which a task is; None if it is in none, or that is cancelled already."""
+    """The innermost scope in which a task is and that may be cancelled; None if there is none, or it is already.
+
+    A shield is there to keep cancellations out. One without a deadline is passed by: what cancels is around it.
+    """
     state = None if task is None else _task_states.get(task)
     scope = None if state is None else state.cancel_scope
+    while scope is not None and scope.shield and scope.deadline == math.inf:
+        scope = scope._parent_scope  # noqa: SLF001 - nothing public says it
     return None if scope is None or scope.cancel_called else scope

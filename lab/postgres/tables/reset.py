@@ -78,6 +78,9 @@ _SEQUENCES = """
 SELECT quote_ident(schemaname) || '.' || quote_ident(sequencename) AS name, start_value FROM pg_sequences
 ORDER BY schemaname, sequencename
 """
+_LARGE_OBJECTS = "SELECT oid, encode(lo_get(oid), 'hex') FROM pg_largeobject_metadata ORDER BY oid"
+_UNLINK = "SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE pg_has_role(lomowner, 'MEMBER');"
+"""Large objects belong to no table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,11 +213,11 @@ class Tables:
         if self._ground is not None:
             await self._run(self._ground.script)
             return
-        await self._run(self._prelude() + self._empty + self._restart + self._postlude())
+        await self._run(self._prelude() + self._empty + _UNLINK + self._restart + self._postlude())
 
     async def capture(self) -> Snapshot:
         """Read what is in the tables now, as a script that restores it."""
-        script, texts = [self._prelude(), self._empty], []
+        script, texts = [self._prelude(), self._empty, _UNLINK], []
         for table in self._tables:
             if not table.columns:
                 continue
@@ -225,6 +228,8 @@ class Tables:
                 values = ", ".join(f"({', '.join(map(_literal, row))})" for row in rows)
                 script.append(f"INSERT INTO {table.name} ({columns}) OVERRIDING SYSTEM VALUE VALUES {values};")
                 texts.append(values)
+        for number, content in await self._monitor.fetch(_LARGE_OBJECTS):
+            script.append(f"SELECT lo_from_bytea({number}, '\\x{content}');")
         positions = await self.positions()
         for name, (last, called) in positions.items():
             script.append(f"SELECT setval({_literal(name)}, {last}, {str(called).lower()});")

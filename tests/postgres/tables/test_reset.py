@@ -309,6 +309,26 @@ async def test_what_a_session_remembers_is_gone_in_the_next_execution(explorer):
         assert record.outcome.results["alice"].value == [True, '"$user", public', 0]
 
 
+async def test_large_objects_are_those_that_setup_made(explorer):
+    """They belong to no table: what one changed, removed or made is as it was in the next execution."""
+
+    class Stores(Untouched):
+        async def setup(self, session) -> None:
+            await session.execute(text(r"SELECT lo_from_bytea(4711, '\x00ff'), lo_from_bytea(4712, '')"))
+
+        @actor
+        async def alice(self, session) -> list[object]:
+            found = await session.execute(text("SELECT oid, lo_get(oid) FROM pg_largeobject_metadata ORDER BY oid"))
+            seen = list(map(tuple, found))
+            await session.execute(text(r"SELECT lo_put(4711, 0, '\x01'), lo_unlink(4712), lo_create(4713)"))
+            await session.commit()
+            return seen
+
+    for _ in range(3):
+        record = await explorer.run(Stores(), Order())
+        assert record.outcome.results["alice"].value == [(4711, b"\x00\xff"), (4712, b"")]
+
+
 @pytest.mark.parametrize("times", [3])
 async def test_rows_lie_in_the_same_physical_order_each_time(explorer, times):
     """An unsorted scan meets rows where they lie, so a bulk update locks them in that order."""
