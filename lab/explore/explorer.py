@@ -248,8 +248,9 @@ class Explorer:
             judged = database.house, scenario, outcome, notes.altered, performed.served, performed.moments
             broken = await broken_invariants(*judged) if asks else broken_before(scenario, performed.moments)
         steps, sessions, pauses = finished.trace.steps, finished.sessions, conditions.pauses(scenario)
-        left_out = {"pauses": pauses, "faults": conditions.may_strike(scenario)}
         met, beyond = self._natures.met(scenario, conditions.level), database.tables.beyond
+        how: dict[str, Any] = {"pauses": pauses, "faults": conditions.may_strike(scenario)}
+        left = unsearched(finished, met, kept.unseen, beyond, **how)
         return ExecutionRecord(
             scenario,
             conditions.level or scenario.isolation,
@@ -264,7 +265,7 @@ class Explorer:
             anomalies=kept.anomalies,
             broken=tuple(broken),
             notes=(*notes.notes, *performed.notes, *clock_notes(trace, performed.mask, self._clock)),
-            unsearched=(*unsearched(finished, met, kept.unseen, beyond, **left_out), *performed.unsearched),
+            unsearched=(*left, *performed.unsearched),
             unsteady=places.unsteady,
             defects=(*kept.defects, *filter(None, [finished.defect])),
             not_checked=(*caught_in_recording(finished.errors), *lost),
