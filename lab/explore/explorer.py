@@ -250,7 +250,7 @@ class Explorer:
         steps, sessions, pauses = finished.trace.steps, finished.sessions, conditions.pauses(scenario)
         met, beyond = self._natures.met(scenario, conditions.level), database.tables.beyond
         how: dict[str, Any] = {"pauses": pauses, "faults": conditions.may_strike(scenario)}
-        left = unsearched(finished, met, kept.unseen, beyond, **how)
+        left = unsearched(finished, met, kept.unseen, beyond, database.limits(sessions), **how)
         return ExecutionRecord(
             scenario,
             conditions.level or scenario.isolation,

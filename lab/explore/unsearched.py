@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 
 from lab.engine.fairness import SLEEPS
 from lab.engine.plan import Finished
 from lab.model.comments import AHEAD
 from lab.model.text import cut
-from lab.model.trace import ActionKind, Step
+from lab.model.trace import ActionKind, Step, Trace
+from lab.postgres.connections.settings import LIMITS
 from lab.postgres.statements.beyond import Beyond
 from lab.postgres.statements.met import MetRows, notices_pauses
 
@@ -30,7 +31,7 @@ _TAKES = re.compile(rf"\b(?:UPDATE|DELETE|INSERT|MERGE)\b|{_LOCKED.pattern}", re
 _FETCHED = re.compile(r"(?:FETCH|MOVE) (?!0$|1$)\d+$")
 _LIMITS = re.compile(
     r"\b(?:SET\s+(?:LOCAL\s+|SESSION\s+)?|set_config\(\s*')"
-    r"((?:lock|statement|transaction|idle_in_transaction_session|idle_session)_timeout)"
+    rf"({'|'.join(sorted(LIMITS))})"
     r"(?:\s*=\s*|\s+TO\s+|'\s*,\s*)('[^']*'|\w+)",
     re.IGNORECASE,
 )
@@ -49,13 +50,20 @@ MANY = "executed for each row"
 
 
 def unsearched(
-    finished: Finished, met: MetRows, unseen: Collection[str], beyond: Beyond, *, pauses: bool, faults: Collection[str]
+    finished: Finished,
+    met: MetRows,
+    unseen: Collection[str],
+    beyond: Beyond,
+    limits: Mapping[str, Collection[str]],
+    *,
+    pauses: bool,
+    faults: Collection[str],
 ) -> tuple[str, ...]:
     """What could have been done in another order, but by no schedule, and what was not looked at.
 
     `met` are the statements that were seen to write several rows, also through functions and triggers, or to look at
-    others before they write one; `unseen` those whose reads the history does not know; `pauses`: whether statements
-    are paused at all; `faults`: what may strike, by name.
+    others before they write one; `unseen` those whose reads the history does not know; `limits` those of time with
+    which sessions began, by actor; `pauses`: whether statements are paused at all; `faults`: what may strike, by name.
     """
     found = dict.fromkeys(_whole(finished, met, pauses=pauses))
     found |= dict.fromkeys(_fetched(finished, pauses=pauses))
@@ -64,7 +72,7 @@ def unsearched(
     found |= dict.fromkeys(_between(finished, beyond))
     found |= dict.fromkeys(_before_the_end(finished, beyond))
     found |= dict.fromkeys(_made_by_several(finished))
-    found |= dict.fromkeys(_timed(finished.trace, faults))
+    found |= dict.fromkeys(_timed(finished.trace, limits, faults))
     found |= dict.fromkeys(f"what else {_short(text)} read than the rows that it returned" for text in unseen)
     if finished.crossed:
         found[SHARED] = None
@@ -145,20 +153,18 @@ def _made_by_several(finished: Finished) -> Iterator[str]:
     return iter(found.values() if len(found) > 1 else ())
 
 
-def _timed(trace: Iterable[Step], faults: Collection[str]) -> Iterator[str]:
-    """Limits of time that actors set and that the server keeps: in an execution hardly any time passes there."""
-    limits: dict[str, str] = {}
+def _timed(trace: Trace, limits: Mapping[str, Collection[str]], faults: Collection[str]) -> Iterator[str]:
+    """Limits of time that actors or their engines set and that the server keeps: hardly any time passes there."""
+    active = {actor: set(limits.get(actor, ())) for actor in {step.actor for step in trace}}
     for step in trace:
+        mine = active[step.actor]
         for name, value in _LIMITS.findall(step.action.text) if step.action.kind is ActionKind.STATEMENT else ():
-            if not _ENDLESS.fullmatch(value):
-                limits[step.actor] = name.lower()
-        limit = limits.get(step.actor)
-        if limit is None or (limit == "lock_timeout" and step.wait is None):
-            continue
-        fault = _STRIKES.get(limit, "")
-        if fault not in faults:
-            how = f", as the fault {fault!r} has it" if fault else ""
-            yield f"that the {limit} of {step.actor} is over{how}"
+            (mine.discard if _ENDLESS.fullmatch(value) else mine.add)(name.lower())
+        for limit in sorted(mine):
+            fault = _STRIKES.get(limit, "")
+            if fault not in faults and (limit != "lock_timeout" or step.wait is not None):
+                how = f", as the fault {fault!r} has it" if fault else ""
+                yield f"that the {limit} of {step.actor} is over{how}"
 
 
 def _before(step: Step) -> list[int]:

@@ -78,6 +78,7 @@ class Database:
         self._levels: Mapping[str, str] = {}
         self._locking: Locking | None = None
         self._close = contextlib.ExitStack()
+        self._limits: dict[int, Mapping[str, str]] = {}
         self._route = Route(
             Address(
                 connect={**cluster.server.connect, "database": name},
@@ -87,6 +88,7 @@ class Database:
                 relations=self.tables.relations,
                 uses=Uses(),
                 catalog=self.tables.catalog,
+                limits_of=self._limits,
             ),
             opened=self._opened,
             isolation=self._level,
@@ -241,6 +243,10 @@ class Database:
         if leaked:
             await self.striker.terminate(leaked)
         self._taken.give_back()
+
+    def limits(self, sessions: Mapping[int, str]) -> Mapping[str, Collection[str]]:
+        """Actor -> the limits of time with which its sessions began. `sessions`: process id -> actor."""
+        return {actor: self._limits[pid] for pid, actor in sessions.items() if pid in self._limits}
 
     async def left(self, sessions: Mapping[int, str]) -> tuple[Leak, ...]:
         """What actors left behind that have all ended, and take it from them. `sessions`: process id -> actor."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from helpers.kit import Account, Bank
 from sqlalchemy import select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from lab import actor
 from lab.analysis.tally import LOST, ONE_TRACE, HuntResult
@@ -111,6 +112,21 @@ class LimitedByFunction(Limited):
     LIMIT = "SELECT set_config('statement_timeout', '10min', true)"
 
 
+class LimitedByEngine(Raises):
+    """The engine says it with each connection."""
+
+    watch = (
+        create_async_engine(
+            "postgresql+asyncpg://nobody@nowhere.invalid/none",
+            connect_args={"server_settings": {"statement_timeout": "10min", "lock_timeout": "0"}},
+        ),
+    )
+
+    async def raises(self, session: Any, name: str) -> None:
+        async with AsyncSession(self.watch[0]) as own, own.begin():
+            await own.execute(update(Account).where(Account.id == 1).values(balance=Account.balance + 1))
+
+
 class LimitedForOthers(Limited):
     LIMIT = "SET LOCAL idle_session_timeout TO '10min'"
 
@@ -198,6 +214,7 @@ NAMED = {
     "shared in the process": (Hands, None, (), SHARED),
     "a limit": (Limited, None, (), "that the lock_timeout of bob is over, as the fault 'lock-timeout' has it"),
     "a limit of a function": (LimitedByFunction, None, (), "that the statement_timeout of alice is over, as the fault"),
+    "a limit of an engine": (LimitedByEngine, None, (), "that the statement_timeout of alice is over, as the fault"),
     "a limit that no fault is": (LimitedForOthers, None, (), "that the idle_session_timeout of alice is over"),
     "a stream": (Streams, None, (), "orders within what is fetched of SELECT account.id"),
     "a cursor": (Moves, None, (), "orders within what is fetched of DECLARE each CURSOR"),

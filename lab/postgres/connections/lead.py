@@ -142,12 +142,13 @@ class Lead:
         address = self._route.address
         own = {name: options[name] for name in _KEPT if name in options}
         schema = address.schema_of(options)
+        settings = address.server_settings(options, schema)
         connection: LabConnection = await asyncpg.connect(
-            **{**address.connect, **own, "server_settings": address.server_settings(options, schema)},
+            **{**address.connect, **own, "server_settings": settings},
             connection_class=connection_class,
             record_class=record_class,
         )
-        address.adopt(connection, schema)
+        address.adopt(connection, schema, settings)
         self._route.opened(connection)
         if _task() not in self._taking:  # SQLAlchemy sets its own up, and says when they are in use
             connection.levels = self._route.isolation
