@@ -78,7 +78,6 @@ class Database:
         self._levels: Mapping[str, str] = {}
         self._locking: Locking | None = None
         self._close = contextlib.ExitStack()
-        self._limits: dict[int, Mapping[str, str]] = {}
         self._route = Route(
             Address(
                 connect={**cluster.server.connect, "database": name},
@@ -88,7 +87,6 @@ class Database:
                 relations=self.tables.relations,
                 uses=Uses(),
                 catalog=self.tables.catalog,
-                limits_of=self._limits,
             ),
             opened=self._opened,
             isolation=self._level,
@@ -246,7 +244,8 @@ class Database:
 
     def limits(self, sessions: Mapping[int, str]) -> Mapping[str, Collection[str]]:
         """Actor -> the limits of time with which its sessions began. `sessions`: process id -> actor."""
-        return {actor: self._limits[pid] for pid, actor in sessions.items() if pid in self._limits}
+        known = self._route.address.limits_of
+        return {actor: known[pid] for pid, actor in sessions.items() if pid in known}
 
     async def left(self, sessions: Mapping[int, str]) -> tuple[Leak, ...]:
         """What actors left behind that have all ended, and take it from them. `sessions`: process id -> actor."""
