@@ -42,8 +42,10 @@ INTERRUPTED = "interrupted before it was known"
 REDUCTION = "dpor"
 """Two requests have few traces: the reduction met all those of a pair of the shop in 4 to 20 executions, where the
 portfolio, which samples beside it, took 55 to 75."""
+SAMPLES = "portfolio"
+"""Where there are more traces than that: reduction begins at the end of the requests and stays there."""
 EXECUTIONS = 100
-"""Of one pair at most."""
+"""Of one pair with either at most."""
 _OUTLIVES = "something that the process keeps outlives a request (a rate limit, a cache), so this race shows nothing"
 FAILURES = tuple(range(500, 600))
 """Statuses that are answers like others where a serial order gives one of them."""
@@ -133,14 +135,14 @@ class Trials:
     async def _searched(self, pair: Pair, way: Ways, left: float) -> tuple[HuntResult, Same | None]:
         """What was met, and the race that is known, if the first failure shows one. That of another is minimised."""
         scenario = self._scenario(pair, way)
-        result = await self._hunt(scenario, left)
+        result, scheduler = await self._hunt(scenario, left)
         if result.failures and await self._fails_in_turn(scenario, pair):
             scenario = self.stage.scenario(pair, way, allows=FAILURES)
-            result = await self._hunt(scenario, left)
+            result, scheduler = await self._hunt(scenario, left)
         if not result.failures:
             return result, None
         self.racy.add(pair.title)
-        failure = await self._again(scenario, result.failures[0])
+        failure = await self._again(scenario, result.failures[0], scheduler)
         if failure is None:
             result.unsteady = (
                 f"execution {result.failures[0].execution} broke something, and its schedule did not again"
@@ -157,7 +159,7 @@ class Trials:
             self.lines |= {each: Same(line, pair.title) for each in (line, line_of(met)) if each}
         return result, None
 
-    async def _again(self, scenario: Scenario, found: ReportedFailure) -> Failure | None:
+    async def _again(self, scenario: Scenario, found: ReportedFailure, scheduler: str) -> Failure | None:
         """The failing execution once more, with its history and its lines of code; None where nothing breaks then."""
         schedule = decode(found.token).schedule
         conditions = Conditions(starts=schedule.starts, recorded=True, origins=True)
@@ -165,7 +167,7 @@ class Trials:
         if not record.failed:
             return None
         more: dict[str, Any] = {"execution": found.execution, "executions": EXECUTIONS, "found_token": found.token}
-        return Failure(record, found.token, record, scheduler=describe(REDUCTION, 0, {}), **more)
+        return Failure(record, found.token, record, scheduler=describe(scheduler, 0, {}), **more)
 
     async def _fails_in_turn(self, scenario: Scenario, pair: Pair) -> bool:
         """Whether one of the two is answered with 500 or more where they do not overlap: that is no race."""
@@ -207,8 +209,18 @@ class Trials:
     async def _now_differs(self, sent: Sent) -> str:
         return _difference(await _alone(self.explorer, self.alone[id(sent)].scenario, sent), sent)
 
-    async def _hunt(self, scenario: Scenario, left: float) -> HuntResult:
-        how: dict[str, Any] = {"scheduler": REDUCTION, "executions": EXECUTIONS, "refine": False}
+    async def _hunt(self, scenario: Scenario, left: float) -> tuple[HuntResult, str]:
+        """All traces; where they are too many, some, and samples beside them. And the scheduler of the last one."""
+        began = time.monotonic()
+        result = await self._hunt_by(REDUCTION, scenario, left)
+        left -= time.monotonic() - began
+        if result.failures or result.exhausted or result.ran_out or result.trouble or left < LEAST_SECONDS:
+            return result, REDUCTION
+        result.add(await self._hunt_by(SAMPLES, scenario, left))
+        return result, SAMPLES
+
+    async def _hunt_by(self, scheduler: str, scenario: Scenario, left: float) -> HuntResult:
+        how: dict[str, Any] = {"scheduler": scheduler, "executions": EXECUTIONS, "refine": False}
         result = await Hunt.of(scenario, seconds=left, **how).run(self.explorer)
         if cancelled():  # the hunt itself goes on to report; what it has found was not compared with runs in turn yet
             raise asyncio.CancelledError
