@@ -30,7 +30,8 @@ from typing import Any
 
 import sqlalchemy
 
-from lab.explore.names_of_setup import CONTENTS, NOTHING, Place, is_own, named_by_setup, owners_of, put, value_at
+from lab.explore.functions_named import CONTENTS, NOTHING, is_own, value_at
+from lab.explore.names_of_setup import Place, named_by_setup, owners_of, put
 from lab.explore.only_forward import another
 from lab.scenario.declare import Scenario
 

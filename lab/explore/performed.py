@@ -11,6 +11,7 @@ from lab.explore.asgi.served import Served
 from lab.explore.in_between import InBetween
 from lab.explore.invariants import Moment
 from lab.explore.seen import Seen
+from lab.explore.shared_names import shared_names
 from lab.model.leak import Leak
 from lab.model.outcome import Mask
 from lab.model.remedy import Applied
@@ -20,6 +21,11 @@ from lab.postgres.tables.reset import Snapshot
 from lab.scenario.declare import Scenario
 
 __all__ = ["Performed", "insist_on_a_server"]
+
+SHARED = (
+    "when actors come to {} in the process: code runs on behind its statement, in the same step, unless `lab.point()` "
+    "makes it one"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +57,10 @@ class Performed:
 
     @property
     def unsearched(self) -> tuple[str, ...]:
-        """What clients of the application could have done in another order."""
-        return () if self.served is None else tuple(self.served.unsearched)
+        """What clients of the application could have done in another order, and code of actors between statements."""
+        served = () if self.served is None else self.served.unsearched
+        names = shared_names(type(self.scenario))
+        return (*served, *([SHARED.format(", ".join(names))] if names else ()))
 
     async def seen(self) -> Seen:
         """All its values, to be compared with those of an equal run."""

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from types import CodeType, FunctionType
 from typing import Any
 
-from lab.explore.names_of_setup import codes
+from lab.explore.functions_named import codes
 from lab.scenario.declare import Scenario, parameter_names
 
 __all__ = ["shares_state"]

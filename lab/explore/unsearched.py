@@ -11,8 +11,8 @@ from lab.engine.plan import Finished
 from lab.model.comments import AHEAD
 from lab.model.text import cut
 from lab.model.trace import ActionKind, Step, Trace
-from lab.postgres.connections.settings import LIMITS
 from lab.postgres.statements.beyond import Beyond
+from lab.postgres.statements.limits import limits_set
 from lab.postgres.statements.met import MetRows, notices_pauses
 
 __all__ = ["ORDERS_OF_ROWS", "unsearched"]
@@ -29,13 +29,6 @@ _LOCKED = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+UPDATE|UPDATE|KEY\s+SHARE|SHARE)\b"
 _TAKES = re.compile(rf"\b(?:UPDATE|DELETE|INSERT|MERGE)\b|{_LOCKED.pattern}", re.IGNORECASE)
 """A statement that takes rows, or the words of one."""
 _FETCHED = re.compile(r"(?:FETCH|MOVE) (?!0$|1$)\d+$")
-_LIMITS = re.compile(
-    r"\b(?:SET\s+(?:LOCAL\s+|SESSION\s+)?|set_config\(\s*')"
-    rf"({'|'.join(sorted(LIMITS))})"
-    r"(?:\s*=\s*|\s+TO\s+|'\s*,\s*)('[^']*'|\w+)",
-    re.IGNORECASE,
-)
-_ENDLESS = re.compile(r"'?\s*0\s*(?:us|ms|s|min|h|d)?\s*'?|DEFAULT", re.IGNORECASE)
 _STRIKES = {
     "lock_timeout": "lock-timeout",
     "statement_timeout": "statement-timeout",
@@ -154,12 +147,13 @@ def _made_by_several(finished: Finished) -> Iterator[str]:
 
 
 def _timed(trace: Trace, limits: Mapping[str, Collection[str]], faults: Collection[str]) -> Iterator[str]:
-    """Limits of time that actors or their engines set and that the server keeps: hardly any time passes there."""
+    """Limits of time that actors or their engines set, and that no step reaches: hardly any time passes."""
     active = {actor: set(limits.get(actor, ())) for actor in {step.actor for step in trace}}
     for step in trace:
         mine = active[step.actor]
-        for name, value in _LIMITS.findall(step.action.text) if step.action.kind is ActionKind.STATEMENT else ():
-            (mine.discard if _ENDLESS.fullmatch(value) else mine.add)(name.lower())
+        if step.action.kind is ActionKind.STATEMENT:
+            for name, is_one in limits_set(step.action.text, step.action.parameters):
+                (mine.add if is_one else mine.discard)(name)
         for limit in sorted(mine):
             fault = _STRIKES.get(limit, "")
             if fault not in faults and (limit != "lock_timeout" or step.wait is not None):

@@ -243,9 +243,9 @@ class Database:
         self._taken.give_back()
 
     def limits(self, sessions: Mapping[int, str]) -> Mapping[str, Collection[str]]:
-        """Actor -> the limits of time with which its sessions began. `sessions`: process id -> actor."""
-        known = self._route.address.limits_of
-        return {actor: known[pid] for pid, actor in sessions.items() if pid in known}
+        """Actor -> the limits of time that its sessions have by themselves. `sessions`: process id -> actor."""
+        limits = {each.process.pid: each.process.limits for each in self._connections}
+        return {actor: found for pid, actor in sessions.items() if (found := limits.get(pid))}
 
     async def left(self, sessions: Mapping[int, str]) -> tuple[Leak, ...]:
         """What actors left behind that have all ended, and take it from them. `sessions`: process id -> actor."""

@@ -659,6 +659,11 @@ def _runs(world: World, value: Any) -> bool:
     return RAN == ["ran"]
 
 
+def _has_the_scope_around(world: World, value: Any) -> bool:
+    with anyio.CancelScope() as outer, anyio.CancelScope() as inner:  # noqa: ASYNC100 - they are only looked at
+        return value is None and inner._parent_scope is outer
+
+
 def _knows_the_scope(world: World, value: Any) -> bool:
     with anyio.CancelScope() as scope:  # noqa: ASYNC100 - it is only looked at
         known = value[asyncio.current_task()].cancel_scope
@@ -700,6 +705,7 @@ CHECKS: Mapping[str, Check] = {
         lambda world: anyio._backends._asyncio, lambda world, value: hasattr(value, "run_sync_in_worker_thread")
     ),
     "anyio._backends._asyncio._task_states": Check(lambda world: anyio._backends._asyncio, _knows_the_scope),
+    "CancelScope._parent_scope": Check(lambda world: anyio.CancelScope(), _has_the_scope_around),
     "anyio.TaskGroup._tasks": Check(
         lambda world: anyio._backends._asyncio.TaskGroup(), lambda world, value: value == set()
     ),

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from helpers.kit import Account, Bank
-from sqlalchemy import select, text, update
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy import event, func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from lab import actor
 from lab.analysis.tally import LOST, ONE_TRACE, HuntResult
@@ -112,19 +112,47 @@ class LimitedByFunction(Limited):
     LIMIT = "SELECT set_config('statement_timeout', '10min', true)"
 
 
+def engine_of(**options: Any) -> AsyncEngine:
+    return create_async_engine("postgresql+asyncpg://nobody@nowhere.invalid/none", connect_args=options)
+
+
 class LimitedByEngine(Raises):
     """The engine says it with each connection."""
 
-    watch = (
-        create_async_engine(
-            "postgresql+asyncpg://nobody@nowhere.invalid/none",
-            connect_args={"server_settings": {"statement_timeout": "10min", "lock_timeout": "0"}},
-        ),
-    )
+    watch = (engine_of(server_settings={"statement_timeout": "10min", "lock_timeout": "0"}),)
 
     async def raises(self, session: Any, name: str) -> None:
         async with AsyncSession(self.watch[0]) as own, own.begin():
             await own.execute(update(Account).where(Account.id == 1).values(balance=Account.balance + 1))
+
+
+class LimitedByOption(LimitedByEngine):
+    watch = (engine_of(server_settings={"options": "-c search_path=public -c statement_timeout=10min"}),)
+
+
+class LimitedByClient(LimitedByEngine):
+    watch = (engine_of(command_timeout=600),)
+
+
+class LimitedByEvent(LimitedByEngine):
+    watch = (engine_of(),)
+
+
+@event.listens_for(LimitedByEvent.watch[0].sync_engine, "connect")
+def _limits(connection: Any, record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("SET statement_timeout = '10min'")
+    cursor.close()
+
+
+class UnlimitedByEngine(LimitedByEngine):
+    watch = (engine_of(server_settings={"statement_timeout": "0ms", "application_name": "shop"}),)
+
+
+class LimitedByParameter(Limited):
+    async def raises(self, session: Any, name: str) -> None:
+        await session.execute(select(func.set_config("statement_timeout", "10min", True)))
+        await session.execute(update(Account).where(Account.id == 1).values(balance=Account.balance + 1))
 
 
 class LimitedForOthers(Limited):
@@ -215,6 +243,10 @@ NAMED = {
     "a limit": (Limited, None, (), "that the lock_timeout of bob is over, as the fault 'lock-timeout' has it"),
     "a limit of a function": (LimitedByFunction, None, (), "that the statement_timeout of alice is over, as the fault"),
     "a limit of an engine": (LimitedByEngine, None, (), "that the statement_timeout of alice is over, as the fault"),
+    "a limit of an option": (LimitedByOption, None, (), "that the statement_timeout of alice is over, as the fault"),
+    "a limit of an event": (LimitedByEvent, None, (), "that the statement_timeout of alice is over, as the fault"),
+    "a limit of a parameter": (LimitedByParameter, None, (), "that the statement_timeout of bob is over, as the fault"),
+    "a limit of the client": (LimitedByClient, None, (), "that the command_timeout of bob is over"),
     "a limit that no fault is": (LimitedForOthers, None, (), "that the idle_session_timeout of alice is over"),
     "a stream": (Streams, None, (), "orders within what is fetched of SELECT account.id"),
     "a cursor": (Moves, None, (), "orders within what is fetched of DECLARE each CURSOR"),
@@ -233,7 +265,7 @@ async def test_the_verdict_names_it(explorer, name):
 
 
 @pytest.mark.parametrize(
-    "cls", [Raises, Locks, RaisesInText, Plain, ReadsInText, Unlimited, Alone, StreamsOne, OnlyReads]
+    "cls", [Raises, Locks, RaisesInText, Plain, ReadsInText, Unlimited, UnlimitedByEngine, Alone, StreamsOne, OnlyReads]
 )
 async def test_it_is_not_named_where_it_is_searched(explorer, cls):
     result = await hunted(explorer, cls)

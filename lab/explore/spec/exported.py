@@ -31,7 +31,7 @@ __all__ = ["exported", "without_braces"]
 SHORT, LONG = "100ms", "100s"
 """`deadlock_timeout` of who is to be refused, and of all others. The short one is long enough to be seen waiting."""
 AFTERWARDS = "afterwards"
-_COMPOSITE = "replace(t::text, chr(10), '\\n') AS row"
+_COMPOSITE = "replace((t.*)::text, chr(10), '\\n') AS row"
 _PLAIN = "setup { SET datestyle = 'ISO'; SET timezone = 'UTC'; SET intervalstyle = 'postgres'; }\n"
 _LITERAL = re.compile(r"((?<![\w$])[eE]?'(?:[^'\\]|''|\\.)*'|(?<![\w$])'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\$(\d{1,9})(?!\d)")

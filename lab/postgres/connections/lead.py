@@ -31,6 +31,7 @@ from lab.postgres.connections.others import CONNECT, Guard, led, led_as
 from lab.postgres.connections.redirect import Redirected
 from lab.postgres.connections.unconnected import FROM_SERVER
 from lab.postgres.connections.watch import Route
+from lab.postgres.statements.limits import limits_of
 
 __all__ = ["Lead"]
 
@@ -148,7 +149,7 @@ class Lead:
             connection_class=connection_class,
             record_class=record_class,
         )
-        address.adopt(connection, schema, settings)
+        address.adopt(connection, schema, limits_of(options, settings))
         self._route.opened(connection)
         if _task() not in self._taking:  # SQLAlchemy sets its own up, and says when they are in use
             connection.levels = self._route.isolation

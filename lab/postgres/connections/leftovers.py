@@ -12,6 +12,7 @@ from typing import Any
 
 from lab.postgres.connections.caches import PreparedStatements
 from lab.postgres.connections.points import SAVEPOINT
+from lab.postgres.statements.limits import limits_set
 from lab.postgres.statements.tidy import draws
 
 __all__ = ["FORGET", "Leftovers"]
@@ -57,6 +58,9 @@ class Leftovers:
             self._drew = self._drew or draws(text)
             return first
         self._connection.journal.tidy = False
+        for name, is_one in limits_set(text) if not self._connection.in_use else ():  # an engine sets it up
+            limits = self._connection.process.limits
+            (limits.add if is_one else limits.discard)(name)
         return first + self.prepared.spare
 
     def _is_tidy(self, text: str) -> bool:

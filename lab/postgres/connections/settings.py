@@ -11,7 +11,6 @@ from contextvars import ContextVar
 __all__ = [
     "ACTOR_SETTINGS",
     "HOUSE_SETTINGS",
-    "LIMITS",
     "PRIVILEGED_SETTINGS",
     "YIELDING",
     "guarding",
@@ -50,13 +49,6 @@ GUARDING = {
 }
 """For every session. Under a schedule an actor is idle because the lab says so, which no clock of the server's knows.
 How long a statement or a lock may take is left to the application."""
-LIMITS = frozenset(
-    {
-        *("lock_timeout", "statement_timeout", "transaction_timeout"),
-        *("idle_in_transaction_session_timeout", "idle_session_timeout"),
-    }
-)
-"""How long something may take, by the server's clock. `deadlock_timeout` is none: what it waits for comes as well."""
 YIELDING = frozenset({*GUARDING, "search_path"})
 """What the lab sets against a server, a role or a URL, but not where code itself says it with a connection."""
 HOUSE_SETTINGS = {"statement_timeout": "0", "lock_timeout": "0"}

@@ -7,7 +7,7 @@ SQLAlchemy's asyncio layer runs its synchronous core in a greenlet, so an event 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +27,7 @@ from lab.postgres.connections.journal import Journal
 from lab.postgres.connections.listening import listening
 from lab.postgres.connections.others import led
 from lab.postgres.connections.points import SAVEPOINT, SAVEPOINT_KINDS, pausable, sets_a_timer, texts
-from lab.postgres.connections.settings import HOUSE_SETTINGS, LIMITS, YIELDING, serves_house
+from lab.postgres.connections.settings import HOUSE_SETTINGS, YIELDING, serves_house
 from lab.postgres.connections.taken import Taken
 from lab.postgres.connections.unconnected import raise_if_unconnected, taken_from
 from lab.postgres.connections.uses import Uses
@@ -35,6 +35,7 @@ from lab.postgres.locks.freeze import ServerProcess
 from lab.postgres.locks.remedy_locks import Locking, with_lock
 from lab.postgres.statements.bulk import Bulk, bulk_of
 from lab.postgres.statements.footprints import footprint_of
+from lab.postgres.statements.limits import limits_of
 from lab.postgres.statements.shapes import Relations
 
 __all__ = ["OWN_WAY", "Route", "instrumented"]
@@ -65,8 +66,6 @@ class Address:
     """Where it is noticed who uses the connection."""
     catalog: Relations = field(default_factory=Relations)
     """What statements on the relations may rest on."""
-    limits_of: MutableMapping[int, Mapping[str, str]] = field(default_factory=dict)
-    """By process id, the limits of time with which a session began, if it did with any."""
     apart: Apart = ALL_ONE
     """The databases of the application that are told apart here."""
     refuse: Callable[[str], ScenarioError] = ScenarioError
@@ -77,7 +76,7 @@ class Address:
         schema = self.schema_of(options)
         kept["server_settings"] = self.server_settings(options, schema)
         adapted = dialect.loaded_dbapi.connect(connection_class=LabConnection, **{**self.connect, **kept})
-        self.adopt(adapted.driver_connection, schema, kept["server_settings"])
+        self.adopt(adapted.driver_connection, schema, limits_of(options, kept["server_settings"]))
         return adapted
 
     def schema_of(self, options: Mapping[str, Any]) -> str:
@@ -95,13 +94,12 @@ class Address:
         lab = {name: value for name, value in self.settings.items() if name not in own or name not in YIELDING}
         return {**own, **self.connect.get("server_settings", {}), **lab, **house, **place}
 
-    def adopt(self, connection: LabConnection, schema: str, settings: Mapping[str, str]) -> None:
-        """Give a new connection, opened with these settings, what it needs to know of its place."""
+    def adopt(self, connection: LabConnection, schema: str, limits: Collection[str]) -> None:
+        """Give a new connection what it needs to know of its place. `limits`: those of time with which it begins."""
         connection.schema = schema
         pid = connection.get_server_pid()
-        if limits := {name: value for name, value in settings.items() if name in LIMITS and value != "0"}:
-            self.limits_of[pid] = limits
         connection.process = ServerProcess(pid, may_freeze=self.may_freeze(pid))
+        connection.process.limits.update(limits)
         connection.relations = self.relations
         connection.catalog = self.catalog
         connection.journal = self.journal

@@ -13,6 +13,8 @@ class ServerProcess:
 
     def __init__(self, pid: int, *, may_freeze: bool) -> None:
         self.pid = pid
+        self.limits: set[str] = set()
+        """Those of time that its session has, and that no actor set."""
         self._may_freeze = may_freeze
         self._frozen = False
 

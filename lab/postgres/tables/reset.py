@@ -169,11 +169,11 @@ class Tables:
         self._empty = f"TRUNCATE {names} RESTART IDENTITY CASCADE;" if names else ""
         self._restart = restart
         self._read_back = " UNION ALL ".join(
-            f"(SELECT {_literal(table.short)}, t::text FROM ONLY {table.name} t ORDER BY t::text)"
+            f"(SELECT {_literal(table.short)}, (t.*)::text FROM ONLY {table.name} t ORDER BY (t.*)::text)"
             for table in self._tables
         )
         self._read_rows = " UNION ALL ".join(
-            f"(SELECT {_literal(table.short)}, to_jsonb(t)::text FROM ONLY {table.name} t)" for table in self._tables
+            f"(SELECT {_literal(table.short)}, to_jsonb(t.*)::text FROM ONLY {table.name} t)" for table in self._tables
         )
         self._refresh = "".join(
             f"REFRESH MATERIALIZED VIEW {name}{'' if populated else ' WITH NO DATA'};"

@@ -46,6 +46,7 @@ import lab
 from lab import Scenario, actor
 from lab.postgres.tables import reset
 from lab.schedulers import make_scheduler
+from lab.search.hunt import Hunt
 
 metadata = MetaData()
 
@@ -307,6 +308,33 @@ async def test_what_a_session_remembers_is_gone_in_the_next_execution(explorer):
     for _ in range(3):
         record = await explorer.run(Remembers(), Order())
         assert record.outcome.results["alice"].value == [True, '"$user", public', 0]
+
+
+@pytest.mark.parametrize("kind", [Integer, Text, JSON])
+async def test_a_column_may_have_any_name(explorer, kind):
+    """One named as the lab calls a row stands for itself, and the row for all of it."""
+    others = MetaData()
+    odd = Table("odd", others, Column("id", Integer, primary_key=True), Column("t", kind), Column("n", Integer))
+
+    class Named(Scenario):
+        metadata = others
+
+        async def setup(self, session) -> None:
+            await session.execute(insert(odd), [{"id": 1, "t": 5 if kind is Integer else "(x)", "n": 0}])
+
+        @actor(names=("alice", "bob"))
+        async def work(self, session) -> None:
+            read = await session.scalar(select(odd.c.n))
+            await session.execute(odd.update().values(n=read + 1))
+            await session.commit()
+
+        all_is_serial = lab.serializable()
+
+    result = await Hunt.of(Named(), executions=10, refine=False).run(explorer)
+    assert result.failures, "a lost update, which final rows show"
+    record = await explorer.run(Named(), Order("alice"))
+    (row,) = record.outcome.rows["odd"]
+    assert (row[:3], row[-3:]) == ("(1,", ",2)")
 
 
 async def test_large_objects_are_those_that_setup_made(explorer):
