@@ -325,3 +325,42 @@ async def signals(item_id: int, session: AsyncSession = Depends(get_session)):
     session.add(Item(stock=1))
     await session.commit()
 """
+
+
+BEHIND_A_LOCK = """
+guard = asyncio.Lock()
+
+
+@app.middleware("http")
+async def passes_on(request, call_next):
+    return await call_next(request)
+
+
+@app.post("/items/{item_id}/halves")
+async def half(item_id: int):
+    async with guard, Session() as session:
+        left = (await session.get_one(Item, item_id)).stock
+    async with guard, Session() as session:
+        (await session.get_one(Item, item_id)).stock = left - 1
+        await session.commit()
+
+
+@app.post("/items/{item_id}/wholes")
+async def whole(item_id: int):
+    async with guard, Session() as session:
+        (await session.get_one(Item, item_id)).stock -= 1
+        await session.commit()
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [("halves", 1, "1 race in 1 pair\n"), ("wholes", 0, "\nSafe: some serial order")],
+)
+def test_requests_with_more_traces_than_can_be_run_are_sampled_as_well(folder, path, status, said):
+    """A middleware of Starlette's passes messages on between tasks, whose order matters once somebody waits."""
+    (folder / "service.py").write_text(SERVICE + BEHIND_A_LOCK)
+    (folder / "order.jsonl").write_text(json.dumps({"method": "POST", "path": f"/items/1/{path}"}))
+    done = races(folder, "--before", "service:fill")
+    assert said in done.stdout
+    assert (done.returncode, done.stderr) == (status, "")

@@ -63,7 +63,7 @@ class Raced:
         if result.verdict == Verdict.INCONCLUSIVE and not apart and not sampled:
             return cls(pair, Standing.UNKNOWN, result.reason, seconds=result.seconds)
         executions = count(result.executions, "execution")
-        searched = f"all traces, {executions}" if result.complete else executions
+        searched = f"all traces of their statements, {executions}" if result.complete else executions
         if autocommits:
             searched = f"{searched}, each statement a transaction of its own (AUTOCOMMIT)"
         if apart:

@@ -85,7 +85,7 @@ def test_a_race_is_found_and_minimised_once_and_its_written_scenario_fails_until
     done, data = raced(shop, "-k", "coupon_gives")
     assert done.returncode == 0, done.stdout
     assert {each["standing"] for each in data["pairs"]} == {"safe"}, done.stdout
-    assert all(each["limits"].startswith("all traces, ") for each in data["pairs"])
+    assert all(each["limits"].startswith("all traces of their statements, ") for each in data["pairs"])
 
 
 @pytest.mark.long
