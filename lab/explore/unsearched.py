@@ -193,7 +193,7 @@ def _why(step: Step) -> str:
         return "at SERIALIZABLE a pause may decide who is refused"
     if notices_pauses(step.action.text):
         return "it would notice a pause"
-    return "no serial run showed which rows it writes, by a primary key, or the session would notice a pause"
+    return "no serial run showed which rows it writes or locks, by a primary key, or the session would notice a pause"
 
 
 def _short(text: str) -> str:

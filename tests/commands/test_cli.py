@@ -258,6 +258,8 @@ WRONG = {
     "unknown short name": (["hunt", "Conted"], 2, "did you mean scenarios.counter:Counted"),
     "unknown class": (["hunt", "scenarios.counter:LostCout"], 2, f"did you mean {LOST}"),
     "nothing near": (["hunt", "hostile:Xyzzy"], 2, "`lab list hostile` lists the scenarios"),
+    "a module": (["hunt", "scenarios.counter"], 2, "is a module; name a scenario of it, such as scenarios.counter:"),
+    "a file": (["hunt", "hostile.py"], 2, "hostile.py is a module; name a scenario of it, such as hostile:NAME"),
     "empty target": (["hunt", ""], 2, "no scenario named ''"),
     "empty class": (["hunt", "hostile:"], 2, "no scenario ''"),
     "empty module": (["hunt", ":X"], 2, "is not a module name"),
