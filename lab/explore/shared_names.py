@@ -16,6 +16,7 @@ import sys
 from asyncio import Event, Queue
 from collections.abc import MutableMapping, MutableSequence, MutableSet
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import lru_cache
 from types import BuiltinMethodType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -116,7 +117,7 @@ class _Reader:
             return name, self.function.__globals__[name]
         if step.opname in ("LOAD_DEREF", "LOAD_CLASSDEREF") and name in self.cells:
             return name, value_at(self.cells[name], CONTENTS)
-        is_self = code is self.function.__code__ and step.opname == "LOAD_FAST" and name == "self"
+        is_self = code is self.function.__code__ and step.opname.startswith("LOAD_FAST") and name == "self"
         return ("self", self.own) if is_self and self.function.__qualname__.count(".") else None
 
     def _follow(self, name: str, value: Any, after: list[dis.Instruction], *, changes_items: bool) -> None:
@@ -164,7 +165,9 @@ def _parts(value: Any) -> list[dict[str, Any]] | None:
 def _changes_itself(value: Any) -> bool:
     """Whether it is an object of a class of the application's own whose methods set attributes or change items."""
     kind = type(value)
-    if isinstance(value, type | FunctionType | ModuleType | Scenario) or not is_own(sys.modules.get(kind.__module__)):
+    if isinstance(value, type | FunctionType | ModuleType | Scenario | Enum) or not is_own(
+        sys.modules.get(kind.__module__)
+    ):
         return False
     return any(_sets(each) for name, each in vars(kind).items() if name != "__init__")
 

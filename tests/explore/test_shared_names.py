@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from enum import Enum
 from functools import lru_cache
 from typing import Any
 
@@ -29,6 +30,13 @@ busy = False
 class Guard:
     busy = 0
     least = 5
+
+
+class Status(Enum):
+    RUNNING = "running"
+
+    def named(self, values: set[str]) -> None:
+        values.add(self.value)
 
 
 class Registry:
@@ -151,6 +159,7 @@ APART = {
     "what nobody changes": (lambda name: LEVELS["low"], lambda name: Guard.least),
     "what one alone has": (_stores, lambda name: name),
     "an object that only looks": (lambda name: RATES.of("a"), None),
+    "a member of an enumeration": (lambda name: Status.RUNNING.value, None),
     "a lock": (lambda name: GUARD.locked(), None),
     "its own variables": (lambda name: {name: 1}.pop(name), None),
     "an attribute of its own": (lambda name: setattr(Registry(), "names", {name}), None),
