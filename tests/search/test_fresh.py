@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-import psutil
 import pytest
 from helpers.lab_program import CASES
+from helpers.processes import worker_processes
 
 from lab.analysis.tally import HuntResult
 from lab.explore import Conditions
@@ -46,10 +46,6 @@ async def hunted(explorer) -> HuntResult:
 def lost(hunted) -> HuntResult:
     """What a test may change."""
     return replace(hunted, failures=list(hunted.failures))
-
-
-def children() -> list[psutil.Process]:
-    return [each for each in psutil.Process().children() if "lab.search.workers" in each.cmdline()]
 
 
 async def test_a_failure_that_a_fresh_process_repeats_says_so(lost, server):
@@ -115,7 +111,7 @@ async def test_an_interruption_meanwhile_keeps_the_failure_and_leaves_no_process
     result = lost
     before = result.failures[0]
     trying = asyncio.create_task(tried_in_fresh_processes(Place().of(server), LOST, result))
-    while not (fresh := children()):  # noqa: ASYNC110 - another process sets no event of ours
+    while not (fresh := worker_processes()):  # noqa: ASYNC110 - another process sets no event of ours
         await asyncio.sleep(0.01)
     trying.cancel()
     await trying

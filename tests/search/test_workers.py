@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from helpers.processes import worker_processes
 
 from lab.errors import ServerError
 from lab.postgres.server.embedded import embedded_server
@@ -24,10 +25,6 @@ from lab.search.job import Job
 from lab.search.workers import JobResult, Workers
 
 LOST, RIGHT = "scenarios.transfer:LostUpdate", "scenarios.transfer:Transfer"
-
-
-def children() -> list[psutil.Process]:
-    return [each for each in psutil.Process().children() if "lab.search.workers" in each.cmdline()]
 
 
 @dataclass(frozen=True)
@@ -47,9 +44,9 @@ async def work(server, anyio_backend) -> Work:
     known = []
 
     async def look() -> None:
-        while not children():  # noqa: ASYNC110 - another process sets no event of ours
+        while not worker_processes():  # noqa: ASYNC110 - another process sets no event of ours
             await asyncio.sleep(0.001)
-        known.extend(what_is_known_of(each.pid) for each in children())
+        known.extend(what_is_known_of(each.pid) for each in worker_processes())
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAB_URL", "postgresql://u:hunter2hunter2@h/d")
@@ -71,7 +68,7 @@ async def test_every_job_has_its_answer_and_no_worker_is_left(work):
     assert (done[0].result.verdict, done[2].result.verdict) == ("fail", "pass")
     assert done[0].result.failures[0].report.startswith("LOST UPDATE")
     assert (done[1].exit_status, done[1].error[:24]) == (2, "no module named 'nowhere")
-    assert children() == []
+    assert worker_processes() == []
 
 
 def test_the_url_is_neither_in_the_arguments_nor_in_the_environment_of_a_worker(work):
@@ -87,9 +84,9 @@ async def test_a_worker_that_dies_is_replaced(server):
     perform = Workers(Place().of(server), 1).perform(jobs)
 
     async def kill() -> None:
-        while not children():  # noqa: ASYNC110 - another process sets no event of ours
+        while not worker_processes():  # noqa: ASYNC110 - another process sets no event of ours
             await asyncio.sleep(0.01)
-        os.kill(children()[0].pid, signal.SIGKILL)
+        os.kill(worker_processes()[0].pid, signal.SIGKILL)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(kill())
@@ -108,7 +105,7 @@ async def test_the_share_of_a_worker_that_dies_is_done_again_in_a_demonstration(
     async def kill() -> None:
         while len(killed) < deaths:
             await asyncio.sleep(0.001)
-            for each in children():
+            for each in worker_processes():
                 if each.pid not in killed and len(killed) < deaths:
                     os.kill(each.pid, signal.SIGKILL)
                     killed.append(each.pid)
@@ -129,7 +126,7 @@ async def test_leaving_early_ends_the_workers(server):
         assert (index, done.result.verdict) == (0, "fail")
         break
     await perform.aclose()
-    assert children() == []
+    assert worker_processes() == []
 
 
 @pytest.mark.parametrize("scheduler", ["serial", "directed"])

@@ -6,8 +6,8 @@ import asyncio
 import os
 import signal
 
-import psutil
 import pytest
+from helpers.processes import worker_processes
 
 from lab.analysis.tally import HuntResult
 from lab.explore import Explorer
@@ -21,10 +21,6 @@ from lab.search.job import Job
 from lab.search.workers import perform
 
 LOST, RIGHT = "scenarios.transfer:LostUpdate", "scenarios.transfer:Transfer"
-
-
-def children() -> list[psutil.Process]:
-    return [each for each in psutil.Process().children() if "lab.search.workers" in each.cmdline()]
 
 
 def shown(result: HuntResult) -> dict[str, object]:
@@ -56,7 +52,7 @@ def figures(monkeypatch) -> list[Figures]:
 
 async def hunted(server, job: Job, workers: int, progress=lambda seen: None) -> HuntResult:
     result = await hunt_one(server, Place(), job, workers, progress)
-    assert children() == []
+    assert worker_processes() == []
     return result
 
 
@@ -94,7 +90,7 @@ async def test_a_worker_that_is_killed_is_not_missed_and_its_share_is_made_again
 
     def kill(seen: HuntResult) -> None:
         if not killed and seen.executions == 8:
-            killed.extend(each.pid for each in children())
+            killed.extend(each.pid for each in worker_processes())
             os.kill(killed[0], signal.SIGKILL)
 
     result = await hunted(server, job, 2, kill)
@@ -134,11 +130,11 @@ async def test_those_who_import_beforehand_are_as_many_as_have_a_core_and_go_una
     monkeypatch.setattr("lab.search.crew.processes.sensible_workers", lambda: 3)
     hands = Processes(Place().of(server), Job(RIGHT), 5)
     hands.prepare()
-    assert len(children()) == 2
+    assert len(worker_processes()) == 2
     assert hands.workers == []
     hands.dismiss()
     await hands.aclose()
-    assert children() == []
+    assert worker_processes() == []
 
 
 async def test_one_that_imported_beforehand_makes_what_it_is_given(monkeypatch, server, explorer, figures):
