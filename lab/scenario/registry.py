@@ -95,9 +95,9 @@ def _by_short_name(name: str) -> type[Scenario]:
         return matches[0]
     if matches:
         raise UsageError(f"{name} is ambiguous: {', '.join(target_of(cls) for cls in matches)}")
-    module = ".".join(Path(name.removesuffix(".py")).parts)
+    module = name.removesuffix(".py").replace("/", ".")
     inside = [target_of(cls) for cls in known if cls.__module__ == module]
-    if inside or (module and Path(*module.split(".")).with_suffix(".py").is_file()):
+    if inside or os.path.isfile(f"{module.replace('.', '/')}.py"):  # noqa: PTH113 - what is no path is no file either
         such = inside[0] if inside else f"{module}:NAME"
         raise UsageError(f"{name} is a module; name a scenario of it, such as {such}{_near('', (), module)}")
     raise UsageError(f"no scenario named {name!r}{_near(name, known)}")
