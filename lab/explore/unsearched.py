@@ -91,13 +91,19 @@ def _whole(finished: Finished, met: MetRows, *, pauses: bool) -> Iterator[str]:
 
 def _fetched(finished: Finished, *, pauses: bool) -> Iterator[str]:
     """The cursors of which one fetch locked or changed several rows, one after the other: nothing pauses within it."""
-    opened: dict[str, str] = {}
+    streams: dict[str, str] = {}
+    declared: dict[str, str] = {}
     for step in finished.trace:
-        text, tag = step.action.text, "" if step.result is None else step.result.tag
-        if step.action.kind is ActionKind.STATEMENT and _TAKES.search(text):
-            opened[step.actor] = text
-        several = _FETCHED.match(tag) or (step.action.kind is ActionKind.FETCH and step.result and step.result.rows[1:])
-        if several and (cursor := opened.get(step.actor)) is not None:
+        text, kind, result = step.action.text, step.action.kind, step.result
+        if kind is ActionKind.STATEMENT and not step.woken and result is None:  # its rows, if any, come by fetches
+            streams[step.actor] = text
+        if result is None:
+            continue
+        if result.tag == "DECLARE CURSOR" and _TAKES.search(text):
+            declared[step.actor] = text
+        fetched = result.rows[1:] if kind is ActionKind.FETCH else _FETCHED.match(result.tag)
+        cursor = (streams if kind is ActionKind.FETCH else declared).get(step.actor, "")
+        if fetched and _TAKES.search(cursor):
             why = "it is a fetch from a cursor" if pauses else "the scenario or an option says so"
             yield f"orders within what is fetched of {_short(cursor)}, which is one step: {why}"
 

@@ -204,6 +204,15 @@ class StreamsOne(Raises):
             pass
 
 
+class ReadsWhatItRaised(Raises):
+    """What it locked before has nothing to do with the cursor."""
+
+    async def raises(self, session: Any, name: str) -> None:
+        await session.execute(update(Account).where(Account.id == 1).values(balance=Account.balance + 1))
+        async for _ in await session.stream_scalars(select(Account).order_by(Account.id)):
+            pass
+
+
 class OnlyReads(Raises):
     """A cursor that locks nothing has no order of locks."""
 
@@ -265,7 +274,20 @@ async def test_the_verdict_names_it(explorer, name):
 
 
 @pytest.mark.parametrize(
-    "cls", [Raises, Locks, RaisesInText, Plain, ReadsInText, Unlimited, UnlimitedByEngine, Alone, StreamsOne, OnlyReads]
+    "cls",
+    [
+        Raises,
+        Locks,
+        RaisesInText,
+        Plain,
+        ReadsInText,
+        Unlimited,
+        UnlimitedByEngine,
+        Alone,
+        StreamsOne,
+        OnlyReads,
+        ReadsWhatItRaised,
+    ],
 )
 async def test_it_is_not_named_where_it_is_searched(explorer, cls):
     result = await hunted(explorer, cls)
