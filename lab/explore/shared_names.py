@@ -2,10 +2,11 @@
 
 Code behind a statement runs on with its answer, in one step, up to the next one; so does what comes before the first.
 Elsewhere an answer may lie there while others go on. Where what such code touches is another's business too, no search
-of statements has run all orders. `lab.point()` makes a step of it, so who calls that is taken to know.
+of statements has run all orders. `lab.point()` makes a step of it: two actors that both call it know where.
 
-Only names are looked at: variables of a module or around a function, attributes of the application's own classes and of
-the scenario. To add to a list or a set that no actor reads is no look.
+Only names are looked at, in the application's own code, and more closely than in `lab.explore.shared_state`, which may
+doubt more: variables of a module or around a function, attributes of classes and of the scenario. To add to a list or
+a set that no actor reads is no look.
 """
 
 from __future__ import annotations
@@ -15,15 +16,18 @@ import inspect
 import sys
 from asyncio import Event, Queue
 from collections.abc import MutableMapping, MutableSequence, MutableSet
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
+from itertools import permutations
 from types import BuiltinMethodType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from lab.engine.gate import point
 from lab.explore.functions_named import CONTENTS, NOTHING, codes, functions, is_own, value_at
+from lab.explore.shared_state import is_state
 from lab.scenario.declare import Scenario, actors_of
 
 __all__ = ["shared_names"]
@@ -55,7 +59,7 @@ class _Touched:
 
 
 def shared_names(cls: type[Scenario]) -> tuple[str, ...]:
-    """The names of what one actor changes and another one looks at; nothing where one calls `lab.point`."""
+    """The names of what one actor changes and another one looks at, unless both call `lab.point`."""
     if cls not in _KNOWN:
         _KNOWN[cls] = tuple(sorted(_shared(cls)))
     return _KNOWN[cls]
@@ -64,10 +68,8 @@ def shared_names(cls: type[Scenario]) -> tuple[str, ...]:
 def _shared(cls: type[Scenario]) -> set[str]:
     touched = [_touched(cls, each.attribute) for each in actors_of(cls)]
     found: dict[object, str] = {}
-    if any(each.knows for each in touched):
-        return set()
-    for at, one in enumerate(touched):
-        for other in (*touched[:at], *touched[at + 1 :]):
+    for one, other in permutations(touched, 2):
+        if not (one.knows and other.knows):
             found = {key: name for key, name in one.changes.items() if key in other.looks} | found
     return set(found.values())
 
@@ -163,13 +165,15 @@ def _parts(value: Any) -> list[dict[str, Any]] | None:
 
 
 def _changes_itself(value: Any) -> bool:
-    """Whether it is an object of a class of the application's own whose methods set attributes or change items."""
-    kind = type(value)
-    if isinstance(value, type | FunctionType | ModuleType | Scenario | Enum) or not is_own(
-        sys.modules.get(kind.__module__)
-    ):
+    """Whether it is an object that may change by what is called on it.
+
+    Of a class of the application's own the methods tell; of a library's that is not known here.
+    """
+    if isinstance(value, FunctionType | ModuleType | Enum | ContextVar):
         return False
-    return any(_sets(each) for name, each in vars(kind).items() if name != "__init__")
+    if is_own(sys.modules.get(type(value).__module__)):
+        return any(_sets(each) for name, each in vars(type(value)).items() if name != "__init__")
+    return is_state(value)
 
 
 def _sets(method: Any) -> bool:

@@ -14,13 +14,13 @@ from contextvars import ContextVar
 from types import CodeType, FunctionType
 from typing import Any
 
-from lab.explore.functions_named import codes
+from lab.explore.functions_named import CONTENTS, codes, value_at
 from lab.scenario.declare import Scenario, parameter_names
 
-__all__ = ["shares_state"]
+__all__ = ["is_state", "shares_state"]
 
 _CHANGEABLE = (MutableMapping, MutableSequence, MutableSet, bytearray, ContextVar)
-_FOREIGN = ("sqlalchemy", "asyncpg", "asyncio", "lab.", "logging")
+_FOREIGN = ("sqlalchemy", "asyncpg", "asyncio", "anyio", "threading", "lab.", "logging", "structlog", "loguru")
 """Modules, by the beginnings of their names, whose objects are no state of the application's own."""
 
 
@@ -44,7 +44,7 @@ def shares_state(scenario: Scenario, attribute: str) -> bool:
             function = getattr(value, "__func__", value)  # of a static method, or one of the class
             if isinstance(function, FunctionType):
                 ahead.append(inspect.unwrap(function))
-            elif _is_state(value):
+            elif is_state(value):
                 return True
     return False
 
@@ -63,14 +63,10 @@ def _named(function: FunctionType, scenario: Scenario) -> Iterator[Any]:
     yield from (vars(scenario)[name] for name in names if name in vars(scenario))
     for name in names:
         yield next((vars(cls)[name] for cls in type(scenario).__mro__ if name in vars(cls)), None)
-    for cell in function.__closure__ or ():
-        try:
-            yield cell.cell_contents
-        except ValueError:  # not assigned yet
-            continue
+    yield from (value_at(cell, CONTENTS) for cell in function.__closure__ or ())
 
 
-def _is_state(value: Any) -> bool:
+def is_state(value: Any) -> bool:
     """Whether it may be changed in place: a collection, or an object that keeps attributes."""
     if isinstance(value, _CHANGEABLE):
         return True

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextvars import ContextVar
 from enum import Enum
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -58,6 +60,8 @@ class Rates:
 
 
 REGISTRY, RATES = Registry(), Rates()
+COUNTERS = SimpleNamespace(asked=0)
+WHO: ContextVar[str] = ContextVar("who")
 
 
 @lru_cache
@@ -121,6 +125,10 @@ def _prices(name: str) -> int:
     return price_of(name)
 
 
+def _says(name: str) -> None:
+    WHO.set(name)
+
+
 def _sees(name: str) -> None:
     SEEN.append(name)
 
@@ -138,6 +146,7 @@ SHARED = {
     "an attribute of a class": (_counts, None, "Guard.busy"),
     "a method of an object": (REGISTRY.add, None, "one"),
     "an object": (_registers, None, "REGISTRY"),
+    "an object of a library": (lambda name: COUNTERS.asked, None, "COUNTERS"),
     "a cached function": (_prices, None, "price_of"),
     "a variable around": (_around(), None, "last"),
 }
@@ -160,6 +169,7 @@ APART = {
     "what one alone has": (_stores, lambda name: name),
     "an object that only looks": (lambda name: RATES.of("a"), None),
     "a member of an enumeration": (lambda name: Status.RUNNING.value, None),
+    "a variable of its own task": (_says, None),
     "a lock": (lambda name: GUARD.locked(), None),
     "its own variables": (lambda name: {name: 1}.pop(name), None),
     "an attribute of its own": (lambda name: setattr(Registry(), "names", {name}), None),
@@ -171,15 +181,30 @@ def test_nothing_is_named_that_is_no_others_business(kind):
     assert shared_names(of(*APART[kind])) == ()
 
 
-def test_nothing_is_named_where_a_point_makes_a_step_of_it():
-    class Pointed(Bank):
-        @actor(names=("alice", "bob"))
-        async def work(self, name: str, session: Any) -> None:
-            await session.execute(add(1))
-            await lab.point("before the cache")
-            CACHE[name] = 1
+async def _fills(session: Any, name: str, *, points: bool) -> None:
+    await session.execute(add(1))
+    if points:
+        await lab.point("before the cache")
+    CACHE[name] = 1
 
-    assert shared_names(Pointed) == ()
+
+async def _fills_at_once(session: Any, name: str) -> None:
+    await session.execute(add(1))
+    CACHE[name] = 1
+
+
+@pytest.mark.parametrize(("other", "named"), [(_fills, ()), (_fills_at_once, ("CACHE",))])
+def test_nothing_is_named_where_points_of_both_make_steps_of_it(other, named):
+    class Pointed(Bank):
+        @actor
+        async def alice(self, session: Any) -> None:
+            await _fills(session, "alice", points=True)
+
+        @actor
+        async def bob(self, session: Any) -> None:
+            await other(session, "bob")
+
+    assert shared_names(Pointed) == named
 
 
 class StaleCache(Bank):
