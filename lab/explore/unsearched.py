@@ -22,6 +22,7 @@ ORDERS_OF_ROWS = (
     "the embedded server"
 )
 SHARED = "the order of what actors share in the process: they waited for each other there, and the lab does not see it"
+LARGE_OBJECTS = "what large objects hold in the end: only rows are compared"
 SHOWN = 60
 """Characters of a statement in a sentence."""
 _CHANGED = re.compile(r"(?:UPDATE|DELETE|MERGE|COPY|INSERT \d+) (\d+)$")
@@ -35,6 +36,9 @@ _STRIKES = {
     "idle_in_transaction_session_timeout": "idle-timeout",
 }
 """What the server does when a limit is over, as a fault."""
+_LARGE = re.compile(
+    r"\blo_(?:create|creat|from_bytea|import|put|truncate|truncate64|unlink)\b|\blowrite\b", re.IGNORECASE
+)
 _MAKES = re.compile(rf"{AHEAD}CREATE\b.*\b(?:IF\s+NOT\s+EXISTS|OR\s+REPLACE)\b", re.IGNORECASE | re.DOTALL)
 _SELECTED = re.compile(r"SELECT (\d+)$")
 _ONE_SNAPSHOT = ("REPEATABLE READ", "SERIALIZABLE")
@@ -65,6 +69,8 @@ def unsearched(
     found |= dict.fromkeys(_between(finished, beyond))
     found |= dict.fromkeys(_before_the_end(finished, beyond))
     found |= dict.fromkeys(_made_by_several(finished))
+    if any(_LARGE.search(step.action.text) for step in finished.trace):
+        found[LARGE_OBJECTS] = None
     found |= dict.fromkeys(_timed(finished.trace, limits, faults))
     found |= dict.fromkeys(f"what else {_short(text)} read than the rows that it returned" for text in unseen)
     if finished.crossed:

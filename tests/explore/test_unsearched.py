@@ -178,6 +178,13 @@ class Alone(Limited):
         await session.execute(update(Account).where(Account.id == own).values(balance=Account.balance + 1))
 
 
+class Stores(Raises):
+    """What it changes is in no table."""
+
+    async def raises(self, session: Any, name: str) -> None:
+        await session.execute(select(func.lo_from_bytea(1 if name == "alice" else 2, b"seen")))
+
+
 class Streams(Raises):
     """Locks its rows one after the other, by a cursor of the server's."""
 
@@ -257,6 +264,7 @@ NAMED = {
     "a limit of a parameter": (LimitedByParameter, None, (), "that the statement_timeout of bob is over, as the fault"),
     "a limit of the client": (LimitedByClient, None, (), "that the command_timeout of bob is over"),
     "a limit that no fault is": (LimitedForOthers, None, (), "that the idle_session_timeout of alice is over"),
+    "a large object": (Stores, None, (), "what large objects hold in the end: only rows are compared"),
     "a stream": (Streams, None, (), "orders within what is fetched of SELECT account.id"),
     "a cursor": (Moves, None, (), "orders within what is fetched of DECLARE each CURSOR"),
     "a thread": (Threads, None, (), "orders within what bob does in a thread: len (test_unsearched.py:"),
