@@ -24,7 +24,9 @@ def who_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="ADDRESS",
         help="Hunt on a dask cluster: the scheduler's address, as tcp://HOST:8786, or its scheduler file.",
     )(command)
-    return workers_option("Processes to hunt with. [default: 1; 2 without TARGET]")(command)
+    return workers_option(
+        "Processes to hunt with; one TARGET takes no more than there are cores. [default: 1; 2 without TARGET]"
+    )(command)
 
 
 def cluster_of(options: dict[str, Any]) -> Cluster | None:

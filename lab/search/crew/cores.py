@@ -7,7 +7,7 @@ import math
 import os
 from pathlib import Path
 
-__all__ = ["MOST", "sensible_workers"]
+__all__ = ["MOST", "sensible_workers", "usable_cores"]
 
 MOST = 8
 """Beyond so many the process that has the search is busy with taking in what the others made (`bench/workers.py`)."""
@@ -20,7 +20,12 @@ OLD_PERIOD = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
 
 def sensible_workers() -> int:
     """One for each core, and `MOST` at most. A short hunt starts none beside itself, whatever their number."""
-    return max(1, min(_cores(), math.ceil(_quota()), MOST))
+    return min(usable_cores(), MOST)
+
+
+def usable_cores() -> int:
+    """Those that this process may keep busy, at least one."""
+    return max(1, math.ceil(min(_cores(), _quota())))
 
 
 def _cores() -> int:
@@ -36,4 +41,4 @@ def _quota() -> float:
             quota, period = (int(each) for file in files for each in file.read_text().split())
             if quota > 0:
                 return quota / period
-    return MOST
+    return math.inf

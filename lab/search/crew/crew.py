@@ -2,8 +2,8 @@
 
 The search never waits while there is something useful to do: where a worker is about to make the next execution, its
 own process makes another one that is foreseen, and keeps it. The workers are started when the search has gone on for a
-moment and as much is left that a start pays: a short one never pays for them. Where a core would have nothing to do,
-they import what they need meanwhile.
+moment and as much is left that a start pays: a short one never pays for them. They import what they need
+meanwhile.
 """
 
 from __future__ import annotations

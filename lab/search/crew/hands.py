@@ -23,7 +23,7 @@ class Hands(Protocol):
         """Those that can be given something now; none before `start`, and while they start."""
 
     def prepare(self) -> None:
-        """Begin with what a start needs whatever is made, where a core is free for it; returns at once.
+        """Begin with what a start needs whatever is made; returns at once.
 
         It may turn out to be for nothing.
         """

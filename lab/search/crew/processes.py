@@ -19,7 +19,7 @@ from lab.explore import Explorer
 from lab.postgres.server.place import Place
 from lab.schedulers.course import Course
 from lab.search.child import command, greeting, manner, patience, signalled
-from lab.search.crew.cores import sensible_workers
+from lab.search.crew.cores import usable_cores
 from lab.search.crew.made import Made
 from lab.search.crew.maker import Maker
 from lab.search.job import Job
@@ -73,10 +73,15 @@ class _Worker:
 
 
 class Processes:
-    """Child processes on a server, or each with one of its own, as the place says."""
+    """Child processes on a server, or each with one of its own, as the place says.
+
+    No more are started than there are cores beside that of the search, but one: what a start costs the others is then
+    never made up for (`bench/workers.py`; four on two cores made 0.8 to 1.0 times as many executions a second as two).
+    """
 
     def __init__(self, place: Place, job: Job, number: int) -> None:
-        self._place, self._job, self._number = place, job, number
+        self._place, self._job = place, job
+        self._number = min(number, max(1, usable_cores() - 1))
         self._workers: list[_Worker] = []
         self._lifeline: tuple[int, int] | None = None
         """A pipe of which we alone hold the writing end, so that it ends when we die."""
@@ -87,19 +92,19 @@ class Processes:
         return [n for n, each in enumerate(self._workers) if each.ready and each.process.returncode is None]
 
     def prepare(self) -> None:
-        """Let as many as have a core of their own import what they need, while the search goes on without them."""
-        self._begin(min(self._number, sensible_workers() - 1))
+        """Let them import what they need, while the search goes on without them."""
+        self._begin()
 
     def start(self) -> None:
         """Begin to start them."""
-        self._begin(self._number)
+        self._begin()
         for worker in self._workers:
             worker.greeted = True
             worker.send(greeting(self._place).decode() + json.dumps(replace(self._job, helps=True).dump()) + "\n")
 
-    def _begin(self, number: int) -> None:
+    def _begin(self) -> None:
         self._lifeline = self._lifeline or os.pipe()
-        while len(self._workers) < number:
+        while len(self._workers) < self._number:
             self._workers.append(self._begun(self._lifeline[0]))
 
     def _begun(self, lifeline: int) -> _Worker:

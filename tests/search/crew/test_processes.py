@@ -29,7 +29,8 @@ def shown(result: HuntResult) -> dict[str, object]:
 
 @pytest.fixture
 def figures(monkeypatch) -> list[Figures]:
-    """Workers join at once, and the search goes on when all are there. How it went, of each hunt."""
+    """Workers join at once, as many as are asked, and the search goes on when all are there. How it went, of each."""
+    monkeypatch.setattr("lab.search.crew.processes.usable_cores", lambda: 9)
     start, dismiss = Processes.start, Crew.dismiss
     went: list[Figures] = []
 
@@ -125,12 +126,13 @@ async def test_a_short_hunt_starts_no_process(server, monkeypatch):
     assert (await hunted(server, Job(RIGHT, "random", 10), 4)).executions == 10
 
 
-async def test_those_who_import_beforehand_are_as_many_as_have_a_core_and_go_unasked(monkeypatch, server):
-    """They were told nothing, so there is nothing that they could put away."""
-    monkeypatch.setattr("lab.search.crew.processes.sensible_workers", lambda: 3)
-    hands = Processes(Place().of(server), Job(RIGHT), 5)
+@pytest.mark.parametrize(("cores", "asked", "started"), [(3, 5, 2), (3, 1, 1), (1, 5, 1), (96, 2, 2)])
+async def test_there_are_no_more_than_cores_and_they_go_unasked(monkeypatch, server, cores, asked, started):
+    """One is there in any case. They were told nothing yet, so there is nothing that they could put away."""
+    monkeypatch.setattr("lab.search.crew.processes.usable_cores", lambda: cores)
+    hands = Processes(Place().of(server), Job(RIGHT), asked)
     hands.prepare()
-    assert len(worker_processes()) == 2
+    assert len(worker_processes()) == started
     assert hands.workers == []
     hands.dismiss()
     await hands.aclose()
@@ -140,7 +142,6 @@ async def test_those_who_import_beforehand_are_as_many_as_have_a_core_and_go_una
 async def test_one_that_imported_beforehand_makes_what_it_is_given(monkeypatch, server, explorer, figures):
     """It joins where a hunt is long enough, and no other is started in its place."""
     begun = []
-    monkeypatch.setattr("lab.search.crew.processes.sensible_workers", lambda: 2)
     begin = Processes._begun
     monkeypatch.setattr(Processes, "_begun", lambda self, lifeline: begun.append(1) or begin(self, lifeline))
     job = Job(RIGHT, "random", 100)
