@@ -194,6 +194,10 @@ class Streams(Raises):
             pass
 
 
+class StreamsWhole(Streams):
+    breakpoints = False
+
+
 class Moves(Raises):
     """The same in text, without a row that comes back."""
 
@@ -265,7 +269,13 @@ NAMED = {
     "a limit of the client": (LimitedByClient, None, (), "that the command_timeout of bob is over"),
     "a limit that no fault is": (LimitedForOthers, None, (), "that the idle_session_timeout of alice is over"),
     "a large object": (Stores, None, (), "what large objects hold in the end: only rows are compared"),
-    "a stream": (Streams, None, (), "orders within what is fetched of SELECT account.id"),
+    "a stream": (Streams, None, (), "which is one step: it is a fetch from a cursor"),
+    "a stream on purpose": (
+        StreamsWhole,
+        None,
+        (),
+        "FROM account ORDER BY ac…, which is one step: the scenario or an option says so",
+    ),
     "a cursor": (Moves, None, (), "orders within what is fetched of DECLARE each CURSOR"),
     "a thread": (Threads, None, (), "orders within what bob does in a thread: len (test_unsearched.py:"),
     "a process": (Starts, None, (), "the order of what alice did outside the lab's control"),

@@ -139,6 +139,16 @@ async def test_there_are_no_more_than_cores_and_they_go_unasked(monkeypatch, ser
     assert worker_processes() == []
 
 
+async def test_whoever_only_imports_is_ended_at_once_on_a_server_by_url():
+    """It has no database there that it would have to drop."""
+    hands = Processes(Place("postgresql://nobody@nowhere.invalid/none"), Job(RIGHT), 1)
+    hands.prepare()
+    (worker,) = hands._workers
+    hands.dismiss()
+    await hands.aclose()
+    assert worker.process.returncode == -signal.SIGKILL
+
+
 async def test_one_that_imported_beforehand_makes_what_it_is_given(monkeypatch, server, explorer, figures):
     """It joins where a hunt is long enough, and no other is started in its place."""
     begun = []
